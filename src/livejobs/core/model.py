@@ -1,0 +1,176 @@
+"""The nouns. All frozen; a change returns a new one. Times are milliseconds since 1970, UTC.
+
+A job is a small Head, its current state, and append-only Entries: logs, results, errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+Number: TypeAlias = int | float
+Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Kind: TypeAlias = Literal["logs", "results", "errors"]
+
+STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
+FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
+KINDS: Final[tuple[Kind, ...]] = ("logs", "results", "errors")
+LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
+
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}\Z"
+PROJECT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+
+
+class Pace(Struct, frozen=True, array_like=True):
+    """What the rate estimate remembers: decayed work over decayed time (see progress.py)."""
+
+    unit: Literal["current", "percent"]
+    at: int  # when `value` was said
+    value: float
+    since: int  # when measuring began
+    work: float  # decayed sum of what was done
+    time: float  # decayed sum of the seconds it took
+
+
+class Progress(Struct, frozen=True, omit_defaults=True):
+    """What the worker said; percent, rate and ETA are derived from it."""
+
+    said: int | None = None  # an explicit percent, until current or total is said again
+    current: Number | None = None
+    total: Number | None = None
+    unit: str | None = None
+    message: str | None = None
+    pace: Pace | None = None
+    rate: float | None = None
+    eta: float | None = None  # seconds
+
+
+class Step(Struct, frozen=True, omit_defaults=True):
+    name: str
+    title: str | None = None
+    status: StepStatus = "pending"
+    weight: Number = 1
+    current: Number | None = None
+    total: Number | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+
+
+class Plan(Struct, frozen=True, omit_defaults=True):
+    """What the job was created with: where a retry starts again."""
+
+    total: Number | None = None
+    unit: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class Children(Struct, frozen=True, omit_defaults=True):
+    """How many jobs name this one as their parent, by status."""
+
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.running + self.succeeded + self.failed + self.cancelled
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """Why a job failed, or was sent back to the queue."""
+
+    message: str
+    code: str | None = None
+    detail: Any = None
+
+
+class File(Struct, frozen=True):
+    name: str
+    size: int
+    media_type: str
+    sha256: str | None = None
+    at: int = 0
+
+
+class Head(Struct, frozen=True, omit_defaults=True):
+    """A job's small current state: all of it but the entries. What the database keeps."""
+
+    id: str
+    project: str
+    owner: str
+    created_at: int
+    updated_at: int
+    queued_at: int  # of this attempt
+    type: str | None = None
+    title: str | None = None
+    status: Status = "queued"
+    stalled: bool = False
+    cancel_requested: bool = False
+    attempt: int = 1
+    progress: Progress = Progress()
+    steps: tuple[Step, ...] = ()
+    plan: Plan = Plan()
+    counters: dict[str, Number] = {}
+    meta: dict[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    parent: str | None = None
+    children: Children = Children()
+    results_total: int = 0
+    errors_total: int = 0
+    logs_total: int = 0
+    error: Failure | None = None
+    result: Any = None
+    worker: dict[str, Any] | None = None
+    files: tuple[File, ...] = ()
+    started_at: int | None = None
+    completed_at: int | None = None
+    heartbeat_at: int | None = None  # as of the last change; a heartbeat alone is not one
+    heartbeat_timeout: float | None = None  # seconds; None: the server's setting
+    ttl_seconds: float | None = None  # kept this long once finished; None: the setting
+    expires_at: int | None = None
+    webhooks: tuple[Any, ...] = ()
+    producers: dict[str, int] = {}  # the highest number taken from each
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+    def total(self, kind: Kind) -> int:
+        """How many entries of a kind there are."""
+        if kind == "logs":
+            return self.logs_total
+        return self.results_total if kind == "results" else self.errors_total
+
+
+class Entry(Struct, frozen=True):
+    """One line of an append-only list: its place, and its wire JSON, ready to send."""
+
+    kind: Kind
+    n: int  # 1, 2, 3 … within the job and kind
+    level: int  # index into LEVELS; 0 for results and errors
+    value: Raw
+
+
+class Stored(Struct, frozen=True):
+    """A head with the seq of the commit that wrote it."""
+
+    head: Head
+    seq: int
+
+
+class Record(Struct, frozen=True):
+    """An entry with its seq and its job, as read back."""
+
+    seq: int
+    entry: Entry
+    job: str = ""
+
+
+encode_head = msgspec.json.Encoder().encode
+decode_head = msgspec.json.Decoder(Head).decode

@@ -1,0 +1,372 @@
+"""The fold: a head and a report make the next head, and the entries to append.
+
+The law: a job moves only along MOVES, a finished job never changes again, and a producer's
+number counts once. Nothing here reads a clock or does I/O; `now` comes in as milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from livejobs.core import progress as gauge
+from livejobs.core import reports as say
+from livejobs.core.clock import rfc3339
+from livejobs.core.errors import Conflict
+from livejobs.core.model import (
+    LEVELS,
+    Children,
+    Entry,
+    Failure,
+    Head,
+    Kind,
+    Level,
+    Plan,
+    Progress,
+    Status,
+    Step,
+)
+
+# From where, on what, to where. Any report first starts a queued job; those not named leave
+# the status as it is. `retry` ends as cancelled where that was asked for.
+MOVES: Final[dict[tuple[Status, str], Status]] = {
+    ("queued", "start"): "running",
+    ("queued", "cancel"): "cancelled",
+    ("running", "retry"): "queued",
+    ("running", "succeed"): "succeeded",
+    ("running", "fail"): "failed",
+    ("running", "lose"): "failed",
+    ("running", "cancelled"): "cancelled",
+}
+UNFINISHED: Final = frozenset(status for status, _ in MOVES)
+
+
+class Folded(NamedTuple):
+    head: Head
+    entries: tuple[Entry, ...]
+    accepted: int  # what was applied; numbers seen before are skipped
+
+
+class Finished(Conflict):
+    title = "The job has finished"
+    default_code = "job_finished"
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(f"Job {head.id!r} has {head.status}; a finished job never changes.")
+
+
+def create(
+    new: say.NewJob,
+    *,
+    id: str,
+    project: str,
+    owner: str,
+    now: int,
+    heartbeat_timeout: float | None = None,
+    ttl_seconds: float | None = None,
+) -> Head:
+    """The head of a job that begins now. What it does not say is taken from the settings."""
+    plan = Plan(new.total, new.unit, tuple(_planned(step) for step in new.steps))
+    return Head(
+        id=id,
+        project=project,
+        owner=owner,
+        created_at=now,
+        updated_at=now,
+        queued_at=now,
+        type=new.type,
+        title=new.title,
+        plan=plan,
+        progress=Progress(total=plan.total, unit=plan.unit),
+        steps=plan.steps,
+        meta=new.meta,
+        tags=tuple(dict.fromkeys(new.tags)),
+        parent=new.parent,
+        heartbeat_timeout=new.heartbeat_timeout or heartbeat_timeout,
+        ttl_seconds=new.ttl_seconds or ttl_seconds,
+        webhooks=tuple(new.webhooks),
+    )
+
+
+def _planned(step: str | say.PlannedStep) -> Step:
+    if isinstance(step, str):
+        return Step(step)
+    return Step(step.name, title=step.title, weight=step.weight, total=step.total)
+
+
+def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
+    """All of the reports, or Finished with none of them applied."""
+    entries: list[Entry] = []
+    accepted = 0
+    for report in reports:
+        if not seen_before(head, report):
+            head = advance(head, report, now, entries)
+            accepted += 1
+    return Folded(head, tuple(entries), accepted)
+
+
+def seen_before(head: Head, report: say.AnyReport) -> bool:
+    if report.producer is None or report.n is None:
+        return False
+    return report.n <= head.producers.get(report.producer, 0)
+
+
+def advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -> Head:
+    """One report applied; what it appends goes to `entries`."""
+    if head.status not in UNFINISHED:
+        raise Finished(head)
+    changes: dict[str, Any] = {"updated_at": now, "heartbeat_at": now}
+    if head.stalled:
+        changes["stalled"] = False
+    if report.producer is not None and report.n is not None:
+        changes["producers"] = {**head.producers, report.producer: report.n}
+    if head.status == "queued":
+        changes |= _started(now)
+        head = replace(head, **changes)
+        changes = {}
+    apply = _APPLY.get(type(report))
+    if apply is not None:
+        changes |= apply(head, report, now, entries)
+    return replace(head, **changes)
+
+
+def _started(now: int) -> dict[str, Any]:
+    return {"status": MOVES["queued", "start"], "started_at": now, "error": None}
+
+
+# One function a report: the fields that change. Its type is the key in _APPLY, so the
+# arguments are as precise as they look.
+
+
+def _start(head: Head, report: say.Start, now: int, entries: list[Entry]) -> dict[str, Any]:
+    return {} if report.worker is None else {"worker": report.worker}
+
+
+def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) -> dict[str, Any]:
+    was = head.progress
+    current = was.current if report.current is None else report.current
+    if report.advance is not None:
+        current = say.clamp((current or 0) + report.advance)
+    counted = any(x is not None for x in (report.current, report.advance, report.total))
+    said = None if counted else was.said
+    if report.percent is not None:
+        said = int(report.percent)
+    told = Progress(
+        said=said,
+        current=current,
+        total=was.total if report.total is None else report.total,
+        unit=was.unit if report.unit is None else report.unit,
+        message=was.message if report.message is None else report.message,
+        pace=was.pace,
+        rate=was.rate,
+        eta=was.eta,
+    )
+    return {"progress": gauge.paced(told, head.steps, now)}
+
+
+def _step(head: Head, report: say.Step, now: int, entries: list[Entry]) -> dict[str, Any]:
+    was = next((step for step in head.steps if step.name == report.name), None)
+    told = _told(was or Step(report.name), report, now)
+    if was is None:
+        steps = (*head.steps, told)
+    else:
+        steps = tuple(told if step is was else step for step in head.steps)
+    return {"steps": steps, "progress": gauge.paced(head.progress, steps, now)}
+
+
+def _told(step: Step, report: say.Step, now: int) -> Step:
+    status = report.status or ("running" if step.status == "pending" else step.status)
+    ended = status in ("succeeded", "failed", "skipped")
+    begun = status != "pending" and status != "skipped"
+    return Step(
+        step.name,
+        title=step.title if report.title is None else report.title,
+        status=status,
+        weight=step.weight if report.weight is None else report.weight,
+        current=step.current if report.current is None else report.current,
+        total=step.total if report.total is None else report.total,
+        started_at=(step.started_at or now) if begun else None,
+        completed_at=(step.completed_at or now) if ended else None,
+    )
+
+
+def _log(head: Head, report: say.Log, now: int, entries: list[Entry]) -> dict[str, Any]:
+    n = head.logs_total + 1
+    at = now if report.at is None else int(report.at.timestamp() * 1000)
+    line = LogLine(n, rfc3339(at), report.level, report.source, report.message)
+    entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
+    return {"logs_total": n}
+
+
+def _result(head: Head, report: say.Result, now: int, entries: list[Entry]) -> dict[str, Any]:
+    n = head.results_total + 1
+    entries.append(_entry("results", n, ResultLine(n, rfc3339(now), report.value)))
+    return {"results_total": n}
+
+
+def _error(head: Head, report: say.Error, now: int, entries: list[Entry]) -> dict[str, Any]:
+    n = head.errors_total + 1
+    line = ErrorLine(n, rfc3339(now), report.message, report.item, report.detail)
+    entries.append(_entry("errors", n, line))
+    return {"errors_total": n}
+
+
+def _count(head: Head, report: say.Count, now: int, entries: list[Entry]) -> dict[str, Any]:
+    counters = dict(head.counters)
+    for name, by in report.counters.items():
+        counters[name] = say.clamp(counters.get(name, 0) + by)
+    return {"counters": counters}
+
+
+def _meta(head: Head, report: say.Meta, now: int, entries: list[Entry]) -> dict[str, Any]:
+    merged = head.meta | report.set
+    return {"meta": {key: value for key, value in merged.items() if value is not None}}
+
+
+def _retry(head: Head, report: say.Retry, now: int, entries: list[Entry]) -> dict[str, Any]:
+    if head.cancel_requested:
+        return _ended(head, "cancelled", now)
+    return {
+        "status": MOVES["running", "retry"],
+        "attempt": head.attempt + 1,
+        "error": _failure(report.error),
+        "progress": Progress(total=head.plan.total, unit=head.plan.unit),
+        "steps": head.plan.steps,
+        "worker": None,
+        "queued_at": now,
+        "started_at": None,
+    }
+
+
+def _failure(error: str | say.Reason | None) -> Failure | None:
+    if error is None:
+        return None
+    if isinstance(error, str):
+        return Failure(error)
+    return Failure(error.message, error.code, error.detail)
+
+
+def _succeed(head: Head, report: say.Succeed, now: int, entries: list[Entry]) -> dict[str, Any]:
+    return _ended(head, MOVES["running", "succeed"], now) | {"result": report.result}
+
+
+def _fail(head: Head, report: say.Fail, now: int, entries: list[Entry]) -> dict[str, Any]:
+    error = Failure(report.message, report.code, report.detail)
+    return _ended(head, MOVES["running", "fail"], now) | {"error": error}
+
+
+def _cancelled(head: Head, report: say.Cancelled, now: int, entries: list[Entry]) -> dict[str, Any]:
+    return _ended(head, MOVES["running", "cancelled"], now)
+
+
+_APPLY: Final[dict[type, Callable[..., dict[str, Any]]]] = {
+    say.Start: _start,
+    say.Progress: _progress,
+    say.Step: _step,
+    say.Log: _log,
+    say.Result: _result,
+    say.Error: _error,
+    say.Count: _count,
+    say.Meta: _meta,
+    say.Retry: _retry,
+    say.Succeed: _succeed,
+    say.Fail: _fail,
+    say.Cancelled: _cancelled,
+}  # a heartbeat says nothing more than that it came
+
+
+# A step still running when the job ends has ended with it.
+_STEP_ENDS: Final[dict[Status, Any]] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "skipped",
+}
+
+
+def _ended(head: Head, status: Status, now: int) -> dict[str, Any]:
+    kept = None if head.ttl_seconds is None else now + int(head.ttl_seconds * 1000)
+    return {
+        "status": status,
+        "stalled": False,
+        "progress": replace(head.progress, pace=None, rate=None, eta=None),
+        "steps": tuple(_step_ended(step, status, now) for step in head.steps),
+        "updated_at": now,
+        "completed_at": now,
+        "expires_at": kept,
+    }
+
+
+def _step_ended(step: Step, status: Status, now: int) -> Step:
+    if step.status != "running":
+        return step
+    return replace(step, status=_STEP_ENDS[status], completed_at=now)
+
+
+# What is not said by the worker: asked for by a viewer, noticed by the sweeper, or told by a child.
+
+
+def cancel(head: Head, now: int, *, force: bool = False) -> Head:
+    """The same head if it was already asked for."""
+    if head.finished:
+        raise Finished(head)
+    if head.status == "queued" or force:
+        ended = _ended(head, "cancelled", now)
+        return replace(head, cancel_requested=True, **ended)
+    return head if head.cancel_requested else replace(head, cancel_requested=True, updated_at=now)
+
+
+def stall(head: Head, now: int) -> Head:
+    if head.status != "running" or head.stalled:
+        return head
+    return replace(head, stalled=True, updated_at=now)
+
+
+def lose(head: Head, now: int, silent_seconds: float) -> Head:
+    if head.status != "running":
+        return head
+    error = Failure(f"The worker has said nothing for {silent_seconds:.0f} seconds.", code="lost")
+    return replace(head, **_ended(head, MOVES["running", "lose"], now) | {"error": error})
+
+
+def child_moved(head: Head, before: Status | None, after: Status, now: int) -> Head:
+    """A parent's counts follow its children while it lasts; they are history afterwards."""
+    if head.finished or before == after:
+        return head
+    counts = {after: getattr(head.children, after) + 1}
+    if before is not None:
+        counts[before] = getattr(head.children, before) - 1
+    children: Children = replace(head.children, **counts)
+    return replace(head, children=children, updated_at=now)
+
+
+class LogLine(msgspec.Struct):
+    n: int
+    at: str
+    level: Level
+    source: str | None
+    message: str
+
+
+class ResultLine(msgspec.Struct):
+    n: int
+    at: str
+    value: Any
+
+
+class ErrorLine(msgspec.Struct):
+    n: int
+    at: str
+    message: str
+    item: str | int | float | None
+    detail: Any
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _entry(kind: Kind, n: int, line: msgspec.Struct, level: int = 0) -> Entry:
+    return Entry(kind, n, level, Raw(_encode(line)))

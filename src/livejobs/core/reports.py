@@ -1,0 +1,307 @@
+"""What workers may say, and how much of it.
+
+A report is a tagged struct; what does not fit is refused with a pointer to the field. Bounds
+that are settings come in as `Bounds`; those of the language itself are written on the fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+
+from livejobs.core.errors import BadJson, BatchTooLarge, FieldError, Invalid
+from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
+
+SAFE: Final = 2**53  # the largest whole number every JSON reader holds exactly
+DEPTH: Final = 32  # levels of nesting in a field
+
+Amount: TypeAlias = Annotated[int, Bound(ge=0, le=SAFE)] | Annotated[float, Bound(ge=0, le=SAFE)]
+Signed: TypeAlias = (
+    Annotated[int, Bound(ge=-SAFE, le=SAFE)] | Annotated[float, Bound(ge=-SAFE, le=SAFE)]
+)
+Percent: TypeAlias = Annotated[float, Bound(ge=0, le=100)]
+Name: TypeAlias = Annotated[str, Bound(min_length=1, max_length=200)]
+Seconds: TypeAlias = Annotated[float, Bound(gt=0, le=10 * 365 * 86_400)]
+
+
+class Bounds(Struct, frozen=True):
+    body: int = 1024 * 1024
+    head: int = 128 * 1024
+    line: int = 16 * 1024  # of a log message, in UTF-8
+    batch: int = 1000
+
+
+class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Every report may be numbered by its producer, so that it can be sent again."""
+
+    producer: Annotated[str, Bound(min_length=1, max_length=128)] | None = None
+    n: Annotated[int, Bound(ge=1, le=SAFE)] | None = None
+
+
+class Start(Report, tag="start"):
+    worker: dict[str, Any] | None = None
+
+
+class Progress(Report, tag="progress"):
+    current: Amount | None = None
+    advance: Amount | None = None
+    total: Amount | None = None
+    percent: Percent | None = None
+    unit: Annotated[str, Bound(max_length=100)] | None = None
+    message: str | None = None
+
+
+class Step(Report, tag="step"):
+    name: Name
+    status: StepStatus | None = None
+    title: str | None = None
+    current: Amount | None = None
+    total: Amount | None = None
+    weight: Amount | None = None
+
+
+class Log(Report, tag="log"):
+    message: str
+    level: Level = "info"
+    source: Annotated[str, Bound(max_length=200)] | None = None
+    at: Annotated[datetime, Bound(tz=True)] | None = None
+
+
+class Result(Report, tag="result"):
+    value: Any
+
+
+class Error(Report, tag="error"):
+    """One item failed; the job goes on."""
+
+    message: str
+    item: str | int | float | None = None
+    detail: Any = None
+
+
+class Count(Report, tag="count"):
+    counters: dict[str, Signed]
+
+
+class Meta(Report, tag="meta"):
+    set: dict[str, Any]
+
+
+class Heartbeat(Report, tag="heartbeat"):
+    pass
+
+
+class Reason(Struct, frozen=True, forbid_unknown_fields=True):
+    message: str
+    code: str | None = None
+    detail: Any = None
+
+
+class Retry(Report, tag="retry"):
+    error: str | Reason | None = None
+
+
+class Succeed(Report, tag="succeed"):
+    result: Any = None
+
+
+class Fail(Report, tag="fail"):
+    message: str
+    code: str | None = None
+    detail: Any = None
+
+
+class Cancelled(Report, tag="cancelled"):
+    pass
+
+
+AnyReport: TypeAlias = (
+    Start
+    | Progress
+    | Step
+    | Log
+    | Result
+    | Error
+    | Count
+    | Meta
+    | Heartbeat
+    | Retry
+    | Succeed
+    | Fail
+    | Cancelled
+)
+
+
+class PlannedStep(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    title: str | None = None
+    weight: Amount = 1
+    total: Amount | None = None
+
+
+class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a create call; all of it optional."""
+
+    id: Annotated[str, Bound(pattern=ID_PATTERN)] | None = None
+    project: Annotated[str, Bound(pattern=PROJECT_PATTERN)] | None = None
+    type: Name | None = None
+    title: Annotated[str, Bound(max_length=1000)] | None = None
+    total: Amount | None = None
+    unit: Annotated[str, Bound(max_length=100)] | None = None
+    steps: list[Name | PlannedStep] = []
+    meta: dict[str, Any] = {}
+    tags: Annotated[list[Name], Bound(max_length=50)] = []
+    parent: Annotated[str, Bound(pattern=ID_PATTERN)] | None = None
+    owner: Name | None = None
+    heartbeat_timeout: Seconds | None = None
+    ttl_seconds: Seconds | None = None
+    webhooks: Annotated[list[dict[str, Any]], Bound(max_length=10)] = []
+
+
+_one = msgspec.json.Decoder(AnyReport)
+_many = msgspec.json.Decoder(list[AnyReport])
+_new_job = msgspec.json.Decoder(NewJob)
+
+
+def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
+    """One report or an array of them; all good or none."""
+    if not body.lstrip(b" \t\r\n").startswith(b"["):
+        return [decode_line(body, bounds)]
+    reports: list[AnyReport] = _decode(_many, body)
+    if not reports:
+        raise Invalid.at("", "An array of reports needs at least one.")
+    if len(reports) > bounds.batch:
+        said = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
+        raise BatchTooLarge(said, errors=[FieldError("", said)])
+    odd = _may_be_odd(body)
+    for at, report in enumerate(reports):
+        _check(report, bounds, f"/{at}", odd)
+    return reports
+
+
+def decode_line(line: bytes, bounds: Bounds) -> AnyReport:
+    report: AnyReport = _decode(_one, line)
+    _check(report, bounds, "", _may_be_odd(line))
+    return report
+
+
+def decode_new_job(body: bytes) -> NewJob:
+    if not body.strip():
+        return NewJob()
+    new: NewJob = _decode(_new_job, body)
+    names = [s if isinstance(s, str) else s.name for s in new.steps]
+    if len(set(names)) < len(names):
+        raise Invalid.at("/steps", "Step names must differ.")
+    if _may_be_odd(body):
+        _check_value(new.meta, "/meta")
+        _check_value(new.webhooks, "/webhooks")
+    return new
+
+
+# A JSON path as msgspec words it: `$[3].set[...]` ends in the last name it knows.
+_PATH = re.compile(r" - at `(?:key in )?`?\$([^`]*)`?`?\Z")
+_FIELD = re.compile(r"field `([^`]*)`")
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except UnicodeDecodeError:
+        raise BadJson("The body is not UTF-8. Send JSON encoded as UTF-8.") from None
+    except msgspec.DecodeError as error:
+        raise _bad_json(str(error)) from None
+    except RecursionError:
+        raise Invalid.at("", f"Nested deeper than {DEPTH} levels.") from None
+
+
+def _bad_json(said: str) -> BadJson:
+    detail = said.removeprefix("JSON is malformed: ")
+    return BadJson(f"The body is not JSON: {detail}.", errors=[FieldError("", detail)])
+
+
+def _invalid(said: str) -> Invalid:
+    found = _PATH.search(said)
+    sentence = said[: found.start()] if found else said
+    pointer = _pointer(found[1] if found else "")
+    # An unknown or missing field is named in the sentence, not in the path.
+    named = _FIELD.search(sentence)
+    if named:
+        pointer += "/" + _escape(named[1])
+    return Invalid.at(pointer, sentence.replace("`", "'") + ".")
+
+
+def _pointer(path: str) -> str:
+    # `[...]` stands for some key of an object, which msgspec does not name.
+    parts = re.findall(r"\[(\d+)\]|\.([^.\[\]]+)", path.partition("[...]")[0])
+    return "".join("/" + _escape(index or name) for index, name in parts)
+
+
+def _escape(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
+def _may_be_odd(body: bytes) -> bool:
+    """Whether free values need a look: too deep to be sure, or a number past 64 bits."""
+    opened = body.count(b"[") + body.count(b"{")
+    return opened > DEPTH or _LONG_NUMBER.search(body) is not None
+
+
+_FREE = ("worker", "value", "detail", "item", "counters", "set", "error", "result")
+
+
+def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
+    if report.n is not None and report.producer is None:
+        raise Invalid.at(f"{at}/n", "A numbered report needs 'producer' as well.")
+    if isinstance(report, Log) and report.at is not None and not 1970 <= report.at.year <= 9998:
+        raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
+    if isinstance(report, Log | Error) and len(report.message) * 4 > bounds.line:
+        _check_line(report.message, bounds, at)
+    if odd:
+        for field in _FREE:
+            if (value := getattr(report, field, None)) is not None:
+                _check_value(value, f"{at}/{field}")
+
+
+def _check_line(message: str, bounds: Bounds, at: str) -> None:
+    size = len(message.encode())
+    if size > bounds.line:
+        raise Invalid.at(
+            f"{at}/message", f"A line takes at most {bounds.line} bytes; this one has {size}."
+        )
+
+
+def _check_value(value: Any, pointer: str) -> None:
+    for depth, leaf in _walk(value, 0):
+        if depth > DEPTH:
+            raise Invalid.at(pointer, f"Nested deeper than {DEPTH} levels.")
+        if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
+            raise Invalid.at(pointer, "Holds a whole number past 64 bits.")
+
+
+def _walk(value: Any, depth: int) -> Iterator[tuple[int, Any]]:
+    """Every leaf with the number of lists and objects around it; no deeper than matters."""
+    if isinstance(value, Reason):
+        value = [value.detail]
+    if not isinstance(value, dict | list) or depth > DEPTH:
+        yield depth, value
+        return
+    yield depth + 1, None
+    inner: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value
+    for item in inner:
+        yield from _walk(item, depth + 1)
+
+
+def clamp(value: Number) -> Number:
+    """A sum kept within what every reader holds exactly."""
+    return max(-SAFE, min(SAFE, value))

@@ -1,0 +1,163 @@
+"""The job as everyone sees it: the names and shapes of the contract's section 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw
+
+from livejobs.core.clock import rfc3339, wire_time
+from livejobs.core.cursor import Cursor
+from livejobs.core.model import Children, Failure, File, Head, Progress, Step
+from livejobs.core.progress import as_percent, percent, step_fraction
+
+LAST: Final = 1000  # results and errors shown with the job; all are kept, and paged
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A queued job's place among those of its project and type."""
+
+    position: int
+    length: int
+    eta_seconds: float | None
+
+
+def fields(
+    head: Head,
+    cursor: Cursor,
+    *,
+    base: str = "",
+    queue: Queue | None = None,
+    heartbeat_at: int | None = None,
+) -> dict[str, Any]:
+    """Every top-level field but `results` and `errors`. `base` is the prefix of links where the
+    app is mounted; `heartbeat_at` what has been heard since the last change."""
+    return {
+        "id": head.id,
+        "project": head.project,
+        "type": head.type,
+        "title": head.title,
+        "owner": head.owner,
+        "status": head.status,
+        "stalled": head.stalled,
+        "cancel_requested": head.cancel_requested,
+        "attempt": head.attempt,
+        "progress": _progress(head),
+        "steps": [_step(step) for step in head.steps],
+        "counters": head.counters,
+        "meta": head.meta,
+        "tags": head.tags,
+        "parent": head.parent,
+        "children": _children(head.children),
+        "results_total": head.results_total,
+        "errors_total": head.errors_total,
+        "logs_total": head.logs_total,
+        "error": _error(head.error),
+        "result": head.result,
+        "worker": head.worker,
+        "files": [file(head.id, f, base) for f in head.files],
+        "queue": queue,
+        "created_at": rfc3339(head.created_at),
+        "started_at": wire_time(head.started_at),
+        "updated_at": rfc3339(head.updated_at),
+        "completed_at": wire_time(head.completed_at),
+        "heartbeat_at": wire_time(max_time(head.heartbeat_at, heartbeat_at)),
+        "expires_at": wire_time(head.expires_at),
+        "timing": _timing(head),
+        "cursor": str(cursor),
+        "links": _links(head.id, base),
+    }
+
+
+def with_entries(
+    job: dict[str, Any], results: Sequence[Raw], errors: Sequence[Raw]
+) -> dict[str, Any]:
+    """The whole job: its fields and the last results and errors."""
+    return {**job, "results": results, "errors": errors}
+
+
+def file(job: str, it: File, base: str) -> dict[str, Any]:
+    return {
+        "name": it.name,
+        "size": it.size,
+        "media_type": it.media_type,
+        "sha256": it.sha256,
+        "url": f"{base}/v1/jobs/{job}/files/{quote(it.name, safe='')}",
+    }
+
+
+def max_time(a: int | None, b: int | None) -> int | None:
+    return max(a, b) if a is not None and b is not None else a if b is None else b
+
+
+def _progress(head: Head) -> dict[str, Any]:
+    said: Progress = head.progress
+    return {
+        "percent": percent(head),
+        "current": said.current,
+        "total": said.total,
+        "unit": said.unit,
+        "message": said.message,
+        "rate": said.rate,
+        "eta_seconds": said.eta,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "title": step.title,
+        "status": step.status,
+        "weight": step.weight,
+        "current": step.current,
+        "total": step.total,
+        "percent": as_percent(step_fraction(step)),
+        "started_at": wire_time(step.started_at),
+        "completed_at": wire_time(step.completed_at),
+    }
+
+
+def _children(children: Children) -> dict[str, int]:
+    return {
+        "total": children.total,
+        "queued": children.queued,
+        "running": children.running,
+        "succeeded": children.succeeded,
+        "failed": children.failed,
+        "cancelled": children.cancelled,
+    }
+
+
+def _error(error: Failure | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"message": error.message, "code": error.code, "detail": error.detail}
+
+
+def _timing(head: Head) -> dict[str, float | None]:
+    """Each is set when its phase has ended. A clock set back does not make a time negative."""
+    ended = head.completed_at
+    return {
+        "queue_seconds": _seconds(head.queued_at, head.started_at or ended),
+        "run_seconds": _seconds(head.started_at, ended),
+        "total_seconds": _seconds(head.created_at, ended),
+    }
+
+
+def _seconds(start: int | None, end: int | None) -> float | None:
+    return None if start is None or end is None else max(0, end - start) / 1000
+
+
+def _links(id: str, base: str) -> dict[str, str]:
+    own = f"{base}/v1/jobs/{id}"
+    return {
+        "self": own,
+        "events": f"{own}/events",
+        "logs": f"{own}/logs",
+        "page": f"{base}/jobs/{id}",
+    }

@@ -1,0 +1,148 @@
+"""What livejobs asks of a store: a dozen verbs. test_store.py holds every store to them.
+
+Laws, for every implementation:
+- `commit` is all or nothing, durable when it returns, and gives each change the next seq of
+  its project in the order given. Calls to it never overlap: one committer makes them.
+- A seq is never given twice in a project's epoch, whatever is deleted.
+- A read sees every commit that returned before it began.
+- When the medium refuses, StorageUnavailable is raised, nothing of the batch is kept, and the
+  store works again as soon as the medium does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from livejobs.core.model import Entry, Head, Kind, Record, Status, Stored
+
+
+class Idempotency(Struct, frozen=True):
+    """A create call that may be repeated: who, with which key, what body, and which job."""
+
+    credential: str
+    key: str
+    body: bytes  # digest of the request body
+    job: str
+    expires_at: int
+
+
+class Change(Struct, frozen=True):
+    """One change of one job. before None: created; after None: deleted."""
+
+    before: Head | None
+    after: Head | None
+    entries: tuple[Entry, ...] = ()
+    idempotency: Idempotency | None = None
+
+    @property
+    def job(self) -> Head:
+        head = self.after or self.before
+        assert head is not None
+        return head
+
+
+class Project(Struct, frozen=True):
+    name: str
+    epoch: str  # random, given once when the project appears in this database
+    seq: int  # the last one given; 0 when there is none
+    floor: int = 0  # deletions at or below it are forgotten: a feed resumed there must reset
+
+
+class Query(Struct, frozen=True):
+    """Which jobs. Empty means no limit, but `projects`, which names all that may be seen
+    (None: every project)."""
+
+    projects: tuple[str, ...] | None
+    statuses: tuple[Status, ...] = ()
+    type: str | None = None
+    tag: str | None = None
+    parent: str | None = None
+    owner: str | None = None
+    q: str | None = None  # part of id or title, case-insensitive, at least 3 characters
+    ids: tuple[str, ...] = ()
+
+
+class Page(Struct, frozen=True):
+    jobs: tuple[Stored, ...]
+    next: int | None  # pass as `before` to go on; None at the end
+
+
+class Gone(Struct, frozen=True):
+    """A deleted job, and the seq its deletion was given."""
+
+    id: str
+    seq: int
+
+
+class Changes(Struct, frozen=True):
+    """What happened in a project after a seq, in order of seq."""
+
+    jobs: tuple[Stored, ...]
+    gone: tuple[Gone, ...]
+    complete: bool  # False: there was more than `limit`; ask again after the last seq given
+
+
+class Store(Protocol):
+    async def open(self) -> None:
+        """Get ready, making or migrating what is there. A store that can't be trusted (damaged,
+        of a newer version, already in use) raises StoreUnusable and is left as it was."""
+
+    async def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
+
+    async def project(self, name: str) -> Project:
+        """The project, made with a fresh epoch if it was not there."""
+
+    async def projects(self) -> Sequence[Project]:
+        """All of them."""
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        """Write the changes in one transaction; answer the seq of each. Their projects exist."""
+
+    async def job(self, id: str) -> Stored | None:
+        """One job, finished or not."""
+
+    async def unfinished(self) -> Sequence[Stored]:
+        """Every job that is not finished, oldest first."""
+
+    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
+        """Newest first, keyset-paged."""
+
+    async def counts(self, query: Query) -> Mapping[Status, int]:
+        """How many jobs match, by status; the query's own statuses are not looked at."""
+
+    async def entries(
+        self,
+        job: str,
+        kind: Kind,
+        *,
+        after: int = 0,
+        after_seq: int = 0,
+        limit: int = 100,
+        level: int = 0,
+        tail: bool = False,
+    ) -> Sequence[Record]:
+        """One job's entries of a kind with n > after and seq > after_seq, of at least a level,
+        ascending; with `tail` the last `limit` of them, still ascending."""
+
+    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
+        """Jobs whose last change is after a seq, and deletions after it, in order of seq."""
+
+    async def feed_entries(
+        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+    ) -> Sequence[Record]:
+        """Entries of all jobs of a project with after < seq <= upto, in order of seq. At least
+        `limit` when there are as many; those that share the last seq are all given."""
+
+    async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
+        """The create call made with this key, if it has not expired."""
+
+    async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
+        """Finished jobs whose expires_at has passed."""
+
+
+class StoreUnusable(Exception):
+    """The store can't be opened as it is. The sentence says what is wrong and what to do."""
