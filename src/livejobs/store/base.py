@@ -12,11 +12,14 @@ Laws, for every implementation:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.model import Entry, Head, Kind, Record, Status, Stored
+
+GONE_KEPT: Final = 100_000  # deletions remembered for each project
 
 
 class Idempotency(Struct, frozen=True):
@@ -83,6 +86,17 @@ class Changes(Struct, frozen=True):
     jobs: tuple[Stored, ...]
     gone: tuple[Gone, ...]
     complete: bool  # False: there was more than `limit`; ask again after the last seq given
+
+
+def merged(jobs: Sequence[Stored], gone: Sequence[Gone], limit: int) -> Changes:
+    """The first `limit` of both by seq."""
+    both = sorted([*jobs, *gone], key=attrgetter("seq"))
+    first = both[:limit]
+    return Changes(
+        tuple(one for one in first if isinstance(one, Stored)),
+        tuple(one for one in first if isinstance(one, Gone)),
+        complete=len(both) <= limit,
+    )
 
 
 class Store(Protocol):

@@ -1,0 +1,144 @@
+"""Which jobs match a query, and how many: the SQL is chosen here, and never scans a table.
+
+Without ids or text, the rarest of the query's labels is walked, one stretch for each project
+and status, merged newest first; the other labels are looked up one place each. The table of
+counters says which label is the rarest and which stretches are not empty, so that a server
+of many projects asks only those that have something to say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from livejobs.core.model import STATUSES, Status
+from livejobs.store import sql
+from livejobs.store.base import Query
+from livejobs.store.batch import ALL, OWNER, PARENT, TAG, TYPE, Label, Stretch
+
+END: Final = 1 << 62  # after every pk
+BRANCHES: Final = 400  # of one statement; SQLite takes 500
+
+_json = msgspec.json.Encoder().encode
+Params: TypeAlias = list[object]
+
+
+class Sized(NamedTuple):
+    """A stretch of labels, and how long it is."""
+
+    stretch: Stretch
+    n: int
+
+
+def find(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
+) -> list[int]:
+    """The newest `limit` jobs older than `before`."""
+    if query.ids or query.q is not None:
+        text, params = _plain(query, projects, before)
+        order = sql.FOUND if query.ids else sql.FOUND_TEXT
+        return [row[0] for row in db.execute(text + order, [*params, limit])]
+    found: list[int] = []
+    stretches = [one.stretch for one in _stretches(db, query, projects)]
+    for start in range(0, len(stretches), BRANCHES):
+        text, params = walk(stretches[start : start + BRANCHES], _labels(query), before)
+        found += [row[0] for row in db.execute(text, [*params, limit])]
+    return sorted(found, reverse=True)[:limit]
+
+
+def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
+    """By status; the query's own statuses are for the caller to leave out."""
+    if query.ids or query.q is not None:
+        text, params = _plain(query, projects, END)
+        return _summed(db.execute(sql.COUNTED.format(text), params))
+    stretches = _stretches(db, query, projects)
+    wanted = _labels(query)
+    if len(wanted) == 1:
+        return _summed((one.stretch[3], one.n) for one in stretches)
+    total: Counter[Status] = Counter()
+    for one in stretches:
+        text, params = _branch(one.stretch, wanted, END)
+        row = db.execute(sql.HOW_MANY.format(text), params).fetchone()
+        total[STATUSES[one.stretch[3]]] += row[0]
+    return total
+
+
+def walk(stretches: Sequence[Stretch], wanted: Sequence[Label], before: int) -> tuple[str, Params]:
+    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
+    and reads of each no more than is taken."""
+    branches = [_branch(stretch, wanted, before) for stretch in stretches]
+    text = " UNION ALL ".join(text for text, _ in branches)
+    return text + sql.FOUND, [param for _, params in branches for param in params]
+
+
+def _branch(stretch: Stretch, wanted: Iterable[Label], before: int) -> tuple[str, Params]:
+    others = [label for label in wanted if label != stretch[:2]]
+    text = sql.FIND_LABEL + sql.HAS_LABEL * len(others)
+    return text, [*stretch, before, *(part for label in others for part in label)]
+
+
+def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> list[Sized]:
+    """The stretches of the query's rarest label in its projects and statuses."""
+    among = _among(query, projects)
+    each = [list(_sized(db, label, query, among)) for label in _labels(query)]
+    return min(each, key=lambda sized: sum(one.n for one in sized))
+
+
+def _sized(db: sqlite3.Connection, label: Label, query: Query, among: set[int]) -> Iterable[Sized]:
+    for project, status, n in db.execute(sql.STRETCHES, label):
+        if project in among and (not query.statuses or STATUSES[status] in query.statuses):
+            yield Sized((*label, project, status), n)
+
+
+def _plain(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
+    """Jobs by id, or by a part of id or title."""
+    text: str = sql.FIND_TEXT
+    params: Params = [quoted(query.q or ""), before]
+    if query.ids:
+        text, params = sql.FIND_IDS, [_json(query.ids).decode(), before]
+        if query.q is not None:
+            text += sql.HAS_TEXT
+            params.append(quoted(query.q))
+    if query.projects is not None:
+        text += sql.HAS_PROJECT
+        params.append(_json(sorted(_among(query, projects))).decode())
+    if query.statuses:
+        text += sql.HAS_STATUS
+        params.append(_json([STATUSES.index(status) for status in query.statuses]).decode())
+    for label in _named(query):
+        text += sql.HAS_LABEL
+        params += label
+    return text, params
+
+
+def _named(query: Query) -> list[Label]:
+    wanted = (TYPE, query.type), (OWNER, query.owner), (PARENT, query.parent), (TAG, query.tag)
+    return [(kind, value) for kind, value in wanted if value is not None]
+
+
+def _labels(query: Query) -> list[Label]:
+    """The query's labels, or the one that every job has."""
+    return _named(query) or [(ALL, "")]
+
+
+def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
+    if query.projects is None:
+        return set(projects.values())
+    return {projects[name] for name in query.projects if name in projects}
+
+
+def quoted(part: str) -> str:
+    """Text as one phrase of FTS5, in which nothing but the quote means anything. It ends at a
+    NUL for FTS5, and a phrase that has lost its end is an error there."""
+    return '"' + part.replace('"', '""').replace("\0", "\ufffd") + '"'
+
+
+def _summed(rows: Iterable[tuple[int, int]]) -> Counter[Status]:
+    total: Counter[Status] = Counter()
+    for status, n in rows:
+        total[STATUSES[status]] += n
+    return total

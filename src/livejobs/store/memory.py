@@ -1,0 +1,194 @@
+"""The store in dicts: for tests, and for servers that need to remember nothing."""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from livejobs.core.model import KINDS, STATUSES, Entry, Head, Kind, Record, Status, Stored
+from livejobs.store.base import (
+    GONE_KEPT,
+    Change,
+    Changes,
+    Gone,
+    Idempotency,
+    Page,
+    Project,
+    Query,
+    merged,
+)
+
+
+class _Job:
+    """One job's place, head and entries."""
+
+    __slots__ = ("entries", "pk", "stored")
+
+    def __init__(self, pk: int, stored: Stored) -> None:
+        self.pk = pk
+        self.stored = stored
+        self.entries: dict[Kind, list[Record]] = {kind: [] for kind in KINDS}
+
+    def after(self, kind: Kind, seq: int) -> list[Record]:
+        """The entries with a higher seq; they stand in order of it."""
+        records = self.entries[kind]
+        return records[bisect_right(records, seq, key=attrgetter("seq")) :]
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self._projects: dict[str, Project] = {}
+        self._jobs: dict[str, _Job] = {}  # in order of creation
+        self._gone: defaultdict[str, list[Gone]] = defaultdict(list)
+        self._idempotency: dict[tuple[str, str], Idempotency] = {}
+        self._pk = 0
+
+    async def open(self) -> None:
+        """Nothing to get ready."""
+
+    async def close(self) -> None:
+        """Nothing to let go of: a second open finds what the first one kept."""
+
+    async def project(self, name: str) -> Project:
+        if name not in self._projects:
+            self._projects[name] = Project(name, secrets.token_hex(4), 0)
+        return self._projects[name]
+
+    async def projects(self) -> Sequence[Project]:
+        return tuple(self._projects.values())
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        return [self._apply(change) for change in changes]
+
+    def _apply(self, change: Change) -> int:
+        project = self._projects[change.job.project]
+        seq = project.seq + 1
+        self._projects[project.name] = replace(project, seq=seq)
+        if change.after is None:
+            self._forget(change.job, seq)
+        else:
+            self._keep(change.after, change.entries, seq)
+        if change.idempotency is not None:
+            self._remember(change.idempotency, change.job.updated_at)
+        return seq
+
+    def _keep(self, head: Head, entries: Sequence[Entry], seq: int) -> None:
+        job = self._jobs.get(head.id)
+        if job is None:
+            self._pk += 1
+            job = self._jobs[head.id] = _Job(self._pk, Stored(head, seq))
+        job.stored = Stored(head, seq)
+        for entry in entries:
+            job.entries[entry.kind].append(Record(seq, entry, head.id))
+
+    def _forget(self, head: Head, seq: int) -> None:
+        self._jobs.pop(head.id, None)
+        gone = self._gone[head.project]
+        gone.append(Gone(head.id, seq))
+        if len(gone) > GONE_KEPT:
+            floor = gone.pop(0).seq
+            self._projects[head.project] = replace(self._projects[head.project], floor=floor)
+
+    def _remember(self, made: Idempotency, now: int) -> None:
+        kept = self._idempotency
+        for key in [key for key, other in kept.items() if other.expires_at <= now]:
+            del kept[key]
+        kept[made.credential, made.key] = made
+
+    async def job(self, id: str) -> Stored | None:
+        job = self._jobs.get(id)
+        return job.stored if job else None
+
+    async def unfinished(self) -> Sequence[Stored]:
+        return [job.stored for job in self._jobs.values() if not job.stored.head.finished]
+
+    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
+        found = (job for job in self._matching(query) if before is None or job.pk < before)
+        jobs = list(islice(found, limit + 1))
+        more = len(jobs) > limit
+        return Page(tuple(job.stored for job in jobs[:limit]), jobs[limit - 1].pk if more else None)
+
+    async def counts(self, query: Query) -> Mapping[Status, int]:
+        found = self._matching(replace(query, statuses=()))
+        count = Counter(job.stored.head.status for job in found)
+        return {status: count[status] for status in STATUSES}
+
+    def _matching(self, query: Query) -> Iterator[_Job]:
+        """Newest first."""
+        return (job for job in reversed(self._jobs.values()) if _fits(job.stored.head, query))
+
+    async def entries(
+        self,
+        job: str,
+        kind: Kind,
+        *,
+        after: int = 0,
+        after_seq: int = 0,
+        limit: int = 100,
+        level: int = 0,
+        tail: bool = False,
+    ) -> Sequence[Record]:
+        if job not in self._jobs:
+            return []
+        newer = self._jobs[job].after(kind, after_seq)
+        found = [r for r in newer if r.entry.n > after and r.entry.level >= level]
+        return found[max(0, len(found) - limit) :] if tail else found[:limit]
+
+    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
+        jobs = sorted(
+            (job.stored for job in self._in(project) if job.stored.seq > after),
+            key=attrgetter("seq"),
+        )
+        return merged(jobs, [gone for gone in self._gone[project] if gone.seq > after], limit)
+
+    async def feed_entries(
+        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+    ) -> Sequence[Record]:
+        newer = [r for job in self._in(project) for kind in KINDS for r in job.after(kind, after)]
+        wanted = [r for r in newer if r.seq <= upto and r.entry.kind in kinds]
+        wanted.sort(key=attrgetter("seq"))
+        found: list[Record] = []
+        for _, same in groupby(wanted, key=attrgetter("seq")):
+            if len(found) >= limit:
+                break
+            found.extend(same)
+        return found
+
+    def _in(self, project: str) -> Iterator[_Job]:
+        return (job for job in self._jobs.values() if job.stored.head.project == project)
+
+    async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
+        made = self._idempotency.get((credential, key))
+        return made if made and made.expires_at > now else None
+
+    async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
+        due = [job.stored for job in self._jobs.values() if _due(job.stored.head, now)]
+        return sorted(due, key=lambda stored: stored.head.expires_at or 0)[:limit]
+
+
+def _due(head: Head, now: int) -> bool:
+    return head.finished and head.expires_at is not None and head.expires_at <= now
+
+
+def _fits(head: Head, query: Query) -> bool:
+    return (
+        (query.projects is None or head.project in query.projects)
+        and (not query.statuses or head.status in query.statuses)
+        and query.type in (None, head.type)
+        and query.parent in (None, head.parent)
+        and query.owner in (None, head.owner)
+        and (query.tag is None or query.tag in head.tags)
+        and (not query.ids or head.id in query.ids)
+        and (query.q is None or _contains(head, query.q))
+    )
+
+
+def _contains(head: Head, part: str) -> bool:
+    low = part.lower()
+    return low in head.id.lower() or low in (head.title or "").lower()

@@ -1,0 +1,133 @@
+"""What a reader's connection does; each function is one trip and sees one state."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
+from livejobs.store import sql
+from livejobs.store.base import Changes, Gone, Idempotency, Page, Query, merged
+from livejobs.store.batch import LAST, key, kind_of, n_of
+from livejobs.store.finding import END, count, find
+
+_json = msgspec.json.Encoder().encode
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """Several statements see the same commit."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+def job(db: sqlite3.Connection, id: str) -> Stored | None:
+    row = db.execute(sql.JOB, (id,)).fetchone()
+    return row and _stored(*row)
+
+
+def unfinished(db: sqlite3.Connection) -> list[Stored]:
+    return [_stored(*row) for row in db.execute(sql.UNFINISHED)]
+
+
+def expired(db: sqlite3.Connection, now: int, limit: int) -> list[Stored]:
+    return [_stored(*row) for row in db.execute(sql.EXPIRED, (now, limit))]
+
+
+def page(
+    db: sqlite3.Connection,
+    query: Query,
+    projects: Mapping[str, int],
+    limit: int,
+    before: int | None,
+) -> Page:
+    with snapshot(db):
+        pks = find(db, query, projects, limit + 1, END if before is None else before)
+        rows = db.execute(sql.JOBS, (_json(pks[:limit]).decode(),)).fetchall()
+    jobs = {pk: _stored(seq, head) for pk, seq, head in rows}
+    more = len(pks) > limit
+    return Page(tuple(jobs[pk] for pk in pks[:limit]), pks[limit - 1] if more else None)
+
+
+def counts(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
+) -> Mapping[Status, int]:
+    with snapshot(db):
+        found = count(db, replace(query, statuses=()), projects)
+    return {status: found[status] for status in STATUSES}
+
+
+def entries(
+    db: sqlite3.Connection,
+    job: str,
+    kind: Kind,
+    after: int,
+    after_seq: int,
+    limit: int,
+    level: int,
+    tail: bool,
+) -> list[Record]:
+    with snapshot(db):
+        row = db.execute(sql.PK, (job,)).fetchone()
+        if row is None:
+            return []
+        first, last = key(row[0], kind, 0), key(row[0], kind, LAST)
+        if after_seq:
+            after = max(after, _told(db, first, last, after_seq))
+        text = sql.ENTRIES_TAIL if tail else sql.ENTRIES
+        rows = db.execute(text, (first + after + 1, last, level, limit)).fetchall()
+    records = [_record(job, *row) for row in rows]
+    return records[::-1] if tail else records
+
+
+def _told(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
+    """How many of a job's entries have a seq up to `after_seq`: seq grows with n, and n has no
+    gaps, so halving finds it without an index."""
+    (end,) = db.execute(sql.LAST_KEY, (first, last)).fetchone()
+    if end is None:
+        return 0
+
+    def seq(key: int) -> int:
+        return int(db.execute(sql.SEQ_AT, (key,)).fetchone()[0])
+
+    return bisect_right(range(first + 1, end + 1), after_seq, key=seq)
+
+
+def changes(db: sqlite3.Connection, project: int, after: int, limit: int) -> Changes:
+    with snapshot(db):
+        jobs = db.execute(sql.JOBS_SINCE, (project, after, limit + 1)).fetchall()
+        gone = db.execute(sql.GONE_SINCE, (project, after, limit + 1)).fetchall()
+    return merged([_stored(*row) for row in jobs], [Gone(*row) for row in gone], limit)
+
+
+def feed_entries(
+    db: sqlite3.Connection, project: int, after: int, upto: int, limit: int, kinds: Sequence[Kind]
+) -> list[Record]:
+    wanted = _json([KINDS.index(kind) for kind in kinds]).decode()
+    with snapshot(db):
+        row = db.execute(sql.FEED_LAST, (project, after, upto, wanted, limit - 1)).fetchone()
+        last = row[0] if row else upto
+        rows = db.execute(sql.FEED, (project, after, last, wanted)).fetchall()
+    return [_record(*row) for row in rows]
+
+
+def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Idempotency | None:
+    row = db.execute(sql.REPEATED, (credential, key, now)).fetchone()
+    return row and Idempotency(*row)
+
+
+def _stored(seq: int, head: bytes) -> Stored:
+    return Stored(decode_head(head), seq)
+
+
+def _record(job: str, key: int, seq: int, level: int, value: bytes) -> Record:
+    return Record(seq, Entry(kind_of(key), n_of(key), level, Raw(value)), job)

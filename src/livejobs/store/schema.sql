@@ -1,0 +1,81 @@
+-- Version 1. A later version is a file of its own that changes this one: see MIGRATIONS in sql.py.
+
+CREATE TABLE projects (
+  pk INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,             -- the last one given
+  floor INTEGER NOT NULL            -- the seq of the last deletion that was forgotten
+) STRICT;
+
+-- What is told: one row a job. The order of pk is the order of creation, and of every list.
+CREATE TABLE jobs (
+  pk INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  project INTEGER NOT NULL,
+  status INTEGER NOT NULL,          -- index into STATUSES; unfinished ones are < 2
+  expires_at INTEGER,
+  seq INTEGER NOT NULL,
+  head BLOB NOT NULL                -- last, so that the rest is read without its overflow pages
+) STRICT;
+
+CREATE UNIQUE INDEX jobs_seq ON jobs (project, seq);
+CREATE INDEX jobs_unfinished ON jobs (pk) WHERE status < 2;
+CREATE INDEX jobs_expires ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What is searched by: a row for each of a job's type, owner, parent and tags, and one for the
+-- job itself. Every list is a walk down one or more stretches of this key, newest first, and
+-- every further filter a look at one place in it.
+CREATE TABLE labels (
+  kind INTEGER NOT NULL,            -- index into LABELS
+  value TEXT NOT NULL,
+  project INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  pk INTEGER NOT NULL,              -- the job's
+  PRIMARY KEY (kind, value, project, status, pk)
+) STRICT, WITHOUT ROWID;
+
+-- How long each of those stretches is.
+CREATE TABLE counters (
+  kind INTEGER NOT NULL,
+  value TEXT NOT NULL,
+  project INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (kind, value, project, status)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX counters_empty ON counters (n) WHERE n = 0;
+
+-- Part of an id or title. It keeps no text of its own.
+CREATE VIRTUAL TABLE search USING fts5 (id, title, content = '', tokenize = 'trigram');
+
+-- The key packs job, kind and n (see key() in batch.py), so that one job's entries of a kind
+-- lie together, in order, without an index; only feeds over many jobs need one.
+CREATE TABLE entries (
+  key INTEGER PRIMARY KEY,
+  project INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  level INTEGER NOT NULL,
+  value BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX entries_seq ON entries (project, seq);
+
+CREATE TABLE gone (
+  project INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  PRIMARY KEY (project, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+  credential TEXT NOT NULL,
+  key TEXT NOT NULL,
+  body BLOB NOT NULL,
+  job TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (credential, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_expires ON idempotency (expires_at);

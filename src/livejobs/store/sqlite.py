@@ -1,0 +1,146 @@
+"""The store in one SQLite file.
+
+One connection writes and checkpoints; a few others only read. (SQLite before 3.51.3 can damage
+the log when two connections write and checkpoint at the same moment, so this is a law, not a
+habit, and a lock beside the file keeps a second server out.) Whatever is done on a connection
+is one function on its thread: one trip there and back, and no await inside a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import aiosqlite
+
+from livejobs.core.model import Kind, Record, Status, Stored
+from livejobs.store import reading
+from livejobs.store.base import Change, Changes, Idempotency, Page, Project, Query
+from livejobs.store.opening import READER, Lock, prepare, refusals
+from livejobs.store.writing import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS: Final = 3
+
+
+class Connection(aiosqlite.Connection):
+    """A connection that runs whole functions on its thread."""
+
+    async def run(
+        self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with refusals():
+            result: T = await self._execute(fn, self._conn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return result
+
+
+class SqliteStore:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock(path)
+        self._connections: list[Connection] = []
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._write: Connection
+        self._writer: Writer
+
+    async def open(self) -> None:
+        self._lock.take()
+        try:
+            self._write = await self._connect()
+            await self._write.run(partial(prepare, self._path))
+            self._writer = await self._write.run(Writer)
+            for _ in range(READERS):
+                reader = await self._connect()
+                await reader.run(_only_read)
+                self._idle.put_nowait(reader)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _connect(self) -> Connection:
+        connector = partial(sqlite3.connect, self._path, isolation_level=None)
+        connection = Connection(connector, iter_chunk_size=64)
+        await connection
+        self._connections.append(connection)
+        return connection
+
+    async def close(self) -> None:
+        """Readers first: the last one out checkpoints, and that is for the writer."""
+        while self._connections:
+            await self._connections.pop().close()
+        self._idle = asyncio.LifoQueue()
+        self._lock.release()
+
+    async def project(self, name: str) -> Project:
+        if name in self._writer.projects:
+            return self._writer.projects[name]
+        return await self._write.run(lambda _: self._writer.project(name))
+
+    async def projects(self) -> Sequence[Project]:
+        return tuple(self._writer.projects.values())
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        return await self._write.run(lambda _: self._writer.commit(changes))
+
+    async def job(self, id: str) -> Stored | None:
+        return await self._read(reading.job, id)
+
+    async def unfinished(self) -> Sequence[Stored]:
+        return await self._read(reading.unfinished)
+
+    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
+        pks = self._writer.project_pks
+        return await self._read(reading.page, query, pks, limit, before)
+
+    async def counts(self, query: Query) -> Mapping[Status, int]:
+        return await self._read(reading.counts, query, self._writer.project_pks)
+
+    async def entries(
+        self,
+        job: str,
+        kind: Kind,
+        *,
+        after: int = 0,
+        after_seq: int = 0,
+        limit: int = 100,
+        level: int = 0,
+        tail: bool = False,
+    ) -> Sequence[Record]:
+        return await self._read(reading.entries, job, kind, after, after_seq, limit, level, tail)
+
+    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.changes, pk, after, limit)
+
+    async def feed_entries(
+        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+    ) -> Sequence[Record]:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.feed_entries, pk, after, upto, limit, kinds)
+
+    async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
+        return await self._read(reading.repeated, credential, key, now)
+
+    async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
+        return await self._read(reading.expired, now, limit)
+
+    async def _read(
+        self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """On the reader that was used last: its pages are warm."""
+        reader = await self._idle.get()
+        try:
+            return await reader.run(fn, *args, **kwargs)
+        finally:
+            self._idle.put_nowait(reader)
+
+
+def _only_read(db: sqlite3.Connection) -> None:
+    for pragma in READER:
+        db.execute(pragma)
