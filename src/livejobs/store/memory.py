@@ -42,7 +42,8 @@ class _Job:
 
 
 class MemoryStore:
-    def __init__(self) -> None:
+    def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
+        self._gone_kept = gone_kept
         self._projects: dict[str, Project] = {}
         self._jobs: dict[str, _Job] = {}  # in order of creation
         self._gone: defaultdict[str, list[Gone]] = defaultdict(list)
@@ -91,7 +92,7 @@ class MemoryStore:
         self._jobs.pop(head.id, None)
         gone = self._gone[head.project]
         gone.append(Gone(head.id, seq))
-        if len(gone) > GONE_KEPT:
+        if len(gone) > self._gone_kept:
             floor = gone.pop(0).seq
             self._projects[head.project] = replace(self._projects[head.project], floor=floor)
 

@@ -46,7 +46,7 @@ IDEMPOTENCY_TRIM: Final = "DELETE FROM idempotency WHERE expires_at <= ?"
 PKS: Final = "SELECT id, pk FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 JOB: Final = "SELECT seq, head FROM jobs WHERE id = ?"
 JOBS: Final = "SELECT pk, seq, head FROM jobs WHERE pk IN (SELECT value FROM json_each(?))"
-UNFINISHED: Final = "SELECT id, pk, seq, head FROM jobs WHERE status < 2 ORDER BY pk"
+UNFINISHED: Final = "SELECT seq, head FROM jobs WHERE status < 2 ORDER BY pk"
 UNFINISHED_PKS: Final = "SELECT id, pk FROM jobs WHERE status < 2"
 EXPIRED: Final = (
     "SELECT seq, head FROM jobs WHERE expires_at <= ? AND status >= 2 ORDER BY expires_at LIMIT ?"

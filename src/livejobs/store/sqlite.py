@@ -19,7 +19,7 @@ import aiosqlite
 
 from livejobs.core.model import Kind, Record, Status, Stored
 from livejobs.store import reading
-from livejobs.store.base import Change, Changes, Idempotency, Page, Project, Query
+from livejobs.store.base import GONE_KEPT, Change, Changes, Idempotency, Page, Project, Query
 from livejobs.store.opening import READER, Lock, prepare, refusals
 from livejobs.store.writing import Writer
 
@@ -41,7 +41,8 @@ class Connection(aiosqlite.Connection):
 
 
 class SqliteStore:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, gone_kept: int = GONE_KEPT) -> None:
+        self._gone_kept = gone_kept
         self._path = path
         self._lock = Lock(path)
         self._connections: list[Connection] = []
@@ -54,7 +55,7 @@ class SqliteStore:
         try:
             self._write = await self._connect()
             await self._write.run(partial(prepare, self._path))
-            self._writer = await self._write.run(Writer)
+            self._writer = await self._write.run(Writer, self._gone_kept)
             for _ in range(READERS):
                 reader = await self._connect()
                 await reader.run(_only_read)

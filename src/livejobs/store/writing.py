@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from livejobs.core.model import Head
 from livejobs.store import sql
-from livejobs.store.base import GONE_KEPT, Change, Project
+from livejobs.store.base import Change, Project
 from livejobs.store.batch import Batch, Life, deltas
 from livejobs.store.opening import rollback
 
@@ -34,7 +34,8 @@ class Writer:
     """What a commit must know beside the changes, so that it need not ask for it. It is moved
     on only by what is on disk."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
+        self._gone_kept = gone_kept
         self.db = db
         rows = db.execute(sql.PROJECTS).fetchall()
         self.projects = {name: Project(name, *rest) for name, _, *rest in rows}
@@ -100,7 +101,7 @@ class Writer:
         """Forget the oldest deletions of projects that had some; their floors."""
         floors = {}
         for project in {project for project, _, _ in batch.gone}:
-            row = self.db.execute(sql.GONE_FLOOR, (project, GONE_KEPT)).fetchone()
+            row = self.db.execute(sql.GONE_FLOOR, (project, self._gone_kept)).fetchone()
             if row is not None:
                 self.db.execute(sql.GONE_TRIM, (project, row[0]))
                 self.db.execute(sql.FLOOR, (row[0], project))
