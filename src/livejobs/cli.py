@@ -1,0 +1,77 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from livejobs.config import (
+    SWITCH,
+    TABLE,
+    Setting,
+    SettingError,
+    load,
+    refuse_strangers,
+    unknown_variables,
+)
+from livejobs.runner import CannotListen, run
+from livejobs.service import LiveJobs
+from livejobs.store.base import StoreUnusable
+from livejobs.web.app import create_app
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="livejobs", prog_name="livejobs", message="%(prog)s %(version)s")
+def main() -> None:
+    """Status, progress, results and files of long-running jobs, live."""
+
+
+def setting_options(command: Command) -> Command:
+    """An option for each setting. They take text: `load` reads it, as it does everything."""
+    for row in reversed(TABLE):
+        command = option(row)(command)
+    return command
+
+
+def option(row: Setting) -> Callable[[Command], Command]:
+    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.kind is SWITCH else row.flag
+    return click.option(
+        flag, row.name, default=None, metavar=row.kind.metavar or None, help=described(row)
+    )
+
+
+def described(row: Setting) -> str:
+    default = "" if row.default in (None, "", (), False) else f"  [default: {row.default}]"
+    later = "  [not in this version]" if row.later else ""
+    return row.help + default + later
+
+
+@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
+@setting_options
+def serve(**flags: object) -> None:
+    """Run the server."""
+    for name in unknown_variables(os.environ):
+        say(f"{name}: there is no such setting; it is ignored")
+    try:
+        settings = load(flags, os.environ)
+        refuse_strangers(settings)
+        run(create_app(LiveJobs(settings)), settings)
+    except SettingError as error:
+        fail(2, error)
+    except (StoreUnusable, CannotListen) as error:
+        fail(1, error)
+
+
+def say(text: object) -> None:
+    click.echo(f"livejobs: {text}", err=True)
+
+
+def fail(code: int, error: Exception) -> NoReturn:
+    say(error)
+    sys.exit(code)

@@ -1,0 +1,114 @@
+"""Real servers for tests: a process of its own, on a free port, with a clean environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+BIN = Path(sys.executable).parent
+READY = "livejobs ready on "
+LONG_ENOUGH = 30.0  # seconds; reached only when something is broken
+
+
+class DidNotStart(Exception):
+    """The process ended, or said nothing, before it was ready."""
+
+
+class Running:
+    """A process that prints the ready line. `--port PORT` is added to the command."""
+
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        self.command = command
+        self.env = clean_environment() | dict(env or {})
+        self.url = ""
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        self._errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [*self.command, "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=self.env,
+        )
+        line = self._first_line()
+        if not line.startswith(READY):
+            self.kill()
+            errors = self.stderr
+            self._close()
+            raise DidNotStart(f"{line!r}\n{errors}")
+        self.url = line.removeprefix(READY)
+        self.port = urlsplit(self.url).port or 0
+
+    def _first_line(self) -> str:
+        assert self.process.stdout is not None
+        impatience = threading.Timer(LONG_ENOUGH, self.process.kill)
+        impatience.start()
+        try:
+            return self.process.stdout.readline().decode().rstrip("\n")
+        finally:
+            impatience.cancel()
+
+    @property
+    def stderr(self) -> str:
+        return os.pread(self._errors.fileno(), 1 << 20, 0).decode()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code."""
+        return self.process.wait(LONG_ENOUGH)
+
+    def rest_of_stdout(self) -> str:
+        """What came after the ready line, up to the end of the process."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read().decode()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.wait()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """The same again, on the same port."""
+        if self.process.poll() is None:
+            self.stop()
+        self._close()
+        self.start()
+
+    def _close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._errors.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+        self._close()
+
+
+class Server(Running):
+    """`livejobs serve` over a data folder, which a restart keeps."""
+
+    def __init__(self, data: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
+        self.data = data
+        super().__init__(str(BIN / "livejobs"), "serve", "--data", str(data), *args, env=env)
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("LIVEJOBS_")}

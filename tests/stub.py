@@ -1,0 +1,72 @@
+"""A small app under our runner, for what concerns connections and not jobs:
+
+    python -m tests.stub [--bounds '{"connections": 9, …}'] [any option of `livejobs serve`]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+
+import click
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from livejobs.cli import setting_options
+from livejobs.config import load
+from livejobs.connection import Bounds
+from livejobs.runner import run
+
+
+def make_app(drained: asyncio.Event) -> Starlette:
+    async def hello(request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    async def size(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def stream(request: Request) -> Response:
+        """Ends when drained; with `?deaf` not even then."""
+
+        async def events() -> AsyncIterator[str]:
+            yield "data: hello\n\n"
+            await (asyncio.Event() if "deaf" in request.query_params else drained).wait()
+            yield "event: bye\ndata: {}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(text)
+
+    return Starlette(
+        routes=[
+            Route("/hello", hello),
+            Route("/size", size, methods=["POST"]),
+            Route("/stream", stream),
+            WebSocketRoute("/echo", echo),
+        ]
+    )
+
+
+@click.command()
+@click.option("--bounds", default='{"connections": 100}')
+@setting_options
+def main(bounds: str, **flags: object) -> None:
+    drained = asyncio.Event()
+
+    async def drain() -> None:
+        drained.set()
+
+    settings = load(flags, os.environ)
+    run(make_app(drained), settings, drain=drain, bounds=Bounds(**json.loads(bounds)))
+
+
+if __name__ == "__main__":
+    main()
