@@ -7,7 +7,7 @@ within about a time constant. It is None until it has been watched for a warm-up
 from __future__ import annotations
 
 from math import exp
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -66,7 +66,7 @@ def percent(head: Head) -> int | None:
 class Measure(NamedTuple):
     """What the rate is a rate of, and where it ends."""
 
-    unit: str
+    unit: Literal["current", "percent"]
     value: float
     goal: float | None
 

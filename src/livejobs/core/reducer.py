@@ -181,7 +181,7 @@ def _step(head: Head, report: say.Step, now: int, entries: list[Entry]) -> dict[
 def _told(step: Step, report: say.Step, now: int) -> Step:
     status = report.status or ("running" if step.status == "pending" else step.status)
     ended = status in ("succeeded", "failed", "skipped")
-    begun = status != "pending" and status != "skipped"
+    begun = status not in ("pending", "skipped")
     return Step(
         step.name,
         title=step.title if report.title is None else report.title,

@@ -44,11 +44,11 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     n: Annotated[int, Bound(ge=1, le=SAFE)] | None = None
 
 
-class Start(Report, tag="start"):
+class Start(Report, frozen=True, tag="start"):
     worker: dict[str, Any] | None = None
 
 
-class Progress(Report, tag="progress"):
+class Progress(Report, frozen=True, tag="progress"):
     current: Amount | None = None
     advance: Amount | None = None
     total: Amount | None = None
@@ -57,7 +57,7 @@ class Progress(Report, tag="progress"):
     message: str | None = None
 
 
-class Step(Report, tag="step"):
+class Step(Report, frozen=True, tag="step"):
     name: Name
     status: StepStatus | None = None
     title: str | None = None
@@ -66,18 +66,18 @@ class Step(Report, tag="step"):
     weight: Amount | None = None
 
 
-class Log(Report, tag="log"):
+class Log(Report, frozen=True, tag="log"):
     message: str
     level: Level = "info"
     source: Annotated[str, Bound(max_length=200)] | None = None
     at: Annotated[datetime, Bound(tz=True)] | None = None
 
 
-class Result(Report, tag="result"):
+class Result(Report, frozen=True, tag="result"):
     value: Any
 
 
-class Error(Report, tag="error"):
+class Error(Report, frozen=True, tag="error"):
     """One item failed; the job goes on."""
 
     message: str
@@ -85,15 +85,15 @@ class Error(Report, tag="error"):
     detail: Any = None
 
 
-class Count(Report, tag="count"):
+class Count(Report, frozen=True, tag="count"):
     counters: dict[str, Signed]
 
 
-class Meta(Report, tag="meta"):
+class Meta(Report, frozen=True, tag="meta"):
     set: dict[str, Any]
 
 
-class Heartbeat(Report, tag="heartbeat"):
+class Heartbeat(Report, frozen=True, tag="heartbeat"):
     pass
 
 
@@ -103,21 +103,21 @@ class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     detail: Any = None
 
 
-class Retry(Report, tag="retry"):
+class Retry(Report, frozen=True, tag="retry"):
     error: str | Reason | None = None
 
 
-class Succeed(Report, tag="succeed"):
+class Succeed(Report, frozen=True, tag="succeed"):
     result: Any = None
 
 
-class Fail(Report, tag="fail"):
+class Fail(Report, frozen=True, tag="fail"):
     message: str
     code: str | None = None
     detail: Any = None
 
 
-class Cancelled(Report, tag="cancelled"):
+class Cancelled(Report, frozen=True, tag="cancelled"):
     pass
 
 

@@ -1,0 +1,639 @@
+"""The product's verbs. The web doors and in-process code call the same ones.
+
+Reading goes through memory first, then the store; changing goes through the committer alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from livejobs.access import ANONYMOUS, Principal
+from livejobs.committer import Committer, Draft, now_ms
+from livejobs.config import Settings
+from livejobs.core import reducer, wire
+from livejobs.core import reports as say
+from livejobs.core.errors import (
+    BadCursor,
+    Conflict,
+    FieldError,
+    HeadTooLarge,
+    IdempotencyMismatch,
+    Invalid,
+    LivejobsError,
+    NotFound,
+    TooMany,
+)
+from livejobs.core.model import Head, Kind, Record, Status, Stored, encode_head
+from livejobs.core.uuid7 import uuid7
+from livejobs.lanes import Lanes
+from livejobs.state import Registry, Slot, Tail
+from livejobs.store.base import Idempotency, Query, Store
+from livejobs.store.sqlite import SqliteStore
+from livejobs.sweeper import Sweeper
+
+PAGE: Final = 1000  # entries read at once
+REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
+
+
+class Receipt(Struct, frozen=True):
+    """What a worker hears once its reports are on disk."""
+
+    cursor: str
+    status: Status
+    accepted: int
+    cancel_requested: bool
+
+
+class Batch(Struct, frozen=True):
+    """What became of lines sent one by one: those kept, and why the next was not."""
+
+    receipt: Receipt
+    kept: int
+    refused: LivejobsError | None = None
+
+
+class Listing(Struct, frozen=True):
+    slots: tuple[Slot, ...]
+    next: str | None
+    counts: Mapping[Status, int]
+
+
+class Job:
+    """A job held by in-process code: what a worker says, as calls."""
+
+    def __init__(self, live: LiveJobs, slot: Slot) -> None:
+        self._live = live
+        self._slot = slot
+
+    @property
+    def id(self) -> str:
+        return self._slot.head.id
+
+    @property
+    def status(self) -> Status:
+        return self._slot.head.status
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self._slot.head.cancel_requested
+
+    async def report(self, *reports: say.AnyReport | Mapping[str, Any]) -> Receipt:
+        """All of the reports, or none."""
+        return await self._live.apply(self._slot, self._live.check(reports))
+
+    async def start(self, **worker: Any) -> Receipt:
+        return await self.report(say.Start(worker=worker or None))
+
+    async def progress(self, **said: Any) -> Receipt:
+        """current, advance, total, percent, unit, message."""
+        return await self.report(say.Progress(**said))
+
+    async def step(self, name: str, **said: Any) -> Receipt:
+        return await self.report(say.Step(name=name, **said))
+
+    async def log(self, message: str, **said: Any) -> Receipt:
+        return await self.report(say.Log(message=message, **said))
+
+    async def result(self, value: Any) -> Receipt:
+        return await self.report(say.Result(value=value))
+
+    async def error(self, message: str, **said: Any) -> Receipt:
+        """One item failed; the job goes on."""
+        return await self.report(say.Error(message=message, **said))
+
+    async def count(self, **counters: float) -> Receipt:
+        return await self.report(say.Count(counters=counters))
+
+    async def succeed(self, result: Any = None) -> Receipt:
+        return await self.report(say.Succeed(result=result))
+
+    async def fail(self, message: str, **said: Any) -> Receipt:
+        return await self.report(say.Fail(message=message, **said))
+
+    async def state(self) -> dict[str, Any]:
+        """The whole job, as a client sees it."""
+        state: dict[str, Any] = msgspec.json.decode(await self._live.state(self._slot))
+        return state
+
+
+class LiveJobs:
+    """The service. `async with LiveJobs(settings) as live:` starts and stops it."""
+
+    def __init__(self, settings: Settings | None = None, *, store: Store | None = None) -> None:
+        self.settings = settings or Settings()
+        self.bounds = say.Bounds(
+            body=self.settings.max_body_bytes,
+            head=self.settings.max_head_bytes,
+            line=self.settings.max_line_bytes,
+            batch=self.settings.max_batch,
+        )
+        self.store = store or open_store(self.settings)
+        self.registry = Registry()
+        self.lanes = Lanes()
+        self.committer = Committer(self.store, self.registry, self.lanes)
+        self.sweeper = Sweeper(
+            self.committer, self.registry, self.store, self.settings.lost_after, self._find
+        )
+        self.running = False
+        self.draining = False  # those who wait are to be let go
+        self._tasks: list[asyncio.Task[None]] = []
+        self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        await self.store.open()
+        try:
+            for project in await self.store.projects():
+                self.committer.epochs[project.name] = project.epoch
+            now = now_ms()
+            for stored in await self.store.unfinished():
+                self._resume(stored, now)
+        except BaseException:
+            await self.store.close()
+            raise
+        self._tasks = [
+            asyncio.create_task(self.committer.run(), name="committer"),
+            asyncio.create_task(self.sweeper.run(), name="sweeper"),
+        ]
+        self.running = True
+
+    def _resume(self, stored: Stored, now: int) -> None:
+        """An unfinished job of an earlier run. Its worker could not reach us in between, so
+        its silence is counted from now."""
+        slot = self.registry.add(self._slot(stored, None))
+        if stored.head.status == "queued":
+            slot.lane, slot.ticket = self.lanes.join(stored.head)
+        else:
+            slot.heard_at = now
+
+    def drain(self) -> None:
+        """Let go of everyone who waits for a change, so that the server can end."""
+        self.draining = True
+        for slot in self.registry.all():
+            slot.wake()
+
+    async def stop(self) -> None:
+        """Write what was accepted, then let go. Safe to call twice."""
+        if not self.running:
+            return
+        self.running = False
+        self.drain()
+        committer, sweeper = self._tasks
+        sweeper.cancel()
+        self.committer.close()
+        await asyncio.gather(committer, sweeper, return_exceptions=True)
+        await self.store.close()
+
+    # Creating
+
+    async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
+        """A new job, for in-process code. The fields are those of the create call."""
+        new = say.decode_new_job(msgspec.json.encode(fields))
+        return Job(self, await self._create(new, by, None))
+
+    async def create_once(
+        self,
+        new: say.NewJob,
+        *,
+        by: Principal = ANONYMOUS,
+        key: str | None = None,
+        body: bytes = b"",
+    ) -> tuple[Slot, bool]:
+        """The new job, and whether it is new: with an idempotency `key` used before for the same
+        `body`, it is the one that was made then."""
+        if key is None:
+            return await self._create(new, by, None), True
+        async with self._repeating.setdefault((by.name, key), asyncio.Lock()):
+            return await self._recall_or_create(new, by, key, hashlib.sha256(body).digest())
+
+    async def _recall_or_create(
+        self, new: say.NewJob, by: Principal, key: str, digest: bytes
+    ) -> tuple[Slot, bool]:
+        made = await self.store.repeated(by.name, key, now_ms())
+        if made is None:
+            record = Idempotency(by.name, key, digest, "", now_ms() + REPEATABLE)
+            return await self._create(new, by, record), True
+        if made.body != digest:
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used with another body. Use a new key for a new job."
+            )
+        return await self.find(made.job, by), False
+
+    async def put(
+        self, id: str, new: say.NewJob, *, by: Principal = ANONYMOUS
+    ) -> tuple[Slot, bool]:
+        """Create if absent; else what is there, if it is of the same project."""
+        if new.id not in (None, id):
+            raise Invalid.at("/id", "The id in the body is not the one in the URL.")
+        new = replace(new, id=id)
+        for _ in range(2):
+            there = await self._find(id)
+            if there is not None:
+                if there.head.project != (new.project or by.default_project):
+                    raise _exists(id)
+                return there, False
+            try:
+                return await self._create(new, by, None), True
+            except Conflict:  # made by somebody else since we looked
+                continue
+        raise _exists(id)
+
+    async def _create(
+        self, new: say.NewJob, by: Principal, idempotency: Idempotency | None
+    ) -> Slot:
+        project = new.project or by.default_project
+        await self._project(project)
+        if new.id is not None and await self._find(new.id) is not None:
+            raise _exists(new.id)
+        if new.parent is not None:
+            await self._check_parent(new.parent, project)
+        head = self._new_head(new, project, by)
+        if idempotency is not None:
+            idempotency = replace(idempotency, job=head.id)
+
+        def act(draft: Draft) -> Slot:
+            if draft.slot(head.id) is not None:
+                raise _exists(head.id)
+            self._check_room(draft)
+            return draft.create(head, self.settings.base_path, idempotency)
+
+        return (await self.committer.submit(act)).value
+
+    def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
+        now = now_ms()
+        head = reducer.create(
+            new,
+            id=new.id or uuid7(now, os.urandom(10)),
+            project=project,
+            owner=new.owner or by.name,
+            now=now,
+            heartbeat_timeout=self.settings.heartbeat_timeout or None,
+            ttl_seconds=self.settings.retention_seconds or None,
+        )
+        self._check_size(head, "")
+        return head
+
+    def _check_room(self, draft: Draft) -> None:
+        limit = self.settings.max_queued
+        if limit and draft.queued >= limit:
+            raise TooMany(
+                f"{limit} jobs are queued, the most this server takes. Try again later.",
+                code="queue_full",
+                headers={"Retry-After": "5"},
+            )
+
+    async def _check_parent(self, parent: str, project: str) -> None:
+        slot = await self._find(parent)
+        if slot is None or slot.head.project != project:
+            raise Invalid.at("/parent", f"There is no job {parent!r} in project {project!r}.")
+
+    async def _project(self, name: str) -> None:
+        if name not in self.committer.epochs:
+            self.committer.epochs[name] = (await self.store.project(name)).epoch
+
+    # Changing
+
+    async def report(
+        self,
+        id: str,
+        *reports: say.AnyReport | Mapping[str, Any],
+        by: Principal = ANONYMOUS,
+    ) -> Receipt:
+        """All of the reports, or none."""
+        return await self.apply(await self.find(id, by), self.check(reports))
+
+    def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
+        """In-process reports held to the same rules as those that come over the wire."""
+        return say.decode_body(msgspec.json.encode(reports), self.bounds)
+
+    async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
+        """Reports that have been checked."""
+        if self._only_heard(slot, reports):
+            slot.hear(now_ms())
+            return _receipt(slot, slot.head, slot.seq, len(reports))
+
+        def act(draft: Draft) -> tuple[Head, int]:
+            head = _present(draft, slot)
+            folded = reducer.fold(head, reports, draft.now)
+            if folded.head is not head:
+                self._check_size(folded.head, _grown_by(reports))
+                draft.change(slot, folded.head, folded.entries)
+            return folded.head, folded.accepted
+
+        with _held(slot):
+            done = await self.committer.submit(act)
+        head, accepted = done.value
+        return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
+
+    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Batch:
+        """Reports that came line by line: each is kept that comes before one that can't be."""
+
+        def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
+            head = first = _present(draft, slot)
+            entries: list[Any] = []
+            accepted = kept = 0
+            refused: LivejobsError | None = None
+            for report in reports:
+                try:
+                    folded = reducer.fold(head, [report], draft.now)
+                    if type(report) in _GROWS:
+                        self._check_size(folded.head, _grown_by([report]))
+                except LivejobsError as error:
+                    refused = error
+                    break
+                head = folded.head
+                entries += folded.entries
+                accepted += folded.accepted
+                kept += 1
+            if head is not first:
+                draft.change(slot, head, tuple(entries))
+            return head, accepted, kept, refused
+
+        with _held(slot):
+            done = await self.committer.submit(act)
+        head, accepted, kept, refused = done.value
+        seq = done.seqs.get(slot, slot.seq)
+        return Batch(_receipt(slot, head, seq, accepted), kept, refused)
+
+    @staticmethod
+    def _only_heard(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
+        """Heartbeats of a job that runs as it should change nothing that is kept."""
+        head = slot.head
+        if head.status != "running" or head.stalled or slot.gone:
+            return False
+        return all(type(report) is say.Heartbeat for report in reports)
+
+    def _check_size(self, head: Head, at: str) -> None:
+        limit = self.bounds.head
+        size = len(encode_head(head))
+        if size > limit:
+            said = (
+                f"The job's current state would take {size} bytes; {limit} are allowed. Keep "
+                "large values in results or files."
+            )
+            raise HeadTooLarge(said, errors=[FieldError(at, said)])
+
+    async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
+        slot = await self.find(id, by)
+
+        def act(draft: Draft) -> None:
+            head = _present(draft, slot)
+            after = reducer.cancel(head, draft.now, force=force)
+            if after is not head:
+                draft.change(slot, after)
+
+        with _held(slot):
+            await self.committer.submit(act)
+        return slot
+
+    async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
+        slot = await self.find(id, by)
+
+        def act(draft: Draft) -> None:
+            head = _present(draft, slot)
+            if not head.finished:
+                raise Conflict(
+                    f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
+                    "first.",
+                    code="job_not_finished",
+                )
+            draft.delete(slot)
+
+        with _held(slot):
+            await self.committer.submit(act)
+
+    # Reading
+
+    async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
+        slot = self.registry.get(id) or await self._find(id)
+        if slot is None or not by.sees(slot.head.project):
+            raise NotFound.job(id)
+        return slot
+
+    async def _find(self, id: str) -> Slot | None:
+        slot = self.registry.get(id)
+        while slot is None:
+            deletions = self.registry.deletions
+            stored = await self.store.job(id)
+            if stored is None:
+                return self.registry.get(id)  # made while we looked
+            if deletions == self.registry.deletions:
+                slot = self.registry.add(self._slot(stored, None))
+        return slot
+
+    def _slot(self, stored: Stored, tail: Tail | None) -> Slot:
+        epoch = self.committer.epochs[stored.head.project]
+        return Slot(stored, epoch, self.settings.base_path, tail)
+
+    async def state(self, slot: Slot) -> bytes:
+        """The whole job as JSON. From memory, once its results have been read."""
+        if slot.tail is None:
+            await self.read_tail(slot)
+        return slot.state_json(now_ms())
+
+    async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
+        """The whole job, for in-process code."""
+        job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))
+        return job
+
+    async def read_tail(self, slot: Slot) -> None:
+        """The job's last results and errors, joined with those committed while we read."""
+        with _held(slot):
+            while slot.tail is None:
+                if slot.arriving is not None:  # somebody reads already
+                    await slot.changed()
+                    continue
+                slot.arriving = Tail()
+                try:
+                    tail = await self._stored_tail(slot)
+                    for kind in ("results", "errors"):
+                        for value in getattr(slot.arriving, kind):
+                            tail.append(value, kind)
+                    slot.tail = tail
+                finally:
+                    slot.arriving = None
+                    slot.wake()
+
+    async def _stored_tail(self, slot: Slot) -> Tail:
+        tail, head = Tail(), slot.head  # before the first await: what comes later arrives
+        kinds: tuple[Kind, ...] = ("results", "errors")
+        for kind in kinds:
+            upto = head.total(kind)
+            if not upto:
+                continue
+            after = max(0, upto - wire.LAST)
+            for record in await self.store.entries(head.id, kind, after=after, limit=wire.LAST):
+                if record.entry.n <= upto:
+                    tail.append(record.entry.value, kind)
+        return tail
+
+    async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
+        before = None if after is None else self._position(after)
+        page = await self.store.list(query, limit=limit, before=before)
+        counts = await self.store.counts(query)
+        slots = tuple(
+            self.registry.get(stored.head.id) or self._slot(stored, None) for stored in page.jobs
+        )
+        return Listing(slots, self._token(page.next), counts)
+
+    # A page token names the database it was made in, so that one of another is refused rather
+    # than giving a page that looks right.
+
+    def _token(self, position: int | None) -> str | None:
+        return None if position is None else f"{self._database()}.{position}"
+
+    def _position(self, token: str) -> int:
+        database, _, position = token.rpartition(".")
+        if not position.isascii() or not position.isdigit() or len(position) > 18:
+            raise BadCursor("'after' is not a page token. Use 'next' of the page before.")
+        if database != self._database():
+            raise BadCursor("This page token is of another database. Start from the first page.")
+        return int(position)
+
+    def _database(self) -> str:
+        # The epoch of the oldest project, which stays; there is one where there is a page.
+        return next(iter(self.committer.epochs.values()), "-")
+
+    async def entries(
+        self,
+        slot: Slot,
+        kind: Kind,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        level: int = 0,
+        tail: bool = False,
+    ) -> Sequence[Record]:
+        return await self.store.entries(
+            slot.head.id, kind, after=after, limit=limit, level=level, tail=tail
+        )
+
+    async def logs(
+        self,
+        slot: Slot,
+        *,
+        after: int = 0,
+        level: int = 0,
+        limit: int | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Pages of log lines; with `follow` until the job has ended."""
+        with _held(slot):
+            if tail is not None:
+                records = await self.entries(slot, "logs", limit=tail, level=level, tail=True)
+                after = records[-1].entry.n if records else slot.head.logs_total
+                yield records
+            left = limit if limit is not None else sys.maxsize
+            while left > 0 and (follow or tail is None):
+                changed = slot.changed()  # asked for before reading: nothing falls in between
+                ended = not follow or slot.head.finished or slot.gone or self.draining
+                records = await self.entries(
+                    slot, "logs", after=after, limit=min(left, PAGE), level=level
+                )
+                if records:
+                    after = records[-1].entry.n
+                    left -= len(records)
+                    yield records
+                elif ended:
+                    return
+                else:
+                    await changed
+
+    async def wait(
+        self, slot: Slot, *, since: int | None, seconds: float, finished: bool = False
+    ) -> bool:
+        """Whether, within the time, the job moved past `since`, or with `finished` ended."""
+
+        def there() -> bool:
+            if slot.gone or slot.head.finished or self.draining:
+                return True
+            return not finished and slot.seq != since
+
+        with _held(slot):
+            try:
+                async with asyncio.timeout(seconds):
+                    while not there():
+                        await slot.changed()
+            except TimeoutError:
+                return there()
+        return True
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            **self.registry.statistics(),
+            "jobs_queued": self.lanes.queued,
+            "commits": self.committer.commits,
+        }
+
+
+def open_store(settings: Settings) -> Store:
+    """The store the settings ask for."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return SqliteStore(settings.data / "livejobs.db")
+
+
+def _exists(id: str) -> Conflict:
+    return Conflict(f"There is a job {id!r} already.", code="job_exists")
+
+
+def _present(draft: Draft, slot: Slot) -> Head:
+    head = draft.head(slot)
+    if head is None:
+        raise NotFound.job(slot.head.id)
+    return head
+
+
+def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
+    cursor = str(slot.cursor._replace(seq=seq))
+    return Receipt(cursor, head.status, accepted, head.cancel_requested)
+
+
+# Which field of a report can make the head larger by more than digits.
+_GROWS: Final[Mapping[type, str]] = {
+    say.Start: "worker",
+    say.Progress: "message",
+    say.Step: "name",
+    say.Count: "counters",
+    say.Meta: "set",
+    say.Retry: "error",
+    say.Succeed: "result",
+    say.Fail: "detail",
+}
+
+
+def _grown_by(reports: Sequence[say.AnyReport]) -> str:
+    """Where to point when the head has become too large: the last field that could do it."""
+    for at in range(len(reports) - 1, -1, -1):
+        if (name := _GROWS.get(type(reports[at]))) is not None:
+            return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"
+    return ""
+
+
+@contextmanager
+def _held(slot: Slot) -> Iterator[None]:
+    """Keep the slot the one place of its job in memory."""
+    slot.busy += 1
+    try:
+        yield
+    finally:
+        slot.busy -= 1

@@ -1,0 +1,226 @@
+"""The jobs in memory: every unfinished one, and finished ones while they are read.
+
+A Slot is the one place a job has in this process. Only the committer changes its head, and only
+after the change is on disk, so whoever reads a slot reads what will survive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec import Raw
+
+from livejobs.core import wire
+from livejobs.core.cursor import Cursor
+from livejobs.core.model import Entry, Head, Kind, Stored
+from livejobs.lanes import Lane
+
+FINISHED_KEPT: Final = 2_000  # finished jobs in memory
+TAIL_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, all jobs together
+
+
+class Tail:
+    """A job's last results and errors, as they are sent."""
+
+    __slots__ = ("errors", "results", "size")
+
+    def __init__(self) -> None:
+        self.results: deque[Raw] = deque(maxlen=wire.LAST)
+        self.errors: deque[Raw] = deque(maxlen=wire.LAST)
+        self.size = 0
+
+    def append(self, value: Raw, kind: Kind) -> None:
+        into = self.results if kind == "results" else self.errors
+        if len(into) == wire.LAST:
+            self.size -= len(bytes(into[0]))
+        into.append(value)
+        self.size += len(bytes(value))
+
+
+class Slot:
+    """One job in memory, with its encoded forms until it changes."""
+
+    __slots__ = (
+        "__weakref__",
+        "_fields",
+        "_head_json",
+        "_state_json",
+        "_waiting",
+        "arriving",
+        "base",
+        "busy",
+        "epoch",
+        "gone",
+        "head",
+        "heard_at",
+        "lane",
+        "moves",
+        "seq",
+        "tail",
+        "ticket",
+    )
+
+    def __init__(self, stored: Stored, epoch: str, base: str, tail: Tail | None) -> None:
+        self.head: Head = stored.head
+        self.seq = stored.seq
+        self.epoch = epoch
+        self.base = base
+        self.tail = tail  # None: not read from the store yet
+        self.arriving: Tail | None = None  # what is committed while the tail is being read
+        self.heard_at = stored.head.heartbeat_at  # moves without a commit
+        self.gone = False  # deleted
+        self.busy = 0  # submissions and viewers that hold it in memory
+        self.lane: Lane | None = None
+        self.ticket = 0
+        self.moves = -1  # of the lane, when the encoded forms were made
+        self._fields: dict[str, Any] | None = None
+        self._head_json: bytes | None = None
+        self._state_json: bytes | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.epoch, self.seq)
+
+    def take(self, head: Head, seq: int, entries: Iterable[Entry]) -> None:
+        """A change that is on disk."""
+        self.head, self.seq = head, seq
+        self.heard_at = wire.max_time(self.heard_at, head.heartbeat_at)
+        into = self.tail or self.arriving
+        if into is not None:
+            for entry in entries:
+                if entry.kind != "logs":
+                    into.append(entry.value, entry.kind)
+        self.forget_encoded()
+        self.wake()
+
+    def hear(self, now: int) -> None:
+        """A heartbeat: seen by those who ask, told to nobody."""
+        self.heard_at = now
+        self.forget_encoded()
+
+    def forget_encoded(self) -> None:
+        self._fields = self._head_json = self._state_json = None
+
+    def fields(self, now: int) -> dict[str, Any]:
+        """The job without results and errors; a queued one with its place as of now."""
+        if self.lane is not None and self.lane.moves != self.moves:
+            self.forget_encoded()
+            self.moves = self.lane.moves
+        if self._fields is None:
+            place = None if self.lane is None else self.lane.place(self.ticket, now)
+            self._fields = wire.fields(
+                self.head, self.cursor, base=self.base, queue=place, heartbeat_at=self.heard_at
+            )
+        return self._fields
+
+    def head_json(self, now: int) -> bytes:
+        made = self.fields(now)
+        if self._head_json is None:
+            self._head_json = wire.encode(made)
+        return self._head_json
+
+    def state_json(self, now: int) -> bytes:
+        """The whole job. Its tail must have been read."""
+        made = self.fields(now)
+        if self._state_json is None:
+            assert self.tail is not None, "the tail is read before the state is shown"
+            job = wire.with_entries(made, list(self.tail.results), list(self.tail.errors))
+            self._state_json = wire.encode(job)
+        return self._state_json
+
+    def tag(self, now: int) -> str:
+        """What tells one encoded state from another: the cursor, and the place in the queue,
+        which moves without it."""
+        place = self.fields(now)["queue"]
+        return f"{self.cursor}+{place.position}.{place.length}" if place else str(self.cursor)
+
+    def wake(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def changed(self) -> asyncio.Future[None]:
+        """Done at the next change. Ask before reading, then nothing falls in between."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
+
+
+class Registry:
+    """The slots. Unfinished jobs stay; of the finished, those read last."""
+
+    def __init__(self) -> None:
+        self._unfinished: dict[str, Slot] = {}
+        self._finished: OrderedDict[str, Slot] = OrderedDict()
+        self.deletions = 0  # grows, so that a read that raced a delete can be told
+
+    def get(self, id: str) -> Slot | None:
+        slot = self._unfinished.get(id)
+        if slot is not None:
+            return slot
+        slot = self._finished.get(id)
+        if slot is not None:
+            self._finished.move_to_end(id)
+        return slot
+
+    def add(self, slot: Slot) -> Slot:
+        """The slot now in memory for this job: the given one, or one that was there first."""
+        there = self.get(slot.head.id)
+        if there is not None:
+            return there
+        if slot.head.finished:
+            self._keep_finished(slot)
+        else:
+            self._unfinished[slot.head.id] = slot
+        return slot
+
+    def finished(self, slot: Slot) -> None:
+        """An unfinished job has ended."""
+        if self._unfinished.pop(slot.head.id, None) is not None:
+            self._keep_finished(slot)
+
+    def _keep_finished(self, slot: Slot) -> None:
+        self._finished[slot.head.id] = slot
+        if len(self._finished) > FINISHED_KEPT:
+            # The oldest, unless it is in use; then it is the newest again.
+            id, oldest = self._finished.popitem(last=False)
+            if oldest.busy:
+                self._finished[id] = oldest
+
+    def remove(self, slot: Slot) -> None:
+        slot.gone = True
+        self.deletions += 1
+        self._finished.pop(slot.head.id, None)
+        self._unfinished.pop(slot.head.id, None)
+        slot.wake()
+
+    def all(self) -> list[Slot]:
+        return [*self._finished.values(), *self._unfinished.values()]
+
+    def unfinished(self) -> list[Slot]:
+        return list(self._unfinished.values())
+
+    def trim(self) -> None:
+        """Let go of tails past their bound, of those read longest ago first; they can be read
+        again. Walks all slots, so it is for the sweeper."""
+        slots = self.all()
+        over = sum(slot.tail.size for slot in slots if slot.tail) - TAIL_BYTES_KEPT
+        for slot in slots:
+            if over <= 0:
+                return
+            if slot.tail is not None and not slot.busy:
+                over -= slot.tail.size
+                slot.tail = None
+                slot.forget_encoded()
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "jobs_unfinished": len(self._unfinished),
+            "jobs_finished_in_memory": len(self._finished),
+        }

@@ -1,0 +1,99 @@
+"""What happens because time passes: jobs stall, are lost, and expire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from livejobs.committer import Committer, Draft, now_ms
+from livejobs.core import reducer
+from livejobs.core.errors import LivejobsError
+from livejobs.core.model import Head
+from livejobs.state import Registry, Slot
+from livejobs.store.base import Store
+
+EVERY: Final = 1.0  # seconds
+EXPIRED_AT_ONCE: Final = 200
+SLICE: Final = 5_000  # jobs looked at before others get a turn
+
+log = logging.getLogger("livejobs.sweeper")
+
+
+class Sweeper:
+    def __init__(
+        self,
+        committer: Committer,
+        registry: Registry,
+        store: Store,
+        lost_after: float,
+        find: Callable[[str], Awaitable[Slot | None]],
+    ) -> None:
+        self._committer = committer
+        self._registry = registry
+        self._store = store
+        self._lost_after = lost_after
+        self._find = find
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.sweep()
+            except LivejobsError as error:  # the disk refused; the next round tries again
+                log.warning("%s", error)
+            except Exception:
+                log.exception("a sweep failed")
+
+    async def sweep(self) -> None:
+        self._registry.trim()
+        await self._notice_silence()
+        await self._remove_expired()
+
+    async def _notice_silence(self) -> None:
+        slots = self._registry.unfinished()
+        for start in range(0, len(slots), SLICE):
+            now = now_ms()
+            some = slots[start : start + SLICE]
+            silent = [slot for slot in some if self._silent(slot, slot.head, now) is not slot.head]
+            if silent:
+                await self._committer.submit(partial(self._tell, silent))
+            await asyncio.sleep(0)
+
+    def _tell(self, silent: list[Slot], draft: Draft) -> None:
+        for slot in silent:
+            head = draft.head(slot)
+            after = None if head is None else self._silent(slot, head, draft.now)
+            if after is not None and after is not head:
+                draft.change(slot, after)
+
+    def _silent(self, slot: Slot, head: Head, now: int) -> Head:
+        """The head as its silence makes it: itself, stalled, or lost."""
+        heard = slot.heard_at
+        if head.status != "running" or heard is None:
+            return head
+        # The head may be a draft's, newer than what the slot has heard.
+        silent = (now - max(heard, head.heartbeat_at or 0)) / 1000
+        if self._lost_after and silent >= self._lost_after:
+            return reducer.lose(head, now, silent)
+        if head.heartbeat_timeout and silent >= head.heartbeat_timeout:
+            return reducer.stall(head, now)
+        return head
+
+    async def _remove_expired(self) -> None:
+        slots = []
+        for stored in await self._store.expired(now_ms(), limit=EXPIRED_AT_ONCE):
+            slot = await self._find(stored.head.id)
+            if slot is not None:
+                slots.append(slot)
+        if slots:
+            await self._committer.submit(partial(_expire, slots))
+
+
+def _expire(slots: list[Slot], draft: Draft) -> None:
+    for slot in slots:
+        head = draft.head(slot)
+        if head is not None and head.expires_at is not None and head.expires_at <= draft.now:
+            draft.delete(slot)

@@ -1,0 +1,151 @@
+"""Reading requests: bodies within their bound, queries, and the headers that matter here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs.access import ANONYMOUS, Principal
+from livejobs.core.errors import BodyTooLarge, FieldError, Invalid, UnsupportedMediaType
+from livejobs.service import LiveJobs
+
+T = TypeVar("T")
+
+JSON: Final = "application/json"
+NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+VARY: Final = "Accept, Authorization, Origin, Prefer"
+
+
+class JSONBytes(Response):
+    """JSON that is encoded already."""
+
+    media_type = JSON
+
+
+def service(request: Request) -> LiveJobs:
+    live: LiveJobs = request.app.state.live
+    return live
+
+
+def principal(request: Request) -> Principal:
+    return ANONYMOUS
+
+
+def media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def check_json(headers: Headers) -> None:
+    sent = media_type(headers)
+    if sent and sent != JSON and not sent.endswith("+json"):
+        raise _unsupported(sent, JSON)
+
+
+def takes_lines(headers: Headers) -> bool:
+    """Whether the reports come line by line; anything but that and JSON is refused."""
+    sent = media_type(headers)
+    if sent in NDJSON:
+        return True
+    if sent and sent != JSON and not sent.endswith("+json"):
+        raise _unsupported(sent, f"{JSON}, application/x-ndjson")
+    return False
+
+
+def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"Content-Type {sent!r} is not taken here. Send one of: {taken}.",
+        headers={"Accept-Post": taken},
+    )
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, refused as soon as it is known to be too large."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    body = b""
+    async for chunk in request.stream():
+        body = body + chunk if body else chunk
+        if len(body) > limit:
+            raise too_large(limit)
+    return body
+
+
+def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
+    said = f"{what} takes at most {limit} bytes."
+    # The rest of the body is not read, so the connection can't be used again.
+    return BodyTooLarge(
+        said, errors=[FieldError("", said)], headers={"Connection": "close"}, extra=extra
+    )
+
+
+def accepts(request: Request, media: str) -> bool:
+    """Whether the client asks for just this type, not for anything at all."""
+    return media in request.headers.get("accept", "").lower()
+
+
+_PREFER_WAIT: Final = re.compile(
+    r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE
+)
+LONGEST_WAIT: Final = 60  # under the usual timeouts of proxies
+
+
+def preferred_wait(headers: Headers) -> int | None:
+    """Seconds asked for by `Prefer: wait=N`, capped; what is malformed is ignored."""
+    found = _PREFER_WAIT.search(",".join(headers.getlist("prefer")))
+    seconds = int(found[1]) if found else 0
+    return min(seconds, LONGEST_WAIT) or None
+
+
+_TAG: Final = re.compile(r'"([^"]*)"|\*')
+
+
+def none_match(headers: Headers) -> list[str]:
+    """The tags of If-None-Match, bare: it compares weakly."""
+    return [tag[1] or "*" for tag in _TAG.finditer(headers.get("if-none-match", ""))]
+
+
+# Query parameters. A wrong value is refused, pointing at its name.
+
+
+def bad_query(name: str, takes: str) -> Invalid:
+    return Invalid.at(f"/{name}", f"Query parameter {name!r} takes {takes}.")
+
+
+def whole(request: Request, name: str, default: T, *, least: int, most: int) -> int | T:
+    said = request.query_params.get(name)
+    if said is None:
+        return default
+    if not (said.isascii() and said.isdigit() and len(said) <= 18):
+        raise bad_query(name, f"a whole number from {least} to {most}")
+    if not least <= int(said) <= most:
+        raise bad_query(name, f"a whole number from {least} to {most}")
+    return int(said)
+
+
+def choice(request: Request, name: str, choices: Sequence[str]) -> str | None:
+    said = request.query_params.get(name)
+    if said is not None and said not in choices:
+        raise bad_query(name, "one of: " + ", ".join(choices))
+    return said
+
+
+def switch(request: Request, name: str) -> bool:
+    said = request.query_params.get(name, "false").lower()
+    if said not in ("1", "true", "0", "false", ""):
+        raise bad_query(name, "true or false")
+    return said in ("1", "true")
+
+
+def several(request: Request, name: str, choices: Sequence[str]) -> tuple[Any, ...]:
+    """`a,b` and repeated parameters alike."""
+    said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
+    for one in said:
+        if one not in choices:
+            raise bad_query(name, "one or more of: " + ", ".join(choices))
+    return tuple(dict.fromkeys(said))

@@ -1,0 +1,78 @@
+"""Errors as answers: application/problem+json (RFC 9457), whoever raised them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs.core.errors import LivejobsError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# What the framework refuses on its own, in our words.
+_FRAMEWORK: Final[dict[int, tuple[str, str]]] = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take this method; see the Allow header."),
+    400: ("bad_request", "The request can't be understood."),
+}
+
+
+def document(status: int, title: str, code: str, detail: str, **members: Any) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+
+
+def of(error: LivejobsError) -> dict[str, Any]:
+    members = dict(error.extra)
+    if error.errors:
+        members["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+    return document(error.status, error.title, error.code, error.detail, **members)
+
+
+def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(problem),
+        problem["status"],
+        {"cache-control": "no-store", **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+async def livejobs_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LivejobsError)
+    headers = dict(error.headers)
+    if error.status == 503:
+        headers.setdefault("retry-after", "5")
+    return answer(of(error), headers)
+
+
+async def framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    code, detail = _FRAMEWORK.get(status, ("http_error", str(error.detail)))
+    title = HTTPStatus(status).phrase
+    return answer(document(status, title, code, detail), dict(error.headers or {}))
+
+
+async def unexpected_error(request: Request, error: Exception) -> Response:
+    """A bug of ours. The log has the traceback; the caller gets none of it."""
+    detail = "Something went wrong here. It has been logged; trying again may help."
+    return answer(document(500, "Internal error", "internal", detail))
+
+
+HANDLERS: Final = {
+    LivejobsError: livejobs_error,
+    HTTPException: framework_error,
+    Exception: unexpected_error,
+}
