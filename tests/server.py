@@ -33,7 +33,7 @@ class Running:
         self.start()
 
     def start(self) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _close, when the process is gone
         self.process = subprocess.Popen(
             [*self.command, "--port", str(self.port)],
             stdout=subprocess.PIPE,

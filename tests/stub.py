@@ -1,6 +1,6 @@
 """A small app under our runner, for what concerns connections and not jobs:
 
-    python -m tests.stub [--bounds '{"connections": 9, …}'] [any option of `livejobs serve`]
+python -m tests.stub [--bounds '{"connections": 9, …}'] [any option of `livejobs serve`]
 """
 
 from __future__ import annotations

@@ -1,0 +1,189 @@
+"""Settings: where they come from, what they take, and how they say no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from livejobs.config import TABLE, SettingError, Settings, load, refuse_strangers, unknown_variables
+
+
+def refusal(flags: dict[str, object], environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(SettingError) as caught:
+        load(flags, environ or {})
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def toml(folder: Path, text: str) -> str:
+    path = folder / "livejobs.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_nothing_said_gives_the_defaults_of_the_contract() -> None:
+    settings = load({}, {})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.data) == (
+        "127.0.0.1",
+        8000,
+        Path("livejobs-data"),
+    )
+    assert (settings.max_body_bytes, settings.max_head_bytes) == (1048576, 131072)
+    assert (settings.max_line_bytes, settings.max_batch) == (16384, 1000)
+
+
+def test_the_flag_wins_then_the_variable_then_the_file(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'port = 1\nhost = "::1"\nmax_batch = 7\n')
+    environ = {"LIVEJOBS_CONFIG": file, "LIVEJOBS_PORT": "2", "LIVEJOBS_HOST": "127.0.0.2"}
+    settings = load({"port": "3", "host": None}, environ)
+    assert (settings.port, settings.host, settings.max_batch) == (3, "127.0.0.2", 7)
+
+
+def test_every_setting_is_a_flag_a_variable_and_a_key(tmp_path: Path) -> None:
+    for row in TABLE:
+        wrong = "\x00"
+        assert refusal({row.name: wrong}).startswith(f"{row.name} ({row.flag}): takes ")
+        assert refusal({}, {row.variable: wrong}).startswith(f"{row.name} ({row.variable}): takes ")
+        if row.name != "config":
+            file = toml(tmp_path, f'{row.name} = "\\u0000"')
+            source = f"livejobs.toml: {row.name}"
+            assert refusal({"config": file}).startswith(f"{row.name} ({source}): takes ")
+
+
+def test_no_default_is_refused_by_its_own_reader() -> None:
+    for row in TABLE:
+        if row.default is not None:
+            assert row.read(row.default, "") == row.default
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("port", "0", 0),
+        ("max_body_bytes", "1048576", 1 << 20),
+        ("max_body_bytes", "10MiB", 10 << 20),
+        ("max_body_bytes", "64 KiB", 64 << 10),
+        ("heartbeat_timeout", "2.5", 2.5),
+        ("heartbeat_timeout", "90", 90.0),
+        ("open", "true", True),
+        ("open", "0", False),
+        ("data", "some/where", Path("some/where")),
+        ("base_path", "/api/jobs", "/api/jobs"),
+        ("base_path", "", ""),
+        ("log_level", "warning", "warning"),
+        ("max_connections", "12", 12),
+    ],
+)
+def test_text_is_read_as_what_it_means(name: str, value: str, read: object) -> None:
+    assert getattr(load({name: value}, {}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", ""),
+        ("port", "http"),
+        ("max_body_bytes", "0"),
+        ("max_body_bytes", "10MB"),
+        ("max_body_bytes", "9" * 400),
+        ("heartbeat_timeout", "0"),
+        ("heartbeat_timeout", "nan"),
+        ("heartbeat_timeout", "inf"),
+        ("open", "maybe"),
+        ("host", ""),
+        ("host", "a\nb"),
+        ("base_path", "/"),
+        ("base_path", "jobs"),
+        ("base_path", "/a/../b?"),
+        ("log_level", "loud"),
+        ("data", "a\x00b"),
+        ("allowed_hosts", "a,,b"),
+        ("rate_read", "200"),
+    ],
+)
+def test_text_without_sense_is_refused(name: str, value: str) -> None:
+    assert "takes" in refusal({name: value})
+
+
+@pytest.mark.parametrize(
+    "line", ["port = true", "port = 1.5", 'open = "maybe"', "data = 3", "open = [1]"]
+)
+def test_a_toml_value_of_the_wrong_type_is_refused(tmp_path: Path, line: str) -> None:
+    assert "takes" in refusal({"config": toml(tmp_path, line)})
+
+
+def test_a_toml_value_has_its_own_type(tmp_path: Path) -> None:
+    settings = load({"config": toml(tmp_path, "open = true\nport = 9\nlost_after = 10")}, {})
+    assert (settings.open, settings.port, settings.lost_after) == (True, 9, 10.0)
+
+
+def test_a_key_that_is_no_setting_is_refused(tmp_path: Path) -> None:
+    said = refusal({"config": toml(tmp_path, "prot = 1")})
+    assert said == "prot (livejobs.toml: prot): there is no such setting"
+    assert "no such setting" in refusal({"config": toml(tmp_path, 'config = "b.toml"')})
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    assert "can't read" in refusal({"config": str(tmp_path / "none.toml")})
+    assert "is not TOML" in refusal({"config": toml(tmp_path, "port = ")})
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    assert "is not TOML" in refusal({}, {"LIVEJOBS_CONFIG": str(tmp_path / "bytes.toml")})
+
+
+def test_a_variable_that_is_no_setting_is_named() -> None:
+    environ = {"LIVEJOBS_PROT": "1", "LIVEJOBS_URL": "", "LIVEJOBS_PORT": "1", "HOME": "/"}
+    assert unknown_variables(environ) == ["LIVEJOBS_PROT"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"redis": "redis://localhost"},
+        {"files": "s3://bucket"},
+        {"admin_key": "k"},
+        {"workers": "2"},
+        {"http2": "true"},
+        {"faces": "render"},
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_not_ignored(said: dict[str, object]) -> None:
+    assert refusal(said).endswith("not available in this version")
+    with pytest.raises(SettingError):
+        replace(Settings(), **said)  # type: ignore[arg-type]  # text, as a careless caller has it
+
+
+def test_asking_for_no_more_than_there_is_is_fine() -> None:
+    assert load({"workers": "1", "http2": "false"}, {}) == Settings()
+
+
+def test_values_given_in_code_are_held_to_the_same_rules() -> None:
+    with pytest.raises(
+        SettingError, match=r"^port: takes a whole number from 0 to 65535, not '-1'"
+    ):
+        Settings(port=-1)
+
+
+def test_a_certificate_needs_its_key() -> None:
+    assert "both or neither" in refusal({"ssl_certfile": "cert.pem"})
+
+
+def test_a_secret_never_prints() -> None:
+    assert "admin_key" not in repr(Settings())
+    assert "hunter\x00" not in refusal({"admin_key": "hunter\x00"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_on_loopback_no_key_is_needed(host: str) -> None:
+    refuse_strangers(Settings(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.1"])
+def test_on_any_other_host_somebody_must_say_open(host: str) -> None:
+    with pytest.raises(SettingError, match=r"LIVEJOBS_ADMIN_KEY=….*--open"):
+        refuse_strangers(Settings(host=host))
+    refuse_strangers(Settings(host=host, open=True))

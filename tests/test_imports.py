@@ -1,0 +1,87 @@
+"""Imports point one way: a module knows only of those before it in this list."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import livejobs.assets
+
+SOURCE = Path(livejobs.assets.__file__).parent
+
+ORDER = [
+    "core",
+    "assets", "config",
+    "store",
+    "hub",
+    "files",
+    "access", "limits",
+    "lanes", "state", "committer", "sweeper", "webhooks", "service",
+    "web",
+    "client",
+    "",  # the package itself, which hands out the public names
+    "connection", "runner",
+    "demo", "cli",
+]  # fmt: skip
+"""A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of ours that a module imports, wherever in it; without the package's name."""
+    known = {name_of(module) for module in MODULES}
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names]
+            names = [name if stem(name) in known else module for name in names]
+        yield from {stem(name) for name in names if f"{name}.".startswith("livejobs.")} & known
+
+
+def stem(name: str) -> str:
+    return name.removeprefix("livejobs").removeprefix(".")
+
+
+GRAPH = {name_of(path): set(imported(path)) - {name_of(path)} for path in MODULES}
+
+
+@pytest.mark.parametrize("module", sorted(GRAPH))
+def test_imports_point_down_the_list(module: str) -> None:
+    assert [other for other in GRAPH[module] if place(other) > place(module)] == []
+
+
+def place(module: str) -> int:
+    package, _, _ = module.partition(".")
+    return ORDER.index(package)
+
+
+def test_there_is_no_cycle() -> None:
+    left = {name: set(others) for name, others in GRAPH.items()}
+    while leaves := [name for name, others in left.items() if not others & left.keys()]:
+        for name in leaves:
+            del left[name]
+    assert left == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_import_inside_a_function_gives_its_reason(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    assert re.search(r"# noqa: PLC0415 - \w+", lines[node.lineno - 1]), node.lineno
