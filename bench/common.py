@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,9 +51,17 @@ class Memory(NamedTuple):
 class Server(AbstractContextManager["Server"]):
     """A server under measure. `pid` is the process that does the work: for nginx its worker."""
 
-    def __init__(self, argv: Sequence[str | Path], port: int = 0, *, worker: bool = False) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        port: int = 0,
+        *,
+        worker: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        BUILD.mkdir(exist_ok=True)
         self.started = time.monotonic()
-        environment = {**os.environ, "PYTHONPATH": str(HERE)}
+        environment = {**os.environ, "PYTHONPATH": str(HERE), **(env or {})}
         self.log = (BUILD / "server.log").open("ab")
         self.process = subprocess.Popen(
             [str(a) for a in argv],
@@ -194,22 +202,22 @@ class Connection(AbstractContextManager["Connection"]):
         )
         self.socket.sendall(head.encode() + body)
 
-    def answer(self) -> tuple[int, bytes]:
+    def answer(self) -> tuple[int, bytes, dict[str, str]]:
         status = int(self.file.readline().split()[1])
         headers = dict(self._headers())
-        return status, self.file.read(int(headers.get(b"content-length", 0)))
+        return status, self.file.read(int(headers.get("content-length", 0))), headers
 
-    def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        self.send(method, path, body)
-        return self.answer()
-
-    def _headers(self) -> Iterable[tuple[bytes, bytes]]:
+    def _headers(self) -> Iterable[tuple[str, str]]:
         while (line := self.file.readline()) not in (b"\r\n", b""):
-            name, _, value = line.partition(b":")
+            name, _, value = line.decode("latin-1").partition(":")
             yield name.lower(), value.strip()
 
+    def get(self, path: str) -> bytes:
+        self.send("GET", path)
+        return self.check()
+
     def check(self) -> bytes:
-        status, answer = self.answer()
+        status, answer, _ = self.answer()
         if status >= 300:
             raise SystemExit(f"{status} {answer[:200]!r}")
         return answer

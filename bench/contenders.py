@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,12 @@ def start_nchan(tmp: Path, buffer: int = 10) -> Server:
     return Server(["/usr/sbin/nginx", "-c", conf, "-p", tmp], port, worker=True)
 
 
-def start_uvicorn(app: str) -> Server:
+def start_uvicorn(app: str, env: Mapping[str, str] | None = None) -> Server:
     port = free_port()
     speed = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    return Server([BIN / "python", "-m", "uvicorn", app, "--port", str(port), *speed], port)
+    return Server(
+        [BIN / "python", "-m", "uvicorn", app, "--port", str(port), *speed], port, env=env
+    )
 
 
 def create(port: int) -> None:

@@ -1,0 +1,281 @@
+"""What it costs to be told and asked over HTTP: durable reports one at a time and by the hundred,
+and a job's snapshot, each beside the floor it stands on.
+
+- single: reports on 32 keep-alive connections, over 32 jobs, each answered when it is on disk;
+  beside an empty Starlette route that reads the same bodies.
+- batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
+  NDJSON, on 1 and on 4 connections; beside a sqlite3 loop that writes the same rows, as the
+  store's own batch makes them, in the same number of transactions, with nothing around it.
+- snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes.
+
+Rounds alternate between the two sides; figures are medians. The client is wrk, and the same for
+both; it shares the machine with them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from common import HERE, Connection, Server, judge, machine, need, save, table
+from contenders import start_livejobs, start_uvicorn
+
+from livejobs.core import reducer
+from livejobs.core.model import Head
+from livejobs.core.reports import Bounds, NewJob, decode_body
+from livejobs.store import sql
+from livejobs.store.base import Change
+from livejobs.store.batch import Batch
+from livejobs.store.opening import WRITER
+from livejobs.store.sqlite import SqliteStore
+
+JOBS = 32
+BATCH = 100
+Report = dict[str, Any]
+Measure = Callable[[], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    ours: Measure
+    floor: Measure
+    bound: float
+    unit: int = 1  # reports a request
+
+
+def progress(i: int) -> Report:
+    return {"type": "progress", "current": i, "total": 1_000_000, "message": f"Frame {i} of many"}
+
+
+def log(i: int) -> Report:
+    return {"type": "log", "message": f"frame {i}: encoded with 2 passes, 41.2 dB, 183 kB"}
+
+
+def result(i: int) -> Report:
+    return {"type": "result", "value": {"frame": i, "url": f"https://example.com/{i}.png"}}
+
+
+def mixed(start: int) -> list[Report]:
+    """A hundred reports as a busy worker sends them: what it says is never twice the same."""
+    pattern = [progress, log] * 9 + [progress, result]
+    return [say(start + i) for i, say in enumerate(islice(cycle(pattern), BATCH))]
+
+
+# ---- the load
+
+
+@dataclass(frozen=True)
+class Ask:
+    method: str
+    path: str
+    bodies: str = "-"
+    header: str = "Accept"
+    value: str = "*/*"
+    connections: int = JOBS
+
+
+def load(server: Server, seconds: float, ask: Ask) -> dict[str, float]:
+    """wrk on one thread, with every request made ready beforehand."""
+    options = ["-t1", f"-c{ask.connections}", f"-d{max(1, round(seconds))}s"]
+    url = f"http://127.0.0.1:{server.port}/"
+    words = [ask.method, ask.path, ask.bodies, ask.header, ask.value]
+    run = ["wrk", *options, "-s", str(HERE / "load.lua"), url, "--", *words]
+    cpu = server.cpu
+    out = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    used, got = server.cpu - cpu, json.loads(out.splitlines()[-1])
+    if got["failed"]:
+        raise SystemExit(f"{ask}: {got['failed']} of {got['requests']} requests failed")
+    return {
+        "a second": got["requests"] / got["us"] * 1e6,
+        "us CPU": used / got["requests"] * 1e6,
+        "p50 ms": got["p50"],
+        "p99 ms": got["p99"],
+    }
+
+
+def write(path: Path, bodies: Sequence[bytes]) -> str:
+    path.write_bytes(b"\0".join(bodies))
+    return str(path)
+
+
+# ---- the floor under batches
+
+
+def opened(path: Path) -> tuple[sqlite3.Connection, Head]:
+    """A database as the server makes it, with one running job."""
+
+    async def make(head: Head) -> None:
+        store = SqliteStore(path)
+        await store.open()
+        await store.project("default")
+        await store.commit([Change(None, head)])
+        await store.close()
+
+    queued = reducer.create(NewJob(), id="bench", project="default", owner="anonymous", now=0)
+    head = reducer.fold(queued, decode_body(b'{"type": "start"}', Bounds()), 0).head
+    asyncio.run(make(head))
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in WRITER:
+        db.execute(pragma)
+    return db, head
+
+
+def transactions(head: Head, bodies: Sequence[bytes]) -> Iterator[tuple[Any, Any, int]]:
+    """The rows of each body: the job's, its entries', and the project's seq."""
+    seq = 1
+    for body in bodies:
+        folded = reducer.fold(head, decode_body(body, Bounds()), 0)
+        batch = Batch({"default": seq}, {"default": 1}, 2)
+        batch.add([Change(head, folded.head, folded.entries)], {"bench": 1})
+        head, seq = folded.head, batch.given[-1]
+        yield batch.lives[0].row(head), batch.entries(), seq
+
+
+def bare(tmp: Path, bodies: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """The same rows again and again until the time is over; reports a second."""
+    db, head = opened(tmp / f"floor{time.monotonic_ns()}.db")
+    done, spent, cpu = 0, 0.0, 0.0
+    more = transactions(head, list(islice(cycle(bodies), 100_000)))
+    while spent < seconds:
+        ready = list(islice(more, 20))
+        start, used = time.perf_counter(), time.process_time()
+        for job, entries, seq in ready:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(sql.JOB_MOVE, job)
+            db.executemany(sql.ENTRY_NEW, entries)
+            db.execute(sql.PROJECT_SEQ, (seq, 1))
+            db.execute("COMMIT")
+        spent += time.perf_counter() - start
+        cpu += time.process_time() - used
+        done += len(ready)
+    db.close()
+    return {"a second": done / spent, "us CPU": cpu / done * 1e6}
+
+
+# ---- the cases
+
+
+def create(server: Server, *ids: str) -> None:
+    with Connection(server.port) as connection:
+        for id in ids:
+            connection.post("/v1/jobs", json.dumps({"id": id, "title": "Ingest"}).encode())
+
+
+def single(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
+    ours = stack.enter_context(start_livejobs(tmp / "single"))
+    floor = stack.enter_context(start_uvicorn("peer_empty:app"))
+    create(ours, *(f"j{i}" for i in range(1, JOBS + 1)))
+    for name, say in (("progress", progress), ("log", log)):
+        file = write(tmp / name, [json.dumps(say(i)).encode() for i in range(9_600)])
+        ask = Ask("POST", "/v1/jobs/j%d/reports", file, "Content-Type", "application/json")
+        yield Case(
+            f"single {name}, {JOBS} connections",
+            partial(load, ours, seconds, ask),
+            partial(load, floor, seconds, replace(ask, path="/empty")),
+            0.4,
+        )
+
+
+def batches(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
+    ours = stack.enter_context(start_livejobs(tmp / "batch"))
+    reports = [mixed(i * BATCH) for i in range(300)]
+    arrays = [json.dumps(r).encode() for r in reports]
+    lines = [b"".join(json.dumps(one).encode() + b"\n" for one in r) for r in reports]
+    kinds = (
+        ("array", "application/json", write(tmp / "arrays", arrays)),
+        ("NDJSON", "application/x-ndjson", write(tmp / "lines", lines)),
+    )
+    for name, kind, file in kinds:
+        for connections in (1, 4):
+            job = f"{name}{connections}"
+            create(ours, job)
+            ask = Ask("POST", f"/v1/jobs/{job}/reports", file, "Content-Type", kind, connections)
+            yield Case(
+                f"100 reports as {name}, connections: {connections}",
+                partial(load, ours, seconds, ask),
+                partial(bare, tmp, arrays, seconds),
+                0.5,
+                BATCH,
+            )
+
+
+def snapshots(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
+    ours = stack.enter_context(start_livejobs(tmp / "snapshot"))
+    create(ours, "snap")
+    path, file = "/v1/jobs/snap", tmp / "snapshot.json"
+    with Connection(ours.port) as connection:
+        connection.post(f"{path}/reports", json.dumps(mixed(0)).encode())
+        connection.send("GET", path)
+        _, body, headers = connection.answer()
+    file.write_bytes(body)
+    etag = headers["etag"]
+    peer = {"PEER_SNAPSHOT": str(file), "PEER_ETAG": etag}
+    floor = stack.enter_context(start_uvicorn("peer_empty:app", peer))
+    whole, same = Ask("GET", path), Ask("GET", path, header="If-None-Match", value=etag)
+    for name, ask in (("200", whole), ("304", same)):
+        yield Case(
+            f"snapshot {name}, {len(body):,} bytes, {JOBS} connections",
+            partial(load, ours, seconds, ask),
+            partial(load, floor, seconds, replace(ask, path="/job")),
+            0.85,
+        )
+
+
+# ---- the whole
+
+
+def compare(case: Case, rounds: int) -> list[dict[str, Any]]:
+    pairs = [(case.ours(), case.floor()) for _ in range(rounds)]
+    rows: list[dict[str, Any]] = []
+    for name, side in (("livejobs", 0), ("floor", 1)):
+        runs = [pair[side] for pair in pairs]
+        figures = {key: median(run[key] for run in runs) for key in runs[0]}
+        figures["a second"] *= case.unit
+        figures["us CPU"] /= case.unit
+        rows.append({"": name, **figures})
+    ratio = median(a["a second"] / b["a second"] for a, b in pairs)
+    rows[0]["ratio"] = ratio
+    table(f"{case.name}, median of {rounds}", rows)
+    return rows
+
+
+SECTIONS = {"single": single, "batch": batches, "snapshot": snapshots}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round of a second")
+    parser.add_argument("--only", nargs="*", default=list(SECTIONS), help=" ".join(SECTIONS))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.rounds = 1, 1
+    need("wrk")
+    print(machine())
+    results, targets = {}, []
+    for name in options.only:
+        with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
+            for case in SECTIONS[name](stack, Path(tmp), options.seconds):
+                rows = results[case.name] = compare(case, options.rounds)
+                targets.append(judge(case.name, rows[0]["ratio"], case.bound, least=True))
+    table("Targets: how much of the floor's speed", targets)
+    save(options.json, {"machine": machine(), "results": results, "targets": targets})
+
+
+if __name__ == "__main__":
+    main()
