@@ -280,7 +280,7 @@ def test_a_head_past_its_size_is_refused(pieces: int) -> None:
         for start in range(0, len(head), step):
             sock.sendall(head[start : start + step])
         answer = read_all(sock)
-        assert (status_of(answer), problem_of(answer)["code"]) == (431, "head_too_large")
+        assert (status_of(answer), problem_of(answer)["code"]) == (431, "headers_too_large")
 
 
 def test_one_header_without_an_end_is_refused_too() -> None:

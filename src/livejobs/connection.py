@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from enum import Enum
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import httptools
@@ -18,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from livejobs.web.problems import document
 
 OVERFLOW = 32  # connections past the cap that still get an answer, not a reset
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
@@ -127,7 +130,7 @@ class Connection(HttpToolsProtocol):
 
     def time_out(self, detail: str) -> None:
         if self.scope is not None:  # else not a byte came; browsers open connections ahead
-            self.refuse(408, "Request timeout", detail, "request_timeout")
+            self.refuse(408, "request_timeout", detail)
         self.transport.close()
 
     def shutdown(self) -> None:
@@ -141,13 +144,13 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser stops."""
         if self.phase is not Phase.LEAVING:
-            self.refuse(400, "Bad request", msg, "bad_request")
+            self.refuse(400, "bad_request", msg)
 
     def refuse_head(self) -> None:
         detail = f"The request's head is longer than {self.bounds.head_bytes} bytes."
-        self.refuse(431, "Request header fields too large", detail, "head_too_large")
+        self.refuse(431, "headers_too_large", detail)
 
-    def refuse(self, status: int, title: str, detail: str, code: str) -> None:
+    def refuse(self, status: int, code: str, detail: str) -> None:
         self.enter(Phase.LEAVING)
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started:
@@ -155,7 +158,7 @@ class Connection(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = problem(status, title, detail, code)
+        body = problem(status, code, detail)
         self.transport.write(
             STATUS_LINE[status]
             + b"content-type: application/problem+json\r\nconnection: close\r\n"
@@ -167,10 +170,8 @@ class Connection(HttpToolsProtocol):
         """Nothing to warn of: the request is answered as if it had asked for no upgrade."""
 
 
-def problem(status: int, title: str, detail: str, code: str) -> bytes:
-    return msgspec.json.encode(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
-    )
+def problem(status: int, code: str, detail: str) -> bytes:
+    return msgspec.json.encode(document(status, HTTPStatus(status).phrase, code, detail))
 
 
 async def turn_away(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -184,7 +185,7 @@ async def turn_away(scope: Scope, _receive: Receive, send: Send) -> None:
     else:
         status, kind = 503, b"application/problem+json"
         detail = "This server has as many connections as it takes. Try again later."
-        body = problem(503, "Service unavailable", detail, "too_many_connections")
+        body = problem(503, "too_many_connections", detail)
     headers = [
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
