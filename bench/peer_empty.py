@@ -3,6 +3,7 @@ one that gives ready bytes away, or 304."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-SNAPSHOT = Path(os.environ["PEER_SNAPSHOT"]).read_bytes() if "PEER_SNAPSHOT" in os.environ else b""
-ETAG = os.environ.get("PEER_ETAG", '"1"')
-HEADERS = {"ETag": ETAG, "Cache-Control": "private, no-cache", "Retry-After": "1"}
+SNAPSHOT = Path(os.environ.get("PEER_SNAPSHOT", os.devnull)).read_bytes()
+HEADERS: dict[str, str] = json.loads(os.environ.get("PEER_HEADERS", "{}"))
 
 
 async def swallow(request: Request) -> Response:
@@ -22,7 +22,7 @@ async def swallow(request: Request) -> Response:
 
 
 async def snapshot(request: Request) -> Response:
-    if request.headers.get("if-none-match") == ETAG:
+    if request.headers.get("if-none-match") == HEADERS["etag"]:
         return Response(status_code=304, headers=HEADERS)
     return Response(SNAPSHOT, media_type="application/json", headers=HEADERS)
 
