@@ -8,7 +8,9 @@ applying d1, then d2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from livejobs.core.model import Kind
 
@@ -24,10 +26,19 @@ class Delta(NamedTuple):
 EMPTY = Delta({}, {})
 _ABSENT = object()
 
+# Fields whose values are the worker's own. Python takes True for 1; who reads JSON does not.
+_FREE: Final = frozenset({"meta", "result", "error", "worker"})
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 def diff(old: Fields, new: Fields) -> Fields:
     """The fields whose values differ. Fields never go away; a job has them all from its start."""
-    return {name: value for name, value in new.items() if old.get(name, _ABSENT) != value}
+    return {
+        name: value
+        for name, value in new.items()
+        if (was := old.get(name, _ABSENT)) is not value
+        and (was != value or (name in _FREE and _encode(was) != _encode(value)))
+    }
 
 
 def merge(first: Delta, then: Delta) -> Delta:
