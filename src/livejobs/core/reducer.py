@@ -223,8 +223,8 @@ def _count(head: Head, report: say.Count, now: int, entries: list[Entry]) -> dic
 
 
 def _meta(head: Head, report: say.Meta, now: int, entries: list[Entry]) -> dict[str, Any]:
-    merged = head.meta | report.set
-    return {"meta": {key: value for key, value in merged.items() if value is not None}}
+    kept = {key: value for key, value in head.meta.items() if key not in report.set}
+    return {"meta": kept | {key: value for key, value in report.set.items() if value is not None}}
 
 
 def _retry(head: Head, report: say.Retry, now: int, entries: list[Entry]) -> dict[str, Any]:
