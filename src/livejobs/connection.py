@@ -33,14 +33,19 @@ class Bounds(NamedTuple):
     body_silence_seconds: int = 30
 
 
-class Phase(Enum):
-    HEAD = "a head has begun, or the connection is new"
-    BODY = "its body is coming"
-    REST = "nothing is owed to us"
-    LEAVING = "refused; what still comes is not read"
+class Owed(Enum):
+    """What the client has begun and not brought."""
+
+    NOTHING = "it waits for us, or for its worker to say something"
+    REQUEST = "not a byte of one yet, and no keep-alive timer runs"
+    HEAD = "part of it is here"
+    BODY = "part of it may be here"
+    LEAVE = "it was refused, and may read why"
 
 
 class Connection(HttpToolsProtocol):
+    scope: Any  # None before the first request, which uvicorn's type does not say
+
     def __init__(
         self,
         bounds: Bounds,
@@ -51,10 +56,13 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.bounds = bounds
-        self.phase = Phase.HEAD
-        self.waited = 0  # seconds since the phase began, or since the body's last bytes
-        self.piece_bytes = 0  # the piece just received
+        self.refused = False
+        self.heard = False  # bytes came since the last tick
+        self.piece_bytes = 0  # of the bytes that came last
         self.head_bytes = 0  # of a head that comes in pieces: all but its first
+        self.counted: object = None  # the scope of that head
+        self.seen: tuple[Owed, object] = Owed.REQUEST, None  # at the last tick
+        self.waited = 0  # seconds with nothing new in that
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,41 +74,31 @@ class Connection(HttpToolsProtocol):
             self.ws_protocol_class = None
 
     def data_received(self, data: bytes) -> None:
-        phase, idle = self.phase, self.timeout_keep_alive_task is not None
-        if phase is Phase.LEAVING:
+        if self.refused:
             return
-        if phase is Phase.BODY:
-            self.waited = 0
+        self.heard = True
         self.piece_bytes = len(data)
         super().data_received(data)
-        if self.phase is Phase.HEAD and phase is Phase.HEAD:
-            self.head_bytes += len(data)
-            if self.head_bytes > self.bounds.head_bytes:
-                self.refuse_head()
-        elif idle and self.phase is Phase.REST and self.cycle.response_complete:
-            self.enter(Phase.HEAD)  # an empty line: no head yet, but the keep-alive timer is off
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            self.head_goes_on()
 
-    def enter(self, phase: Phase) -> None:
-        self.phase, self.waited, self.head_bytes = phase, 0, 0
+    # The size of heads
 
-    # What the parser tells
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.enter(Phase.HEAD)
+    def head_goes_on(self) -> None:
+        if self.counted is not self.scope:
+            self.counted, self.head_bytes = self.scope, 0
+        else:
+            self.head_bytes += self.piece_bytes
+        if self.head_bytes > self.bounds.head_bytes and not self.refused:
+            self.refuse_head()
 
     def on_headers_complete(self) -> None:
-        # Few heads come near the bound, so it is rarely that one is measured.
-        may_be = self.head_bytes + self.piece_bytes > self.bounds.head_bytes
+        # Most heads come in one small piece, so few are measured.
+        may_be = self.counted is self.scope or self.piece_bytes > self.bounds.head_bytes
         if may_be and self.head_size() > self.bounds.head_bytes:
             self.refuse_head()
             raise httptools.HttpParserError  # stops the parser; see send_400_response
         super().on_headers_complete()
-        self.enter(Phase.BODY)
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self.enter(Phase.REST)
 
     def head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -108,17 +106,33 @@ class Connection(HttpToolsProtocol):
     # Time
 
     def second_passed(self) -> None:
-        self.waited += 1
-        if self.phase is Phase.LEAVING and self.waited >= LINGER_SECONDS:
+        owed = self.owed()
+        news = self.seen[0] is not owed or self.seen[1] is not self.scope
+        self.waited = 0 if news or (owed is Owed.BODY and self.heard) else self.waited + 1
+        self.seen, self.heard = (owed, self.scope), False
+        if owed is Owed.BODY and self.waited >= self.bounds.body_silence_seconds:
+            self.refuse(408, "request_timeout", "The request's body stopped arriving.")
             self.transport.close()
-        elif self.flow.read_paused:
-            self.waited = 0  # it is we who do not read
-        elif self.phase is Phase.HEAD and self.waited > self.bounds.head_seconds:
-            self.time_out("The request's head did not arrive in time.")
-        elif self.phase is Phase.BODY and self.waited > self.bounds.body_silence_seconds:
-            if self.may_be_silent():
-                return
-            self.time_out("The request's body stopped arriving.")
+        elif owed is Owed.HEAD and self.waited >= self.bounds.head_seconds:
+            self.refuse(408, "request_timeout", "The request's head did not arrive in time.")
+            self.transport.close()
+        elif owed is Owed.REQUEST and self.waited >= self.bounds.head_seconds:
+            self.transport.close()  # without a word: browsers open connections ahead
+        elif owed is Owed.LEAVE and self.waited >= LINGER_SECONDS:
+            self.transport.close()
+
+    def owed(self) -> Owed:
+        if self.refused:
+            return Owed.LEAVE
+        if self.flow.read_paused:
+            return Owed.NOTHING  # it is we who do not read
+        if self.scope is None:
+            return Owed.REQUEST
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            return Owed.HEAD
+        if self.cycle.response_complete:
+            return Owed.NOTHING if self.timeout_keep_alive_task else Owed.REQUEST
+        return Owed.BODY if self.cycle.more_body and not self.may_be_silent() else Owed.NOTHING
 
     def may_be_silent(self) -> bool:
         """NDJSON is a worker's open line: it speaks when there is something to say. And who
@@ -128,13 +142,8 @@ class Connection(HttpToolsProtocol):
             for name, value in self.headers
         )
 
-    def time_out(self, detail: str) -> None:
-        if self.scope is not None:  # else not a byte came; browsers open connections ahead
-            self.refuse(408, "request_timeout", detail)
-        self.transport.close()
-
     def shutdown(self) -> None:
-        if self.phase is Phase.LEAVING:
+        if self.refused:
             self.transport.close()
         else:
             super().shutdown()
@@ -143,7 +152,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser stops."""
-        if self.phase is not Phase.LEAVING:
+        if not self.refused:
             self.refuse(400, "bad_request", msg)
 
     def refuse_head(self) -> None:
@@ -151,7 +160,7 @@ class Connection(HttpToolsProtocol):
         self.refuse(431, "headers_too_large", detail)
 
     def refuse(self, status: int, code: str, detail: str) -> None:
-        self.enter(Phase.LEAVING)
+        self.refused = True
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started:
                 self.transport.close()  # another answer is under way; a second would garble it
