@@ -1,0 +1,43 @@
+"""What the README tells people to type works, in the order in which it says it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import httpx2
+
+from tests.server import LONG_ENOUGH, Server
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def commands() -> str:
+    blocks = re.findall(r"^```bash\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert blocks
+    return "\n".join(blocks)
+
+
+def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".curlrc").write_text('fail\nno-progress-meter\nwrite-out = "\\n"\n')
+    shell = subprocess.run(
+        [
+            "bash",
+            "-euxo",
+            "pipefail",
+            "-c",
+            commands().replace("http://127.0.0.1:8000", server.url),
+        ],
+        env=os.environ | {"CURL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=LONG_ENOUGH,
+        check=False,
+    )
+    assert shell.returncode == 0, shell.stdout + shell.stderr
+    job = httpx2.get(server.url + "/v1/jobs/teaser").json()
+    assert (job["status"], job["progress"]["current"]) == ("succeeded", 1000)
+    assert (job["results_total"], job["logs_total"], job["counters"]) == (1, 1, {"retries": 1})
+    assert "Pass 2" in shell.stdout
