@@ -6,6 +6,7 @@ that are settings come in as `Bounds`; those of the language itself are written 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -215,16 +216,53 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except UnicodeDecodeError:
-        raise BadJson("The body is not UTF-8. Send JSON encoded as UTF-8.") from None
+        raise _not_utf8() from None
     except msgspec.DecodeError as error:
-        raise _bad_json(str(error)) from None
+        raise _bad_json(str(error), body) from None
     except RecursionError:
         raise Invalid.at("", f"Nested deeper than {DEPTH} levels.") from None
 
 
-def _bad_json(said: str) -> BadJson:
-    detail = said.removeprefix("JSON is malformed: ")
-    return BadJson(f"The body is not JSON: {detail}.", errors=[FieldError("", detail)])
+def _not_utf8() -> BadJson:
+    said = "The body is not UTF-8. Send JSON encoded as UTF-8."
+    return BadJson(said, errors=[FieldError("", said)])
+
+
+def _bad_json(said: str, body: bytes) -> BadJson:
+    error = _almost_json(body) or FieldError("", said.removeprefix("JSON is malformed: "))
+    return BadJson(f"The body is not JSON: {error.detail}.", errors=[error])
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Odd(str):
+    """NaN and its like, which Python takes for JSON and nobody else does."""
+
+    __slots__ = ()
+
+
+def _almost_json(body: bytes) -> FieldError | None:
+    """The field that is at fault, where Python's own laxer reader gets through."""
+    try:
+        read = json.loads(body, parse_constant=_Odd)
+        return next(_oddities(read, ""), None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _oddities(value: Any, at: str) -> Iterator[FieldError]:
+    if isinstance(value, _Odd):
+        yield FieldError(at, f"{value} is no number in JSON")
+    elif isinstance(value, str) and _SURROGATE.search(value):
+        yield FieldError(at, "half of a surrogate pair is no character")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _oddities(name, at)
+            yield from _oddities(inner, f"{at}/{_escape(name)}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _oddities(inner, f"{at}/{index}")
 
 
 def _invalid(said: str) -> Invalid:
