@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from livejobs.config import TABLE, SettingError, Settings, load, refuse_strangers, unknown_variables
+from livejobs.config import (
+    SWITCH,
+    TABLE,
+    SettingError,
+    Settings,
+    load,
+    refuse_strangers,
+    unknown_variables,
+)
 
 
 def refusal(flags: dict[str, object], environ: dict[str, str] | None = None) -> str:
@@ -170,6 +178,16 @@ def test_values_given_in_code_are_held_to_the_same_rules() -> None:
 
 def test_a_certificate_needs_its_key() -> None:
     assert "both or neither" in refusal({"ssl_certfile": "cert.pem"})
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    for row in TABLE:
+        shown = str(row.default).lower() if row.kind is SWITCH else str(row.default)
+        default = "" if row.default in (None, (), "") else f"`{shown}`"
+        later = " *later*" if row.later else ""
+        line = f"| `{row.name}` | {default} | {row.kind.takes} | {row.help}{later} |"
+        assert line in page, line
 
 
 def test_a_secret_never_prints() -> None:
