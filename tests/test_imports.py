@@ -17,14 +17,14 @@ ORDER = [
     "core",
     "assets", "config",
     "store",
-    "hub",
-    "files",
     "access", "limits",
-    "lanes", "state", "committer", "sweeper", "webhooks", "service",
+    "lanes", "state", "committer", "reading",
+    "frames", "sink", "channel", "catchup", "hub",
+    "files", "sweeper", "webhooks", "service",
     "web",
     "client",
     "",  # the package itself, which hands out the public names
-    "connection", "runner",
+    "connection", "websocket", "runner",
     "demo", "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""

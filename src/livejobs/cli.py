@@ -61,7 +61,9 @@ def serve(**flags: object) -> None:
     try:
         settings = load(flags, os.environ)
         refuse_strangers(settings)
-        run(create_app(LiveJobs(settings)), settings)
+        live = LiveJobs(settings)
+        live.hub.inline = True  # this runner's `send` may be stepped by hand
+        run(create_app(live), settings, drain=live.drain)
     except SettingError as error:
         fail(2, error)
     except (StoreUnusable, CannotListen) as error:

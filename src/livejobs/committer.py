@@ -81,6 +81,7 @@ class Draft:
     def change(self, slot: Slot, head: Head, entries: tuple[Entry, ...] = ()) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they change"
+        head = slot.with_heard(head)
         self._note(slot, Change(before, head, entries), before, head)
         self.queued += _enters_queue(before, head)
 
@@ -128,6 +129,7 @@ Listener = Callable[[Sequence[Committed]], None]
 class Committer:
     def __init__(self, store: Store, registry: Registry, lanes: Lanes) -> None:
         self.epochs: dict[str, str] = {}  # of the projects that exist
+        self.seqs: dict[str, int] = {}  # of their last changes that were told
         self.listeners: list[Listener] = []
         self.commits = 0
         self.failing = False  # the last commit was refused
@@ -192,6 +194,7 @@ class Committer:
             else:
                 slot.take(change.after, seq, change.entries)
                 self._place(slot, change, draft.now)
+            self.seqs[change.job.project] = seq
             committed.append(Committed(slot, change.before, change.after, change.entries, seq))
         return committed
 

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
 from livejobs.connection import Bounds, Connection
+from livejobs.websocket import WebSocketConnection
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -105,7 +106,7 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicor
     config = uvicorn.Config(
         app,
         http=protocol,
-        ws="websockets-sansio",
+        ws=WebSocketConnection,
         ws_max_size=2 * settings.max_body_bytes,  # past the app's own bound, so it can say why
         ws_per_message_deflate=False,
         lifespan="off",

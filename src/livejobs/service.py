@@ -9,8 +9,7 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
@@ -21,7 +20,7 @@ from msgspec.structs import replace
 from livejobs.access import ANONYMOUS, Principal
 from livejobs.committer import Committer, Draft, now_ms
 from livejobs.config import Settings
-from livejobs.core import reducer, wire
+from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import (
     BadCursor,
@@ -36,8 +35,10 @@ from livejobs.core.errors import (
 )
 from livejobs.core.model import Head, Kind, Record, Status, Stored, encode_head
 from livejobs.core.uuid7 import uuid7
+from livejobs.hub import Hub
 from livejobs.lanes import Lanes
-from livejobs.state import Registry, Slot, Tail
+from livejobs.reading import Reader
+from livejobs.state import Registry, Slot
 from livejobs.store.base import Idempotency, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
@@ -142,8 +143,12 @@ class LiveJobs:
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
+        self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        self.hub = Hub(
+            self.store, self.reader, self.committer, largest_batch=self.settings.max_batch
+        )
         self.sweeper = Sweeper(
-            self.committer, self.registry, self.store, self.settings.lost_after, self._find
+            self.committer, self.registry, self.store, self.settings.lost_after, self.reader
         )
         self.running = False
         self.draining = False  # those who wait are to be let go
@@ -164,6 +169,8 @@ class LiveJobs:
         try:
             for project in await self.store.projects():
                 self.committer.epochs[project.name] = project.epoch
+                self.committer.seqs[project.name] = project.seq
+            await self._project(ANONYMOUS.default_project)  # there to be watched from the start
             now = now_ms()
             for stored in await self.store.unfinished():
                 self._resume(stored, now)
@@ -173,21 +180,23 @@ class LiveJobs:
         self._tasks = [
             asyncio.create_task(self.committer.run(), name="committer"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
+            asyncio.create_task(self.hub.run(), name="hub"),
         ]
         self.running = True
 
     def _resume(self, stored: Stored, now: int) -> None:
         """An unfinished job of an earlier run. Its worker could not reach us in between, so
         its silence is counted from now."""
-        slot = self.registry.add(self._slot(stored, None))
+        slot = self.registry.add(self.reader.slot(stored))
         if stored.head.status == "queued":
             slot.lane, slot.ticket = self.lanes.join(stored.head)
         else:
             slot.heard_at = now
 
-    def drain(self) -> None:
+    async def drain(self) -> None:
         """Let go of everyone who waits for a change, so that the server can end."""
         self.draining = True
+        self.hub.say_bye()
         for slot in self.registry.all():
             slot.wake()
 
@@ -196,11 +205,12 @@ class LiveJobs:
         if not self.running:
             return
         self.running = False
-        self.drain()
-        committer, sweeper = self._tasks
-        sweeper.cancel()
+        await self.drain()
+        committer, *others = self._tasks
+        for task in others:
+            task.cancel()
         self.committer.close()
-        await asyncio.gather(committer, sweeper, return_exceptions=True)
+        await asyncio.gather(committer, *others, return_exceptions=True)
         await self.store.close()
 
     # Creating
@@ -246,7 +256,7 @@ class LiveJobs:
             raise Invalid.at("/id", "The id in the body is not the one in the URL.")
         new = replace(new, id=id)
         for _ in range(2):
-            there = await self._find(id)
+            there = await self.reader.look_up(id)
             if there is not None:
                 if there.head.project != (new.project or by.default_project):
                     raise _exists(id)
@@ -262,7 +272,7 @@ class LiveJobs:
     ) -> Slot:
         project = new.project or by.default_project
         await self._project(project)
-        if new.id is not None and await self._find(new.id) is not None:
+        if new.id is not None and await self.reader.look_up(new.id) is not None:
             raise _exists(new.id)
         if new.parent is not None:
             await self._check_parent(new.parent, project)
@@ -302,13 +312,15 @@ class LiveJobs:
             )
 
     async def _check_parent(self, parent: str, project: str) -> None:
-        slot = await self._find(parent)
+        slot = await self.reader.look_up(parent)
         if slot is None or slot.head.project != project:
             raise Invalid.at("/parent", f"There is no job {parent!r} in project {project!r}.")
 
     async def _project(self, name: str) -> None:
         if name not in self.committer.epochs:
-            self.committer.epochs[name] = (await self.store.project(name)).epoch
+            project = await self.store.project(name)
+            self.committer.epochs[name] = project.epoch
+            self.committer.seqs.setdefault(name, project.seq)
 
     # Changing
 
@@ -323,7 +335,11 @@ class LiveJobs:
 
     def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
         """In-process reports held to the same rules as those that come over the wire."""
-        return say.decode_body(msgspec.json.encode(reports), self.bounds)
+        return self.decode(msgspec.json.encode(reports))
+
+    def decode(self, body: bytes) -> list[say.AnyReport]:
+        """One report or an array of them, held to this server's bounds."""
+        return say.decode_body(body, self.bounds)
 
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Reports that have been checked."""
@@ -339,7 +355,7 @@ class LiveJobs:
                 draft.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
-        with _held(slot):
+        with slot.held():
             done = await self.committer.submit(act)
         head, accepted = done.value
         return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
@@ -368,7 +384,7 @@ class LiveJobs:
                 draft.change(slot, head, tuple(entries))
             return head, accepted, kept, refused
 
-        with _held(slot):
+        with slot.held():
             done = await self.committer.submit(act)
         head, accepted, kept, refused = done.value
         seq = done.seqs.get(slot, slot.seq)
@@ -401,7 +417,7 @@ class LiveJobs:
             if after is not head:
                 draft.change(slot, after)
 
-        with _held(slot):
+        with slot.held():
             await self.committer.submit(act)
         return slot
 
@@ -418,36 +434,18 @@ class LiveJobs:
                 )
             draft.delete(slot)
 
-        with _held(slot):
+        with slot.held():
             await self.committer.submit(act)
 
     # Reading
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
-        slot = self.registry.get(id) or await self._find(id)
-        if slot is None or not by.sees(slot.head.project):
-            raise NotFound.job(id)
-        return slot
-
-    async def _find(self, id: str) -> Slot | None:
-        slot = self.registry.get(id)
-        while slot is None:
-            deletions = self.registry.deletions
-            stored = await self.store.job(id)
-            if stored is None:
-                return self.registry.get(id)  # made while we looked
-            if deletions == self.registry.deletions:
-                slot = self.registry.add(self._slot(stored, None))
-        return slot
-
-    def _slot(self, stored: Stored, tail: Tail | None) -> Slot:
-        epoch = self.committer.epochs[stored.head.project]
-        return Slot(stored, epoch, self.settings.base_path, tail)
+        return await self.reader.find(id, by)
 
     async def state(self, slot: Slot) -> bytes:
         """The whole job as JSON. From memory, once its results have been read."""
         if slot.tail is None:
-            await self.read_tail(slot)
+            await self.reader.read_tail(slot)
         return slot.state_json(now_ms())
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
@@ -455,44 +453,11 @@ class LiveJobs:
         job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))
         return job
 
-    async def read_tail(self, slot: Slot) -> None:
-        """The job's last results and errors, joined with those committed while we read."""
-        with _held(slot):
-            while slot.tail is None:
-                if slot.arriving is not None:  # somebody reads already
-                    await slot.changed()
-                    continue
-                slot.arriving = Tail()
-                try:
-                    tail = await self._stored_tail(slot)
-                    for kind in ("results", "errors"):
-                        for value in getattr(slot.arriving, kind):
-                            tail.append(value, kind)
-                    slot.tail = tail
-                finally:
-                    slot.arriving = None
-                    slot.wake()
-
-    async def _stored_tail(self, slot: Slot) -> Tail:
-        tail, head = Tail(), slot.head  # before the first await: what comes later arrives
-        kinds: tuple[Kind, ...] = ("results", "errors")
-        for kind in kinds:
-            upto = head.total(kind)
-            if not upto:
-                continue
-            after = max(0, upto - wire.LAST)
-            for record in await self.store.entries(head.id, kind, after=after, limit=wire.LAST):
-                if record.entry.n <= upto:
-                    tail.append(record.entry.value, kind)
-        return tail
-
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
         before = None if after is None else self._position(after)
         page = await self.store.list(query, limit=limit, before=before)
         counts = await self.store.counts(query)
-        slots = tuple(
-            self.registry.get(stored.head.id) or self._slot(stored, None) for stored in page.jobs
-        )
+        slots = tuple(self.reader.slot(stored) for stored in page.jobs)
         return Listing(slots, self._token(page.next), counts)
 
     # A page token names the database it was made in, so that one of another is refused rather
@@ -538,7 +503,7 @@ class LiveJobs:
         follow: bool = False,
     ) -> AsyncIterator[Sequence[Record]]:
         """Pages of log lines; with `follow` until the job has ended."""
-        with _held(slot):
+        with slot.held():
             if tail is not None:
                 records = await self.entries(slot, "logs", limit=tail, level=level, tail=True)
                 after = records[-1].entry.n if records else slot.head.logs_total
@@ -569,7 +534,7 @@ class LiveJobs:
                 return True
             return not finished and slot.seq != since
 
-        with _held(slot):
+        with slot.held():
             try:
                 async with asyncio.timeout(seconds):
                     while not there():
@@ -583,6 +548,7 @@ class LiveJobs:
             **self.registry.statistics(),
             "jobs_queued": self.lanes.queued,
             "commits": self.committer.commits,
+            **self.hub.statistics(),
         }
 
 
@@ -627,13 +593,3 @@ def _grown_by(reports: Sequence[say.AnyReport]) -> str:
         if (name := _GROWS.get(type(reports[at]))) is not None:
             return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"
     return ""
-
-
-@contextmanager
-def _held(slot: Slot) -> Iterator[None]:
-    """Keep the slot the one place of its job in memory."""
-    slot.busy += 1
-    try:
-        yield
-    finally:
-        slot.busy -= 1

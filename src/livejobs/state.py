@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Entry, Head, Kind, Stored
+from livejobs.core.model import Entry, Head, Kind, Record, Stored
 from livejobs.lanes import Lane
 
 FINISHED_KEPT: Final = 2_000  # finished jobs in memory
@@ -40,6 +42,36 @@ class Tail:
         self.size += len(bytes(value))
 
 
+class Recent:
+    """The last entries with their seqs, so that who was away for a moment is brought up to date
+    without a query."""
+
+    __slots__ = ("entries", "floor", "size")
+
+    COUNT: Final = 256
+    BYTES: Final = 64 * 1024
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor  # every entry with a higher seq is here
+        self.entries: deque[Record] = deque()
+        self.size = 0
+
+    def append(self, seq: int, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.entries.append(Record(seq, entry))
+            self.size += len(bytes(entry.value))
+        while self.size > self.BYTES or len(self.entries) > self.COUNT:
+            oldest = self.entries.popleft()
+            self.size -= len(bytes(oldest.entry.value))
+            self.floor = oldest.seq
+
+    def after(self, seq: int) -> list[Record] | None:
+        """Entries with a higher seq; None when some of them are no longer here."""
+        if seq < self.floor:
+            return None
+        return [record for record in self.entries if record.seq > seq]
+
+
 class Slot:
     """One job in memory, with its encoded forms until it changes."""
 
@@ -52,12 +84,14 @@ class Slot:
         "arriving",
         "base",
         "busy",
+        "channels",
         "epoch",
         "gone",
         "head",
         "heard_at",
         "lane",
         "moves",
+        "recent",
         "seq",
         "tail",
         "ticket",
@@ -71,6 +105,8 @@ class Slot:
         self.tail = tail  # None: not read from the store yet
         self.arriving: Tail | None = None  # what is committed while the tail is being read
         self.heard_at = stored.head.heartbeat_at  # moves without a commit
+        self.recent = Recent(stored.seq)
+        self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
         self.gone = False  # deleted
         self.busy = 0  # submissions and viewers that hold it in memory
         self.lane: Lane | None = None
@@ -88,7 +124,10 @@ class Slot:
     def take(self, head: Head, seq: int, entries: Iterable[Entry]) -> None:
         """A change that is on disk."""
         self.head, self.seq = head, seq
-        self.heard_at = wire.max_time(self.heard_at, head.heartbeat_at)
+        # A finished job never changes, so a heartbeat that came during this commit is forgotten.
+        heard = None if head.finished else self.heard_at
+        self.heard_at = wire.max_time(heard, head.heartbeat_at)
+        self.recent.append(seq, entries)
         into = self.tail or self.arriving
         if into is not None:
             for entry in entries:
@@ -96,6 +135,13 @@ class Slot:
                     into.append(entry.value, entry.kind)
         self.forget_encoded()
         self.wake()
+
+    def with_heard(self, head: Head) -> Head:
+        """A head about to be written, with the heartbeats that were only in memory so far."""
+        heard = self.heard_at
+        if heard is None or head.heartbeat_at is None or heard <= head.heartbeat_at:
+            return head
+        return replace(head, heartbeat_at=heard)
 
     def hear(self, now: int) -> None:
         """A heartbeat: seen by those who ask, told to nobody."""
@@ -137,6 +183,15 @@ class Slot:
         which moves without it."""
         place = self.fields(now)["queue"]
         return f"{self.cursor}+{place.position}.{place.length}" if place else str(self.cursor)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep this the one place of the job in memory."""
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
 
     def wake(self) -> None:
         waiting, self._waiting = self._waiting, set()

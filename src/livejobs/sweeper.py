@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -12,6 +11,7 @@ from livejobs.committer import Committer, Draft, now_ms
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head
+from livejobs.reading import Reader
 from livejobs.state import Registry, Slot
 from livejobs.store.base import Store
 
@@ -29,13 +29,13 @@ class Sweeper:
         registry: Registry,
         store: Store,
         lost_after: float,
-        find: Callable[[str], Awaitable[Slot | None]],
+        reader: Reader,
     ) -> None:
         self._committer = committer
         self._registry = registry
         self._store = store
         self._lost_after = lost_after
-        self._find = find
+        self._reader = reader
 
     async def run(self) -> None:
         while True:
@@ -85,7 +85,7 @@ class Sweeper:
     async def _remove_expired(self) -> None:
         slots = []
         for stored in await self._store.expired(now_ms(), limit=EXPIRED_AT_ONCE):
-            slot = await self._find(stored.head.id)
+            slot = await self._reader.look_up(stored.head.id)
             if slot is not None:
                 slots.append(slot)
         if slots:

@@ -9,10 +9,11 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from livejobs.service import LiveJobs
-from livejobs.web import http, jobs, problems
+from livejobs.web import http, jobs, problems, streams
+from livejobs.web.socket import SOCKET
 
 
 async def healthz(request: Request) -> Response:
@@ -48,6 +49,10 @@ ROUTES: Final[list[BaseRoute]] = [
     resource("/v1/jobs/{id}/logs", GET=jobs.logs),
     resource("/v1/jobs/{id}/results", GET=jobs.results),
     resource("/v1/jobs/{id}/errors", GET=jobs.errors),
+    resource("/v1/jobs/{id}/events", GET=streams.job_events),
+    resource("/v1/events", GET=streams.feed_events),
+    WebSocketRoute("/v1/ws", SOCKET),
+    WebSocketRoute("/v1/jobs/{id}", SOCKET),
     resource("/healthz", GET=healthz),
     resource("/readyz", GET=readyz),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -142,10 +143,30 @@ def switch(request: Request, name: str) -> bool:
     return said in ("1", "true")
 
 
+def number(request: Request, name: str, default: float, *, least: float, most: float) -> float:
+    said = request.query_params.get(name)
+    if said is None:
+        return default
+    try:
+        value = float(said)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise bad_query(name, f"a number from {least:g} to {most:g}")
+    return value
+
+
+def names(request: Request, name: str) -> tuple[str, ...]:
+    """`a,b` and repeated parameters alike, at most a hundred."""
+    said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
+    if len(said) > 100:
+        raise bad_query(name, "at most 100 names")
+    return tuple(dict.fromkeys(said))
+
+
 def several(request: Request, name: str, choices: Sequence[str]) -> tuple[Any, ...]:
     """`a,b` and repeated parameters alike."""
-    said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
-    for one in said:
-        if one not in choices:
-            raise bad_query(name, "one or more of: " + ", ".join(choices))
-    return tuple(dict.fromkeys(said))
+    said = names(request, name)
+    if any(one not in choices for one in said):
+        raise bad_query(name, "one or more of: " + ", ".join(choices))
+    return said

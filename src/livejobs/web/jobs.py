@@ -19,6 +19,7 @@ from livejobs.service import LiveJobs, Receipt
 from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
+from livejobs.web.streams import job_events
 
 AT_ONCE: Final = 1000  # lines of a stream in one commit
 POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
@@ -69,7 +70,7 @@ async def report(request: Request) -> Response:
         receipt = await _report_lines(request, live, slot)
     else:
         body = await http.read_body(request, live.bounds.body)
-        receipt = await live.apply(slot, say.decode_body(body, live.bounds))
+        receipt = await live.apply(slot, live.decode(body))
     return http.JSONBytes(wire.encode(receipt), 200, {"cache-control": "no-store"})
 
 
@@ -152,6 +153,8 @@ class Lines:
 
 
 async def snapshot(request: Request) -> Response:
+    if http.accepts(request, "text/event-stream"):
+        return await job_events(request)
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}

@@ -1,0 +1,200 @@
+"""Who watches what. The hub hears of every commit and tells those it concerns.
+
+A viewer registers before anything is read for it, so that nothing falls between history and
+live: until it is caught up it is only marked as behind (see catchup.py), and then it is told
+inline (see channel.py). Nothing here waits, but for the pings' one timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from typing import Final
+
+from livejobs.catchup import CatchUp
+from livejobs.channel import Channel, Filter, Options, Viewer
+from livejobs.committer import Committed, Committer
+from livejobs.frames import PING, Message, Wire
+from livejobs.reading import Reader
+from livejobs.sink import InlineSink, Send, Sink, TaskSink
+from livejobs.state import Slot
+from livejobs.store.base import Store
+
+BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
+PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets its ping
+
+
+class Hub:
+    def __init__(
+        self, store: Store, reader: Reader, committer: Committer, *, largest_batch: int
+    ) -> None:
+        self.inline = False  # set by our own runner, whose `send` may be stepped by hand
+        self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
+        self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
+        self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
+        self._sinks: list[dict[Sink, None]] = [{} for _ in range(PING_EVERY)]
+        self._queued: set[Channel] = set()  # of jobs that wait their turn
+        self._next_wheel = 0
+        self._closing = False
+        self._resyncs = 0
+        committer.listeners.append(self.tell)
+
+    # Connections
+
+    def open(self, send: Send, own_wire: Wire, *, solo: bool = False) -> Sink:
+        """A way out, with the words of its own messages. To be closed in a `finally`."""
+        kind = InlineSink if self.inline else TaskSink
+        sink = kind(send, self._bring_up_to_date, own_wire, solo=solo)
+        self._next_wheel = (self._next_wheel + 1) % PING_EVERY
+        self._sinks[self._next_wheel][sink] = None
+        return sink
+
+    def close(self, sink: Sink) -> None:
+        sink.closed = True
+        for viewer in list(sink.viewers):
+            self.unsubscribe(viewer)
+        for wheel in self._sinks:
+            wheel.pop(sink, None)
+
+    # Subscriptions
+
+    def watch_job(
+        self, sink: Sink, wire: Wire, slot: Slot, options: Options, since: int | None, first: int
+    ) -> Viewer:
+        key = ("job", options)
+        channel = slot.channels.get(key)
+        if channel is None:
+            channel = Channel(key, options, slot, Filter(slot.head.project), self._drop)
+            slot.channels[key] = channel
+            slot.busy += 1  # the slot stays as long as it is watched
+        if slot.lane is not None:
+            self._queued.add(channel)
+        return self._register(Viewer(sink, wire, since, first), channel)
+
+    def watch_feed(
+        self,
+        sink: Sink,
+        wire: Wire,
+        filter: Filter,
+        options: Options,
+        since: int | None,
+        first: int,
+    ) -> Viewer:
+        key = (filter, options)
+        feeds = self._feeds.setdefault(filter.project, {})
+        channel = feeds.get(key)
+        if channel is None:
+            channel = feeds[key] = Channel(key, options, None, filter, self._drop)
+            for id in filter.ids:
+                self._by_id.setdefault(id, {})[key] = channel
+        return self._register(Viewer(sink, wire, since, first), channel)
+
+    def _register(self, viewer: Viewer, channel: Channel) -> Viewer:
+        viewer.channel = channel
+        viewer.sink.viewers.append(viewer)
+        channel.viewers[viewer] = None
+        return viewer
+
+    def unsubscribe(self, viewer: Viewer) -> None:
+        if viewer.channel is not None:
+            viewer.channel.leave(viewer)
+
+    def _drop(self, channel: Channel) -> None:
+        if channel.slot is not None:
+            if channel.slot.channels.pop(channel.key, None) is not None:
+                channel.slot.busy -= 1
+            return
+        filter = channel.filter
+        self._feeds.get(filter.project, {}).pop(channel.key, None)
+        for id in filter.ids:
+            named = self._by_id.get(id, {})
+            named.pop(channel.key, None)
+            if not named:
+                self._by_id.pop(id, None)
+
+    async def settle(self, sink: Sink) -> None:
+        """Bring the sink's viewers up to date, here and now, at the client's speed."""
+        sink.busy = True
+        try:
+            await self._bring_up_to_date(sink)
+        finally:
+            sink.busy = False
+
+    async def _bring_up_to_date(self, sink: Sink) -> None:
+        """The sink is held as busy meanwhile, so that nobody else writes to it."""
+        while (viewer := _first_behind(sink)) is not None:
+            self._resyncs += 1
+            ended = False
+            async for page in self._catch_up.pages(viewer):
+                if page:
+                    await sink.write(viewer.wire.encode(page))
+                    ended = page[-1].op == "end"
+                if sink.closed:
+                    return
+            viewer.behind = False
+            if ended:
+                self.unsubscribe(viewer)
+        if self._closing and not sink.closed:
+            await sink.write(sink.own_wire.encode([BYE]))
+            sink.closed = True
+
+    # Telling
+
+    def tell(self, committed: Sequence[Committed]) -> None:
+        for change in committed:
+            for channel in list(change.slot.channels.values()):
+                channel.note(change)
+                if change.slot.lane is not None:
+                    self._queued.add(channel)
+            head = change.after or change.before
+            if head is None or not self._feeds:
+                continue
+            for channel in self._feeds.get(head.project, {}).values():
+                if not channel.filter.ids:
+                    channel.note(change)
+            for channel in self._by_id.get(head.id, {}).values():
+                channel.note(change)
+
+    def say_bye(self) -> None:
+        """The last words on every connection, at once where it can hear them, else as soon as
+        it has taken what it was given."""
+        self._closing = True
+        for wheel in self._sinks:
+            for sink in list(wheel):
+                if not sink.busy and not sink.closed:
+                    sink.push(sink.own_wire.encode([BYE]))
+                    sink.closed = True
+
+    async def run(self) -> None:
+        """Pings, and places in queues, once a second."""
+        second = 0
+        while True:
+            await asyncio.sleep(1)
+            second = (second + 1) % PING_EVERY
+            self._ping(self._sinks[second])
+            self._tell_places()
+
+    def _ping(self, sinks: dict[Sink, None]) -> None:
+        for sink in list(sinks):
+            if not sink.busy and not sink.closed:
+                sink.push(sink.own_wire.encode([PING]))
+
+    def _tell_places(self) -> None:
+        for channel in list(self._queued):
+            if channel.slot is not None and channel.viewers and channel.slot.lane is not None:
+                channel.tell_place()
+            else:
+                self._queued.discard(channel)
+
+    def statistics(self) -> dict[str, int]:
+        sinks = [sink for wheel in self._sinks for sink in wheel]
+        return {
+            "connections": len(sinks),
+            "connections_slow": sum(sink.busy for sink in sinks),
+            "subscriptions": sum(len(sink.viewers) for sink in sinks),
+            "resyncs": self._resyncs,
+        }
+
+
+def _first_behind(sink: Sink) -> Viewer | None:
+    return next((viewer for viewer in sink.viewers if viewer.behind), None)

@@ -1,0 +1,75 @@
+"""Jobs by id, from memory or the store, with what is shown of their entries."""
+
+from __future__ import annotations
+
+from livejobs.access import ANONYMOUS, Principal
+from livejobs.committer import Committer
+from livejobs.core import wire
+from livejobs.core.errors import NotFound
+from livejobs.core.model import Kind, Stored
+from livejobs.state import Registry, Slot, Tail
+from livejobs.store.base import Store
+
+
+class Reader:
+    def __init__(self, store: Store, registry: Registry, committer: Committer, base: str) -> None:
+        self._store = store
+        self._registry = registry
+        self._committer = committer
+        self._base = base
+
+    async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
+        """The job, if there is one that the caller may see."""
+        slot = self._registry.get(id) or await self.look_up(id)
+        if slot is None or not by.sees(slot.head.project):
+            raise NotFound.job(id)
+        return slot
+
+    async def look_up(self, id: str) -> Slot | None:
+        slot = self._registry.get(id)
+        while slot is None:
+            deletions = self._registry.deletions
+            stored = await self._store.job(id)
+            if stored is None:
+                return self._registry.get(id)  # made while we looked
+            if deletions == self._registry.deletions:
+                slot = self._registry.add(self.slot(stored))
+        return slot
+
+    def slot(self, stored: Stored) -> Slot:
+        """A slot for what was read; the registry's own, if it has one, is newer."""
+        there = self._registry.get(stored.head.id)
+        if there is not None:
+            return there
+        return Slot(stored, self._committer.epochs[stored.head.project], self._base, None)
+
+    async def read_tail(self, slot: Slot) -> None:
+        """The job's last results and errors, joined with those committed while we read."""
+        with slot.held():
+            while slot.tail is None:
+                if slot.arriving is not None:  # somebody reads already
+                    await slot.changed()
+                    continue
+                slot.arriving = Tail()
+                try:
+                    slot.tail = await self._tail(slot, slot.arriving)
+                finally:
+                    slot.arriving = None
+                    slot.wake()
+
+    async def _tail(self, slot: Slot, arriving: Tail) -> Tail:
+        tail, head = Tail(), slot.head  # before the first await: what comes later arrives
+        kinds: tuple[Kind, ...] = ("results", "errors")
+        for kind in kinds:
+            upto = head.total(kind)
+            if not upto:
+                continue
+            after = max(0, upto - wire.LAST)
+            for record in await self._store.entries(head.id, kind, after=after, limit=wire.LAST):
+                if record.entry.n <= upto:
+                    tail.append(record.entry.value, kind)
+        for value in arriving.results:
+            tail.append(value, "results")
+        for value in arriving.errors:
+            tail.append(value, "errors")
+        return tail

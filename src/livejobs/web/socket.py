@@ -1,0 +1,293 @@
+"""WebSocket `livejobs.v1`: many subscriptions and reports over one connection, as JSON text.
+
+One task a connection: it always receives, so that pings are answered and a close is noticed;
+what the hub tells goes out beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from livejobs.access import ANONYMOUS
+from livejobs.catchup import RESET
+from livejobs.channel import Filter, Options, View, Viewer
+from livejobs.core.errors import Invalid, LivejobsError, TooMany
+from livejobs.core.model import Status
+from livejobs.frames import CONNECTION, socket_wire
+from livejobs.service import LiveJobs
+from livejobs.web import streams
+
+PROTOCOL: Final = "livejobs.v1"
+REFUSALS: Final = 1000  # in a row, after which a client is no longer listened to
+
+BAD_MESSAGE: Final = 4400
+TOO_MUCH: Final = 4429
+NOT_FOUND: Final = 4404
+
+Id: TypeAlias = int | Annotated[str, Bound(max_length=100)]
+Names: TypeAlias = str | list[str]  # "a,b", as in a query, or a list
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
+    id: Id | None = None
+
+
+class Feed(Struct, frozen=True, forbid_unknown_fields=True):
+    project: str | None = None
+    type: Names = msgspec.field(default_factory=list)
+    status: str | list[Status] = msgspec.field(default_factory=list)
+    tag: Names = msgspec.field(default_factory=list)
+    jobs: Names = msgspec.field(default_factory=list)
+    parent: str | None = None
+    owner: str | None = None
+
+
+class Subscribe(Message, frozen=True, tag="subscribe"):
+    job: str | None = None
+    feed: Feed | None = None
+    since: str | None = None
+    logs: bool = False
+    view: View = "delta"
+    rate: Annotated[float, Bound(ge=0.1, le=60)] = 30.0
+    tail: Annotated[int, Bound(ge=0, le=1000)] = 100
+    limit: Annotated[int, Bound(ge=1, le=1000)] = 100
+
+
+class Unsubscribe(Message, frozen=True, tag="unsubscribe"):
+    pass
+
+
+class Report(Message, frozen=True, tag="report"):
+    job: str = ""
+    reports: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class Auth(Message, frozen=True, tag="auth"):
+    token: str = ""
+
+
+class Ping(Message, frozen=True, tag="ping"):
+    pass
+
+
+AnyMessage: TypeAlias = Subscribe | Unsubscribe | Report | Auth | Ping
+_decode: Final = msgspec.json.Decoder(AnyMessage).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Closing(Exception):
+    """The client did what ends a connection."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code, self.reason = code, reason
+
+
+class Socket:
+    """The door. An ASGI app, as there is no response to return."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live: LiveJobs = scope["app"].state.live
+        if (await receive())["type"] != "websocket.connect":
+            return
+        offered = scope.get("subprotocols", [])
+        await send(
+            {"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None}
+        )
+        talk = Conversation(live, send, ready=live.hub.inline)
+        try:
+            if "id" in scope.get("path_params", {}):
+                await talk.subscribe_to_url(scope)
+            await talk.listen(receive)
+        except Closing as closing:
+            await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+        finally:
+            talk.close()
+
+
+SOCKET: Final = Socket()
+
+
+class Conversation:
+    def __init__(self, live: LiveJobs, send: Send, *, ready: bool) -> None:
+        self._live = live
+        self._send = send
+        self._ready = ready
+        self._sink = live.hub.open(send, CONNECTION)
+        self._viewers: dict[Id, Viewer] = {}
+        self._refusals = 0
+
+    def close(self) -> None:
+        self._live.hub.close(self._sink)
+
+    async def listen(self, receive: Receive) -> None:
+        while (event := await receive())["type"] == "websocket.receive":
+            text = event.get("text")
+            if text is None:
+                raise Closing(BAD_MESSAGE, "Messages are JSON text.")
+            if len(text) > self._live.bounds.body:
+                raise Closing(BAD_MESSAGE, "The message is too large.")
+            await self._hear(text)
+
+    async def _hear(self, text: str) -> None:
+        id: Id | None = None
+        try:
+            message = _understand(text)
+            id = message.id
+            await self._act(message)
+            self._refusals = 0
+        except LivejobsError as error:
+            await self._refuse(id, error)
+
+    async def _refuse(self, id: Id | None, error: LivejobsError) -> None:
+        self._refusals += 1
+        if self._refusals > REFUSALS:
+            raise Closing(TOO_MUCH, "Too many messages that can't be followed.")
+        said: dict[str, Any] = {"op": "error", "id": id, "code": error.code, "detail": error.detail}
+        if error.errors:
+            said["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+        await self._say(said)
+
+    async def _say(self, said: Mapping[str, Any]) -> None:
+        await self._send({"type": "websocket.send", "text": _encode(said).decode()})
+
+    async def _act(self, message: AnyMessage) -> None:
+        match message:
+            case Ping():
+                await self._say({"op": "pong", "id": message.id})
+            case Auth():  # without keys there is nobody else to be
+                await self._say({"op": "ack", "id": message.id})
+            case Subscribe():
+                await self._subscribe(message)
+            case Unsubscribe():
+                self._unsubscribe(_named(message))
+                await self._say({"op": "ack", "id": message.id})
+            case Report():
+                await self._report(message)
+
+    async def _report(self, message: Report) -> None:
+        checked = self._live.decode(bytes(message.reports))
+        slot = await self._live.find(message.job)
+        receipt = await self._live.apply(slot, checked)
+        await self._say({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
+
+    # Subscriptions
+
+    async def subscribe_to_url(self, scope: Scope) -> None:
+        """An upgrade on a job's own address, with the query of its stream."""
+        request = Request({**scope, "type": "http", "method": "GET"})
+        try:
+            said = request.query_params
+            options = streams.options_of(request, "delta")
+            await self._subscribe(
+                Subscribe(
+                    id=0,
+                    job=request.path_params["id"],
+                    since=said.get("since"),
+                    logs=options.logs,
+                    view=options.view,
+                    rate=options.rate,
+                    tail=streams.tail_of(request),
+                )
+            )
+        except LivejobsError as error:
+            await self._refuse(0, error)
+            raise Closing(_close_code(error), error.code) from None
+
+    async def _subscribe(self, message: Subscribe) -> None:
+        id = _named(message)
+        there = self._viewers.get(id)
+        if there is not None and there in self._sink.viewers:
+            raise Invalid.at("/id", f"There is a subscription {id!r} already.")
+        limit = self._live.settings.max_subscriptions
+        if len(self._sink.viewers) >= limit:
+            raise TooMany(
+                f"A connection takes {limit} subscriptions.", code="too_many_subscriptions"
+            )
+        if (message.job is None) == (message.feed is None):
+            raise Invalid.at("/job", "Give either 'job' or 'feed'.")
+        watch = _Watch(self._live, message)
+        await watch.prepare()
+        # Said before the hub can say anything, so that it comes first.
+        await self._say({"op": "ack", "id": id})
+        if watch.foreign:
+            await self._say({"op": "reset", "id": id, **msgspec.json.decode(RESET.data)})
+        wire = socket_wire(_encode(id).decode(), self._ready)
+        self._viewers[id] = watch.begin(self._sink, wire)
+        self._sink.settle()
+
+    def _unsubscribe(self, id: Id) -> None:
+        viewer = self._viewers.pop(id, None)
+        if viewer is None:
+            raise Invalid.at("/id", f"There is no subscription {id!r}.")
+        self._live.hub.unsubscribe(viewer)
+
+
+class _Watch:
+    """One subscribe message: what it names, looked up, and then begun."""
+
+    def __init__(self, live: LiveJobs, message: Subscribe) -> None:
+        self._live = live
+        self._message = message
+        self.foreign = False
+        self._since: int | None = None
+
+    async def prepare(self) -> None:
+        message, live = self._message, self._live
+        if message.job is not None:
+            self._slot = await live.find(message.job)
+            project = self._slot.head.project
+        else:
+            assert message.feed is not None, "one of them is given"
+            self._filter = filter_of(message.feed)
+            project = self._filter.project
+        self._since, self.foreign = streams.position(live, project, message.since)
+
+    def begin(self, sink: Any, wire: Any) -> Viewer:
+        message, hub = self._message, self._live.hub
+        options = Options(message.view, message.logs, message.rate)
+        if message.job is not None:
+            return hub.watch_job(sink, wire, self._slot, options, self._since, message.tail)
+        return hub.watch_feed(sink, wire, self._filter, options, self._since, message.limit)
+
+
+def filter_of(feed: Feed) -> Filter:
+    return Filter(
+        project=feed.project or ANONYMOUS.default_project,
+        statuses=_names(feed.status),
+        types=_names(feed.type),
+        tags=_names(feed.tag),
+        ids=_names(feed.jobs),
+        parent=feed.parent,
+        owner=feed.owner,
+    )
+
+
+def _names(said: Any) -> frozenset[str]:
+    return frozenset(said.split(",") if isinstance(said, str) else said) - {""}
+
+
+def _named(message: Message) -> Id:
+    if message.id is None:
+        raise Invalid.at("/id", "A subscription needs an id.")
+    return message.id
+
+
+def _understand(text: str) -> AnyMessage:
+    try:
+        message: AnyMessage = _decode(text)
+        return message
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error), code="bad_message") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Closing(BAD_MESSAGE, "Messages are JSON text.") from None
+
+
+def _close_code(error: LivejobsError) -> int:
+    return {401: 4401, 403: 4403, 404: NOT_FOUND, 429: TOO_MUCH}.get(error.status, BAD_MESSAGE)
