@@ -171,9 +171,8 @@ class LiveJobs:
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
             await self._project(ANONYMOUS.default_project)  # there to be watched from the start
-            now = now_ms()
             for stored in await self.store.unfinished():
-                self._resume(stored, now)
+                self._resume(stored)
         except BaseException:
             await self.store.close()
             raise
@@ -184,14 +183,11 @@ class LiveJobs:
         ]
         self.running = True
 
-    def _resume(self, stored: Stored, now: int) -> None:
-        """An unfinished job of an earlier run. Its worker could not reach us in between, so
-        its silence is counted from now."""
+    def _resume(self, stored: Stored) -> None:
+        """An unfinished job of an earlier run."""
         slot = self.registry.add(self.reader.slot(stored))
         if stored.head.status == "queued":
             slot.lane, slot.ticket = self.lanes.join(stored.head)
-        else:
-            slot.heard_at = now
 
     async def drain(self) -> None:
         """Let go of everyone who waits for a change, so that the server can end."""

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import Raw
@@ -93,6 +94,7 @@ class Slot:
         "moves",
         "recent",
         "seq",
+        "silent_since",
         "tail",
         "ticket",
     )
@@ -105,6 +107,9 @@ class Slot:
         self.tail = tail  # None: not read from the store yet
         self.arriving: Tail | None = None  # what is committed while the tail is being read
         self.heard_at = stored.head.heartbeat_at  # moves without a commit
+        # The clock of the wall may jump, and a jump is not silence; so it is measured by another,
+        # and of a job of an earlier run from now: its worker could not reach us in between.
+        self.silent_since = monotonic()
         self.recent = Recent(stored.seq)
         self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
         self.gone = False  # deleted
@@ -124,6 +129,8 @@ class Slot:
     def take(self, head: Head, seq: int, entries: Iterable[Entry]) -> None:
         """A change that is on disk."""
         self.head, self.seq = head, seq
+        if head.heartbeat_at != self.heard_at:
+            self.silent_since = monotonic()
         # A finished job never changes, so a heartbeat that came during this commit is forgotten.
         heard = None if head.finished else self.heard_at
         self.heard_at = wire.max_time(heard, head.heartbeat_at)
@@ -137,15 +144,16 @@ class Slot:
         self.wake()
 
     def with_heard(self, head: Head) -> Head:
-        """A head about to be written, with the heartbeats that were only in memory so far."""
-        heard = self.heard_at
-        if heard is None or head.heartbeat_at is None or heard <= head.heartbeat_at:
+        """A head about to be written. Where it is not the worker who speaks, with the heartbeats
+        that were only in memory so far."""
+        if head.heartbeat_at == self.heard_at or head.heartbeat_at != self.head.heartbeat_at:
             return head
-        return replace(head, heartbeat_at=heard)
+        return replace(head, heartbeat_at=self.heard_at)
 
     def hear(self, now: int) -> None:
         """A heartbeat: seen by those who ask, told to nobody."""
         self.heard_at = now
+        self.silent_since = monotonic()
         self.forget_encoded()
 
     def forget_encoded(self) -> None:

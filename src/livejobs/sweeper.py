@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from time import monotonic
 from typing import Final
 
 from livejobs.committer import Committer, Draft, now_ms
@@ -71,11 +72,10 @@ class Sweeper:
 
     def _silent(self, slot: Slot, head: Head, now: int) -> Head:
         """The head as its silence makes it: itself, stalled, or lost."""
-        heard = slot.heard_at
-        if head.status != "running" or heard is None:
+        # The head may be a draft's, in which its worker has just spoken.
+        if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
-        # The head may be a draft's, newer than what the slot has heard.
-        silent = (now - max(heard, head.heartbeat_at or 0)) / 1000
+        silent = monotonic() - slot.silent_since
         if self._lost_after and silent >= self._lost_after:
             return reducer.lose(head, now, silent)
         if head.heartbeat_timeout and silent >= head.heartbeat_timeout:
