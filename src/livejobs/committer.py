@@ -66,8 +66,8 @@ class Draft:
         return None if slot is None or self.head(slot) is None else slot
 
     def head(self, slot: Slot) -> Head | None:
-        """As the acts before left it; None once it is deleted."""
-        if slot.gone:
+        """As the acts before left it; None once it is deleted, though its id may be used anew."""
+        if slot.gone or self._slots.get(slot.head.id, slot) is not slot:
             return None
         return self._heads.get(slot.head.id, slot.head)
 
@@ -177,8 +177,14 @@ class Committer:
         for future, answer, end in answers:
             _answer(future, answer, {c.slot: c.seq for c in committed[begin:end]})
             begin = end
+        self._tell(committed)
+
+    def _tell(self, committed: Sequence[Committed]) -> None:
         for listener in self.listeners:
-            listener(committed)
+            try:
+                listener(committed)
+            except Exception:  # a bug; what is committed stays so, and the next commit goes on
+                log.exception("a listener failed")
 
     async def _write(self, draft: Draft) -> list[int]:
         if not draft.changes:
