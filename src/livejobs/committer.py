@@ -55,6 +55,7 @@ class Draft:
         self.now = now
         self.changes: list[tuple[Slot, Change]] = []
         self.queued = lanes.queued
+        self.asking = False  # write, even if there is nothing to
         self._registry = registry
         self._epochs = epochs
         self._heads: dict[str, Head | None] = {}
@@ -149,6 +150,11 @@ class Committer:
         self._wake.set()
         return await future
 
+    async def ask(self) -> None:
+        """Whether the store takes writes again: StorageUnavailable if not. Else a server that
+        is not ready would wait for reports, and those who report for it to be ready."""
+        await self.submit(_ask)
+
     def close(self) -> None:
         """Take nothing more; `run` returns when what was taken is written."""
         self._closing = True
@@ -168,10 +174,12 @@ class Committer:
         try:
             seqs = await self._write(draft)
         except Exception as error:  # noqa: BLE001  whatever it is, all who wait must hear of it
-            self.failing = True
+            self._note_failure(error)
             _refuse(group, error)
             return
-        self.failing = False
+        if self.failing and (draft.changes or draft.asking):
+            self.failing = False
+            log.warning("The store takes writes again.")
         committed = self._publish(draft, seqs)
         begin = 0
         for future, answer, end in answers:
@@ -186,8 +194,15 @@ class Committer:
             except Exception:  # a bug; what is committed stays so, and the next commit goes on
                 log.exception("a listener failed")
 
+    def _note_failure(self, error: Exception) -> None:
+        if not isinstance(error, StorageUnavailable):
+            log.error("a commit failed", exc_info=error)
+        elif not self.failing:  # said once, or it would be said for every request
+            log.warning("%s", error)
+        self.failing = True
+
     async def _write(self, draft: Draft) -> list[int]:
-        if not draft.changes:
+        if not (draft.changes or draft.asking):
             return []
         self.commits += 1
         return await self._store.commit([change for _, change in draft.changes])
@@ -244,11 +259,11 @@ def _answer(future: asyncio.Future[Any], answer: Any, seqs: dict[Slot, int]) -> 
         future.set_result(Done(answer, seqs))
 
 
+def _ask(draft: Draft) -> None:
+    draft.asking = True
+
+
 def _refuse(group: list[tuple[Act[Any], asyncio.Future[Any]]], error: Exception) -> None:
-    if isinstance(error, StorageUnavailable):
-        log.warning("%s", error)
-    else:
-        log.error("a commit failed", exc_info=error)
     for _, future in group:
         if not future.done():
             # One each: an exception raised in many tasks would gather their tracebacks.

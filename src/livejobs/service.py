@@ -345,9 +345,8 @@ class LiveJobs:
 
         def act(draft: Draft) -> tuple[Head, int]:
             head = _present(draft, slot)
-            folded = reducer.fold(head, reports, draft.now)
+            folded = self._fold(head, reports, draft.now)
             if folded.head is not head:
-                self._check_size(folded.head, _grown_by(reports))
                 draft.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
@@ -360,31 +359,41 @@ class LiveJobs:
         """Reports that came line by line: each is kept that comes before one that can't be."""
 
         def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
-            head = first = _present(draft, slot)
-            entries: list[Any] = []
-            accepted = kept = 0
-            refused: LivejobsError | None = None
-            for report in reports:
-                try:
-                    folded = reducer.fold(head, [report], draft.now)
-                    if type(report) in _GROWS:
-                        self._check_size(folded.head, _grown_by([report]))
-                except LivejobsError as error:
-                    refused = error
-                    break
-                head = folded.head
-                entries += folded.entries
-                accepted += folded.accepted
-                kept += 1
-            if head is not first:
-                draft.change(slot, head, tuple(entries))
-            return head, accepted, kept, refused
+            head = _present(draft, slot)
+            folded, kept, refused = self._fold_lines(head, reports, draft.now)
+            if folded.head is not head:
+                draft.change(slot, folded.head, folded.entries)
+            return folded.head, folded.accepted, kept, refused
 
         with slot.held():
             done = await self.committer.submit(act)
         head, accepted, kept, refused = done.value
         seq = done.seqs.get(slot, slot.seq)
         return Batch(_receipt(slot, head, seq, accepted), kept, refused)
+
+    def _fold_lines(
+        self, head: Head, reports: Sequence[say.AnyReport], now: int
+    ) -> tuple[reducer.Folded, int, LivejobsError | None]:
+        """All of them, as is usual; else those before the first that can't be kept."""
+        try:
+            return self._fold(head, reports, now), len(reports), None
+        except LivejobsError:
+            sofar = reducer.Folded(head, (), 0)
+        for kept, report in enumerate(reports):
+            try:
+                next_ = self._fold(sofar.head, [report], now)
+            except LivejobsError as error:
+                return sofar, kept, error
+            sofar = reducer.Folded(
+                next_.head, sofar.entries + next_.entries, sofar.accepted + next_.accepted
+            )
+        return sofar, len(reports), None
+
+    def _fold(self, head: Head, reports: Sequence[say.AnyReport], now: int) -> reducer.Folded:
+        folded = reducer.fold(head, reports, now)
+        if any(type(report) in _GROWS for report in reports):
+            self._check_size(folded.head, _grown_by(reports))
+        return folded
 
     @staticmethod
     def _only_heard(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
@@ -45,32 +45,37 @@ class Tail:
 
 class Recent:
     """The last entries with their seqs, so that who was away for a moment is brought up to date
-    without a query."""
+    without a query. Whole changes, as that is how they were committed."""
 
-    __slots__ = ("entries", "floor", "size")
+    __slots__ = ("changes", "count", "floor", "size")
 
     COUNT: Final = 256
     BYTES: Final = 64 * 1024
 
     def __init__(self, floor: int) -> None:
         self.floor = floor  # every entry with a higher seq is here
-        self.entries: deque[Record] = deque()
+        self.changes: deque[tuple[int, Sequence[Entry], int]] = deque()
+        self.count = 0
         self.size = 0
 
-    def append(self, seq: int, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self.entries.append(Record(seq, entry))
-            self.size += len(bytes(entry.value))
-        while self.size > self.BYTES or len(self.entries) > self.COUNT:
-            oldest = self.entries.popleft()
-            self.size -= len(bytes(oldest.entry.value))
-            self.floor = oldest.seq
+    def append(self, seq: int, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        size = sum([len(bytes(entry.value)) for entry in entries])
+        self.changes.append((seq, entries, size))
+        self.count += len(entries)
+        self.size += size
+        while self.size > self.BYTES or self.count > self.COUNT:
+            self.floor, oldest, size = self.changes.popleft()
+            self.count -= len(oldest)
+            self.size -= size
 
     def after(self, seq: int) -> list[Record] | None:
         """Entries with a higher seq; None when some of them are no longer here."""
         if seq < self.floor:
             return None
-        return [record for record in self.entries if record.seq > seq]
+        newer = ((at, entries) for at, entries, _ in self.changes if at > seq)
+        return [Record(at, entry) for at, entries in newer for entry in entries]
 
 
 class Slot:
@@ -126,7 +131,7 @@ class Slot:
     def cursor(self) -> Cursor:
         return Cursor(self.epoch, self.seq)
 
-    def take(self, head: Head, seq: int, entries: Iterable[Entry]) -> None:
+    def take(self, head: Head, seq: int, entries: Sequence[Entry]) -> None:
         """A change that is on disk."""
         self.head, self.seq = head, seq
         if head.heartbeat_at != self.heard_at:

@@ -44,12 +44,14 @@ class Sweeper:
             try:
                 await self.sweep()
             except LivejobsError as error:  # the disk refused; the next round tries again
-                log.warning("%s", error)
+                log.debug("%s", error)
             except Exception:
                 log.exception("a sweep failed")
 
     async def sweep(self) -> None:
         self._registry.trim()
+        if self._committer.failing:
+            await self._committer.ask()
         await self._notice_silence()
         await self._remove_expired()
 

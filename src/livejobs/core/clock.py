@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
-# Many changes share a second, and a head repeats its old times in every message.
+# Many changes share a second, the reports of a batch a millisecond, and a head repeats its old
+# times in every message.
 @lru_cache(maxsize=4096)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(ms: int) -> str:
     second, rest = divmod(ms, 1000)
     return f"{_second(second)}.{rest:03d}Z"

@@ -84,7 +84,7 @@ def paced(progress: Progress, steps: tuple[Step, ...], now: int) -> Progress:
     if seen is None:
         return progress
     pace = _sample(progress.pace, seen, now)
-    if pace is progress.pace and progress.rate is None:
+    if pace is progress.pace:  # too soon for another sample
         return progress
     rate = _rate(pace, now)
     return replace(

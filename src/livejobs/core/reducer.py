@@ -110,7 +110,7 @@ def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
 
 
 def seen_before(head: Head, report: say.AnyReport) -> bool:
-    if report.producer is None or report.n is None:
+    if report.n is None or report.producer is None:
         return False
     return report.n <= head.producers.get(report.producer, 0)
 
@@ -119,18 +119,17 @@ def advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -
     """One report applied; what it appends goes to `entries`."""
     if head.status not in UNFINISHED:
         raise Finished(head)
-    changes: dict[str, Any] = {"updated_at": now, "heartbeat_at": now}
+    if head.status == "queued":
+        head = replace(head, **_started(now))
+    apply = _APPLY.get(type(report))
+    changes = {} if apply is None else apply(head, report, now, entries)
+    # In a batch most reports find these as the one before left them.
+    if head.updated_at != now or head.heartbeat_at != now:
+        changes["updated_at"] = changes["heartbeat_at"] = now
     if head.stalled:
         changes["stalled"] = False
-    if report.producer is not None and report.n is not None:
+    if report.n is not None and report.producer is not None:
         changes["producers"] = {**head.producers, report.producer: report.n}
-    if head.status == "queued":
-        changes |= _started(now)
-        head = replace(head, **changes)
-        changes = {}
-    apply = _APPLY.get(type(report))
-    if apply is not None:
-        changes |= apply(head, report, now, entries)
     return replace(head, **changes)
 
 
@@ -151,8 +150,9 @@ def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) 
     current = was.current if report.current is None else report.current
     if report.advance is not None:
         current = say.clamp((current or 0) + report.advance)
-    counted = any(x is not None for x in (report.current, report.advance, report.total))
-    said = None if counted else was.said
+    said = was.said
+    if report.current is not None or report.advance is not None or report.total is not None:
+        said = None
     if report.percent is not None:
         said = int(report.percent)
     told = Progress(

@@ -186,6 +186,19 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
     return reports
 
 
+def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
+    """A report a line, all good or the first bad one refused; see decode_line for which it was."""
+    body = b"\n".join(lines)
+    try:
+        reports: list[AnyReport] = _one.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadJson("A line is not a report.") from None
+    odd = _may_be_odd(body)
+    for report in reports:
+        _check(report, bounds, "", odd)
+    return reports
+
+
 def decode_line(line: bytes, bounds: Bounds) -> AnyReport:
     report: AnyReport = _decode(_one, line)
     _check(report, bounds, "", _may_be_odd(line))
@@ -299,24 +312,26 @@ _FREE = ("worker", "value", "detail", "item", "counters", "set", "error", "resul
 
 
 def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
+    """What the types can't say."""
     if report.n is not None and report.producer is None:
         raise Invalid.at(f"{at}/n", "A numbered report needs 'producer' as well.")
-    if isinstance(report, Log) and report.at is not None and not 1970 <= report.at.year <= 9998:
-        raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
-    if isinstance(report, Log | Error) and len(report.message) * 4 > bounds.line:
-        _check_line(report.message, bounds, at)
+    kind = type(report)
+    if kind is Log or kind is Error:
+        _check_line(report, bounds, at)  # type: ignore[arg-type]  # by its exact type
     if odd:
         for field in _FREE:
             if (value := getattr(report, field, None)) is not None:
                 _check_value(value, f"{at}/{field}")
 
 
-def _check_line(message: str, bounds: Bounds, at: str) -> None:
-    size = len(message.encode())
-    if size > bounds.line:
-        raise Invalid.at(
-            f"{at}/message", f"A line takes at most {bounds.line} bytes; this one has {size}."
-        )
+def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
+    if len(report.message) * 4 > bounds.line:  # it may be too long: count its bytes
+        size = len(report.message.encode())
+        if size > bounds.line:
+            said = f"A line takes at most {bounds.line} bytes; this one has {size}."
+            raise Invalid.at(f"{at}/message", said)
+    if type(report) is Log and report.at is not None and not 1970 <= report.at.year <= 9998:
+        raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
 
 
 def _check_value(value: Any, pointer: str) -> None:

@@ -88,6 +88,8 @@ class Writer:
         pks = self.project_pks
         many(sql.PROJECT_SEQ, [(seq, pks[name]) for name, seq in batch.seqs.items()])
         many(sql.GONE_NEW, batch.gone)
+        if not batch.lives:
+            self.db.execute(sql.WRITE_NOTHING)
         return self._trim(batch)
 
     def _delete(self, batch: Batch) -> None:

@@ -120,6 +120,16 @@ class Lines:
         self, lines: Sequence[bytes]
     ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
         """The reports up to the first bad line, and their line numbers."""
+        try:
+            reports = say.decode_lines(lines, self._live.bounds)
+        except LivejobsError:
+            return self._decoded_one_by_one(lines)
+        numbers = [n for n, line in enumerate(lines, self._read + 1) if line.strip()]
+        return reports, numbers, None
+
+    def _decoded_one_by_one(
+        self, lines: Sequence[bytes]
+    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
         good: list[say.AnyReport] = []
         numbers: list[int] = []
         for number, line in enumerate(lines, self._read + 1):
