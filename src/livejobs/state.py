@@ -87,6 +87,7 @@ class Slot:
         "_head_json",
         "_state_json",
         "_waiting",
+        "answer",
         "arriving",
         "base",
         "busy",
@@ -117,6 +118,7 @@ class Slot:
         self.silent_since = monotonic()
         self.recent = Recent(stored.seq)
         self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
+        self.answer: Any = None  # the snapshot as a poller gets it, made by the web's door
         self.gone = False  # deleted
         self.busy = 0  # submissions and viewers that hold it in memory
         self.lane: Lane | None = None
@@ -162,7 +164,7 @@ class Slot:
         self.forget_encoded()
 
     def forget_encoded(self) -> None:
-        self._fields = self._head_json = self._state_json = None
+        self._fields = self._head_json = self._state_json = self.answer = None
 
     def fields(self, now: int) -> dict[str, Any]:
         """The job without results and errors; a queued one with its place as of now."""

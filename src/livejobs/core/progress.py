@@ -80,12 +80,13 @@ def measure(progress: Progress, steps: tuple[Step, ...]) -> Measure | None:
 
 def paced(progress: Progress, steps: tuple[Step, ...], now: int) -> Progress:
     """The progress with its rate and ETA as of now."""
+    last = progress.pace
+    if last is not None and 0 <= now - last.at < SAMPLE:
+        return progress  # what came so close together makes one sample
     seen = measure(progress, steps)
     if seen is None:
         return progress
-    pace = _sample(progress.pace, seen, now)
-    if pace is progress.pace:  # too soon for another sample
-        return progress
+    pace = _sample(last, seen, now)
     rate = _rate(pace, now)
     return replace(
         progress,
@@ -99,8 +100,6 @@ def _sample(pace: Pace | None, seen: Measure, now: int) -> Pace:
     # Work undone, another unit, or a clock set back: what was learned no longer holds.
     if pace is None or pace.unit != seen.unit or seen.value < pace.value or now < pace.at:
         return Pace(seen.unit, now, seen.value, now, 0.0, 0.0)
-    if now - pace.at < SAMPLE:
-        return pace
     passed = (now - pace.at) / 1000
     decay = exp(-passed / TIME_CONSTANT)
     return Pace(

@@ -193,6 +193,11 @@ def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
         reports: list[AnyReport] = _one.decode_lines(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadJson("A line is not a report.") from None
+    # The decoder lets a report go over several lines, depending on which came together.
+    if len(reports) != sum(map(bool, map(bytes.strip, lines))):
+        raise BadJson("A report is not on one line.")
+    if len(body) > bounds.body and max(map(len, lines)) > bounds.body:
+        raise BadJson("A line is too long.")
     odd = _may_be_odd(body)
     for report in reports:
         _check(report, bounds, "", odd)

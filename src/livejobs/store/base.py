@@ -114,7 +114,8 @@ class Store(Protocol):
         """All of them."""
 
     async def commit(self, changes: Sequence[Change]) -> list[int]:
-        """Write the changes in one transaction; answer the seq of each. Their projects exist."""
+        """Write the changes in one transaction; answer the seq of each. Their projects exist.
+        With no changes, find out whether the medium takes any."""
 
     async def job(self, id: str) -> Stored | None:
         """One job, finished or not."""

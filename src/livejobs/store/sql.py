@@ -42,6 +42,9 @@ IDEMPOTENCY_NEW: Final = (
     "REPLACE INTO idempotency (credential, key, body, job, expires_at) VALUES (?, ?, ?, ?, ?)"
 )
 IDEMPOTENCY_TRIM: Final = "DELETE FROM idempotency WHERE expires_at <= ?"
+# Changes nothing but writes a page, to know whether the disk takes one. (An UPDATE that leaves a
+# row as it is would write none.)
+WRITE_NOTHING: Final = f"PRAGMA user_version = {len(MIGRATIONS)}"
 
 PKS: Final = "SELECT id, pk FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 JOB: Final = "SELECT seq, head FROM jobs WHERE id = ?"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
+from starlette.types import Receive, Scope, Send
 
 from livejobs.service import LiveJobs
-from livejobs.web import http, jobs, problems, streams
+from livejobs.web import entries, http, jobs, problems, streams
+from livejobs.web.reports import REPORTS
 from livejobs.web.socket import SOCKET
 
 
@@ -34,21 +36,38 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def resource(path: str, **methods: Handler) -> Route:
     """One address with all its methods, so that a 405 names them all."""
+    return Route(path, _dispatch(methods), methods=list(methods))
 
+
+def _dispatch(methods: Mapping[str, Handler]) -> Handler:
     async def dispatch(request: Request) -> Response:
         return await methods["GET" if request.method == "HEAD" else request.method](request)
 
-    return Route(path, dispatch, methods=list(methods))
+    return dispatch
+
+
+class JobDoor:
+    """A job's own address. Its polls are met before the framework makes a request of them."""
+
+    methods: Final = {"GET": jobs.snapshot, "PUT": jobs.put, "DELETE": jobs.delete}
+
+    def __init__(self) -> None:
+        self._rest = request_response(_dispatch(self.methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live: LiveJobs = scope["app"].state.live
+        if scope["method"] != "GET" or not await jobs.plain_snapshot(live, scope, send):
+            await self._rest(scope, receive, send)
 
 
 ROUTES: Final[list[BaseRoute]] = [
-    resource("/v1/jobs/{id}/reports", POST=jobs.report),
-    resource("/v1/jobs/{id}", GET=jobs.snapshot, PUT=jobs.put, DELETE=jobs.delete),
+    Route("/v1/jobs/{id}/reports", REPORTS, methods=["POST"]),
+    Route("/v1/jobs/{id}", JobDoor(), methods=list(JobDoor.methods)),
     resource("/v1/jobs", GET=jobs.listing, POST=jobs.create),
     resource("/v1/jobs/{id}/cancel", POST=jobs.cancel),
-    resource("/v1/jobs/{id}/logs", GET=jobs.logs),
-    resource("/v1/jobs/{id}/results", GET=jobs.results),
-    resource("/v1/jobs/{id}/errors", GET=jobs.errors),
+    resource("/v1/jobs/{id}/logs", GET=entries.logs),
+    resource("/v1/jobs/{id}/results", GET=entries.results),
+    resource("/v1/jobs/{id}/errors", GET=entries.errors),
     resource("/v1/jobs/{id}/events", GET=streams.job_events),
     resource("/v1/events", GET=streams.feed_events),
     WebSocketRoute("/v1/ws", SOCKET),

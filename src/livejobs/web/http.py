@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from livejobs.access import ANONYMOUS, Principal
@@ -69,11 +69,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
-    body = b""
-    async for chunk in request.stream():
-        body = body + chunk if body else chunk
+    body, more = b"", True
+    while more:  # as request.stream() does, for less
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > limit:
             raise too_large(limit)
+        more = message.get("more_body", False)
     return body
 
 

@@ -1,27 +1,26 @@
-"""The job over REST: create, report, read, list, cancel, delete."""
+"""The job over REST: create, read, list, cancel, delete."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import anyio
-import msgspec
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope, Send
 
 from livejobs.committer import now_ms
 from livejobs.core import reports as say
 from livejobs.core import wire
-from livejobs.core.errors import FieldError, Invalid, LivejobsError
-from livejobs.core.model import LEVELS, STATUSES, Kind, Record
-from livejobs.service import LiveJobs, Receipt
+from livejobs.core.errors import Invalid
+from livejobs.core.model import STATUSES
+from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.streams import job_events
 
-AT_ONCE: Final = 1000  # lines of a stream in one commit
 POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
 
 
@@ -60,106 +59,67 @@ def _idempotency(request: Request) -> str | None:
     return key
 
 
-# Reporting
-
-
-async def report(request: Request) -> Response:
-    live = http.service(request)
-    slot = await live.find(request.path_params["id"], http.principal(request))
-    if http.takes_lines(request.headers):
-        receipt = await _report_lines(request, live, slot)
-    else:
-        body = await http.read_body(request, live.bounds.body)
-        receipt = await live.apply(slot, live.decode(body))
-    return http.JSONBytes(wire.encode(receipt), 200, {"cache-control": "no-store"})
-
-
-async def _report_lines(request: Request, live: LiveJobs, slot: Slot) -> Receipt:
-    """Lines are kept as they arrive: all complete ones of what has come make one commit."""
-    taken = Lines(live, slot)
-    rest = b""
-    try:
-        async for chunk in request.stream():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for at in range(0, len(lines), AT_ONCE):
-                await taken.keep(lines[at : at + AT_ONCE])
-            if len(rest) > live.bounds.body:
-                taken.refuse(http.too_large(live.bounds.body, "A line"))
-    except ClientDisconnect:
-        rest = b""  # a line cut in the middle was never said
-    await taken.keep([rest])
-    return taken.receipt()
-
-
-class Lines:
-    """Where a stream of reports is: how many lines came, how many were kept."""
-
-    def __init__(self, live: LiveJobs, slot: Slot) -> None:
-        self._live = live
-        self._slot = slot
-        self._read = 0  # lines, the empty ones too: what an editor would count
-        self._kept = 0
-        self._accepted = 0
-        self._last: Receipt | None = None
-
-    async def keep(self, lines: Sequence[bytes]) -> None:
-        good, numbers, bad = self._decoded(lines)
-        if good:
-            batch = await self._live.apply_lines(self._slot, good)
-            self._last = batch.receipt
-            self._kept += batch.kept
-            self._accepted += batch.receipt.accepted
-            if batch.refused is not None:
-                self._read = numbers[batch.kept] - 1
-                self.refuse(batch.refused)
-        if bad is not None:
-            self.refuse(bad)
-        self._read += len(lines)
-
-    def _decoded(
-        self, lines: Sequence[bytes]
-    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
-        """The reports up to the first bad line, and their line numbers."""
-        try:
-            reports = say.decode_lines(lines, self._live.bounds)
-        except LivejobsError:
-            return self._decoded_one_by_one(lines)
-        numbers = [n for n, line in enumerate(lines, self._read + 1) if line.strip()]
-        return reports, numbers, None
-
-    def _decoded_one_by_one(
-        self, lines: Sequence[bytes]
-    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
-        good: list[say.AnyReport] = []
-        numbers: list[int] = []
-        for number, line in enumerate(lines, self._read + 1):
-            if not line.strip():
-                continue
-            try:
-                if len(line) > self._live.bounds.body:
-                    raise http.too_large(self._live.bounds.body, "A line")
-                good.append(say.decode_line(line, self._live.bounds))
-            except LivejobsError as error:
-                error.extra["line"] = number
-                return good, numbers, error
-            numbers.append(number)
-        return good, numbers, None
-
-    def refuse(self, error: LivejobsError) -> None:
-        error.extra.setdefault("line", self._read + 1)
-        error.extra["kept"] = self._kept
-        error.headers["Connection"] = "close"  # what else was sent is not read
-        raise error
-
-    def receipt(self) -> Receipt:
-        if self._last is None:
-            raise Invalid(
-                "The body holds no report.", errors=[FieldError("", "Send at least one line.")]
-            )
-        return msgspec.structs.replace(self._last, accepted=self._accepted)
-
-
 # Reading
+
+
+class Answer(NamedTuple):
+    """A snapshot ready to send, with the tag that tells it from others."""
+
+    tag: bytes
+    whole: tuple[dict[str, Any], dict[str, Any]]
+    not_modified: tuple[dict[str, Any], dict[str, Any]]
+
+
+async def plain_snapshot(live: LiveJobs, scope: Scope, send: Send) -> bool:
+    """A poll of a job in memory, by ready bytes: no request, no response, no encoding. False:
+    it asks for more than that, and nothing was sent."""
+    slot = live.registry.get(scope["path_params"]["id"])
+    if slot is None or slot.lane is not None or slot.tail is None or scope["query_string"]:
+        return False
+    known = None
+    for name, value in scope["headers"]:
+        if name == b"if-none-match":
+            known = value
+        elif name == b"prefer" or (name == b"accept" and b"event-stream" in value):
+            return False
+    answer: Answer = slot.answer or _make_answer(slot)
+    if known is None:
+        start, body = answer.whole
+    elif known == answer.tag:
+        start, body = answer.not_modified
+    else:
+        return False
+    await send(start)
+    await send(body)
+    return True
+
+
+def _make_answer(slot: Slot) -> Answer:
+    body = slot.state_json(now_ms())
+    tag = f'W/"{slot.cursor}"'.encode()
+    headers = [
+        (b"cache-control", b"private, no-cache"),
+        (b"vary", http.VARY.encode()),
+        (b"etag", tag),
+    ]
+    if not slot.head.finished:
+        headers.append((b"retry-after", POLL_AGAIN.encode()))
+    bodied = [
+        *headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    answer = Answer(
+        tag,
+        (_start(200, bodied), {"type": "http.response.body", "body": body}),
+        (_start(304, headers), {"type": "http.response.body", "body": b""}),
+    )
+    slot.answer = answer
+    return answer
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 async def snapshot(request: Request) -> Response:
@@ -251,90 +211,6 @@ def projects(request: Request) -> tuple[str, ...] | None:
     if project == "*":
         return by.projects
     return (project,) if by.sees(project) else ()
-
-
-# Entries
-
-
-async def logs(request: Request) -> Response:
-    if http.accepts(request, "text/plain"):
-        return await _log_text(request)
-    return await _page(request, "logs")
-
-
-async def results(request: Request) -> Response:
-    return await _page(request, "results")
-
-
-async def errors(request: Request) -> Response:
-    return await _page(request, "errors")
-
-
-async def _page(request: Request, kind: Kind) -> Response:
-    live = http.service(request)
-    slot = await live.find(request.path_params["id"], http.principal(request))
-    limit = http.whole(request, "limit", 100, least=1, most=1000)
-    last = http.whole(request, "tail", None, least=1, most=1000) if kind == "logs" else None
-    records = await live.entries(
-        slot,
-        kind,
-        after=http.whole(request, "after", 0, least=0, most=2**53),
-        limit=last or limit + 1,
-        level=_level(request) if kind == "logs" else 0,
-        tail=last is not None,
-    )
-    more = last is None and len(records) > limit
-    shown = records[:limit] if more else records
-    listed = b",".join(bytes(record.entry.value) for record in shown)
-    next_ = str(shown[-1].entry.n).encode() if more else b"null"
-    body = b'{"%s":[%s],"next":%s}' % (kind.encode(), listed, next_)
-    return http.JSONBytes(body, 200, {"cache-control": "private, no-cache", "vary": http.VARY})
-
-
-def _level(request: Request) -> int:
-    return LEVELS.index(http.choice(request, "level", LEVELS) or "debug")
-
-
-async def _log_text(request: Request) -> Response:
-    """Lines as they were said. With `follow=1` also those still to come."""
-    live = http.service(request)
-    slot = await live.find(request.path_params["id"], http.principal(request))
-    last = http.whole(request, "tail", None, least=1, most=1000)
-    limit = http.whole(request, "limit", None, least=1, most=1000)
-    after = http.whole(request, "after", 0, least=0, most=2**53)
-    level = _level(request)
-    pages = live.logs(
-        slot,
-        after=after,
-        level=level,
-        tail=last,
-        limit=limit,
-        follow=http.switch(request, "follow"),
-    )
-    headers = {
-        "cache-control": "no-store",
-        "vary": http.VARY,
-        "x-accel-buffering": "no",
-        "x-content-type-options": "nosniff",
-    }
-    return StreamingResponse(_text(pages), 200, headers, "text/plain; charset=utf-8")
-
-
-async def _text(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[bytes]:
-    async for records in pages:
-        lines = (msgspec.json.decode(record.entry.value)["message"] for record in records)
-        yield "".join(f"{harmless(line)}\n" for line in lines).encode()
-
-
-# Everything that could move a terminal's cursor, ring, or set its title. Bidi controls reorder
-# what is read. A tab and a line break are text.
-_CONTROLS: Final[dict[int, str]] = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)
-} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-
-
-def harmless(line: str) -> str:
-    return line if line.isascii() and line.isprintable() else line.translate(_CONTROLS)
 
 
 # Ending

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from livejobs.core.errors import LivejobsError
@@ -71,7 +71,13 @@ async def unexpected_error(request: Request, error: Exception) -> Response:
     return answer(document(500, "Internal error", "internal", detail))
 
 
+async def client_left(request: Request, error: Exception) -> Response:
+    """Nobody is there to be told; nor is it an error of ours, to be logged as one."""
+    return Response(status_code=400)
+
+
 HANDLERS: Final = {
+    ClientDisconnect: client_left,
     LivejobsError: livejobs_error,
     HTTPException: framework_error,
     Exception: unexpected_error,

@@ -1,0 +1,136 @@
+"""Reporting over REST: the door that is used most.
+
+One report or an array of them is a body that is read whole; NDJSON is kept line by line as it
+arrives. An ASGI app of its own, as the framework's wrapping would cost as much as all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from livejobs.core import reports as say
+from livejobs.core import wire
+from livejobs.core.errors import FieldError, Invalid, LivejobsError
+from livejobs.service import LiveJobs, Receipt
+from livejobs.state import Slot
+from livejobs.web import http
+
+AT_ONCE: Final = 1000  # lines of a stream in one commit
+
+
+class ReportDoor:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        live = http.service(request)
+        slot = await live.find(request.path_params["id"], http.principal(request))
+        if http.takes_lines(request.headers):
+            receipt = await _report_lines(request, live, slot)
+        else:
+            body = await http.read_body(request, live.bounds.body)
+            receipt = await live.apply(slot, live.decode(body))
+        await _answer(send, wire.encode(receipt))
+
+
+REPORTS: Final = ReportDoor()
+
+
+async def _answer(send: Send, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _report_lines(request: Request, live: LiveJobs, slot: Slot) -> Receipt:
+    """Lines are kept as they arrive: all complete ones of what has come make one commit."""
+    taken = Lines(live, slot)
+    rest = b""
+    try:
+        async for chunk in request.stream():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for at in range(0, len(lines), AT_ONCE):
+                await taken.keep(lines[at : at + AT_ONCE])
+            if len(rest) > live.bounds.body:
+                taken.refuse(http.too_large(live.bounds.body, "A line"))
+    except ClientDisconnect:
+        rest = b""  # a line cut in the middle was never said
+    await taken.keep([rest])
+    return taken.receipt()
+
+
+class Lines:
+    """Where a stream of reports is: how many lines came, how many were kept."""
+
+    def __init__(self, live: LiveJobs, slot: Slot) -> None:
+        self._live = live
+        self._slot = slot
+        self._read = 0  # lines, the empty ones too: what an editor would count
+        self._kept = 0
+        self._accepted = 0
+        self._last: Receipt | None = None
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        good, numbers, bad = self._decoded(lines)
+        if good:
+            batch = await self._live.apply_lines(self._slot, good)
+            self._last = batch.receipt
+            self._kept += batch.kept
+            self._accepted += batch.receipt.accepted
+            if batch.refused is not None:
+                self._read = numbers[batch.kept] - 1
+                self.refuse(batch.refused)
+        if bad is not None:
+            self.refuse(bad)
+        self._read += len(lines)
+
+    def _decoded(
+        self, lines: Sequence[bytes]
+    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
+        """The reports up to the first bad line, and their line numbers."""
+        if max(map(len, lines)) > self._live.bounds.body:
+            return self._decoded_one_by_one(lines)
+        try:
+            reports = say.decode_lines(lines, self._live.bounds)
+        except LivejobsError:
+            return self._decoded_one_by_one(lines)
+        numbers = [n for n, line in enumerate(lines, self._read + 1) if line.strip()]
+        return reports, numbers, None
+
+    def _decoded_one_by_one(
+        self, lines: Sequence[bytes]
+    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
+        good: list[say.AnyReport] = []
+        numbers: list[int] = []
+        for number, line in enumerate(lines, self._read + 1):
+            if not line.strip():
+                continue
+            try:
+                if len(line) > self._live.bounds.body:
+                    raise http.too_large(self._live.bounds.body, "A line")
+                good.append(say.decode_line(line, self._live.bounds))
+            except LivejobsError as error:
+                error.extra["line"] = number
+                return good, numbers, error
+            numbers.append(number)
+        return good, numbers, None
+
+    def refuse(self, error: LivejobsError) -> None:
+        error.extra.setdefault("line", self._read + 1)
+        error.extra["kept"] = self._kept
+        error.headers["Connection"] = "close"  # what else was sent is not read
+        raise error
+
+    def receipt(self) -> Receipt:
+        if self._last is None:
+            raise Invalid(
+                "The body holds no report.", errors=[FieldError("", "Send at least one line.")]
+            )
+        return msgspec.structs.replace(self._last, accepted=self._accepted)
