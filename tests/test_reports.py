@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from livejobs.core import reports as say
 from livejobs.core.errors import LivejobsError
-from livejobs.core.reports import Bounds, decode_body, decode_line, decode_new_job
+from livejobs.core.reports import Bounds, decode_body, decode_line, decode_lines, decode_new_job
 from tests.strategies import json_values, wire_reports
 
 BOUNDS = Bounds()
@@ -252,3 +252,32 @@ def test_fields_may_stand_in_any_order_and_space_around_them_does_not_matter() -
     body = b'\r\n {"at":"2026-01-02T03:04:05Z","message":"m","type":"log"}\t'
     [report] = decode_body(body, BOUNDS)
     assert report == say.Log(message="m", at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+
+
+good_lines = wire_reports.map(msgspec.json.encode)
+# Among them what only seems to be lines: a report over two of them, two reports in one.
+odd_lines = st.sampled_from(
+    [b"", b" \r", b"{}", b'{"type":', b'"start"}', b'{"type":"start"}{"type":"start"}',
+     b'{"type":"start"},{"type":"start"}', b"\xff", b"[]", b"1", b'{"type":"result","value":NaN}',
+     b'{"type":"result","value":' + nested(33) + b"}", b'{"type":"start"}' + b" " * 300]
+)  # fmt: skip
+
+
+@given(st.lists(good_lines | odd_lines, max_size=6))
+@example([b'{"type":', b'"start"}'])
+@example([b'{"type":"start"}{"type":"start"}'])
+@example([b'{"type":"start"}' + b" " * 300])
+@settings(max_examples=200, deadline=None)
+def test_lines_read_together_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
+    bounds = Bounds(body=300)
+
+    too_long = any(len(line) > bounds.body for line in lines)
+    try:
+        expected = [decode_line(line, bounds) for line in lines if line.strip()]
+    except LivejobsError:
+        expected = []
+    if too_long or (not expected and any(line.strip() for line in lines)):
+        with pytest.raises(LivejobsError):
+            decode_lines(lines, bounds)
+    else:
+        assert decode_lines(lines, bounds) == expected
