@@ -7,7 +7,7 @@ arrives. An ASGI app of its own, as the framework's wrapping would cost as much 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
-from livejobs.service import LiveJobs, Receipt
+from livejobs.service import Batch, LiveJobs, Receipt
 from livejobs.state import Slot
 from livejobs.web import http
 
@@ -80,7 +80,7 @@ class Lines:
     async def keep(self, lines: Sequence[bytes]) -> None:
         good, numbers, bad = self._decoded(lines)
         if good:
-            batch = await self._live.apply_lines(self._slot, good)
+            batch = await self._applied(good)
             self._last = batch.receipt
             self._kept += batch.kept
             self._accepted += batch.receipt.accepted
@@ -90,6 +90,13 @@ class Lines:
         if bad is not None:
             self.refuse(bad)
         self._read += len(lines)
+
+    async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
+        """None of these lines is kept if the disk refuses; those before them stay."""
+        try:
+            return await self._live.apply_lines(self._slot, good)
+        except LivejobsError as error:
+            self.refuse(error)
 
     def _decoded(
         self, lines: Sequence[bytes]
@@ -122,10 +129,10 @@ class Lines:
             numbers.append(number)
         return good, numbers, None
 
-    def refuse(self, error: LivejobsError) -> None:
-        error.extra.setdefault("line", self._read + 1)
-        error.extra["kept"] = self._kept
-        error.headers["Connection"] = "close"  # what else was sent is not read
+    def refuse(self, error: LivejobsError) -> NoReturn:
+        # Not changed in place: others whose group the disk refused share these.
+        error.extra = {"line": self._read + 1, **error.extra, "kept": self._kept}
+        error.headers = {**error.headers, "Connection": "close"}  # the rest is not read
         raise error
 
     def receipt(self) -> Receipt:
