@@ -1,0 +1,388 @@
+"""The product's verbs, called in-process, over both stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livejobs import Job, LiveJobs, Settings
+from livejobs.core import reports as say
+from livejobs.core.errors import (
+    Conflict,
+    HeadTooLarge,
+    IdempotencyMismatch,
+    Invalid,
+    LivejobsError,
+    NotFound,
+    StorageUnavailable,
+    TooMany,
+)
+from livejobs.core.model import Kind, Record
+from livejobs.state import FINISHED_KEPT, Slot
+from livejobs.store.base import Change, Query, Store
+from livejobs.store.memory import MemoryStore
+from livejobs.store.sqlite import SqliteStore
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda path: SqliteStore(path / "livejobs.db"),
+}
+
+
+@pytest.fixture(params=STORES)
+async def live(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LiveJobs]:
+    async with LiveJobs(Settings(data=tmp_path), store=STORES[request.param](tmp_path)) as live:
+        yield live
+
+
+def over(store: Store, tmp_path: Path, **settings: Any) -> LiveJobs:
+    return LiveJobs(Settings(data=tmp_path, **settings), store=store)
+
+
+def logs(*messages: str) -> list[dict[str, Any]]:
+    return [{"type": "log", "message": message} for message in messages]
+
+
+async def said(pages: AsyncIterator[Sequence[Record]]) -> list[int]:
+    return [record.entry.n async for records in pages for record in records]
+
+
+# A job's life
+
+
+async def test_a_job_is_created_told_and_read(live: LiveJobs) -> None:
+    job = await live.create(id="j", title="Teaser", total=10, meta={"k": 1}, tags=["nightly"])
+    assert job.status == "queued"
+    await job.start(host="h")
+    await job.progress(current=4, message="Pass 2")
+    await job.step("encode", current=1, total=2)
+    await job.log("hello", level="warning")
+    await job.result({"id": 1})
+    await job.error("bad", item="seg-3")
+    await job.count(merged=3)
+    receipt = await job.succeed({"ok": True})
+    assert (receipt.status, receipt.accepted, receipt.cancel_requested) == ("succeeded", 1, False)
+    state = await job.state()
+    assert state == await live.job("j")
+    assert state["cursor"] == receipt.cursor
+    assert (state["results"][0]["value"], state["errors"][0]["item"]) == ({"id": 1}, "seg-3")
+    assert (state["result"], state["counters"], state["worker"]) == (
+        {"ok": True},
+        {"merged": 3},
+        {"host": "h"},
+    )
+    assert state["owner"] == "anonymous"
+
+
+async def test_reports_are_all_kept_or_none(live: LiveJobs) -> None:
+    job = await live.create()
+    before = await job.state()
+    with pytest.raises(LivejobsError) as caught:
+        await job.report({"type": "log", "message": "x"}, {"type": "succeed"}, {"type": "start"})
+    assert caught.value.code == "job_finished"
+    with pytest.raises(Invalid):
+        await job.report({"type": "log", "message": "x"}, {"type": "zap"})
+    assert await job.state() == before
+
+
+@pytest.mark.parametrize("n", [None, 7])
+async def test_a_heartbeat_moves_its_time_and_not_the_cursor(live: LiveJobs, n: int | None) -> None:
+    job = await live.create()
+    await job.start()
+    before = await job.state()
+    for _ in range(2):
+        await asyncio.sleep(0.002)  # the clock has milliseconds
+        receipt = await job.report(say.Heartbeat(producer=None if n is None else "w", n=n))
+        assert (receipt.cursor, receipt.accepted) == (before["cursor"], 1)
+    after = await job.state()
+    assert after.pop("heartbeat_at") > before.pop("heartbeat_at")
+    assert after == before
+
+
+async def test_a_job_that_is_gone_takes_nothing(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    with pytest.raises(Conflict) as caught:
+        await live.delete("j")
+    assert caught.value.code == "job_not_finished"
+    await job.succeed()
+    await live.delete("j")
+    with pytest.raises(NotFound):
+        await job.log("too late")
+    with pytest.raises(NotFound):
+        await live.job("j")
+    again = await live.create(id="j")
+    assert (await again.state())["logs_total"] == 0
+
+
+async def test_a_cancel_ends_a_queued_job_and_asks_a_running_one(live: LiveJobs) -> None:
+    queued, running, stubborn = [await live.create(id=id) for id in "abc"]
+    await running.start()
+    await stubborn.start()
+    for id in "ab":
+        await live.cancel(id)
+    await live.cancel("c", force=True)
+    assert [job.status for job in (queued, running, stubborn)] == [
+        "cancelled",
+        "running",
+        "cancelled",
+    ]
+    receipt = await running.log("hears of it")
+    assert receipt.cancel_requested
+    assert running.cancel_requested
+
+
+# Ids, parents, keys, quotas
+
+
+async def test_an_id_is_unique_in_the_server_whatever_the_project(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    for project in ("default", "other"):
+        with pytest.raises(Conflict) as caught:
+            await live.create(id="j", project=project)
+        assert caught.value.code == "job_exists"
+    await job.succeed()
+    with pytest.raises(Conflict):
+        await live.create(id="j")
+
+
+async def test_a_parent_is_a_job_of_the_same_project(live: LiveJobs) -> None:
+    await live.create(id="p")
+    for parent, project in (("none", "default"), ("p", "other")):
+        with pytest.raises(Invalid) as caught:
+            await live.create(parent=parent, project=project)
+        assert caught.value.errors[0].pointer == "/parent"
+
+
+async def test_a_parent_counts_its_children_as_they_move(live: LiveJobs) -> None:
+    await live.create(id="p")
+    children = [await live.create(parent="p") for _ in range(3)]
+    cursor = (await live.job("p"))["cursor"]
+    await children[0].succeed()
+    await children[1].start()
+    parent = await live.job("p")
+    assert parent["children"] == {
+        "total": 3, "queued": 1, "running": 1, "succeeded": 1, "failed": 0, "cancelled": 0,
+    }  # fmt: skip
+    assert parent["cursor"] != cursor
+
+
+async def test_an_idempotency_key_makes_one_job_however_often_it_is_said(live: LiveJobs) -> None:
+    def create() -> Any:
+        return live.create_once(say.NewJob(title="x"), key="k", body=b"x")
+
+    made = [*await asyncio.gather(*[create() for _ in range(20)]), await create()]
+    assert sum(new for _, new in made) == 1
+    assert len({slot.head.id for slot, _ in made}) == 1
+    with pytest.raises(IdempotencyMismatch):
+        await live.create_once(say.NewJob(), key="k", body=b"y")
+
+
+async def test_a_create_that_failed_does_not_use_up_its_key(live: LiveJobs) -> None:
+    with pytest.raises(Invalid):
+        await live.create_once(say.NewJob(parent="later"), key="k", body=b"x")
+    await live.create(id="later")
+    _, new = await live.create_once(say.NewJob(parent="later"), key="k", body=b"x")
+    assert new
+
+
+async def test_only_so_many_may_wait(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, max_queued=2) as live:
+        tried = await asyncio.gather(*[live.create() for _ in range(5)], return_exceptions=True)
+        jobs = [one for one in tried if isinstance(one, Job)]
+        refusals = [one for one in tried if isinstance(one, TooMany)]
+        assert (len(jobs), len(refusals), refusals[0].code) == (2, 3, "queue_full")
+        await jobs[0].start()
+        await live.create()
+
+
+# What a head may hold
+
+
+# Memory is not the truth, it is in front of it
+
+
+class Gated(MemoryStore):
+    """Entries are read when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.reading = asyncio.Event()
+        self.free = asyncio.Event()
+
+    async def entries(self, job: str, kind: Kind, **which: Any) -> Sequence[Record]:
+        found = await super().entries(job, kind, **which)
+        self.reads += 1
+        self.reading.set()
+        await self.free.wait()
+        return found
+
+
+async def test_results_that_come_while_results_are_read_are_each_shown_once(
+    tmp_path: Path,
+) -> None:
+    store = Gated()
+    async with over(store, tmp_path) as live:
+        await (await live.create(id="j")).result(1)
+    async with over(store, tmp_path) as live:
+        reading = [asyncio.create_task(live.job("j")) for _ in range(3)]
+        await store.reading.wait()
+        await live.report("j", {"type": "result", "value": 2}, {"type": "error", "message": "m"})
+        store.free.set()
+        for job in await asyncio.gather(*reading):
+            assert [result["value"] for result in job["results"]] == [1, 2]
+            assert (job["results_total"], len(job["errors"])) == (2, 1)
+        assert store.reads == 1
+
+
+async def test_only_the_last_thousand_results_are_shown_with_the_job(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    for start in (0, 1000):
+        await job.report(*[say.Result(value=start + n) for n in range(1000)])
+    await job.result("last")
+    state = await job.state()
+    shown = [result["n"] for result in state["results"]]
+    assert (shown, state["results_total"]) == ([*range(1002, 2002)], 2001)
+
+
+async def test_after_stopping_nothing_is_taken(tmp_path: Path) -> None:
+    async with over(SqliteStore(tmp_path / "livejobs.db"), tmp_path) as live:
+        job = await live.create()
+    with pytest.raises(StorageUnavailable):
+        await job.log("too late")
+    await live.stop()  # again
+
+
+# Lists
+
+
+async def test_a_list_has_what_is_asked_for_and_counts_all(live: LiveJobs) -> None:
+    for n in range(5):
+        job = await live.create(id=f"j{n}", type="even" if n % 2 == 0 else "odd")
+        if n < 3:
+            await job.succeed()
+    first = await live.list(Query(None, statuses=("succeeded",)), limit=2)
+    rest = await live.list(Query(None, statuses=("succeeded",)), limit=2, after=first.next)
+    ids = [[slot.head.id for slot in page.slots] for page in (first, rest)]
+    assert (ids, rest.next) == ([["j2", "j1"], ["j0"]], None)
+    assert first.counts["succeeded"] == 3
+    assert first.counts["queued"] == 2
+
+
+# Logs, and waiting
+
+
+async def test_logs_are_followed_until_the_job_ends_and_none_is_missed(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    slot = await live.find("j")
+    following = asyncio.create_task(said(live.logs(slot, follow=True)))
+    for n in range(20):
+        await job.log(f"line {n}")
+    await job.report(*logs("with the end"), {"type": "succeed"})
+    assert await following == [*range(1, 22)]
+
+
+async def test_a_tail_is_followed_from_where_it_ends(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    await job.report(*logs(*"abcde"))
+    slot = await live.find("j")
+    assert await said(live.logs(slot, tail=2)) == [4, 5]
+    following = asyncio.create_task(said(live.logs(slot, tail=2, follow=True)))
+    await job.report(*logs("f"), {"type": "succeed"})
+    assert (await following)[-1] == 6
+
+
+async def test_logs_of_many_pages_come_in_order(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    for _ in range(3):
+        await job.report(*logs(*["x"] * 900))
+    slot = await live.find("j")
+    assert await said(live.logs(slot)) == [*range(1, 2701)]
+    assert await said(live.logs(slot, after=100, limit=1500)) == [*range(101, 1601)]
+
+
+async def waiting(live: LiveJobs, slot: Slot, **until: Any) -> asyncio.Task[bool]:
+    task = asyncio.create_task(live.wait(slot, seconds=30, **until))
+    await asyncio.sleep(0)  # it has run up to its wait
+    assert not task.done()
+    return task
+
+
+async def test_a_wait_ends_with_the_next_change(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    slot = await live.find("j")
+    change = await waiting(live, slot, since=slot.seq)
+    await job.log("x")
+    assert await change
+    assert await live.wait(slot, since=0, seconds=30)
+
+
+async def test_a_wait_for_the_end_is_not_ended_by_less(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    slot = await live.find("j")
+    end = await waiting(live, slot, since=None, finished=True)
+    await job.log("x")
+    await asyncio.sleep(0)
+    assert not end.done()
+    await job.fail("x")
+    assert await end
+
+
+async def test_a_wait_has_its_time(live: LiveJobs) -> None:
+    slot = await live.find((await live.create()).id)
+    assert not await live.wait(slot, since=slot.seq, seconds=0.01)
+    assert (len(slot._waiting), slot.busy) == (0, 0)
+
+
+async def test_all_who_wait_are_let_go_when_the_server_stops(live: LiveJobs) -> None:
+    slot = await live.find((await live.create()).id)
+    change = await waiting(live, slot, since=slot.seq)
+    following = asyncio.create_task(said(live.logs(slot, follow=True)))
+    await asyncio.sleep(0)
+    await live.drain()
+    assert await change
+    assert await following == []
+
+
+# Time passes
+
+
+async def test_a_silent_job_stalls_and_a_report_wakes_it(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, lost_after=1000) as live:
+        job = await live.create(heartbeat_timeout=0.001)
+        await job.start()
+        slot = await live.find(job.id)
+        while not slot.head.stalled:
+            await live.wait(slot, since=slot.seq, seconds=10)
+        assert job.status == "running"
+        seq = slot.seq
+        await job.report(say.Heartbeat())
+        assert (slot.head.stalled, slot.seq) == (False, seq + 1)
+
+
+async def test_a_lost_job_has_failed(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, lost_after=0.001) as live:
+        job, queued = await live.create(), await live.create()
+        await job.start()
+        assert await live.wait(await live.find(job.id), since=None, seconds=10, finished=True)
+        state = await job.state()
+        assert (state["status"], state["error"]["code"]) == ("failed", "lost")
+        assert queued.status == "queued"
+        with pytest.raises(Conflict):
+            await job.log("I am here!")
+
+
+async def test_a_finished_job_goes_when_its_time_is_up(live: LiveJobs) -> None:
+    job = await live.create(id="j", ttl_seconds=0.001)
+    await live.create(id="stays", ttl_seconds=0.001)
+    await job.succeed()
+    slot = await live.find("j")
+    while not slot.gone:
+        await slot.changed()
+    with pytest.raises(NotFound):
+        await live.find("j")
+    await live.find("stays")
