@@ -202,6 +202,56 @@ async def test_only_so_many_may_wait(tmp_path: Path) -> None:
 # What a head may hold
 
 
+async def test_a_head_has_a_bound_and_a_report_past_it_changes_nothing(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, max_head_bytes=2000) as live:
+        with pytest.raises(HeadTooLarge):
+            await live.create(meta={"x": "y" * 2000})
+        job = await live.create()
+        before = await job.state()
+        with pytest.raises(HeadTooLarge) as caught:
+            await job.report(
+                {"type": "log", "message": "m"}, {"type": "meta", "set": {"x": "y" * 2000}}
+            )
+        assert caught.value.errors[0].pointer == "/1/set"
+        assert await job.state() == before
+
+
+@pytest.mark.parametrize("lines", [False, True])
+async def test_a_head_does_not_grow_by_names_of_producers_either(
+    tmp_path: Path, lines: bool
+) -> None:
+    async with over(MemoryStore(), tmp_path, max_head_bytes=2000) as live:
+        job = await live.create(id="j")
+        slot = await live.find("j")
+        with pytest.raises(HeadTooLarge):  # noqa: PT012  which of them it is does not matter
+            for n in range(100):
+                report = say.Log(message="m", producer=f"{n:0128}", n=1)
+                if lines:
+                    batch = await live.apply_lines(slot, [report])
+                    if batch.refused is not None:
+                        raise batch.refused
+                else:
+                    await job.report(report)
+
+
+async def test_a_job_whose_head_is_full_can_still_speak_and_end(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, max_head_bytes=4000) as live:
+        job = await live.create(id="j")
+        await job.start()
+        fits = 4000
+        while fits:  # as large as it is let
+            try:
+                await job.report(say.Meta(set={"x": "y" * fits}))
+                break
+            except HeadTooLarge:
+                fits -= 1
+        assert fits > 2000
+        for n in range(20):
+            await job.log(f"line {n}")
+        await live.cancel("j")
+        assert (await job.fail("no room for more")).status == "failed"
+
+
 # Memory is not the truth, it is in front of it
 
 

@@ -391,8 +391,9 @@ class LiveJobs:
 
     def _fold(self, head: Head, reports: Sequence[say.AnyReport], now: int) -> reducer.Folded:
         folded = reducer.fold(head, reports, now)
-        if any(type(report) in _GROWS for report in reports):
-            self._check_size(folded.head, _grown_by(reports))
+        grown = _grown_by(head, reports)
+        if grown is not None:
+            self._check_size(folded.head, grown)
         return folded
 
     @staticmethod
@@ -405,6 +406,8 @@ class LiveJobs:
 
     def _check_size(self, head: Head, at: str) -> None:
         limit = self.bounds.head
+        if head.finished:  # a job whose head is full must be able to say how it ended
+            limit += limit // 32
         size = len(encode_head(head))
         if size > limit:
             said = (
@@ -579,22 +582,30 @@ def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
     return Receipt(cursor, head.status, accepted, head.cancel_requested)
 
 
-# Which field of a report can make the head larger by more than digits.
-_GROWS: Final[Mapping[type, str]] = {
-    say.Start: "worker",
-    say.Progress: "message",
-    say.Step: "name",
-    say.Count: "counters",
-    say.Meta: "set",
-    say.Retry: "error",
-    say.Succeed: "result",
-    say.Fail: "detail",
+# Which fields of a report can make the head larger by more than digits.
+_GROWS: Final[Mapping[type, tuple[str, ...]]] = {
+    say.Start: ("worker",),
+    say.Progress: ("message", "unit"),
+    say.Step: ("title", "name"),
+    say.Count: ("counters",),
+    say.Meta: ("set",),
+    say.Retry: ("error",),
+    say.Succeed: ("result",),
+    say.Fail: ("detail", "message"),
 }
 
 
-def _grown_by(reports: Sequence[say.AnyReport]) -> str:
-    """Where to point when the head has become too large: the last field that could do it."""
+def _grown_by(head: Head, reports: Sequence[say.AnyReport]) -> str | None:
+    """Where to point if the head has become too large: the last field that could do it."""
     for at in range(len(reports) - 1, -1, -1):
-        if (name := _GROWS.get(type(reports[at]))) is not None:
+        if (name := _grows(head, reports[at])) is not None:
             return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"
-    return ""
+    return None
+
+
+def _grows(head: Head, report: say.AnyReport) -> str | None:
+    for name in _GROWS.get(type(report), ()):
+        if getattr(report, name) is not None:
+            return name
+    new = report.n is not None and report.producer not in head.producers
+    return "producer" if new else None
