@@ -149,6 +149,13 @@ async def test_an_id_is_unique_in_the_server_whatever_the_project(live: LiveJobs
         await live.create(id="j")
 
 
+@pytest.mark.parametrize("id", ["a b", "a\n", "", "a" * 129, "ä", "-a"])
+async def test_an_id_that_is_put_is_held_to_the_same_rules(live: LiveJobs, id: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await live.put(id, say.NewJob())
+    assert caught.value.errors[0].pointer == "/id"
+
+
 async def test_a_parent_is_a_job_of_the_same_project(live: LiveJobs) -> None:
     await live.create(id="p")
     for parent, project in (("none", "default"), ("p", "other")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Self
@@ -33,7 +34,7 @@ from livejobs.core.errors import (
     NotFound,
     TooMany,
 )
-from livejobs.core.model import Head, Kind, Record, Status, Stored, encode_head
+from livejobs.core.model import ID_PATTERN, Head, Kind, Record, Status, Stored, encode_head
 from livejobs.core.uuid7 import uuid7
 from livejobs.hub import Hub
 from livejobs.lanes import Lanes
@@ -45,6 +46,8 @@ from livejobs.sweeper import Sweeper
 
 PAGE: Final = 1000  # entries read at once
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
+
+_ID: Final = re.compile(ID_PATTERN)
 
 
 class Receipt(Struct, frozen=True):
@@ -248,6 +251,8 @@ class LiveJobs:
         self, id: str, new: say.NewJob, *, by: Principal = ANONYMOUS
     ) -> tuple[Slot, bool]:
         """Create if absent; else what is there, if it is of the same project."""
+        if not _ID.match(id):
+            raise Invalid.at("/id", "An id is a letter or digit, then up to 127 of A-Za-z0-9._:~-")
         if new.id not in (None, id):
             raise Invalid.at("/id", "The id in the body is not the one in the URL.")
         new = replace(new, id=id)
