@@ -330,6 +330,15 @@ async def test_a_list_has_what_is_asked_for_and_counts_all(live: LiveJobs) -> No
     assert first.counts["queued"] == 2
 
 
+@pytest.mark.parametrize("token", ["", "x", "x.1", ".1", "1.x", "x.-1", "x.1.1", "\u0661"])
+async def test_a_page_token_that_is_not_ours_is_refused(live: LiveJobs, token: str) -> None:
+    await live.create()
+    with pytest.raises(LivejobsError) as caught:
+        await live.list(Query(None), after=token)
+    assert (caught.value.status, caught.value.code) == (400, "bad_cursor")
+    assert caught.value.errors[0].pointer == "/after"
+
+
 # Logs, and waiting
 
 

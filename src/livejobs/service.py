@@ -482,9 +482,9 @@ class LiveJobs:
     def _position(self, token: str) -> int:
         database, _, position = token.rpartition(".")
         if not position.isascii() or not position.isdigit() or len(position) > 18:
-            raise BadCursor("'after' is not a page token. Use 'next' of the page before.")
+            raise _bad_token("'after' is not a page token. Use 'next' of the page before.")
         if database != self._database():
-            raise BadCursor("This page token is of another database. Start from the first page.")
+            raise _bad_token("This page token is of another database. Start from the first page.")
         return int(position)
 
     def _database(self) -> str:
@@ -573,6 +573,10 @@ def open_store(settings: Settings) -> Store:
 
 def _exists(id: str) -> Conflict:
     return Conflict(f"There is a job {id!r} already.", code="job_exists")
+
+
+def _bad_token(said: str) -> BadCursor:
+    return BadCursor(said, errors=[FieldError("/after", said)])
 
 
 def _present(draft: Draft, slot: Slot) -> Head:
