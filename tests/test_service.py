@@ -103,6 +103,13 @@ async def test_a_heartbeat_moves_its_time_and_not_the_cursor(live: LiveJobs, n: 
     assert after == before
 
 
+async def test_a_heartbeat_that_was_seen_before_is_skipped(live: LiveJobs) -> None:
+    job = await live.create()
+    await job.report(say.Start(producer="w", n=3))
+    receipt = await job.report(say.Heartbeat(producer="w", n=3), say.Heartbeat(producer="w", n=4))
+    assert receipt.accepted == 1
+
+
 async def test_a_job_that_is_gone_takes_nothing(live: LiveJobs) -> None:
     job = await live.create(id="j")
     with pytest.raises(Conflict) as caught:

@@ -346,7 +346,8 @@ class LiveJobs:
         """Reports that have been checked."""
         if self._only_heard(slot, reports):
             slot.hear(now_ms())
-            return _receipt(slot, slot.head, slot.seq, len(reports))
+            new = sum(not reducer.seen_before(slot.head, report) for report in reports)
+            return _receipt(slot, slot.head, slot.seq, new)
 
         def act(draft: Draft) -> tuple[Head, int]:
             head = _present(draft, slot)
