@@ -89,6 +89,14 @@ async def test_reports_are_all_kept_or_none(live: LiveJobs) -> None:
     assert await job.state() == before
 
 
+async def test_what_is_no_unicode_is_refused_in_process_too(live: LiveJobs) -> None:
+    job = await live.create()
+    with pytest.raises(Invalid):
+        await job.log("/tmp/\udcff")  # a file name that is not UTF-8
+    with pytest.raises(Invalid):
+        await live.create(title="/tmp/\udcff")
+
+
 @pytest.mark.parametrize("n", [None, 7])
 async def test_a_heartbeat_moves_its_time_and_not_the_cursor(live: LiveJobs, n: int | None) -> None:
     job = await live.create()

@@ -216,7 +216,7 @@ class LiveJobs:
 
     async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
         """A new job, for in-process code. The fields are those of the create call."""
-        new = say.decode_new_job(msgspec.json.encode(fields))
+        new = say.decode_new_job(_encoded(fields))
         return Job(self, await self._create(new, by, None))
 
     async def create_once(
@@ -336,7 +336,7 @@ class LiveJobs:
 
     def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
         """In-process reports held to the same rules as those that come over the wire."""
-        return self.decode(msgspec.json.encode(reports))
+        return self.decode(_encoded(reports))
 
     def decode(self, body: bytes) -> list[say.AnyReport]:
         """One report or an array of them, held to this server's bounds."""
@@ -574,6 +574,13 @@ def open_store(settings: Settings) -> Store:
 
 def _exists(id: str) -> Conflict:
     return Conflict(f"There is a job {id!r} already.", code="job_exists")
+
+
+def _encoded(said: object) -> bytes:
+    try:
+        return msgspec.json.encode(said)
+    except UnicodeEncodeError:  # as in the name of a file that is not UTF-8
+        raise Invalid.at("", "Holds half of a surrogate pair, which is no character.") from None
 
 
 def _bad_token(said: str) -> BadCursor:
