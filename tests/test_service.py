@@ -386,6 +386,15 @@ async def test_logs_of_many_pages_come_in_order(live: LiveJobs) -> None:
     assert await said(live.logs(slot, after=100, limit=1500)) == [*range(101, 1601)]
 
 
+async def test_who_has_read_the_logs_leaves_nothing_behind(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+    await job.report(*logs("x"), {"type": "succeed"})
+    slot = await live.find("j")
+    for _ in range(5):
+        await said(live.logs(slot, follow=True))
+    assert (len(slot._waiting), slot.busy) == (0, 0)
+
+
 async def waiting(live: LiveJobs, slot: Slot, **until: Any) -> asyncio.Task[bool]:
     task = asyncio.create_task(live.wait(slot, seconds=30, **until))
     await asyncio.sleep(0)  # it has run up to its wait

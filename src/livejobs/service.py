@@ -524,8 +524,7 @@ class LiveJobs:
                 yield records
             left = limit if limit is not None else sys.maxsize
             while left > 0 and (follow or tail is None):
-                changed = slot.changed()  # asked for before reading: nothing falls in between
-                ended = not follow or slot.head.finished or slot.gone or self.draining
+                ended, seq = not follow or self._over(slot), slot.seq  # as of before reading
                 records = await self.entries(
                     slot, "logs", after=after, limit=min(left, PAGE), level=level
                 )
@@ -535,8 +534,8 @@ class LiveJobs:
                     yield records
                 elif ended:
                     return
-                else:
-                    await changed
+                elif seq == slot.seq and not self._over(slot):
+                    await slot.changed()
 
     async def wait(
         self, slot: Slot, *, since: int | None, seconds: float, finished: bool = False
@@ -544,9 +543,7 @@ class LiveJobs:
         """Whether, within the time, the job moved past `since`, or with `finished` ended."""
 
         def there() -> bool:
-            if slot.gone or slot.head.finished or self.draining:
-                return True
-            return not finished and slot.seq != since
+            return self._over(slot) or (not finished and slot.seq != since)
 
         with slot.held():
             try:
@@ -556,6 +553,10 @@ class LiveJobs:
             except TimeoutError:
                 return there()
         return True
+
+    def _over(self, slot: Slot) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return slot.head.finished or slot.gone or self.draining
 
     def statistics(self) -> dict[str, int]:
         return {
