@@ -8,28 +8,34 @@ the batch to its last, or to its deletion.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from livejobs.core.model import KINDS, STATUSES, Entry, Head, Kind, encode_head
+from livejobs.core.model import KINDS, STATUSES, Head, Kind, encode_head
 from livejobs.store.base import Change, Idempotency
 
-LABELS: Final = ("all", "type", "owner", "parent", "tag")
-ALL, TYPE, OWNER, PARENT, TAG = range(len(LABELS))
+EVERY: Final = ""  # the label that every job has
 
-Label: TypeAlias = tuple[int, str]  # kind, value
-Stretch: TypeAlias = tuple[int, str, int, int]  # kind, value, project, status
-EntryRow: TypeAlias = tuple[int, int, int, int, bytes]
+Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
+Told: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
+Moved: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
+Row: TypeAlias = tuple[object, ...]
 
 _N_BITS: Final = 30
 _JOB_BITS: Final = _N_BITS + 2
+_KIND: Final[dict[Kind, int]] = {kind: at << _N_BITS for at, kind in enumerate(KINDS)}
 LAST: Final = (1 << _N_BITS) - 1  # the highest n
 
 
 def key(pk: int, kind: Kind, n: int) -> int:
     """Where an entry lies: job, kind and n in one integer, so that a job's entries of a kind are
     a stretch of the table's own key. Room for 2^31 jobs with 2^30 entries of each kind."""
-    return pk << _JOB_BITS | KINDS.index(kind) << _N_BITS | n
+    return pk << _JOB_BITS | _KIND[kind] | n
+
+
+def keys(pk: int) -> tuple[int, int]:
+    """The first and the last of a job's."""
+    return pk << _JOB_BITS, (pk + 1 << _JOB_BITS) - 1
 
 
 def kind_of(key: int) -> Kind:
@@ -40,22 +46,22 @@ def n_of(key: int) -> int:
     return key & LAST
 
 
-def labels(head: Head) -> Iterable[Label]:
+def labels(head: Head) -> Iterator[str]:
     """All that a job is found by."""
-    yield ALL, ""
-    yield OWNER, head.owner
+    yield EVERY
+    yield f"owner:{head.owner}"
     if head.type is not None:
-        yield TYPE, head.type
+        yield f"type:{head.type}"
     if head.parent is not None:
-        yield PARENT, head.parent
+        yield f"parent:{head.parent}"
     for tag in head.tags:
-        yield TAG, tag
+        yield f"tag:{tag}"
 
 
 class Life:
     """One job in one batch."""
 
-    __slots__ = ("after", "before", "entries", "pk", "project", "seq")
+    __slots__ = ("after", "before", "pk", "project", "seq")
 
     def __init__(self, before: Head | None, pk: int, project: int) -> None:
         self.before = before
@@ -63,53 +69,83 @@ class Life:
         self.pk = pk
         self.project = project
         self.seq = 0
-        self.entries: list[tuple[int, Entry]] = []
 
-    def add(self, change: Change, seq: int) -> None:
-        self.after, self.seq = change.after, seq
-        self.entries.extend((seq, entry) for entry in change.entries)
+    def row(self, head: Head) -> Row:
+        status = STATUSES.index(head.status)
+        value = encode_head(head)
+        return self.pk, head.id, self.project, status, head.expires_at, self.seq, value
+
+    def stays(self) -> bool:
+        """Nothing changed that the job is found by: the usual case."""
+        a, b = self.before, self.after
+        return (
+            a is not None
+            and b is not None
+            and a.status == b.status
+            and a.expires_at == b.expires_at
+            and a.tags == b.tags
+            and a.title == b.title
+            and a.type == b.type
+            and a.owner == b.owner
+            and a.parent == b.parent
+        )
 
     def stretches(self, head: Head | None) -> set[Stretch]:
         if head is None:
             return set()
         status = STATUSES.index(head.status)
-        return {(kind, value, self.project, status) for kind, value in labels(head)}
-
-    def row(self, head: Head) -> tuple[object, ...]:
-        status = STATUSES.index(head.status)
-        return self.project, status, head.expires_at, self.seq, encode_head(head), self.pk
+        return {(label, self.project, status) for label in labels(head)}
 
 
 class Batch:
-    """The rows, by the statement that writes them."""
+    """The rows, by the statement that writes them, in the order of writing."""
 
     def __init__(self, seqs: Mapping[str, int], projects: Mapping[str, int], next_pk: int) -> None:
         self.given: list[int] = []  # the seq of each change
         self.seqs = dict(seqs)  # the last of each project
         self.next_pk = next_pk
         self.lives: list[Life] = []
-        self.gone: list[tuple[int, int, str]] = []
-        self.idempotency: list[Idempotency] = []
         self.now = 0
+        self.ended: list[int] = []  # jobs that were there and are deleted
+        self.unsearched: list[Row] = []
+        self.jobs: list[Row] = []  # new, or no longer found where they were
+        self.searched: list[Row] = []
+        self.moved: list[Moved] = []
+        self.told: list[Told] = []
+        self.gone: list[tuple[int, int, str]] = []  # project, seq, id
+        self.idempotency: list[Idempotency] = []
         self._projects = projects
         self._open: dict[str, Life] = {}
+
+    @property
+    def only_told(self) -> bool:
+        return not (self.moved or self.jobs or self.gone or self.idempotency)
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
             self._add(change, pks)
+        if self.gone:
+            dead = {life.pk for life in self.lives if life.after is None}
+            self.told = [row for row in self.told if row[1] >> _JOB_BITS not in dead]
+        moves = [life for life in self.lives if not self._stays(life)]
+        if moves:
+            self._move(moves)
 
     def _add(self, change: Change, pks: Mapping[str, int]) -> None:
         head = change.job
         seq = self.seqs[head.project] = self.seqs[head.project] + 1
         self.given.append(seq)
-        self.now = max(self.now, head.updated_at)
         life = self._open.get(head.id) or self._begin(change, pks)
-        life.add(change, seq)
+        life.after, life.seq = change.after, seq
+        for entry in change.entries:
+            place = key(life.pk, entry.kind, entry.n)
+            self.told.append((entry.level, place, life.project, seq, bytes(entry.value)))
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))
         if change.idempotency is not None:
             self.idempotency.append(change.idempotency)
+            self.now = max(self.now, head.updated_at)
 
     def _begin(self, change: Change, pks: Mapping[str, int]) -> Life:
         head = change.job
@@ -123,44 +159,45 @@ class Batch:
         self.lives.append(life)
         return life
 
-    def entries(self) -> list[EntryRow]:
-        return [
-            (key(life.pk, entry.kind, entry.n), life.project, seq, entry.level, bytes(entry.value))
-            for life in self.lives
-            if life.after is not None
-            for seq, entry in life.entries
-        ]
+    def _stays(self, life: Life) -> bool:
+        if life.after is None or not life.stays():
+            return False
+        self.told.append((None, life.pk, life.project, life.seq, encode_head(life.after)))
+        return True
 
-    def moves(self) -> tuple[list[tuple[Stretch, int]], list[tuple[Stretch, int]]]:
-        """The stretches that jobs left and entered."""
-        left, entered = [], []
-        for life in self.lives:
-            if life.before is not None and life.after is not None and _alike(life):
-                continue
+    def _move(self, lives: Sequence[Life]) -> None:
+        """Jobs that are made, deleted, or no longer found where they were."""
+        left: list[tuple[Stretch, int]] = []
+        entered: list[tuple[Stretch, int]] = []
+        for life in lives:
+            if life.after is not None:
+                self.jobs.append(life.row(life.after))
+            elif life.before is not None:
+                self.ended.append(life.pk)
+            self._search(life)
             before, after = life.stretches(life.before), life.stretches(life.after)
             left += [(stretch, life.pk) for stretch in before - after]
             entered += [(stretch, life.pk) for stretch in after - before]
-        return left, entered
+        self.moved += [(*stretch, pk, -1) for stretch, pk in left]
+        self.moved += [(*stretch, pk, 1) for stretch, pk in entered]
+        self.moved += _sums(left, entered)
+
+    def _search(self, life: Life) -> None:
+        was, text = _text(life.before), _text(life.after)
+        if was != text:
+            self.unsearched += [(life.pk, *was)] if was else []
+            self.searched += [(life.pk, *text)] if text else []
 
 
-def _alike(life: Life) -> bool:
-    """Nothing that a job is found by has changed: the usual case."""
-    before, after = life.before, life.after
-    assert before is not None
-    assert after is not None
-    return (
-        before.status == after.status
-        and before.tags == after.tags
-        and before.type == after.type
-        and before.owner == after.owner
-        and before.parent == after.parent
-    )
+def _text(head: Head | None) -> tuple[str, str] | None:
+    """What a job is searched in."""
+    return (head.id, head.title or "") if head else None
 
 
-def deltas(
+def _sums(
     left: Sequence[tuple[Stretch, int]], entered: Sequence[tuple[Stretch, int]]
-) -> dict[Stretch, int]:
+) -> list[Moved]:
     """By how much each stretch grows or shrinks."""
     count = Counter(stretch for stretch, _ in entered)
     count.subtract(stretch for stretch, _ in left)
-    return {stretch: n for stretch, n in count.items() if n}
+    return [(*stretch, None, n) for stretch, n in count.items() if n]

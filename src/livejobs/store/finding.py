@@ -18,7 +18,7 @@ import msgspec
 from livejobs.core.model import STATUSES, Status
 from livejobs.store import sql
 from livejobs.store.base import Query
-from livejobs.store.batch import ALL, OWNER, PARENT, TAG, TYPE, Label, Stretch
+from livejobs.store.batch import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # of one statement; SQLite takes 500
@@ -38,36 +38,44 @@ def find(
     db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
 ) -> list[int]:
     """The newest `limit` jobs older than `before`."""
-    if query.ids or query.q is not None:
+    if query.ids:
         text, params = _plain(query, projects, before)
-        order = sql.FOUND if query.ids else sql.FOUND_TEXT
-        return [row[0] for row in db.execute(text + order, [*params, limit])]
+        return _newest(db.execute(text, params), limit)
+    if query.q is not None:
+        text, params = _plain(query, projects, before)
+        return _newest(db.execute(text + sql.FOUND_TEXT, [*params, limit]), limit)
     found: list[int] = []
     stretches = [one.stretch for one in _stretches(db, query, projects)]
     for start in range(0, len(stretches), BRANCHES):
-        text, params = walk(stretches[start : start + BRANCHES], _labels(query), before)
-        found += [row[0] for row in db.execute(text, [*params, limit])]
-    return sorted(found, reverse=True)[:limit]
+        text, params = _walk(stretches[start : start + BRANCHES], _labels(query), before)
+        found = _newest(db.execute(text, [*params, limit]), limit, found)
+    return found
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
     """By status; the query's own statuses are for the caller to leave out."""
     if query.ids or query.q is not None:
         text, params = _plain(query, projects, END)
-        return _summed(db.execute(sql.COUNTED.format(text), params))
-    stretches = _stretches(db, query, projects)
+        row = db.execute(sql.COUNTED.format(text), params).fetchone()
+        return Counter(dict(zip(STATUSES, row, strict=True)))
     wanted = _labels(query)
-    if len(wanted) == 1:
-        return _summed((one.stretch[3], one.n) for one in stretches)
     total: Counter[Status] = Counter()
-    for one in stretches:
-        text, params = _branch(one.stretch, wanted, END)
-        row = db.execute(sql.HOW_MANY.format(text), params).fetchone()
-        total[STATUSES[one.stretch[3]]] += row[0]
+    for stretch, n in _stretches(db, query, projects):
+        total[STATUSES[stretch[2]]] += n if len(wanted) == 1 else _length(db, stretch, wanted)
     return total
 
 
-def walk(stretches: Sequence[Stretch], wanted: Sequence[Label], before: int) -> tuple[str, Params]:
+def _newest(rows: Iterable[tuple[int]], limit: int, others: Sequence[int] = ()) -> list[int]:
+    return sorted([*others, *(row[0] for row in rows)], reverse=True)[:limit]
+
+
+def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
+    """How many in a stretch have all the labels."""
+    text, params = _branch(stretch, wanted, END)
+    return int(db.execute(sql.HOW_MANY.format(text), params).fetchone()[0])
+
+
+def _walk(stretches: Sequence[Stretch], wanted: Sequence[str], before: int) -> tuple[str, Params]:
     """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
     and reads of each no more than is taken."""
     branches = [_branch(stretch, wanted, before) for stretch in stretches]
@@ -75,10 +83,9 @@ def walk(stretches: Sequence[Stretch], wanted: Sequence[Label], before: int) -> 
     return text + sql.FOUND, [param for _, params in branches for param in params]
 
 
-def _branch(stretch: Stretch, wanted: Iterable[Label], before: int) -> tuple[str, Params]:
-    others = [label for label in wanted if label != stretch[:2]]
-    text = sql.FIND_LABEL + sql.HAS_LABEL * len(others)
-    return text, [*stretch, before, *(part for label in others for part in label)]
+def _branch(stretch: Stretch, wanted: Iterable[str], before: int) -> tuple[str, Params]:
+    others = [label for label in wanted if label != stretch[0]]
+    return sql.FIND_LABEL + sql.HAS_LABEL * len(others), [*stretch, before, *others]
 
 
 def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> list[Sized]:
@@ -88,10 +95,10 @@ def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
     return min(each, key=lambda sized: sum(one.n for one in sized))
 
 
-def _sized(db: sqlite3.Connection, label: Label, query: Query, among: set[int]) -> Iterable[Sized]:
-    for project, status, n in db.execute(sql.STRETCHES, label):
+def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) -> Iterable[Sized]:
+    for _, project, status, n in db.execute(sql.STRETCHES, (label,)):
         if project in among and (not query.statuses or STATUSES[status] in query.statuses):
-            yield Sized((*label, project, status), n)
+            yield Sized((label, project, status), n)
 
 
 def _plain(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
@@ -99,30 +106,31 @@ def _plain(query: Query, projects: Mapping[str, int], before: int) -> tuple[str,
     text: str = sql.FIND_TEXT
     params: Params = [quoted(query.q or ""), before]
     if query.ids:
-        text, params = sql.FIND_IDS, [_json(query.ids).decode(), before]
+        text, params = sql.FIND_IDS, [_list(query.ids), before]
         if query.q is not None:
             text += sql.HAS_TEXT
             params.append(quoted(query.q))
     if query.projects is not None:
         text += sql.HAS_PROJECT
-        params.append(_json(sorted(_among(query, projects))).decode())
+        params.append(_list(_among(query, projects)))
     if query.statuses:
         text += sql.HAS_STATUS
-        params.append(_json([STATUSES.index(status) for status in query.statuses]).decode())
+        params.append(_list(STATUSES.index(status) for status in query.statuses))
     for label in _named(query):
         text += sql.HAS_LABEL
-        params += label
+        params.append(label)
     return text, params
 
 
-def _named(query: Query) -> list[Label]:
-    wanted = (TYPE, query.type), (OWNER, query.owner), (PARENT, query.parent), (TAG, query.tag)
-    return [(kind, value) for kind, value in wanted if value is not None]
+def _named(query: Query) -> list[str]:
+    wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
+    named = (*wanted, ("tag", query.tag))
+    return [f"{kind}:{value}" for kind, value in named if value is not None]
 
 
-def _labels(query: Query) -> list[Label]:
+def _labels(query: Query) -> list[str]:
     """The query's labels, or the one that every job has."""
-    return _named(query) or [(ALL, "")]
+    return _named(query) or [EVERY]
 
 
 def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
@@ -137,8 +145,6 @@ def quoted(part: str) -> str:
     return '"' + part.replace('"', '""').replace("\0", "\ufffd") + '"'
 
 
-def _summed(rows: Iterable[tuple[int, int]]) -> Counter[Status]:
-    total: Counter[Status] = Counter()
-    for status, n in rows:
-        total[STATUSES[status]] += n
-    return total
+def _list(values: Iterable[object]) -> str:
+    """One parameter for any number of values."""
+    return _json(list(values)).decode()

@@ -1,10 +1,12 @@
 -- Version 1. A later version is a file of its own that changes this one: see MIGRATIONS in sql.py.
 
+-- The last seq of a project is not kept here, which would be a page more in every commit: it is
+-- the highest one in jobs or gone, since the last change of a project either wrote its head or
+-- left its deletion, and of deletions the newest are kept.
 CREATE TABLE projects (
   pk INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
   epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,             -- the last one given
   floor INTEGER NOT NULL            -- the seq of the last deletion that was forgotten
 ) STRICT;
 
@@ -23,29 +25,25 @@ CREATE UNIQUE INDEX jobs_seq ON jobs (project, seq);
 CREATE INDEX jobs_unfinished ON jobs (pk) WHERE status < 2;
 CREATE INDEX jobs_expires ON jobs (expires_at) WHERE expires_at IS NOT NULL;
 
--- What is searched by: a row for each of a job's type, owner, parent and tags, and one for the
--- job itself. Every list is a walk down one or more stretches of this key, newest first, and
--- every further filter a look at one place in it.
+-- What is searched by: a row for each of a job's type, owner, parent and tags ("type:render"),
+-- and one for the job itself (""). Every list is a walk down some stretches of this key, newest
+-- first, and every further filter a look at one place in it.
 CREATE TABLE labels (
-  kind INTEGER NOT NULL,            -- index into LABELS
-  value TEXT NOT NULL,
+  label TEXT NOT NULL,
   project INTEGER NOT NULL,
   status INTEGER NOT NULL,
   pk INTEGER NOT NULL,              -- the job's
-  PRIMARY KEY (kind, value, project, status, pk)
+  PRIMARY KEY (label, project, status, pk)
 ) STRICT, WITHOUT ROWID;
 
 -- How long each of those stretches is.
 CREATE TABLE counters (
-  kind INTEGER NOT NULL,
-  value TEXT NOT NULL,
+  label TEXT NOT NULL,
   project INTEGER NOT NULL,
   status INTEGER NOT NULL,
   n INTEGER NOT NULL,
-  PRIMARY KEY (kind, value, project, status)
+  PRIMARY KEY (label, project, status)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX counters_empty ON counters (n) WHERE n = 0;
 
 -- Part of an id or title. It keeps no text of its own.
 CREATE VIRTUAL TABLE search USING fts5 (id, title, content = '', tokenize = 'trigram');

@@ -27,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS: Final = 3
+STATEMENTS: Final = 512  # prepared ones kept by a connection
 
 
 class Connection(aiosqlite.Connection):
@@ -65,7 +66,9 @@ class SqliteStore:
             raise
 
     async def _connect(self) -> Connection:
-        connector = partial(sqlite3.connect, self._path, isolation_level=None)
+        connector = partial(
+            sqlite3.connect, self._path, isolation_level=None, cached_statements=STATEMENTS
+        )
         connection = Connection(connector, iter_chunk_size=64)
         await connection
         self._connections.append(connection)

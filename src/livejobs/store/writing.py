@@ -1,22 +1,119 @@
-"""What the writer's connection does, each a function from BEGIN to COMMIT."""
+"""What the writer's connection does: each is one function, in one transaction."""
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Final
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from livejobs.core.model import Head
 from livejobs.store import sql
 from livejobs.store.base import Change, Project
-from livejobs.store.batch import Batch, Life, deltas
+from livejobs.store.batch import Batch, Row, keys
 from livejobs.store.opening import rollback
 
+MOST: Final = 512  # rows of one statement
+
 _json = msgspec.json.Encoder().encode
+
+
+class Writer:
+    """What a commit must know beside the changes, so that it need not ask for it. It is moved
+    on only by what is on disk."""
+
+    def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
+        db.executescript(Path(__file__).with_name(sql.COMMIT).read_text())
+        self._db = db
+        self._gone_kept = gone_kept
+        rows = db.execute(sql.PROJECTS).fetchall()
+        self.projects = {row[1]: Project(*row[1:]) for row in rows}
+        self.project_pks: Mapping[str, int] = {row[1]: row[0] for row in rows}
+        self._next_pk: int = db.execute(sql.LAST_PK).fetchone()[0] + 1
+        self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
+        self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
+
+    def project(self, name: str) -> Project:
+        if name not in self.projects:
+            project = Project(name, secrets.token_hex(4), 0)
+            (pk,) = self._db.execute(sql.PROJECT_NEW, (name, project.epoch)).fetchone()
+            self.project_pks = {**self.project_pks, name: pk}  # readers hold the old one
+            self.projects[name] = project
+        return self.projects[name]
+
+    def commit(self, changes: Sequence[Change]) -> list[int]:
+        seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
+        batch = Batch(seqs, self.project_pks, self._next_pk)
+        batch.add(changes, self._known(changes))
+        floors = self._floors(batch)
+        if batch.only_told and len(batch.told) <= MOST:
+            fill(self._db, sql.TOLD, batch.told)  # one statement is a transaction
+        else:
+            with transaction(self._db):
+                self._write(batch, floors)
+        self._moved_on(batch, floors)
+        return batch.given
+
+    def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
+        """Where the jobs are. Unfinished ones are known, others are looked up."""
+        ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
+        if not ids:
+            return self._pks
+        return self._pks | dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
+
+    def _write(self, batch: Batch, floors: Mapping[int, int]) -> None:
+        many = self._db.executemany
+        if batch.ended:
+            many(sql.JOB_GONE, [(pk,) for pk in batch.ended])
+            many(sql.ENTRIES_GONE, [keys(pk) for pk in batch.ended])
+        many(sql.SEARCH_GONE, batch.unsearched)
+        fill(self._db, sql.JOBS_NEW, batch.jobs)
+        fill(self._db, sql.SEARCH_NEW, batch.searched)
+        fill(self._db, sql.MOVED, batch.moved)
+        fill(self._db, sql.TOLD, batch.told)
+        if batch.gone:
+            many(sql.GONE_NEW, batch.gone)
+            many(sql.GONE_TRIM, floors.items())
+            many(sql.FLOOR, [(floor, pk) for pk, floor in floors.items()])
+        if batch.idempotency:
+            many(sql.IDEMPOTENCY_NEW, map(astuple, batch.idempotency))
+            self._db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))
+
+    def _floors(self, batch: Batch) -> dict[int, int]:
+        """Up to where deletions are now too old to keep, of each project that has such."""
+        floors = {}
+        for project, new in Counter(project for project, _, _ in batch.gone).items():
+            old = self._gone[project]
+            over = old + new - self._gone_kept
+            if over > old:
+                seqs = [seq for other, seq, _ in batch.gone if other == project]
+                floors[project] = seqs[over - old - 1]
+            elif over > 0:
+                floors[project] = self._db.execute(sql.GONE_OLDEST, (project, over - 1)).fetchone()[
+                    0
+                ]
+        return floors
+
+    def _moved_on(self, batch: Batch, floors: Mapping[int, int]) -> None:
+        self._next_pk = batch.next_pk
+        for pk, _, _ in batch.gone:
+            self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)
+        for name, seq in batch.seqs.items():
+            project = self.projects[name]
+            floor = floors.get(self.project_pks[name], project.floor)
+            self.projects[name] = replace(project, seq=seq, floor=floor)
+        for life in batch.lives:
+            if life.after is not None and not life.after.finished:
+                self._pks[life.after.id] = life.pk
+            elif (head := life.after or life.before) is not None:
+                self._pks.pop(head.id, None)
 
 
 @contextmanager
@@ -30,109 +127,24 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-class Writer:
-    """What a commit must know beside the changes, so that it need not ask for it. It is moved
-    on only by what is on disk."""
-
-    def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
-        self._gone_kept = gone_kept
-        self.db = db
-        rows = db.execute(sql.PROJECTS).fetchall()
-        self.projects = {name: Project(name, *rest) for name, _, *rest in rows}
-        self.project_pks = {name: pk for name, pk, *_ in rows}
-        self._next_pk: int = db.execute(sql.LAST_PK).fetchone()[0] + 1
-        self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
-
-    def project(self, name: str) -> Project:
-        if name not in self.projects:
-            project = Project(name, secrets.token_hex(4), 0)
-            row = self.db.execute(sql.PROJECT_NEW, (name, project.epoch)).fetchone()
-            self.project_pks = {**self.project_pks, name: row[0]}  # readers hold the old one
-            self.projects = {**self.projects, name: project}
-        return self.projects[name]
-
-    def commit(self, changes: Sequence[Change]) -> list[int]:
-        seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
-        batch = Batch(seqs, self.project_pks, self._next_pk)
-        batch.add(changes, self._known(changes))
-        with transaction(self.db):
-            floors = self._write(batch)
-        self._moved_on(batch, floors)
-        return batch.given
-
-    def _known(self, changes: Sequence[Change]) -> dict[str, int]:
-        """Where the jobs are. Unfinished ones are known, others are looked up."""
-        ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
-        if not ids:
-            return self._pks
-        return self._pks | dict(self.db.execute(sql.PKS, (_json(ids).decode(),)).fetchall())
-
-    def _write(self, batch: Batch) -> dict[int, int]:
-        many = self.db.executemany
-        self._delete(batch)
-        new = [life for life in batch.lives if life.before is None]
-        old = [life for life in batch.lives if life.before is not None]
-        many(sql.JOB_NEW, [(*life.row(h), h.id) for life in new if (h := life.after)])
-        many(sql.JOB_MOVE, [life.row(h) for life in old if (h := life.after)])
-        many(sql.ENTRY_NEW, batch.entries())
-        left, entered = batch.moves()
-        many(sql.LABEL_GONE, [(*stretch, pk) for stretch, pk in left])
-        many(sql.LABEL_NEW, [(*stretch, pk) for stretch, pk in entered])
-        many(sql.COUNT, [(*stretch, n) for stretch, n in deltas(left, entered).items()])
-        if left:
-            self.db.execute(sql.COUNT_GONE)
-        many(sql.SEARCH_NEW, _texts(batch.lives, new=True))
-        many(sql.IDEMPOTENCY_NEW, map(msgspec.structs.astuple, batch.idempotency))
-        if batch.idempotency:
-            self.db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))
-        pks = self.project_pks
-        many(sql.PROJECT_SEQ, [(seq, pks[name]) for name, seq in batch.seqs.items()])
-        many(sql.GONE_NEW, batch.gone)
-        if not batch.lives:
-            self.db.execute(sql.WRITE_NOTHING)
-        return self._trim(batch)
-
-    def _delete(self, batch: Batch) -> None:
-        many = self.db.executemany
-        gone = [life for life in batch.lives if life.before is not None and life.after is None]
-        many(sql.JOB_GONE, [(life.pk,) for life in gone])
-        many(sql.ENTRIES_GONE, [(life.pk << 32, (life.pk + 1 << 32) - 1) for life in gone])
-        many(sql.SEARCH_GONE, _texts(batch.lives, new=False))
-
-    def _trim(self, batch: Batch) -> dict[int, int]:
-        """Forget the oldest deletions of projects that had some; their floors."""
-        floors = {}
-        for project in {project for project, _, _ in batch.gone}:
-            row = self.db.execute(sql.GONE_FLOOR, (project, self._gone_kept)).fetchone()
-            if row is not None:
-                self.db.execute(sql.GONE_TRIM, (project, row[0]))
-                self.db.execute(sql.FLOOR, (row[0], project))
-                floors[project] = row[0]
-        return floors
-
-    def _moved_on(self, batch: Batch, floors: dict[int, int]) -> None:
-        self._next_pk = batch.next_pk
-        for name, seq in batch.seqs.items():
-            project = self.projects[name]
-            floor = floors.get(self.project_pks[name], project.floor)
-            self.projects[name] = replace(project, seq=seq, floor=floor)
-        for life in batch.lives:
-            if life.after is not None and not life.after.finished:
-                self._pks[life.after.id] = life.pk
-            elif (head := life.after or life.before) is not None:
-                self._pks.pop(head.id, None)
+def fill(db: sqlite3.Connection, text: str, rows: Sequence[Row]) -> None:
+    """Write many rows by few statements. They come in some sizes only, so that they are prepared
+    once; what is left of one is filled with NULL, which the statement passes over."""
+    for start in range(0, len(rows), MOST):
+        part = rows[start : start + MOST]
+        width, size = len(part[0]), _size(len(part))
+        params = list(chain.from_iterable(part))
+        params += [None] * (width * (size - len(part)))
+        db.execute(_filled(text, width, size), params)
 
 
-def _texts(lives: Sequence[Life], *, new: bool) -> list[tuple[int, str, str]]:
-    """What is searched, where it has changed: as it was, or as it is."""
-    rows = []
-    for life in lives:
-        before, after = _text(life.before), _text(life.after)
-        text = after if new else before
-        if before != after and text is not None:
-            rows.append((life.pk, *text))
-    return rows
+def _size(n: int) -> int:
+    """At most an eighth more than n: 1 to 16, 18, 20 … 32, 36, 40 … 64, 72 …"""
+    step = max(0, n.bit_length() - 4)
+    return -(-n >> step) << step
 
 
-def _text(head: Head | None) -> tuple[str, str] | None:
-    return (head.id, head.title or "") if head else None
+@cache
+def _filled(text: str, width: int, size: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return text.format(", ".join([row] * size))
