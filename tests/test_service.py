@@ -164,6 +164,12 @@ async def test_an_id_is_unique_in_the_server_whatever_the_project(live: LiveJobs
         await live.create(id="j")
 
 
+async def test_of_those_who_put_the_same_job_at_once_one_makes_it(live: LiveJobs) -> None:
+    made = await asyncio.gather(*[live.put("j", say.NewJob()) for _ in range(20)])
+    assert sum(new for _, new in made) == 1
+    assert len({id(slot) for slot, _ in made}) == 1
+
+
 @pytest.mark.parametrize("id", ["a b", "a\n", "", "a" * 129, "ä", "-a"])
 async def test_an_id_that_is_put_is_held_to_the_same_rules(live: LiveJobs, id: str) -> None:
     with pytest.raises(Invalid) as caught:
@@ -275,6 +281,40 @@ async def test_a_job_whose_head_is_full_can_still_speak_and_end(tmp_path: Path) 
 
 
 # Memory is not the truth, it is in front of it
+
+
+class Slow(MemoryStore):
+    """Writes at once, and answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        seqs = await super().commit(changes)
+        self.written.set()
+        await self.answers.wait()
+        return seqs
+
+
+async def test_who_reads_a_job_while_it_is_being_made_gets_the_same_one(tmp_path: Path) -> None:
+    store = Slow()
+    async with over(store, tmp_path) as live:
+        store.written.clear()
+        store.answers.clear()
+        making = asyncio.create_task(live.create(id="j"))
+        await store.written.wait()
+        finding = asyncio.create_task(live.find("j"))
+        putting = asyncio.create_task(live.put("j", say.NewJob()))
+        for _ in range(10):
+            await asyncio.sleep(0)  # both have read it
+        store.answers.set()
+        job, found, (there, new) = await making, await finding, await putting
+        await job.log("to all of them")
+        assert (found, there, new) == (live.registry.get("j"), found, False)
+        assert found.head.logs_total == 1
 
 
 class Gated(MemoryStore):

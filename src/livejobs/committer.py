@@ -139,6 +139,8 @@ class Committer:
         self._lanes = lanes
         self._pending: list[tuple[Act[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
+        self._told = asyncio.Event()
+        self._told.set()
         self._closing = False
 
     async def submit(self, act: Act[T]) -> Done[T]:
@@ -155,6 +157,14 @@ class Committer:
         is not ready would wait for reports, and those who report for it to be ready."""
         await self.submit(_ask)
 
+    @property
+    def writing(self) -> bool:
+        return not self._told.is_set()
+
+    async def told(self) -> None:
+        """Until what is being written has been told, or refused."""
+        await self._told.wait()
+
     def close(self) -> None:
         """Take nothing more; `run` returns when what was taken is written."""
         self._closing = True
@@ -166,7 +176,9 @@ class Committer:
             self._wake.clear()
             while self._pending:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
+                self._told.clear()
                 await self._commit(group)
+                self._told.set()
 
     async def _commit(self, group: list[tuple[Act[Any], asyncio.Future[Any]]]) -> None:
         draft = Draft(now_ms(), self._registry, self._lanes, self.epochs)

@@ -32,7 +32,11 @@ class Reader:
             stored = await self._store.job(id)
             if stored is None:
                 return self._registry.get(id)  # made while we looked
-            if deletions == self._registry.deletions:
+            if not stored.head.finished and self._committer.writing:
+                # All of those are in memory, so it is on disk and about to be told of.
+                await self._committer.told()
+                slot = self._registry.get(id)
+            elif deletions == self._registry.deletions:
                 slot = self._registry.add(self.slot(stored))
         return slot
 
