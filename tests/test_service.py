@@ -361,6 +361,24 @@ async def test_only_the_last_thousand_results_are_shown_with_the_job(live: LiveJ
     assert (shown, state["results_total"]) == ([*range(1002, 2002)], 2001)
 
 
+async def test_finished_jobs_in_memory_are_bounded_and_read_again_when_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with over(MemoryStore(), tmp_path) as live:
+        first = await live.create(id="first")
+        await first.report(say.Result(value=1), say.Succeed())
+        held = await live.find("first")
+        with held.held():
+            for n in range(FINISHED_KEPT + 1):
+                await (await live.create(id=f"j{n}")).succeed()
+            assert live.registry.get("first") is held
+        for n in range(FINISHED_KEPT + 1):
+            await live.find(f"j{n}")
+        assert live.statistics()["jobs_finished_in_memory"] == FINISHED_KEPT
+        assert live.registry.get("first") is None
+        assert (await live.job("first"))["results"][0]["value"] == 1
+
+
 async def test_after_stopping_nothing_is_taken(tmp_path: Path) -> None:
     async with over(SqliteStore(tmp_path / "livejobs.db"), tmp_path) as live:
         job = await live.create()

@@ -257,7 +257,11 @@ class Registry:
 
     def _keep_finished(self, slot: Slot) -> None:
         self._finished[slot.head.id] = slot
-        if len(self._finished) > FINISHED_KEPT:
+        # Two are looked at for one that comes, so that it shrinks again once those that were in
+        # use are let go.
+        for _ in range(2):
+            if len(self._finished) <= FINISHED_KEPT:
+                return
             # The oldest, unless it is in use; then it is the newest again.
             id, oldest = self._finished.popitem(last=False)
             if oldest.busy:
