@@ -379,6 +379,28 @@ async def test_finished_jobs_in_memory_are_bounded_and_read_again_when_asked_for
         assert (await live.job("first"))["results"][0]["value"] == 1
 
 
+async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    path = tmp_path / "livejobs.db"
+    ids = ["finished", "running", "queued-1", "queued-2", "child"]
+    async with over(SqliteStore(path), tmp_path) as live:
+        for id in ids[:4]:
+            job = await live.create(id=id, title=id, steps=["s"], meta={"k": [1, None]})
+            if not id.startswith("queued"):
+                await job.report(*logs("x"), say.Result(value=1), say.Progress(current=2, total=4))
+        await live.create(id="child", parent="running")
+        await live.report("finished", {"type": "succeed", "result": 7})
+        await live.report("queued-1", {"type": "retry"})  # to the end of the queue
+        before = [await live.job(id) for id in ids]
+    async with over(SqliteStore(path), tmp_path) as live:
+        assert [await live.job(id) for id in ids] == before
+        assert live.statistics()["jobs_unfinished"] == 4
+        with pytest.raises(Conflict):
+            await live.report("finished", {"type": "start"})
+        receipt = await live.report("running", *logs("goes on"))
+        assert (await live.job("running"))["cursor"] == receipt.cursor
+        assert (await live.job("running"))["logs_total"] == 2
+
+
 async def test_after_stopping_nothing_is_taken(tmp_path: Path) -> None:
     async with over(SqliteStore(tmp_path / "livejobs.db"), tmp_path) as live:
         job = await live.create()

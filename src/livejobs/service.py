@@ -174,7 +174,9 @@ class LiveJobs:
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
             await self._project(ANONYMOUS.default_project)  # there to be watched from the start
-            for stored in await self.store.unfinished():
+            # In the order they joined their queues: a job that was sent back is behind.
+            unfinished = await self.store.unfinished()
+            for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
                 self._resume(stored)
         except BaseException:
             await self.store.close()
