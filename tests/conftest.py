@@ -6,8 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from tests.server import Server
+
+
+@pytest.fixture(autouse=True)
+def our_code_does_not_block_the_loop() -> Iterator[None]:
+    """A blocking call made by livejobs inside the event loop is an error."""
+    with blockbuster_ctx("livejobs"):
+        yield
 
 
 @pytest.fixture

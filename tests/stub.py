@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import click
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -28,7 +28,10 @@ def make_app(drained: asyncio.Event) -> Starlette:
         return PlainTextResponse("hello")
 
     async def size(request: Request) -> Response:
-        return PlainTextResponse(str(len(await request.body())))
+        try:
+            return PlainTextResponse(str(len(await request.body())))
+        except ClientDisconnect:
+            return Response()
 
     async def stream(request: Request) -> Response:
         """Ends when drained; with `?deaf` not even then."""

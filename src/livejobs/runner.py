@@ -98,7 +98,18 @@ class Server(uvicorn.Server):
                 await self.drain()
         except TimeoutError:
             logger.warning("Streams did not end in %d s; they are cut.", DRAIN_SECONDS)
+        cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)
         await super().shutdown(sockets)
+        cutting.cancel()
+        if tasks := self.server_state.tasks:  # a second signal hurried
+            self.cut()
+            await asyncio.wait(tasks, timeout=1)
+
+    def cut(self) -> None:
+        # What serves a connection that is lost ends by itself; uvicorn would cancel it, with a
+        # traceback for each.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicorn.Config:
@@ -116,7 +127,7 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicor
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS + 1,
         ssl_certfile=settings.ssl_certfile,
         ssl_keyfile=settings.ssl_keyfile,
     )
