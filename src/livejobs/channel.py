@@ -28,7 +28,7 @@ from livejobs.state import Slot
 
 View: TypeAlias = Literal["state", "delta"]
 
-SLICE: Final = 1000  # viewers written to before others get a turn
+SLICE: Final = 100  # viewers written to before others get a turn: about a millisecond
 WINDOW_ENTRIES: Final = 10_000
 WINDOW_BYTES: Final = 1024 * 1024
 FEED_MESSAGES: Final = 1000  # a second, for all jobs of a feed together
@@ -216,7 +216,8 @@ class Channel:
         self.pushed = 0
         self._window = Window()
         self._due = False
-        self._next = 0.0
+        self._began = 0.0  # when the last window went out
+        self._next = 0.0  # before which no other does
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -254,6 +255,7 @@ class Channel:
         if not window.moved or not self.viewers:
             self._due = False
             return
+        self._began = self._loop.time()
         window.close(self.options.view, self.feed)
         self._push_some(window, iter(list(self.viewers)), {})
 
@@ -274,7 +276,7 @@ class Channel:
         pause = 1 / self.options.rate
         if self.feed:
             pause = max(pause, min(SLOWEST, messages / FEED_MESSAGES))
-        self._next = self._loop.time() + pause
+        self._next = self._began + pause
         self._due = bool(self._window.moved)
         if self._due:
             self._loop.call_at(self._next, self._flush)

@@ -7,6 +7,7 @@ what the hub tells goes out beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -23,6 +24,7 @@ from livejobs.core.model import Status
 from livejobs.frames import CONNECTION, socket_wire
 from livejobs.service import LiveJobs
 from livejobs.web import streams
+from livejobs.web.lasting import hand_over
 
 PROTOCOL: Final = "livejobs.v1"
 REFUSALS: Final = 1000  # in a row, after which a client is no longer listened to
@@ -93,25 +95,34 @@ class Socket:
     """The door. An ASGI app, as there is no response to return."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live: LiveJobs = scope["app"].state.live
         if (await receive())["type"] != "websocket.connect":
             return
         offered = scope.get("subprotocols", [])
-        await send(
-            {"type": "websocket.accept", "subprotocol": PROTOCOL if PROTOCOL in offered else None}
-        )
-        talk = Conversation(live, send, ready=live.hub.inline)
-        try:
-            if "id" in scope.get("path_params", {}):
-                await talk.subscribe_to_url(scope)
-            await talk.listen(receive)
-        except Closing as closing:
-            await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
-        finally:
-            talk.close()
+        chosen = PROTOCOL if PROTOCOL in offered else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        live: LiveJobs = scope["app"].state.live
+        begin = None
+        if "id" in scope["path_params"]:
+            begin = Request({**scope, "type": "http", "method": "GET"})
+        hand_over(scope, partial(talk, live, begin))
 
 
 SOCKET: Final = Socket()
+
+
+async def talk(live: LiveJobs, begin: Request | None, receive: Receive, send: Send) -> None:
+    """The connection's life: subscribed to the job whose address it was opened on, then as the
+    client says."""
+    conversation = Conversation(live, send, ready=live.hub.inline)
+    try:
+        if begin is not None:
+            await conversation.subscribe_to_url(begin)
+            begin = None  # no need to keep it
+        await conversation.listen(receive)
+    except Closing as closing:
+        await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+    finally:
+        conversation.close()
 
 
 class Conversation:
@@ -179,9 +190,8 @@ class Conversation:
 
     # Subscriptions
 
-    async def subscribe_to_url(self, scope: Scope) -> None:
+    async def subscribe_to_url(self, request: Request) -> None:
         """An upgrade on a job's own address, with the query of its stream."""
-        request = Request({**scope, "type": "http", "method": "GET"})
         try:
             said = request.query_params
             options = streams.options_of(request, "delta")

@@ -18,6 +18,7 @@ from livejobs.frames import SSE, event
 from livejobs.service import LiveJobs
 from livejobs.sink import Sink
 from livejobs.web import http
+from livejobs.web.lasting import hand_over
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -26,6 +27,8 @@ HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"vary", http.VARY.encode()),
 ]
+
+START: Final = {"type": "http.response.start", "status": 200, "headers": HEADERS}
 
 Subscribe: TypeAlias = Callable[[Sink, int | None], Viewer]
 
@@ -70,10 +73,14 @@ class EventStream(Response):
         self._foreign = foreign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if scope["method"] == "HEAD":
+            await send(START)
             await send({"type": "http.response.body", "body": b""})
-            return
+        else:
+            hand_over(scope, self._last)
+
+    async def _last(self, receive: Receive, send: Send) -> None:
+        await send(START)
         sink = self._hub.open(send, SSE, solo=True)
         try:
             self._subscribe(sink, self._since)
