@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.service import LiveJobs
 from livejobs.web import entries, http, jobs, problems, streams
-from livejobs.web.lasting import LASTING, Lasting
+from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
 from livejobs.web.socket import SOCKET
 
@@ -84,9 +84,8 @@ class App(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(scope, receive, send)
-        lasting: Lasting | None = scope.pop(LASTING, None)
-        if lasting is not None:
-            await lasting(receive, send)
+        if LASTING in scope:
+            await scope.pop(LASTING)(receive, send)  # not held by a name here
 
 
 def create_app(live: LiveJobs) -> Starlette:

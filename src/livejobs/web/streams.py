@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from livejobs.channel import Filter, Options, Viewer
 from livejobs.core.cursor import parse
 from livejobs.core.model import STATUSES
 from livejobs.frames import SSE, event
+from livejobs.hub import Hub
 from livejobs.service import LiveJobs
 from livejobs.sink import Sink
 from livejobs.web import http
@@ -77,27 +79,33 @@ class EventStream(Response):
             await send(START)
             await send({"type": "http.response.body", "body": b""})
         else:
-            hand_over(scope, self._last)
+            hand_over(scope, partial(last, self._hub, self._begin))
 
-    async def _last(self, receive: Receive, send: Send) -> None:
-        await send(START)
-        sink = self._hub.open(send, SSE, solo=True)
-        try:
-            self._subscribe(sink, self._since)
-            await send({"type": "http.response.body", "body": self._hello(), "more_body": True})
-            await self._hub.settle(sink)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        finally:
-            self._hub.close(sink)
+    async def _begin(self, sink: Sink) -> None:
+        self._subscribe(sink, self._since)
+        hello = _retry() + event(RESET) if self._foreign else _retry()
+        await sink.write(({"type": "http.response.body", "body": hello, "more_body": True},))
+        await self._hub.settle(sink)
 
-    def _hello(self) -> bytes:
-        """How long to wait before coming back, jittered so that not all do at once. Not an event
-        of its own: it is part of the one that follows."""
-        retry = b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
-        if not self._foreign:
-            return retry
-        return retry + event(RESET)
+
+async def last(
+    hub: Hub, begin: Callable[[Sink], Awaitable[None]], receive: Receive, send: Send
+) -> None:
+    await send(START)
+    sink = hub.open(send, SSE, solo=True)
+    try:
+        await begin(sink)
+        del begin  # an idle viewer needs none of what it began with
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        hub.close(sink)
+
+
+def _retry() -> bytes:
+    """How long to wait before coming back, jittered so that not all do at once. Not an event of
+    its own: it is part of the one that follows."""
+    return b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
 
 
 def _said_cursor(request: Request) -> str | None:
