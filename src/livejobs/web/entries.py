@@ -74,7 +74,9 @@ async def _log_text(request: Request) -> Response:
         "x-accel-buffering": "no",
         "x-content-type-options": "nosniff",
     }
-    return StreamingResponse(_text(pages), 200, headers, "text/plain; charset=utf-8")
+    # HEAD is not kept waiting for lines it does not get.
+    body = () if request.method == "HEAD" else _text(pages)
+    return StreamingResponse(body, 200, headers, "text/plain; charset=utf-8")
 
 
 async def _text(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[bytes]:

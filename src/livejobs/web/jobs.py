@@ -55,7 +55,7 @@ async def _created(live: LiveJobs, slot: Slot, new: bool) -> Response:
 def _idempotency(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 255:
-        raise Invalid("Idempotency-Key takes 1 to 255 characters.")
+        raise Invalid.at("/Idempotency-Key", "This header takes 1 to 255 characters.")
     return key
 
 

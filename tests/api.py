@@ -1,0 +1,109 @@
+"""A client as tests want it: httpx with the calls they make all the time, and a bare socket for
+what no client library would send."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+
+PROBLEM = "application/problem+json"
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+class Api(httpx.Client):
+    def __init__(self, url: str) -> None:
+        super().__init__(base_url=url, timeout=30)
+        self.url = url
+
+    def create(self, **fields: Any) -> str:
+        answer = self.post("/v1/jobs", json=fields)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def report(self, id: str, *reports: Any) -> Any:
+        """All of them in one array: the receipt."""
+        answer = self.post(f"/v1/jobs/{id}/reports", json=list(reports))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def job(self, id: str) -> Any:
+        answer = self.get(f"/v1/jobs/{id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def until(self, id: str, reached: Any) -> Any:
+        """The job as soon as it is so, by long-polling."""
+        tag = "none"
+        while True:
+            headers = {"prefer": "wait=30", "if-none-match": tag}
+            answer = self.get(f"/v1/jobs/{id}", headers=headers)
+            if answer.status_code == 200 and reached(answer.json()):
+                return answer.json()
+            tag = answer.headers["etag"]
+
+    def ended(self, id: str) -> Any:
+        return self.get(f"/v1/jobs/{id}?until=finished").json()
+
+
+def problem(answer: httpx.Response, status: int, code: str, pointer: str | None = None) -> Any:
+    """The problem the answer must be."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    said = answer.json()
+    assert {"type", "title", "status", "detail", "code"} <= said.keys()
+    assert (said["status"], said["code"]) == (status, code)
+    if pointer is not None:
+        assert said["errors"][0]["pointer"] == pointer
+        assert said["errors"][0]["detail"]
+    return said
+
+
+class Socket:
+    """One HTTP/1.1 connection, written by hand."""
+
+    def __init__(self, url: str) -> None:
+        where = urlsplit(url)
+        self.socket = socket.create_connection((where.hostname, where.port), timeout=30)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, *parts: str | bytes) -> None:
+        self.socket.sendall(b"".join(p.encode() if isinstance(p, str) else p for p in parts))
+
+    def post(self, path: str, *headers: str) -> None:
+        """The head of a request whose body comes in chunks."""
+        lines = [f"POST {path} HTTP/1.1", "host: localhost", "transfer-encoding: chunked", *headers]
+        self.send("\r\n".join(lines), "\r\n\r\n")
+
+    def chunk(self, data: str | bytes) -> None:
+        data = data.encode() if isinstance(data, str) else data
+        self.send(f"{len(data):x}\r\n", data, "\r\n")
+
+    def end(self) -> None:
+        self.send("0\r\n\r\n")
+
+    def answer(self) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and JSON of the answer."""
+        status = int(self.file.readline().split()[1])
+        headers = dict(self._headers())
+        body = self.file.read(int(headers.get("content-length", 0)))
+        return status, headers, json.loads(body) if body else None
+
+    def _headers(self) -> Iterator[tuple[str, str]]:
+        while line := self.file.readline().decode("latin-1").strip():
+            name, _, value = line.partition(":")
+            yield name.lower(), value.strip()
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
