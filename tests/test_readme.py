@@ -41,3 +41,4 @@ def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Pa
     assert (job["status"], job["progress"]["current"]) == ("succeeded", 1000)
     assert (job["results_total"], job["logs_total"], job["counters"]) == (1, 1, {"retries": 1})
     assert "Pass 2" in shell.stdout
+    assert "event: end" in shell.stdout
