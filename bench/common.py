@@ -61,7 +61,8 @@ class Server(AbstractContextManager["Server"]):
     ) -> None:
         BUILD.mkdir(exist_ok=True)
         self.started = time.monotonic()
-        environment = {**os.environ, "PYTHONPATH": str(HERE), **(env or {})}
+        paths = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
+        environment = {**os.environ, "PYTHONPATH": paths, **(env or {})}
         self.log = (BUILD / "server.log").open("ab")
         self.process = subprocess.Popen(
             [str(a) for a in argv],

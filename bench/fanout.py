@@ -87,6 +87,7 @@ def measure(scenario: Scenario, contender: Contender) -> dict[str, Any]:
             grown = server.memory.rss - memory.rss
             publisher.say(scenario.kind)
             sink.ask("wait", publisher.said, 60)
+            time.sleep(0.2)  # so that the first report is not paced behind this one
             sink.ask("reset")
             cpu, start = server.cpu, time.monotonic()
             publisher.run(scenario.kind, scenario.rate, scenario.seconds, scenario.window)
