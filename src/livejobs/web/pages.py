@@ -1,0 +1,64 @@
+"""The pages, and the browser's files. They hold no data: what they show they ask `/v1` for, so
+they need no key."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from livejobs.assets import static_dir
+from livejobs.web import http
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE: Final = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+}
+MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+
+
+def routes() -> list[BaseRoute]:
+    """Read once, here: what is served is what is in the folder when the app is made."""
+    folder = static_dir()
+    html = (folder / "index.html").read_bytes()
+    files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
+    return [
+        serve("/", html, PAGE),
+        serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # a level further down
+        *(_serve_file(path) for path in files),
+    ]
+
+
+def _serve_file(path: Path) -> Route:
+    headers = {"content-type": MEDIA_TYPES[path.suffix]}
+    return serve(f"/static/{path.name}", path.read_bytes(), headers)
+
+
+def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
+    """The names carry no version, so a browser asks each time, and mostly gets a 304."""
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    headers = {
+        "etag": f'"{tag}"',
+        "cache-control": "no-cache",
+        "x-content-type-options": "nosniff",
+        **own,
+    }
+
+    async def answer(request: Request) -> Response:
+        if {tag, "*"} & {*http.none_match(request.headers)}:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers)
+
+    return Route(path, answer)
