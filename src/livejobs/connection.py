@@ -31,6 +31,8 @@ class Bounds(NamedTuple):
     head_bytes: int = 64 << 10
     head_seconds: int = 10
     body_silence_seconds: int = 30
+    stuck_seconds: int = 30  # that what we sent may lie there untaken
+    pong_seconds: int = 20  # between two pings of a WebSocket, and for the answer
 
 
 class Owed(Enum):

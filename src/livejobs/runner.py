@@ -49,7 +49,7 @@ def run(
     configure_logging(settings.log_level)
     bounds = bounds or Bounds(connections=connection_cap(settings))
     config = uvicorn_config(app, settings, bounds)
-    with listen(settings.host, settings.port) as sock:
+    with listen(settings.host, settings.port, bounds) as sock:
         server = Server(config, app, drain, settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([sock]))
@@ -120,6 +120,8 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicor
         ws=WebSocketConnection,
         ws_max_size=2 * settings.max_body_bytes,  # past the app's own bound, so it can say why
         ws_per_message_deflate=False,
+        ws_ping_interval=bounds.pong_seconds,
+        ws_ping_timeout=bounds.pong_seconds,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -138,7 +140,7 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicor
     return config
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, bounds: Bounds) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, proto, _, address = min(found)  # IPv4 first, where a name has both
@@ -146,7 +148,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CannotListen(f"can't listen on {host!r}: {error.strerror}") from None
     try:
-        prepare(sock)
+        prepare(sock, bounds)
         sock.bind(address)
         sock.listen(2048)
     except OSError as error:
@@ -155,12 +157,13 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def prepare(sock: socket.socket) -> None:
+def prepare(sock: socket.socket, bounds: Bounds) -> None:
     """What connections inherit from their listener."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
-        ("TCP_USER_TIMEOUT", 30_000),  # ms; else a client that reads nothing is never freed
+        # ms; else a client that reads nothing is never freed
+        ("TCP_USER_TIMEOUT", 1000 * bounds.stuck_seconds),
         ("TCP_NOTSENT_LOWAT", 32 << 10),  # else the kernel holds megabytes of stale states
         ("TCP_KEEPIDLE", 60),  # else a silent peer whose host is gone is never noticed
         ("TCP_KEEPINTVL", 10),
