@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.service import LiveJobs
-from livejobs.web import entries, http, jobs, problems, streams
+from livejobs.web import entries, http, jobs, pages, problems, streams
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
 from livejobs.web.socket import SOCKET
@@ -97,6 +97,7 @@ def create_app(live: LiveJobs) -> Starlette:
         async with live:
             yield
 
-    app = App(routes=ROUTES, lifespan=lifespan, exception_handlers=problems.HANDLERS)
+    routes = [*ROUTES, *pages.routes()]
+    app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
     app.state.live = live
     return app
