@@ -4,8 +4,8 @@ and a job's snapshot, each beside the floor it stands on.
 - single: reports on 32 keep-alive connections, over 32 jobs, each answered when it is on disk;
   beside an empty Starlette route that reads the same bodies.
 - batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
-  NDJSON, on 1 and on 4 connections; beside a sqlite3 loop that writes the same rows, as the
-  store's own batch makes them, in the same number of transactions, with nothing around it.
+  NDJSON, on 1 and on 4 connections; beside a sqlite3 loop that writes the same rows,
+  as the store wrote them, in transactions of the same size, with nothing around it.
 - snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes and
   headers.
 
@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,11 +35,9 @@ from common import HERE, Connection, Server, judge, machine, need, save, table
 from contenders import start_livejobs, start_uvicorn
 
 from livejobs.core import reducer
-from livejobs.core.model import Head
+from livejobs.core.model import encode_head
 from livejobs.core.reports import Bounds, NewJob, decode_body
-from livejobs.store import sql
 from livejobs.store.base import Change
-from livejobs.store.batch import Batch
 from livejobs.store.opening import WRITER
 from livejobs.store.sqlite import SqliteStore
 
@@ -114,56 +113,66 @@ def write(path: Path, bodies: Sequence[bytes]) -> str:
 
 # ---- the floor under batches
 
+Rows = list[tuple[Any, ...]]
 
-def opened(path: Path) -> tuple[sqlite3.Connection, Head]:
-    """A database as the server makes it, with one running job."""
-
-    async def make(head: Head) -> None:
-        store = SqliteStore(path)
-        await store.open()
-        await store.project("default")
-        await store.commit([Change(None, head)])
-        await store.close()
-
-    queued = reducer.create(NewJob(), id="bench", project="default", owner="anonymous", now=0)
-    head = reducer.fold(queued, decode_body(b'{"type": "start"}', Bounds()), 0).head
-    asyncio.run(make(head))
-    db = sqlite3.connect(path, isolation_level=None)
-    for pragma in WRITER:
-        db.execute(pragma)
-    return db, head
+MOVE = "UPDATE jobs SET seq = ?, head = ? WHERE id = 'bench'"
+ENTER = "INSERT INTO entries (key, project, seq, level, value) VALUES (?, ?, ?, ?, ?)"
+NEXT_JOB = 1 << 32  # in an entry's key
 
 
-def transactions(head: Head, bodies: Sequence[bytes]) -> Iterator[tuple[Any, Any, int]]:
-    """The rows of each body: the job's, its entries', and the project's seq."""
-    seq = 1
+async def keep(path: Path, bodies: Sequence[bytes]) -> list[bytes]:
+    """A database as the store makes it, with one job that was told all this; the job's heads."""
+    store = SqliteStore(path)
+    await store.open()
+    await store.project("default")
+    head = reducer.create(NewJob(), id="bench", project="default", owner="anonymous", now=0)
+    await store.commit([Change(None, head)])
+    heads = []
     for body in bodies:
         folded = reducer.fold(head, decode_body(body, Bounds()), 0)
-        batch = Batch({"default": seq}, {"default": 1}, 2)
-        batch.add([Change(head, folded.head, folded.entries)], {"bench": 1})
-        head, seq = folded.head, batch.given[-1]
-        yield batch.lives[0].row(head), batch.entries(), seq
+        await store.commit([Change(head, folded.head, folded.entries)])
+        head = folded.head
+        heads.append(encode_head(head))
+    await store.close()
+    return heads
+
+
+def rows_of(path: Path) -> dict[int, Rows]:
+    """What the store wrote, by seq."""
+    db = sqlite3.connect(path)
+    columns = "SELECT key, project, seq, level, value FROM entries ORDER BY seq, key"
+    return {seq: list(rows) for seq, rows in groupby(db.execute(columns), key=itemgetter(2))}
 
 
 def bare(tmp: Path, bodies: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """The same rows again and again until the time is over; reports a second."""
-    db, head = opened(tmp / f"floor{time.monotonic_ns()}.db")
-    done, spent, cpu = 0, 0.0, 0.0
-    more = transactions(head, list(islice(cycle(bodies), 100_000)))
+    """The same rows in the same transactions, by sqlite3 alone, for as long as it takes."""
+    path = tmp / f"floor{time.monotonic_ns()}.db"
+    heads = asyncio.run(keep(path, bodies))
+    written = rows_of(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in WRITER:
+        db.execute(pragma)
+    done, spent, cpu, last = 1, 0.0, 0.0, max(written)
     while spent < seconds:
-        ready = list(islice(more, 20))
+        again = [
+            [
+                (key + done * NEXT_JOB, p, seq + done * last, level, v)
+                for key, p, seq, level, v in rows
+            ]
+            for rows in written.values()
+        ]
         start, used = time.perf_counter(), time.process_time()
-        for job, entries, seq in ready:
+        for head, rows in zip(heads, again, strict=True):
             db.execute("BEGIN IMMEDIATE")
-            db.execute(sql.JOB_MOVE, job)
-            db.executemany(sql.ENTRY_NEW, entries)
-            db.execute(sql.PROJECT_SEQ, (seq, 1))
+            db.execute(MOVE, (rows[0][2], head))
+            db.executemany(ENTER, rows)
             db.execute("COMMIT")
         spent += time.perf_counter() - start
         cpu += time.process_time() - used
-        done += len(ready)
+        done += 1
     db.close()
-    return {"a second": done / spent, "us CPU": cpu / done * 1e6}
+    requests = (done - 1) * len(heads)
+    return {"a second": requests / spent, "us CPU": cpu / requests * 1e6}
 
 
 # ---- the cases
