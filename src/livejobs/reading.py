@@ -21,7 +21,7 @@ class Reader:
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
         """The job, if there is one that the caller may see."""
         slot = self._registry.get(id) or await self.look_up(id)
-        if slot is None or not by.sees(slot.head.project):
+        if slot is None or not by.sees(slot.head):
             raise NotFound.job(id)
         return slot
 

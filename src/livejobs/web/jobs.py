@@ -210,7 +210,7 @@ def projects(request: Request) -> tuple[str, ...] | None:
     project = request.query_params.get("project") or by.default_project
     if project == "*":
         return by.projects
-    return (project,) if by.sees(project) else ()
+    return (project,) if by.sees_project(project) else ()
 
 
 # Ending
