@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 
 from livejobs.access import ANONYMOUS, Principal
 from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import Settings
+from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import (
@@ -142,7 +143,8 @@ class LiveJobs:
             line=self.settings.max_line_bytes,
             batch=self.settings.max_batch,
         )
-        self.store = store or open_store(self.settings)
+        self._folder = self.settings.data if store is None else None
+        self.store = store or SqliteStore(self.settings.data / "livejobs.db")
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
@@ -168,6 +170,8 @@ class LiveJobs:
         await self.stop()
 
     async def start(self) -> None:
+        if self._folder is not None:
+            await asyncio.to_thread(_make_folder, self._folder)
         await self.store.open()
         try:
             for project in await self.store.projects():
@@ -569,10 +573,11 @@ class LiveJobs:
         }
 
 
-def open_store(settings: Settings) -> Store:
-    """The store the settings ask for."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(settings.data / "livejobs.db")
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
 
 
 def _exists(id: str) -> Conflict:

@@ -183,8 +183,8 @@ async def listing(request: Request) -> Response:
     rest = wire.encode({"next": found.next, "counts": found.counts})
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     if found.next is not None:
-        target = request.url.include_query_params(after=found.next)
-        headers["link"] = f'<{live.settings.base_path}{target.path}?{target.query}>; rel="next"'
+        query_string = request.url.include_query_params(after=found.next).query
+        headers["link"] = f'<{live.settings.base_path}/v1/jobs?{query_string}>; rel="next"'
     return http.JSONBytes(b'{"jobs":[' + jobs + b"]," + rest[1:], 200, headers)
 
 

@@ -1,0 +1,211 @@
+"""livejobs inside other programs: the examples as anyone would run them, and mounted apps."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from livejobs import LiveJobs, Settings, create_app
+from livejobs.config import SettingError
+from tests.api import PROBLEM, Api, problem
+from tests.server import LONG_ENOUGH, clean_environment
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+APPS = ["starlette_app.py", "fastapi_app.py"]
+
+
+def test_the_embedded_example_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "embedded.py")],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONG_ENOUGH,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *logs = done.stdout.splitlines()
+    assert first == "succeeded 100 %"
+    assert [json.loads(line)["message"] for line in logs] == [
+        "exporting users",
+        "exporting orders",
+        "exporting events",
+    ]
+
+
+@contextmanager
+def example(name: str, folder: Path) -> Iterator[tuple[Api, subprocess.Popen[str]]]:
+    """An example app under plain uvicorn."""
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder,
+        env=clean_environment() | {"PORT": "0"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        said = next(line for line in process.stderr if "running on" in line)
+        with Api(re.findall(r"http://\S+", said)[0]) as api:
+            yield api, process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_an_example_app_reports_in_process_while_clients_watch(name: str, tmp_path: Path) -> None:
+    with example(name, tmp_path) as (api, _):
+        started = api.post("/exports")
+        links = started.json()
+        assert started.status_code == 202
+        assert links["self"].startswith("/live/v1/jobs/")
+        with api.stream("GET", links["events"]) as stream:
+            states = [json.loads(line[6:]) for line in stream.iter_lines() if '"status"' in line]
+        assert states[-1]["status"] == "succeeded"
+        assert states[-1]["result"] == {"tables": 3}
+        percents = [state["progress"]["percent"] for state in states]
+        assert (percents[0], percents[-1], sorted(percents)) == (0, 100, percents)
+        job = api.get(links["self"]).json()
+        assert job == states[-1]
+        text = api.get(links["logs"], headers={"accept": "text/plain"}).text
+        assert text == "exporting users\nexporting orders\nexporting events\n"
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_an_example_app_stops_though_a_stream_is_open(name: str, tmp_path: Path) -> None:
+    with example(name, tmp_path) as (api, process):
+        id = api.post("/live/v1/jobs").json()["id"]
+        with api.stream("GET", f"/live/v1/jobs/{id}/events") as stream:
+            assert stream.status_code == 200
+            process.terminate()
+            assert process.wait(LONG_ENOUGH) in (0, -signal.SIGTERM)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveJobs:
+    return LiveJobs(Settings(data=tmp_path / "data", base_path="/live"))
+
+
+@pytest.fixture(params=[Starlette, FastAPI])
+def outer(request: pytest.FixtureRequest, live: LiveJobs) -> Starlette:
+    """An app with livejobs mounted into it, and its own lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with live:
+            yield
+
+    app: Starlette = request.param(lifespan=lifespan)
+    app.mount("/live", create_app(live))
+    return app
+
+
+@asynccontextmanager
+async def client_of(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        yield client
+
+
+async def test_every_link_stands_below_the_mount_and_can_be_followed(outer: Starlette) -> None:
+    async with client_of(outer) as client:
+        made = await client.post("/live/v1/jobs", json={"id": "a"})
+        assert made.headers["location"] == "/live/v1/jobs/a"
+        assert made.json() == (await client.get(made.headers["location"])).json()
+        assert {link[:6] for link in made.json()["links"].values()} == {"/live/"}
+        await client.put("/live/v1/jobs/b")
+        first = await client.get("/live/v1/jobs?limit=1&status=queued")
+        rest = await client.get(first.links["next"]["url"])
+        ids = [job["id"] for page in (first, rest) for job in page.json()["jobs"]]
+        assert ids == ["b", "a"]
+
+
+async def test_errors_below_the_mount_are_problems_and_others_are_not(outer: Starlette) -> None:
+    async with client_of(outer) as client:
+        problem(await client.get("/live/nothing"), 404, "not_found")
+        problem(await client.get("/live/v1/jobs/nowhere"), 404, "job_not_found")
+        problem(await client.delete("/live/v1/jobs"), 405, "method_not_allowed")
+        problem(await client.post("/live/v1/jobs", content="x"), 400, "bad_json")
+        elsewhere = await client.get("/elsewhere")
+        assert (elsewhere.status_code, elsewhere.headers["content-type"] == PROBLEM) == (404, False)
+
+
+async def test_code_in_process_and_clients_see_the_same_job(
+    live: LiveJobs, outer: Starlette
+) -> None:
+    async with client_of(outer) as client:
+        job = await live.create(id="j", total=2)
+        await job.progress(current=1)
+        await client.post("/live/v1/jobs/j/reports", json={"type": "log", "message": "outside"})
+        await client.post("/live/v1/jobs/j/cancel")
+        assert job.cancel_requested
+        assert (await client.get("/live/v1/jobs/j")).json() == await job.state()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[LiveJobs]:
+    return [LiveJobs(Settings(data=tmp_path / name, base_path=f"/{name}")) for name in "ab"]
+
+
+@pytest.fixture
+def of_pair(pair: list[LiveJobs]) -> Starlette:
+    a, b = pair
+    return Starlette(routes=[Mount("/a", create_app(a)), Mount("/b", create_app(b))])
+
+
+async def test_two_services_in_one_process_know_nothing_of_each_other(
+    pair: list[LiveJobs], of_pair: Starlette
+) -> None:
+    async with pair[0], pair[1], client_of(of_pair) as client:
+        for live, name in zip(pair, "ab", strict=True):
+            await live.create(id="j", title=f"of {name}")
+        titles = [(await client.get(f"/{name}/v1/jobs/j")).json()["title"] for name in "ab"]
+    assert titles == ["of a", "of b"]
+
+
+@pytest.fixture
+def alone(live: LiveJobs) -> Starlette:
+    return create_app(live)
+
+
+async def test_run_alone_the_app_starts_and_stops_its_service(
+    live: LiveJobs, alone: Starlette
+) -> None:
+    async with alone.router.lifespan_context(alone):
+        assert live.running
+        await live.create()
+    assert not live.running
+
+
+async def test_the_folder_of_the_data_is_made_at_the_start_not_before(tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    live = LiveJobs(Settings(data=data))
+    assert not data.parent.exists()
+    async with live:
+        assert (data / "livejobs.db").exists()
+
+
+async def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError) as caught:
+        await LiveJobs(Settings(data=tmp_path / "file")).start()
+    assert caught.value.name == "data"
