@@ -6,20 +6,19 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.store.base import StoreUnusable
-from livejobs.store.sql import MIGRATIONS
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
 WRITER: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA journal_size_limit = 16777216",
 )
 READER: Final = (
     "PRAGMA query_only = ON",
@@ -27,17 +26,19 @@ READER: Final = (
 )
 
 # What the medium, not the caller or the code, says no with; and what to tell about it.
+_HELD: Final = "Something else holds the database. Nothing was kept."
+_DAMAGED: Final = "The database file is damaged. Stop the server and restore a copy."
 REFUSALS: Final = {
     sqlite3.SQLITE_FULL: "The disk is full. Nothing was kept; free some space and try again.",
     sqlite3.SQLITE_IOERR: "The disk gave an error. Nothing was kept.",
     sqlite3.SQLITE_READONLY: "The database may not be written to. Nothing was kept.",
     sqlite3.SQLITE_CANTOPEN: "The database file can't be opened.",
     sqlite3.SQLITE_PERM: "The database file may not be used.",
-    sqlite3.SQLITE_BUSY: "Something else holds the database. Nothing was kept.",
-    sqlite3.SQLITE_LOCKED: "Something else holds the database. Nothing was kept.",
-    sqlite3.SQLITE_PROTOCOL: "Something else holds the database. Nothing was kept.",
-    sqlite3.SQLITE_CORRUPT: "The database file is damaged. Stop the server and restore a copy.",
-    sqlite3.SQLITE_NOTADB: "The database file is damaged. Stop the server and restore a copy.",
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+    sqlite3.SQLITE_PROTOCOL: _HELD,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
 
 
@@ -58,7 +59,7 @@ class Lock:
     closing any descriptor of the database itself would drop SQLite's locks."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+        self._path = _beside(path, ".lock")
         self._fd: int | None = None
 
     def take(self) -> None:
@@ -82,45 +83,78 @@ class Lock:
             self._fd = None
 
 
-def prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Ready to write, or StoreUnusable and nothing changed."""
-    try:
-        _check(path, db, len(migrations))
-        for pragma in WRITER:
-            db.execute(pragma)
-        _migrate(db, migrations)
-    except sqlite3.Error as error:
-        raise StoreUnusable(f"{path} can't be used: {error}. Restore a copy of it.") from error
+def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
+    """A database that can be trusted, or StoreUnusable and nothing is touched."""
+    with unusable(path):
+        if path.exists():
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+                _check(db, path, len(migrations))
+        elif _beside(path, "-wal").exists():
+            raise StoreUnusable(f"{path} is gone, though its log is there. Restore a copy of it.")
+        else:
+            _make(path, migrations)
 
 
-def _check(path: Path, db: sqlite3.Connection, newest: int) -> None:
-    version = _pragma(db, "user_version")
-    empty = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-    if empty and version == 0:
-        return
+def _make(path: Path, migrations: Sequence[Path]) -> None:
+    """It appears whole or not at all, so that an empty file is never one that we left: it has
+    lost its jobs, and is not to be taken for a new one."""
+    new = _beside(path, ".new")
+    new.unlink(missing_ok=True)
+    with closing(sqlite3.connect(new, isolation_level=None)) as db:
+        migrate(db, migrations)
+    new.rename(path)
+
+
+def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
     if _pragma(db, "application_id") != APPLICATION_ID:
         raise StoreUnusable(f"{path} is not a livejobs database.")
+    version = _pragma(db, "user_version")
     if version > newest:
         raise StoreUnusable(
             f"{path} was written by a newer livejobs (schema {version}, this one knows {newest}). "
             "Run that version or a later one."
         )
+    if path.stat().st_size % _pragma(db, "page_size"):
+        raise StoreUnusable(f"{path} is cut short. Restore a copy of it.")
     wrong = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if wrong != "ok":
         raise StoreUnusable(f"{path} is damaged ({wrong}). Restore a copy of it.")
 
 
-def _migrate(db: sqlite3.Connection, migrations: Sequence[str]) -> None:
+@contextmanager
+def unusable(path: Path) -> Iterator[None]:
+    """While opening, whatever the medium says is about the store."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnusable(f"{path} can't be used: {error}.") from error
+    except StorageUnavailable as error:
+        raise StoreUnusable(f"{path} can't be used. {error.detail}") from error
+
+
+def migrate(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
+    """From its version to the newest, each step in a transaction of its own."""
     for version in range(_pragma(db, "user_version"), len(migrations)):
-        script = Path(__file__).with_name(migrations[version]).read_text()
         try:
             db.executescript(
-                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {version + 1};"
+                f"BEGIN IMMEDIATE; {migrations[version].read_text()};"
+                f" PRAGMA user_version = {version + 1};"
                 f" PRAGMA application_id = {APPLICATION_ID}; COMMIT"
             )
         except BaseException:
             rollback(db)
             raise
+
+
+def to_write(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
+    for pragma in WRITER:
+        db.execute(pragma)
+    migrate(db, migrations)
+
+
+def to_read(db: sqlite3.Connection) -> None:
+    for pragma in READER:
+        db.execute(pragma)
 
 
 def rollback(db: sqlite3.Connection) -> None:
@@ -130,6 +164,8 @@ def rollback(db: sqlite3.Connection) -> None:
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
-    value = db.execute(f"PRAGMA {name}").fetchone()[0]
-    assert isinstance(value, int)
-    return value
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

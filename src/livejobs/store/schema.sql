@@ -60,6 +60,10 @@ CREATE TABLE entries (
 
 CREATE INDEX entries_seq ON entries (project, seq);
 
+-- Deleted jobs whose entries are still being removed, some in every commit, since a job may have
+-- a million of them. Their pk is not given again before.
+CREATE TABLE ended (pk INTEGER PRIMARY KEY) STRICT;
+
 CREATE TABLE gone (
   project INTEGER NOT NULL,
   seq INTEGER NOT NULL,

@@ -3,11 +3,12 @@ which a commit's rows go in are in commit.sql."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 # Version n of the schema is what the first n files make. Only ever add to this list.
-MIGRATIONS: Final = ("schema.sql",)
-COMMIT: Final = "commit.sql"
+MIGRATIONS: Final = tuple(Path(__file__).with_name(name) for name in ("schema.sql", "keys.sql"))
+COMMIT: Final = Path(__file__).with_name("commit.sql")
 
 PROJECTS: Final = (
     "SELECT pk, name, epoch, max("
@@ -16,7 +17,10 @@ PROJECTS: Final = (
     " FROM (SELECT pk, pk AS pk_, name, epoch, floor FROM projects)"
 )
 PROJECT_NEW: Final = "INSERT INTO projects (name, epoch, floor) VALUES (?, ?, 0) RETURNING pk"
-LAST_PK: Final = "SELECT coalesce(max(pk), 0) FROM jobs"
+LAST_PK: Final = (
+    "SELECT max(coalesce((SELECT max(pk) FROM jobs), 0), coalesce((SELECT max(pk) FROM ended), 0))"
+)
+ENDED: Final = "SELECT pk FROM ended"
 UNFINISHED_PKS: Final = "SELECT id, pk FROM jobs WHERE status < 2"
 PKS: Final = "SELECT id, pk FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -35,12 +39,23 @@ SEARCH_NEW: Final = (
 
 SEARCH_GONE: Final = "INSERT INTO search (search, rowid, id, title) VALUES ('delete', ?, ?, ?)"
 JOB_GONE: Final = "DELETE FROM jobs WHERE pk = ?"
-ENTRIES_GONE: Final = "DELETE FROM entries WHERE key BETWEEN ? AND ?"
+ENDED_NEW: Final = "INSERT INTO ended VALUES (?)"
+ENDED_GONE: Final = "DELETE FROM ended WHERE pk = ?"
+ENTRIES_GONE: Final = (
+    "DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE key BETWEEN ? AND ? LIMIT ?)"
+)
 GONE_NEW: Final = "INSERT INTO gone (project, seq, id) VALUES (?, ?, ?)"
 GONE_COUNTS: Final = "SELECT project, count(*) FROM gone GROUP BY project"
 GONE_OLDEST: Final = "SELECT seq FROM gone WHERE project = ? ORDER BY seq LIMIT 1 OFFSET ?"
 GONE_TRIM: Final = "DELETE FROM gone WHERE project = ? AND seq <= ?"
 FLOOR: Final = "UPDATE projects SET floor = ? WHERE pk = ?"
+KEYS: Final = "SELECT key FROM keys ORDER BY id"
+KEY_NEW: Final = "REPLACE INTO keys (id, key) VALUES (?, ?)"
+KEY_GONE: Final = "DELETE FROM keys WHERE id = ?"
+ACT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"
+ACTS_TRIM: Final = "DELETE FROM acts WHERE n <= (SELECT max(n) FROM acts) - ?"
+ACTS: Final = "SELECT n, act FROM acts WHERE n < ? ORDER BY n DESC LIMIT ?"
+
 IDEMPOTENCY_NEW: Final = (
     "REPLACE INTO idempotency (credential, key, body, job, expires_at) VALUES (?, ?, ?, ?, ?)"
 )
@@ -64,8 +79,10 @@ JOBS_SINCE: Final = "SELECT seq, head FROM jobs WHERE project = ? AND seq > ? OR
 GONE_SINCE: Final = "SELECT id, seq FROM gone WHERE project = ? AND seq > ? ORDER BY seq LIMIT ?"
 # Bits 30 and 31 of a key are the kind.
 FEED_LAST: Final = (
-    "SELECT seq FROM entries WHERE project = ? AND seq > ? AND seq <= ?"
-    " AND (key >> 30 & 3) IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT 1 OFFSET ?"
+    "SELECT entries.seq FROM entries CROSS JOIN jobs ON pk = key >> 32"
+    " WHERE entries.project = ? AND entries.seq > ? AND entries.seq <= ?"
+    " AND (key >> 30 & 3) IN (SELECT value FROM json_each(?))"
+    " ORDER BY entries.seq LIMIT 1 OFFSET ?"
 )
 FEED: Final = (
     "SELECT id, key, entries.seq, level, value FROM entries CROSS JOIN jobs ON pk = key >> 32"

@@ -18,9 +18,20 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import aiosqlite
 
 from livejobs.core.model import Kind, Record, Status, Stored
-from livejobs.store import reading
-from livejobs.store.base import GONE_KEPT, Change, Changes, Idempotency, Page, Project, Query
-from livejobs.store.opening import READER, Lock, prepare, refusals
+from livejobs.store import keeping, reading, sql
+from livejobs.store.base import (
+    GONE_KEPT,
+    Act,
+    Change,
+    Changes,
+    Idempotency,
+    Key,
+    Noted,
+    Page,
+    Project,
+    Query,
+)
+from livejobs.store.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.writing import Writer
 
 P = ParamSpec("P")
@@ -42,9 +53,16 @@ class Connection(aiosqlite.Connection):
 
 
 class SqliteStore:
-    def __init__(self, path: Path, *, gone_kept: int = GONE_KEPT) -> None:
-        self._gone_kept = gone_kept
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gone_kept: int = GONE_KEPT,
+        migrations: Sequence[Path] = sql.MIGRATIONS,
+    ) -> None:
         self._path = path
+        self._gone_kept = gone_kept
+        self._migrations = migrations
         self._lock = Lock(path)
         self._connections: list[Connection] = []
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
@@ -54,16 +72,21 @@ class SqliteStore:
     async def open(self) -> None:
         self._lock.take()
         try:
-            self._write = await self._connect()
-            await self._write.run(partial(prepare, self._path))
-            self._writer = await self._write.run(Writer, self._gone_kept)
-            for _ in range(READERS):
-                reader = await self._connect()
-                await reader.run(_only_read)
-                self._idle.put_nowait(reader)
+            with unusable(self._path):
+                await self._open()
         except BaseException:
             await self.close()
             raise
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(make_or_check, self._path, self._migrations)
+        self._write = await self._connect()
+        await self._write.run(to_write, self._migrations)
+        self._writer = await self._write.run(Writer, self._gone_kept)
+        for _ in range(READERS):
+            reader = await self._connect()
+            await reader.run(to_read)
+            self._idle.put_nowait(reader)
 
     async def _connect(self) -> Connection:
         connector = partial(
@@ -134,6 +157,21 @@ class SqliteStore:
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         return await self._read(reading.expired, now, limit)
 
+    async def keys(self) -> Sequence[Key]:
+        return await self._read(keeping.keys)
+
+    async def save_key(self, key: Key, act: Act | None = None) -> None:
+        await self._write.run(keeping.save_key, key, act)
+
+    async def drop_key(self, id: str, act: Act | None = None) -> None:
+        await self._write.run(keeping.drop_key, id, act)
+
+    async def note(self, acts: Sequence[Act]) -> None:
+        await self._write.run(keeping.note, acts)
+
+    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
+        return await self._read(keeping.read_acts, limit, before)
+
     async def _read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -143,8 +181,3 @@ class SqliteStore:
             return await reader.run(fn, *args, **kwargs)
         finally:
             self._idle.put_nowait(reader)
-
-
-def _only_read(db: sqlite3.Connection) -> None:
-    for pragma in READER:
-        db.execute(pragma)

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec.structs import astuple, replace
 
 from livejobs.store import sql
-from livejobs.store.base import Change, Project
+from livejobs.store.base import ACTS_KEPT, Act, Change, Project
 from livejobs.store.batch import Batch, Row, keys
 from livejobs.store.opening import rollback
 
 MOST: Final = 512  # rows of one statement
+SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
 
 _json = msgspec.json.Encoder().encode
 
@@ -30,7 +30,7 @@ class Writer:
     on only by what is on disk."""
 
     def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
-        db.executescript(Path(__file__).with_name(sql.COMMIT).read_text())
+        db.executescript(sql.COMMIT.read_text())
         self._db = db
         self._gone_kept = gone_kept
         rows = db.execute(sql.PROJECTS).fetchall()
@@ -39,6 +39,7 @@ class Writer:
         self._next_pk: int = db.execute(sql.LAST_PK).fetchone()[0] + 1
         self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
+        self._ended: list[int] = [pk for (pk,) in db.execute(sql.ENDED)]
 
     def project(self, name: str) -> Project:
         if name not in self.projects:
@@ -53,11 +54,15 @@ class Writer:
         batch = Batch(seqs, self.project_pks, self._next_pk)
         batch.add(changes, self._known(changes))
         floors = self._floors(batch)
-        if batch.only_told and len(batch.told) <= MOST:
+        acts = [change.act for change in changes if change.act is not None]
+        if batch.only_told and not (self._ended or acts) and len(batch.told) <= MOST:
             fill(self._db, sql.TOLD, batch.told)  # one statement is a transaction
         else:
             with transaction(self._db):
                 self._write(batch, floors)
+                write_acts(self._db, acts)
+                ended = self._sweep([*self._ended, *batch.ended])
+            self._ended = ended
         self._moved_on(batch, floors)
         return batch.given
 
@@ -72,7 +77,7 @@ class Writer:
         many = self._db.executemany
         if batch.ended:
             many(sql.JOB_GONE, [(pk,) for pk in batch.ended])
-            many(sql.ENTRIES_GONE, [keys(pk) for pk in batch.ended])
+            many(sql.ENDED_NEW, [(pk,) for pk in batch.ended])
         many(sql.SEARCH_GONE, batch.unsearched)
         fill(self._db, sql.JOBS_NEW, batch.jobs)
         fill(self._db, sql.SEARCH_NEW, batch.searched)
@@ -85,6 +90,17 @@ class Writer:
         if batch.idempotency:
             many(sql.IDEMPOTENCY_NEW, map(astuple, batch.idempotency))
             self._db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))
+
+    def _sweep(self, ended: list[int]) -> list[int]:
+        """Remove some entries of deleted jobs; the jobs that may still have some."""
+        room = SWEPT
+        while ended:
+            done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
+            room -= done
+            if room <= 0:
+                break
+            self._db.execute(sql.ENDED_GONE, (ended.pop(0),))
+        return ended
 
     def _floors(self, batch: Batch) -> dict[int, int]:
         """Up to where deletions are now too old to keep, of each project that has such."""
@@ -114,6 +130,12 @@ class Writer:
                 self._pks[life.after.id] = life.pk
             elif (head := life.after or life.before) is not None:
                 self._pks.pop(head.id, None)
+
+
+def write_acts(db: sqlite3.Connection, acts: Sequence[Act]) -> None:
+    if acts:
+        db.executemany(sql.ACT_NEW, [(_json(act),) for act in acts])
+        db.execute(sql.ACTS_TRIM, (ACTS_KEPT,))
 
 
 @contextmanager
