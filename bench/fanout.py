@@ -114,7 +114,7 @@ def measure(scenario: Scenario, contender: Contender) -> dict[str, Any]:
         + (scenario.viewers - end["current"]),
         "repeated": stats["repeats"] + stats["back"],
         "B/message": stats["bytes"] / max(1, stats["messages"]),
-        "took s": took,
+        "reports/s": reports / took,
         "opened s": opened["seconds"],
         "sink busy": stats["cpu"] / took,
     }
