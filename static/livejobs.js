@@ -276,7 +276,7 @@ const UNITS = [
 
 /** 4.2s, 42s, 4m 12s, 2h 5m: the two largest units. */
 function span(seconds) {
-  if (seconds < 9.95 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)}s`;
+  if (seconds > 0.05 && seconds < 9.95 && seconds % 1) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
   const at = Math.max(0, UNITS.findIndex(([size]) => whole >= size));
   if (whole < 60) return `${whole}s`;
@@ -289,10 +289,10 @@ const since = (time, now) => Math.max(0, (now - Date.parse(time)) / 1000);
 
 function age(time, now) {
   const seconds = since(time, now);
-  if (seconds < 5) return "now";
+  if (seconds < 5) return "just now";
   if (seconds > 30 * 86_400) return day.format(new Date(time));
   const [size, name] = UNITS.find(([unit]) => seconds >= unit);
-  return `${Math.floor(seconds / size)}${name}`;
+  return `${Math.floor(seconds / size)}${name} ago`;
 }
 
 function bytes(size) {
@@ -328,7 +328,7 @@ const inLine = ({ position, length }) =>
 /** What it says of itself, or what is to be said about it. */
 function saying(job, now) {
   if (job.error && job.status !== "succeeded") return job.error.message;
-  if (job.stalled) return `No word for ${span(Math.floor(since(job.heartbeat_at, now)))}`;
+  if (job.stalled) return `Stalled: no word for ${span(Math.floor(since(job.heartbeat_at, now)))}`;
   const step = job.steps.find((one) => one.status === "running");
   return (finished(job) ? "" : job.progress.message) || (step ? step.title || step.name : "");
 }
@@ -341,10 +341,13 @@ function left(job, seenAt, now) {
 }
 
 function timeOf(job, seenAt, now) {
-  if (finished(job)) return job.timing.run_seconds === null ? "" : span(job.timing.run_seconds);
+  const { run_seconds: took } = job.timing;
+  if (finished(job)) return took === null ? "" : `took ${span(took)}`;
   const seconds = left(job, seenAt, now);
-  if (job.status === "queued") return seconds === null ? "" : `in ${span(seconds)}`;
-  return seconds ? `${span(seconds)} left` : span(Math.floor(since(job.started_at, now)));
+  if (job.status === "queued") return seconds ? `in ${span(seconds)}` : "";
+  if (seconds) return `${span(seconds)} left`;
+  const gone = Math.floor(since(job.started_at, now));
+  return gone ? `for ${span(gone)}` : "";
 }
 
 // ---- The pages: elements -----------------------------------------------------------------------
@@ -455,6 +458,12 @@ const CONNECTION = {
   paused: "Paused",
 };
 
+function showPlace(project) {
+  const node = document.querySelector("[data-part=place]");
+  put(node, project);
+  node.href = listOf({ project });
+}
+
 function showConnection(state) {
   const node = document.querySelector("[data-part=connection]");
   node.hidden = !(state in CONNECTION);
@@ -564,7 +573,7 @@ class ListPage {
 
   #showPlace() {
     const { project, parent, tag } = this.#scope;
-    put(document.querySelector("[data-part=place]"), project);
+    showPlace(project);
     const { scope } = this.#parts;
     scope.hidden = !parent && !tag;
     if (parent) scope.append("Children of ", element("a", parent, { href: pageOf(parent) }), " ");
@@ -739,7 +748,7 @@ class ListPage {
     put(type, job.type ?? "");
     put(message, saying(job, Date.now()));
     put(word, standing(job));
-    attribute(word, "class", `word${job.status === "running" ? " number" : ""}`);
+    word.classList.toggle("number", word.said.endsWith("%") && job.status === "running");
     showBar(fill, percentOf(job), job.status === "running");
     this.#tellTime(row, Date.now());
   }
@@ -769,6 +778,9 @@ const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);
 const listOf = ({ project, ...rest }) =>
   address("", { ...rest, project: project === "default" ? "" : project });
 
+/** JSON with a little air; a line break inside a string is escaped, so none is lost. */
+const spaced = (it) => JSON.stringify(it, null, 1).replace(/\n */g, " ").replace(/([{[]) | ([\]}])/g, "$1$2");
+
 /** One word of a shell, whatever is in it. */
 const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -776,7 +788,7 @@ const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function firstSteps(project) {
   const job = { ...(project === "default" ? {} : { project }), title: "Hello", total: 100 };
   const progress = { type: "progress", current: 42, message: "Warming up" };
-  const curl = (target, said) => `curl ${target} --json ${shellWord(JSON.stringify(said))}`;
+  const curl = (target, said) => `curl ${target} \\\n  --json ${shellWord(spaced(said))}`;
   const hello = new URL("v1/jobs/hello", BASE);
   return [
     ["Create a job", curl(`-X PUT ${hello}`, job)],
@@ -793,6 +805,7 @@ const EARLIER = 500; // log lines
 class JobPage {
   #id;
   #root;
+  #page;
   #parts;
   #job = null;
   #shown = {}; // the job as it was drawn
@@ -807,7 +820,7 @@ class JobPage {
   constructor(root, id) {
     this.#id = id;
     this.#root = root;
-    const page = make("job-page");
+    const page = (this.#page = make("job-page"));
     this.#parts = page.parts;
     this.#parts.glyph = make("glyph");
     put(this.#parts.title, id);
@@ -863,7 +876,7 @@ class JobPage {
     const job = this.#job;
     if (!job) return;
     const changed = (...fields) => fields.some((field) => job[field] !== this.#shown[field]);
-    if (changed("title", "type", "tags")) this.#showHead(job);
+    if (changed("title", "type", "tags", "project")) this.#showHead(job);
     if (changed("steps")) this.#showSteps(job);
     if (changed("files")) this.#showFiles(job);
     if (changed("result")) this.#showBlock("result", job.result);
@@ -875,20 +888,21 @@ class JobPage {
     this.#showProgress(job);
     this.#tick();
     for (const kind of ["results", "errors"]) if (changed(kind)) this.#showEntries(kind);
-    attribute(this.#parts.job, "aria-busy", null);
+    attribute(this.#page, "aria-busy", null);
     this.#shown = job;
   }
 
   #showHead(job) {
     const { title, labels } = this.#parts;
+    showPlace(job.project);
     put(title, nameOf(job));
     const said = [job.type, ...job.tags.map((tag) => `#${tag}`)].filter(Boolean);
     keyed(labels, said, (it) => it, (it) => element("span", it), () => {});
   }
 
   #showProgress(job) {
-    const { job: page, badge, percent, bar, fill, message, spoken, cancel, glyph } = this.#parts;
-    attribute(page, "data-status", job.stalled ? "stalled" : job.status);
+    const { badge, percent, bar, fill, message, spoken, cancel, glyph } = this.#parts;
+    attribute(this.#page, "data-status", job.stalled ? "stalled" : job.status);
     if (!badge.firstChild) badge.append(glyph, element("span"));
     showGlyph(glyph, job);
     put(badge.lastChild, job.stalled ? "Stalled" : STATUSES[job.status]);
@@ -1075,11 +1089,12 @@ const lasted = (seconds) => (seconds === null ? null : span(seconds));
 function figures(job, seenAt, now) {
   const { current, total, unit, rate } = job.progress;
   const seconds = left(job, seenAt, now);
+  const moving = job.status === "running" && !job.stalled && rate !== null;
   const of = total === null ? "" : ` of ${amount(total)}`;
   return [
     ["Done", current === null ? null : `${amount(current)}${of}${unit ? ` ${unit}` : ""}`],
-    ["Rate", finished(job) || rate === null ? null : `${amount(rate)}${unit ? ` ${unit}` : ""}/s`],
-    [job.status === "queued" ? "Starts in" : "Left", seconds === null ? null : span(seconds)],
+    ["Rate", moving ? `${amount(rate)}${unit ? ` ${unit}` : ""}/s` : null],
+    [job.status === "queued" ? "Starts in" : "Time left", seconds ? span(seconds) : null],
     [finished(job) ? "Took" : "Running for", ranFor(job, now)],
   ];
 }
@@ -1096,14 +1111,9 @@ function timing(job, now) {
     ["Finished", moment(job.completed_at)],
     ["Waited", lasted(job.timing.queue_seconds)],
     ["Total", lasted(job.timing.total_seconds)],
-    ["Last word", finished(job) ? null : job.heartbeat_at && `${agoOf(job.heartbeat_at, now)}`],
+    ["Last word", !finished(job) && job.heartbeat_at ? age(job.heartbeat_at, now) : null],
     ["Kept until", moment(job.expires_at)],
   ];
-}
-
-function agoOf(time, now) {
-  const text = age(time, now);
-  return text === "now" ? "just now" : `${text} ago`;
 }
 
 function details(job, now) {
@@ -1161,16 +1171,22 @@ const SHORT = 120; // characters of a value that fit beside its number
 function makeEntry(entry) {
   const node = make("entry");
   const { n, said, detail, at } = node.parts;
-  const more = "value" in entry ? entry.value : entry.detail;
-  const text = more === null || more === undefined ? "" : value(more);
+  const words = wordsOf(entry);
+  const rest = typeof entry.value === "string" ? null : (entry.value ?? entry.detail ?? null);
+  const short = value(rest);
   put(n, number.format(entry.n));
+  put(said, words);
+  put(detail, rest === null ? "" : short.length <= SHORT ? short : value(rest, 2));
+  said.hidden = !words;
+  detail.hidden = rest === null;
   showTime(at, entry.at, clock.format(new Date(entry.at)));
-  if ("message" in entry) put(said, `${entry.item === null ? "" : `${entry.item}: `}${entry.message}`);
-  else if (text.length <= SHORT) return put(said, text) ?? node;
-  said.hidden = !said.said;
-  detail.hidden = !text;
-  put(detail, text.length <= SHORT ? text : value(more, 2));
   return node;
+}
+
+/** Of an error its message; of a result the value, if it is words. */
+function wordsOf({ message, item, value: said }) {
+  if (message === undefined) return typeof said === "string" ? said : said === null ? "null" : "";
+  return item === null ? message : `${item}: ${message}`;
 }
 
 // ---- The start ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     type: str
     titles: Sequence[str]
     unit: str
-    total: int
+    total: int  # 0: nobody knows
     seconds: float
     steps: Sequence[tuple[str, str, int]] = ()
     says: Sequence[str] = ()
@@ -94,6 +94,15 @@ KINDS = [
         breaks="The bucket refused the upload: quota exceeded",
         tags=["nightly"],
     ),
+    Kind(
+        "crawl",
+        ["Crawl docs.example.com", "Crawl the support forum"],
+        "pages",
+        0,
+        50,
+        says=["Following links", "Waiting for robots.txt", "Following links, depth 3"],
+        breaks="The site answers 429 to everything",
+    ),
 ]
 
 
@@ -121,15 +130,17 @@ class Worker:
                 await self.say({"type": "cancelled"})
                 return
             await self.rest(self.kind.seconds / ticks)
+            if tick == ticks // 3 and random.random() < 0.1:
+                await self.rest(40)  # and is taken for stalled
         await self.say(*self.end(ends_at == 1))
 
     def moment(self, tick: int, done: float) -> list[Report]:
         kind = self.kind
         phase = kind.says[min(int(done * len(kind.says)), len(kind.says) - 1)]
-        current = round(kind.total * done)
+        current = round((kind.total or 700) * done)
         said: list[Report] = [
             {"type": "progress", "current": current, "message": phase},
-            log("info" if tick % 3 else "debug", f"{phase}: {current} of {kind.total} {kind.unit}"),
+            log("info" if tick % 3 else "debug", f"{phase}: {current} {kind.unit}"),
             *self.step(done),
         ]
         if tick % 17 == 0:
@@ -177,12 +188,12 @@ def new_job(kind: Kind, nth: int) -> dict[str, Any]:
     return {
         "type": kind.type,
         "title": kind.titles[nth % len(kind.titles)],
-        "total": kind.total,
+        "total": kind.total or None,
         "unit": kind.unit,
         "steps": steps,
         "tags": list(kind.tags),
         "meta": {"requested_by": random.choice(["mira", "tomas", "yuki"]), "priority": 3},
-        "heartbeat_timeout": 30,
+        "heartbeat_timeout": 10,
     }
 
 
@@ -199,7 +210,7 @@ async def simulate(url: str, jobs: int, speed: float, workers: int) -> None:
     async with httpx2.AsyncClient(base_url=url, timeout=30) as client, asyncio.TaskGroup() as group:
         for nth in range(jobs):
             group.create_task(one(client, gate, nth, speed))
-            await asyncio.sleep(random.uniform(0.5, 4) / speed)
+            await asyncio.sleep(random.uniform(2, 9) / speed)
 
 
 def main() -> None:
