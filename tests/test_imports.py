@@ -16,8 +16,9 @@ SOURCE = Path(livejobs.assets.__file__).parent
 ORDER = [
     "core",
     "assets", "config",
-    "store",
     "access", "limits",
+    "store",
+    "keyring",
     "lanes", "state", "committer", "reading",
     "frames", "sink", "channel", "catchup", "hub",
     "files", "sweeper", "webhooks", "service",

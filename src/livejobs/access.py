@@ -47,8 +47,15 @@ class Principal(Struct, frozen=True):
     cookie: bool = False  # the browser sent it by itself, so where the page came from matters
 
     @property
+    def credential(self) -> str:
+        """Whose quota it is: a key's tokens count with the key."""
+        return self.key or self.name
+
+    @property
     def default_project(self) -> str:
-        return self.projects[0] if self.projects is not None and len(self.projects) == 1 else "default"
+        return (
+            self.projects[0] if self.projects is not None and len(self.projects) == 1 else "default"
+        )
 
     def may(self, action: Action) -> bool:
         return LADDER.index(self.scope) >= LADDER.index(NEEDS[action])
@@ -81,9 +88,7 @@ def require_job(by: Principal, action: Action, head: Head) -> None:
 
 def require_project(by: Principal, project: str) -> None:
     if not by.sees_project(project):
-        raise Forbidden(
-            f"The credential is not for project {project!r}.", code="foreign_project"
-        )
+        raise Forbidden(f"The credential is not for project {project!r}.", code="foreign_project")
 
 
 def highest(scopes: tuple[Scope, ...] | list[Scope]) -> Scope:

@@ -212,7 +212,8 @@ class Channel:
         self.filter = filter
         self.viewers: dict[Viewer, None] = {}
         self.kinds = options.kinds(slot is None)
-        self.lane_moves = -1
+        # The beginning shows the place as it is; only what moves later is told.
+        self.lane_moves = slot.lane.moves if slot is not None and slot.lane is not None else -1
         self.pushed = 0
         self._window = Window()
         self._due = False

@@ -15,7 +15,7 @@ from livejobs.config import (
     Setting,
     SettingError,
     load,
-    refuse_strangers,
+    own_hosts,
     unknown_variables,
 )
 from livejobs.runner import CannotListen, run
@@ -60,10 +60,9 @@ def serve(**flags: object) -> None:
         say(f"{name}: there is no such setting; it is ignored")
     try:
         settings = load(flags, os.environ)
-        refuse_strangers(settings)
         live = LiveJobs(settings)
         live.hub.inline = True  # this runner's `send` may be stepped by hand
-        run(create_app(live), settings, drain=live.drain)
+        run(create_app(live, hosts=own_hosts(settings)), settings, drain=live.drain)
     except SettingError as error:
         fail(2, error)
     except (StoreUnusable, CannotListen) as error:

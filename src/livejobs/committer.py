@@ -23,7 +23,7 @@ from livejobs.core.errors import LivejobsError, StorageUnavailable
 from livejobs.core.model import Entry, Head, Status, Stored
 from livejobs.lanes import Lanes
 from livejobs.state import Registry, Slot, Tail
-from livejobs.store.base import Change, Idempotency, Store
+from livejobs.store.base import Act, Change, Idempotency, Store
 
 GROUP: Final = 1000  # acts in one transaction
 
@@ -79,18 +79,20 @@ class Draft:
         self.queued += 1
         return slot
 
-    def change(self, slot: Slot, head: Head, entries: tuple[Entry, ...] = ()) -> None:
+    def change(
+        self, slot: Slot, head: Head, entries: tuple[Entry, ...] = (), act: Act | None = None
+    ) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they change"
         head = slot.with_heard(head)
-        self._note(slot, Change(before, head, entries), before, head)
+        self._note(slot, Change(before, head, entries, act=act), before, head)
         self.queued += _enters_queue(before, head)
 
-    def delete(self, slot: Slot) -> None:
+    def delete(self, slot: Slot, act: Act | None = None) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they delete"
         self._heads[before.id] = None
-        self.changes.append((slot, Change(before, None)))
+        self.changes.append((slot, Change(before, None, act=act)))
 
     def _note(self, slot: Slot, change: Change, before: Head | None, after: Head) -> None:
         self._heads[after.id] = after
@@ -123,7 +125,7 @@ def _enters_queue(before: Head, after: Head) -> int:
     return (after.status == "queued") - (before.status == "queued")
 
 
-Act = Callable[[Draft], T]
+Deed = Callable[[Draft], T]
 Listener = Callable[[Sequence[Committed]], None]
 
 
@@ -137,13 +139,13 @@ class Committer:
         self._store = store
         self._registry = registry
         self._lanes = lanes
-        self._pending: list[tuple[Act[Any], asyncio.Future[Any]]] = []
+        self._pending: list[tuple[Deed[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
         self._told = asyncio.Event()
         self._told.set()
         self._closing = False
 
-    async def submit(self, act: Act[T]) -> Done[T]:
+    async def submit(self, act: Deed[T]) -> Done[T]:
         """Run the act in the next group; its answer, once what it changed is on disk."""
         if self._closing:
             raise StorageUnavailable("The server is shutting down. Try again in a moment.")
@@ -180,7 +182,7 @@ class Committer:
                 await self._commit(group)
                 self._told.set()
 
-    async def _commit(self, group: list[tuple[Act[Any], asyncio.Future[Any]]]) -> None:
+    async def _commit(self, group: list[tuple[Deed[Any], asyncio.Future[Any]]]) -> None:
         draft = Draft(now_ms(), self._registry, self._lanes, self.epochs)
         answers = [(future, _run(act, draft), len(draft.changes)) for act, future in group]
         try:
@@ -250,7 +252,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _run(act: Act[Any], draft: Draft) -> Any:
+def _run(act: Deed[Any], draft: Draft) -> Any:
     """The act's answer, or the error it ended with; then nothing of it is kept."""
     length = len(draft.changes)
     try:
@@ -275,7 +277,7 @@ def _ask(draft: Draft) -> None:
     draft.asking = True
 
 
-def _refuse(group: list[tuple[Act[Any], asyncio.Future[Any]]], error: Exception) -> None:
+def _refuse(group: list[tuple[Deed[Any], asyncio.Future[Any]]], error: Exception) -> None:
     for _, future in group:
         if not future.done():
             # One each: an exception raised in many tasks would gather their tracebacks.

@@ -159,9 +159,9 @@ class Settings:
     )
     # who may do what
     open: bool = setting(False, SWITCH, "Let everyone who can connect do everything.")
-    admin_key: str | None = setting(None, TEXT, "A first admin key.", later=True, secret=True)
-    allowed_hosts: tuple[str, ...] = setting((), NAMES, "Hosts to answer to.", later=True)
-    cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.", later=True)
+    admin_key: str | None = setting(None, TEXT, "A first admin key.", secret=True)
+    allowed_hosts: tuple[str, ...] = setting((), NAMES, "Hosts to answer to.")
+    cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.")
     faces: tuple[str, ...] = setting((), NAMES, "Other APIs to speak.", later=True)
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.", later=True)
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.", later=True)
@@ -178,8 +178,11 @@ class Settings:
     max_connections: int | None = setting(
         None, whole(1), "Most connections; if not set, what the descriptor limit allows."
     )
-    rate_read: str | None = setting(None, RATE, "Most reading requests of a caller.", later=True)
-    rate_report: str | None = setting(None, RATE, "Most reports of a caller.", later=True)
+    max_connections_per_key: int | None = setting(
+        None, whole(1), "Most streams and sockets of one credential."
+    )
+    rate_read: str | None = setting(None, RATE, "Most reading requests of a caller.")
+    rate_report: str | None = setting(None, RATE, "Most reports of a caller.")
     # files
     files_roots: tuple[str, ...] = setting((), NAMES, "Folders to attach files from.", later=True)
     max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.", later=True)
@@ -254,11 +257,22 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
 def is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def own_hosts(settings: Settings) -> frozenset[str] | None:
+    """Names to answer to; None: any. On loopback a name that is not ours may be one that was made
+    to point here, so that a page elsewhere could reach us through its visitor's browser."""
+    if is_loopback(settings.host):
+        return LOOPBACK | {settings.host, *settings.allowed_hosts}
+    return frozenset(settings.allowed_hosts) or None
 
 
 def refuse_strangers(settings: Settings) -> None:

@@ -14,11 +14,21 @@ from sse_starlette import ServerSentEvent
 from websockets.frames import Frame, Opcode
 
 Op: TypeAlias = Literal[
-    "state", "snapshot", "delta", "logs", "gone", "ready", "end", "reset", "ping", "bye"
+    "state",
+    "snapshot",
+    "delta",
+    "logs",
+    "gone",
+    "ready",
+    "end",
+    "reset",
+    "ping",
+    "bye",
+    "unwelcome",
 ]
 Sendable: TypeAlias = tuple[Mapping[str, Any], ...]  # ASGI messages; never changed, often shared
 
-LAST_WORDS: Final = frozenset({"end", "bye"})
+LAST_WORDS: Final = frozenset({"end", "bye", "unwelcome"})
 
 
 class Message(NamedTuple):
@@ -42,8 +52,12 @@ class SSEWire:
         return ({"type": "http.response.body", "body": body, "more_body": more},)
 
 
+# Plain messages need no name; and to a browser every farewell is the same event.
+_EVENTS: Final[Mapping[str, str | None]] = {"state": None, "unwelcome": "bye"}
+
+
 def event(message: Message) -> bytes:
-    name = None if message.op == "state" else message.op
+    name = _EVENTS.get(message.op, message.op)
     data = message.data.decode()
     return ServerSentEvent(data, event=name, id=message.cursor, sep="\n").encode()
 
@@ -78,6 +92,9 @@ class SocketWire:
         return members + (b"}" if inner == b"}" else b"," + inner)
 
 
+UNAUTHENTICATED: Final = 4401
+
+
 class ConnectionWire:
     """The WebSocket's own messages, of no subscription; after `bye` it closes."""
 
@@ -85,10 +102,12 @@ class ConnectionWire:
         sent: list[Mapping[str, Any]] = []
         for message in messages:
             inner = message.data[1:]
-            text = f'{{"op":"{message.op}"' + ("}" if inner == b"}" else f",{inner.decode()}")
+            op = "bye" if message.op == "unwelcome" else message.op
+            text = f'{{"op":"{op}"' + ("}" if inner == b"}" else f",{inner.decode()}")
             sent.append({"type": "websocket.send", "text": text})
-            if message.op == "bye":
-                sent.append({"type": "websocket.close", "code": 1001})
+            if message.op in LAST_WORDS:
+                code = UNAUTHENTICATED if message.op == "unwelcome" else 1001
+                sent.append({"type": "websocket.close", "code": code})
         return tuple(sent)
 
 

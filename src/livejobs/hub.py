@@ -8,13 +8,18 @@ inline (see channel.py). Nothing here waits, but for the pings' one timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
+from livejobs.access import ANONYMOUS, Principal
 from livejobs.catchup import CatchUp
 from livejobs.channel import Channel, Filter, Options, Viewer
-from livejobs.committer import Committed, Committer
+from livejobs.committer import Committed, Committer, now_ms
+from livejobs.core import wire
+from livejobs.core.errors import TooMany
 from livejobs.frames import PING, Message, Wire
+from livejobs.keyring import Keyring
 from livejobs.reading import Reader
 from livejobs.sink import InlineSink, Send, Sink, TaskSink
 from livejobs.state import Slot
@@ -26,7 +31,14 @@ PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections ge
 
 class Hub:
     def __init__(
-        self, store: Store, reader: Reader, committer: Committer, *, largest_batch: int
+        self,
+        store: Store,
+        reader: Reader,
+        committer: Committer,
+        keyring: Keyring,
+        *,
+        largest_batch: int,
+        connections_each: int | None = None,
     ) -> None:
         self.inline = False  # set by our own runner, whose `send` may be stepped by hand
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
@@ -37,14 +49,31 @@ class Hub:
         self._next_wheel = 0
         self._closing = False
         self._resyncs = 0
+        self._keyring = keyring
+        self._connections_each = connections_each  # most for one credential
+        self._connections: Counter[str] = Counter()  # by credential
         committer.listeners.append(self.tell)
 
     # Connections
 
-    def open(self, send: Send, own_wire: Wire, *, solo: bool = False) -> Sink:
+    def check_room(self, by: Principal) -> None:
+        """Whether the credential may open one more connection."""
+        limit = self._connections_each
+        if limit is not None and self._connections[by.credential] >= limit:
+            raise TooMany(
+                f"This credential has {limit} connections open, the most it may.",
+                code="too_many_connections",
+                headers={"Retry-After": "5"},
+            )
+
+    def open(
+        self, send: Send, own_wire: Wire, by: Principal = ANONYMOUS, *, solo: bool = False
+    ) -> Sink:
         """A way out, with the words of its own messages. To be closed in a `finally`."""
         kind = InlineSink if self.inline else TaskSink
         sink = kind(send, self._bring_up_to_date, own_wire, solo=solo)
+        sink.by = by
+        self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
         return sink
@@ -54,7 +83,20 @@ class Hub:
         for viewer in list(sink.viewers):
             self.unsubscribe(viewer)
         for wheel in self._sinks:
-            wheel.pop(sink, None)
+            if sink in wheel:
+                del wheel[sink]
+                self._count_out(sink.by)
+
+    def _count_out(self, by: Principal) -> None:
+        self._connections[by.credential] -= 1
+        if self._connections[by.credential] <= 0:
+            del self._connections[by.credential]
+
+    def change_caller(self, sink: Sink, by: Principal) -> None:
+        """Another credential on the same connection."""
+        self._count_out(sink.by)
+        self._connections[by.credential] += 1
+        sink.by = by
 
     # Subscriptions
 
@@ -124,19 +166,23 @@ class Hub:
         """The sink is held as busy meanwhile, so that nobody else writes to it."""
         while (viewer := _first_behind(sink)) is not None:
             self._resyncs += 1
-            ended = False
-            async for page in self._catch_up.pages(viewer):
-                if page:
-                    await sink.write(viewer.wire.encode(page))
-                    ended = page[-1].op == "end"
-                if sink.closed:
-                    return
-            viewer.behind = False
-            if ended:
-                self.unsubscribe(viewer)
-        if self._closing and not sink.closed:
-            await sink.write(sink.own_wire.encode([BYE]))
+            await self._catch_up_one(sink, viewer)
+        last = sink.farewell or (BYE if self._closing else None)
+        if last is not None and not sink.closed:
+            await sink.write(sink.own_wire.encode([last]))
             sink.closed = True
+
+    async def _catch_up_one(self, sink: Sink, viewer: Viewer) -> None:
+        ended = False
+        async for page in self._catch_up.pages(viewer):
+            if page:
+                await sink.write(viewer.wire.encode(page))
+                ended = page[-1].op == "end"
+            if sink.closed or sink.farewell is not None:
+                return
+        viewer.behind = False
+        if ended:
+            self.unsubscribe(viewer)
 
     # Telling
 
@@ -172,12 +218,25 @@ class Hub:
             await asyncio.sleep(1)
             second = (second + 1) % PING_EVERY
             self._ping(self._sinks[second])
+            for wheel in self._sinks[second % 3 :: 3]:  # each connection every three seconds
+                self._dismiss(wheel)
             self._tell_places()
 
     def _ping(self, sinks: dict[Sink, None]) -> None:
         for sink in list(sinks):
             if not sink.busy and not sink.closed:
                 sink.push(sink.own_wire.encode([PING]))
+
+    def _dismiss(self, sinks: Iterable[Sink]) -> None:
+        """Close those whose credential is no longer good."""
+        now = now_ms()
+        for sink in list(sinks):
+            why = None if sink.closed else self._keyring.valid(sink.by, now)
+            if why is not None:
+                sink.farewell = Message("unwelcome", wire.encode({"reason": why}))
+                if not sink.busy:
+                    sink.push(sink.own_wire.encode([sink.farewell]))
+                    sink.closed = True
 
     def _tell_places(self) -> None:
         for channel in list(self._queued):
@@ -197,4 +256,6 @@ class Hub:
 
 
 def _first_behind(sink: Sink) -> Viewer | None:
+    if sink.closed or sink.farewell is not None:  # nobody is to hear more
+        return None
     return next((viewer for viewer in sink.viewers if viewer.behind), None)

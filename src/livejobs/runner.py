@@ -73,7 +73,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         assert sockets
         host = self.settings.host
-        logger.warning("Open: there are no keys, so everyone who can reach %s is admin.", host)
+        if not self.app.state.live.keyring.closed:
+            logger.warning("Open: there are no keys, so everyone who can reach %s is admin.", host)
         sys.stdout.write(f"livejobs ready on {url_of(sockets[0], self.settings)}\n")
         sys.stdout.flush()
 

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from livejobs.access import ANONYMOUS, Principal
+from livejobs.access import ANONYMOUS, Principal, require, require_project
 from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import SettingError, Settings
+from livejobs.config import SettingError, Settings, refuse_strangers
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import (
@@ -38,10 +38,12 @@ from livejobs.core.errors import (
 from livejobs.core.model import ID_PATTERN, Head, Kind, Record, Status, Stored, encode_head
 from livejobs.core.uuid7 import uuid7
 from livejobs.hub import Hub
+from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
+from livejobs.limits import Limiter, Rate
 from livejobs.reading import Reader
 from livejobs.state import Registry, Slot
-from livejobs.store.base import Idempotency, Query, Store
+from livejobs.store.base import Act, Idempotency, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
 
@@ -149,12 +151,27 @@ class LiveJobs:
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        self.keyring = Keyring(self.store, admin_key=self.settings.admin_key)
+        self.limiters = {
+            kind: Limiter(Rate.parse(rate))
+            for kind, rate in (
+                ("read", self.settings.rate_read),
+                ("report", self.settings.rate_report),
+            )
+            if rate is not None
+        }
         self.hub = Hub(
-            self.store, self.reader, self.committer, largest_batch=self.settings.max_batch
+            self.store,
+            self.reader,
+            self.committer,
+            self.keyring,
+            largest_batch=self.settings.max_batch,
+            connections_each=self.settings.max_connections_per_key,
         )
         self.sweeper = Sweeper(
             self.committer, self.registry, self.store, self.settings.lost_after, self.reader
         )
+        self.sweeper.also.append(self.keyring.note_uses)
         self.running = False
         self.draining = False  # those who wait are to be let go
         self._tasks: list[asyncio.Task[None]] = []
@@ -174,6 +191,12 @@ class LiveJobs:
             await asyncio.to_thread(_make_folder, self._folder)
         await self.store.open()
         try:
+            if self._folder is not None:
+                secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
+                self.keyring.secret = secret
+            await self.keyring.load()
+            if not self.keyring.closed:
+                refuse_strangers(self.settings)
             for project in await self.store.projects():
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
@@ -265,7 +288,9 @@ class LiveJobs:
         for _ in range(2):
             there = await self.reader.look_up(id)
             if there is not None:
-                if there.head.project != (new.project or by.default_project):
+                if there.head.project != (new.project or by.default_project) or not by.sees(
+                    there.head
+                ):
                     raise _exists(id)
                 return there, False
             try:
@@ -278,6 +303,9 @@ class LiveJobs:
         self, new: say.NewJob, by: Principal, idempotency: Idempotency | None
     ) -> Slot:
         project = new.project or by.default_project
+        require_project(by, project)
+        if new.owner not in (None, by.name):
+            require(by, "own")
         await self._project(project)
         if new.id is not None and await self.reader.look_up(new.id) is not None:
             raise _exists(new.id)
@@ -435,7 +463,8 @@ class LiveJobs:
             head = _present(draft, slot)
             after = reducer.cancel(head, draft.now, force=force)
             if after is not head:
-                draft.change(slot, after)
+                noted = _act(draft, by, "cancel", head, {"force": True} if force else {})
+                draft.change(slot, after, act=noted)
 
         with slot.held():
             await self.committer.submit(act)
@@ -452,7 +481,7 @@ class LiveJobs:
                     "first.",
                     code="job_not_finished",
                 )
-            draft.delete(slot)
+            draft.delete(slot, _act(draft, by, "delete", head, {}))
 
         with slot.held():
             await self.committer.submit(act)
@@ -593,6 +622,10 @@ def _encoded(said: object) -> bytes:
 
 def _bad_token(said: str) -> BadCursor:
     return BadCursor(said, errors=[FieldError("/after", said)])
+
+
+def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
+    return Act(draft.now, by.name, action, head.project, head.id, detail)
 
 
 def _present(draft: Draft, slot: Slot) -> Head:

@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeAlias
 
-from livejobs.frames import Sendable, Wire
+from livejobs.access import ANONYMOUS
+from livejobs.frames import Message, Sendable, Wire
 
 log = logging.getLogger("livejobs.sink")
 
@@ -27,7 +28,18 @@ Freed: TypeAlias = Callable[["Sink"], Awaitable[None]]
 
 
 class Sink:
-    __slots__ = ("__weakref__", "_freed", "busy", "closed", "own_wire", "send", "solo", "viewers")
+    __slots__ = (
+        "__weakref__",
+        "_freed",
+        "busy",
+        "by",
+        "closed",
+        "farewell",
+        "own_wire",
+        "send",
+        "solo",
+        "viewers",
+    )
 
     def __init__(self, send: Send, freed: Freed, own_wire: Wire, *, solo: bool) -> None:
         self.send = send
@@ -36,6 +48,8 @@ class Sink:
         self.viewers: list[Any] = []  # who goes out through it
         self.busy = False
         self.closed = False
+        self.by = ANONYMOUS  # whose connection it is
+        self.farewell: Message | None = None  # why it is to end, once it can be told
         self._freed = freed
 
     def push(self, messages: Sendable) -> None:

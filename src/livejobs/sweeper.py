@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -37,6 +38,7 @@ class Sweeper:
         self._store = store
         self._lost_after = lost_after
         self._reader = reader
+        self.also: list[Callable[[], Awaitable[None]]] = []  # what else time brings
 
     async def run(self) -> None:
         while True:
@@ -54,6 +56,8 @@ class Sweeper:
             await self._committer.ask()
         await self._notice_silence()
         await self._remove_expired()
+        for job in self.also:
+            await job()
 
     async def _notice_silence(self) -> None:
         slots = self._registry.unfinished()

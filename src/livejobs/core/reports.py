@@ -174,7 +174,7 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
     """One report or an array of them; all good or none."""
     if not body.lstrip(b" \t\r\n").startswith(b"["):
         return [decode_line(body, bounds)]
-    reports: list[AnyReport] = _decode(_many, body)
+    reports: list[AnyReport] = decoded(_many, body)
     if not reports:
         raise Invalid.at("", "An array of reports needs at least one.")
     if len(reports) > bounds.batch:
@@ -205,7 +205,7 @@ def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
 
 
 def decode_line(line: bytes, bounds: Bounds) -> AnyReport:
-    report: AnyReport = _decode(_one, line)
+    report: AnyReport = decoded(_one, line)
     _check(report, bounds, "", _may_be_odd(line))
     return report
 
@@ -213,7 +213,7 @@ def decode_line(line: bytes, bounds: Bounds) -> AnyReport:
 def decode_new_job(body: bytes) -> NewJob:
     if not body.strip():
         return NewJob()
-    new: NewJob = _decode(_new_job, body)
+    new: NewJob = decoded(_new_job, body)
     names = [s if isinstance(s, str) else s.name for s in new.steps]
     if len(set(names)) < len(names):
         raise Invalid.at("/steps", "Step names must differ.")
@@ -228,7 +228,7 @@ _PATH = re.compile(r" - at `(?:key in )?`?\$([^`]*)`?`?\Z")
 _FIELD = re.compile(r"field `([^`]*)`")
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -1,4 +1,5 @@
-"""What livejobs asks of a store: a dozen verbs. test_store.py holds every store to them.
+"""What livejobs asks of a store: a dozen verbs for jobs, and a few for keys and acts.
+tests/contract/test_store.py holds every store to them.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from livejobs.access import Scope
 from livejobs.core.model import Entry, Head, Kind, Record, Status, Stored
 
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
+ACTS_KEPT: Final = 100_000  # acts remembered, of all together
 
 
 class Idempotency(Struct, frozen=True):
@@ -32,6 +35,37 @@ class Idempotency(Struct, frozen=True):
     expires_at: int
 
 
+class Key(Struct, frozen=True):
+    """An API key, as it is kept: never the secret itself."""
+
+    id: str
+    name: str
+    digest: bytes  # of the secret
+    scopes: tuple[Scope, ...]
+    projects: tuple[str, ...] | None  # None: all of them
+    created_at: int
+    expires_at: int | None = None
+    last_used_at: int | None = None
+
+
+class Act(Struct, frozen=True):
+    """Something worth knowing afterwards: who did what to which job, or to what else."""
+
+    at: int
+    by: str
+    action: str  # cancel, delete, download, key.create, key.revoke
+    project: str | None = None
+    job: str | None = None
+    detail: dict[str, Any] = {}
+
+
+class Noted(Struct, frozen=True):
+    """An act in the trail: 1, 2, 3 …"""
+
+    n: int
+    act: Act
+
+
 class Change(Struct, frozen=True):
     """One change of one job. before None: created; after None: deleted."""
 
@@ -39,6 +73,7 @@ class Change(Struct, frozen=True):
     after: Head | None
     entries: tuple[Entry, ...] = ()
     idempotency: Idempotency | None = None
+    act: Act | None = None  # noted with it, or not at all
 
     @property
     def job(self) -> Head:
@@ -157,6 +192,21 @@ class Store(Protocol):
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         """Finished jobs whose expires_at has passed."""
+
+    async def keys(self) -> Sequence[Key]:
+        """All keys."""
+
+    async def save_key(self, key: Key, act: Act | None = None) -> None:
+        """Keep the key, in place of one with its id, and note the act with it."""
+
+    async def drop_key(self, id: str, act: Act | None = None) -> None:
+        """Forget the key, and note the act with it."""
+
+    async def note(self, acts: Sequence[Act]) -> None:
+        """Note acts that come with no change."""
+
+    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
+        """What was noted, newest first; of very many the oldest are forgotten."""
 
 
 class StoreUnusable(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
@@ -13,11 +13,15 @@ from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Entry, Head, Kind, Record, Status, Stored
 from livejobs.store.base import (
+    ACTS_KEPT,
     GONE_KEPT,
+    Act,
     Change,
     Changes,
     Gone,
     Idempotency,
+    Key,
+    Noted,
     Page,
     Project,
     Query,
@@ -48,6 +52,9 @@ class MemoryStore:
         self._jobs: dict[str, _Job] = {}  # in order of creation
         self._gone: defaultdict[str, list[Gone]] = defaultdict(list)
         self._idempotency: dict[tuple[str, str], Idempotency] = {}
+        self._keys: dict[str, Key] = {}
+        self._acts: deque[Noted] = deque(maxlen=ACTS_KEPT)
+        self._acted = 0
         self._pk = 0
 
     async def open(self) -> None:
@@ -75,6 +82,8 @@ class MemoryStore:
             self._forget(change.job, seq)
         else:
             self._keep(change.after, change.entries, seq)
+        if change.act is not None:
+            self._note(change.act)
         if change.idempotency is not None:
             self._remember(change.idempotency, change.job.updated_at)
         return seq
@@ -101,6 +110,31 @@ class MemoryStore:
         for key in [key for key, other in kept.items() if other.expires_at <= now]:
             del kept[key]
         kept[made.credential, made.key] = made
+
+    async def keys(self) -> Sequence[Key]:
+        return sorted(self._keys.values(), key=attrgetter("id"))
+
+    async def save_key(self, key: Key, act: Act | None = None) -> None:
+        self._keys[key.id] = key
+        if act is not None:
+            self._note(act)
+
+    async def drop_key(self, id: str, act: Act | None = None) -> None:
+        self._keys.pop(id, None)
+        if act is not None:
+            self._note(act)
+
+    async def note(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            self._note(act)
+
+    def _note(self, act: Act) -> None:
+        self._acted += 1
+        self._acts.append(Noted(self._acted, act))
+
+    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
+        newest_first = reversed(self._acts)
+        return list(islice((it for it in newest_first if before is None or it.n < before), limit))
 
     async def job(self, id: str) -> Stored | None:
         job = self._jobs.get(id)

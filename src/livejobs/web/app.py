@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.service import LiveJobs
-from livejobs.web import entries, http, jobs, pages, problems, streams
+from livejobs.web import admin, entries, http, jobs, pages, problems, streams
+from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
 from livejobs.web.socket import SOCKET
+
+# What pages of other origins may send, and see of the answers.
+CORS: Final[dict[str, Any]] = {
+    "allow_methods": ("GET", "HEAD", "POST", "PUT", "DELETE"),
+    "allow_headers": (
+        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+        "last-event-id", "prefer", "range", "x-api-key",
+    ),
+    "expose_headers": (
+        "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
+        "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
+    ),
+    "allow_credentials": True,
+    "max_age": 600,
+}  # fmt: skip
 
 
 async def healthz(request: Request) -> Response:
@@ -32,17 +49,19 @@ async def readyz(request: Request) -> Response:
     return http.JSONBytes(body, 200 if ready else 503, {"cache-control": "no-store"})
 
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def resource(path: str, **methods: Handler) -> Route:
+def resource(path: str, **methods: Rule) -> Route:
     """One address with all its methods, so that a 405 names them all."""
-    return Route(path, _dispatch(methods), methods=list(methods))
+    route = Route(path, _dispatch(methods), methods=list(methods))
+    route.rules = methods  # type: ignore[attr-defined]  # for the test that asks for one of each
+    return route
 
 
-def _dispatch(methods: Mapping[str, Handler]) -> Handler:
+def _dispatch(methods: Mapping[str, Rule]) -> Handler:
     async def dispatch(request: Request) -> Response:
-        return await methods["GET" if request.method == "HEAD" else request.method](request)
+        rule = methods["GET" if request.method == "HEAD" else request.method]
+        if rule.action is not None:
+            await admit(http.service(request), request.scope, rule.action, rule.rate)
+        return await rule.handler(request)
 
     return dispatch
 
@@ -50,31 +69,38 @@ def _dispatch(methods: Mapping[str, Handler]) -> Handler:
 class JobDoor:
     """A job's own address. Its polls are met before the framework makes a request of them."""
 
-    methods: Final = {"GET": jobs.snapshot, "PUT": jobs.put, "DELETE": jobs.delete}
+    rules: Final = {
+        "GET": read("view", jobs.snapshot),
+        "PUT": change("create", jobs.put),
+        "DELETE": change("delete", jobs.delete),
+    }
 
     def __init__(self) -> None:
-        self._rest = request_response(_dispatch(self.methods))
+        self._rest = request_response(_dispatch(self.rules))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live: LiveJobs = scope["app"].state.live
-        if scope["method"] != "GET" or not await jobs.plain_snapshot(live, scope, send):
+        if scope["method"] != "GET" or not await jobs.plain_snapshot(scope, send):
             await self._rest(scope, receive, send)
 
 
 ROUTES: Final[list[BaseRoute]] = [
     Route("/v1/jobs/{id}/reports", REPORTS, methods=["POST"]),
-    Route("/v1/jobs/{id}", JobDoor(), methods=list(JobDoor.methods)),
-    resource("/v1/jobs", GET=jobs.listing, POST=jobs.create),
-    resource("/v1/jobs/{id}/cancel", POST=jobs.cancel),
-    resource("/v1/jobs/{id}/logs", GET=entries.logs),
-    resource("/v1/jobs/{id}/results", GET=entries.results),
-    resource("/v1/jobs/{id}/errors", GET=entries.errors),
-    resource("/v1/jobs/{id}/events", GET=streams.job_events),
-    resource("/v1/events", GET=streams.feed_events),
+    Route("/v1/jobs/{id}", JobDoor(), methods=list(JobDoor.rules)),
+    resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
+    resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
+    resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),
+    resource("/v1/jobs/{id}/results", GET=read("view", entries.results)),
+    resource("/v1/jobs/{id}/errors", GET=read("view", entries.errors)),
+    resource("/v1/jobs/{id}/events", GET=read("view", streams.job_events)),
+    resource("/v1/events", GET=read("view", streams.feed_events)),
     WebSocketRoute("/v1/ws", SOCKET),
     WebSocketRoute("/v1/jobs/{id}", SOCKET),
-    resource("/healthz", GET=healthz),
-    resource("/readyz", GET=readyz),
+    resource("/v1/tokens", POST=change("token", admin.new_token)),
+    resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
+    resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
+    resource("/v1/audit", GET=read("audit", admin.audit)),
+    resource("/healthz", GET=public(healthz)),
+    resource("/readyz", GET=public(readyz)),
 ]
 
 
@@ -82,15 +108,29 @@ class App(Starlette):
     """Starlette, whose dozen layers step aside for what lasts: a stream runs once they are done,
     so that an idle viewer costs a third of the memory."""
 
+    hosts: frozenset[str] | None = None  # names to answer to; None: any
+    cors: CORSMiddleware | None = None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.hosts is not None and scope["type"] in ("http", "websocket"):
+            wrong = check_host(self.hosts, scope)
+            if wrong is not None:
+                await problems.refuse(wrong, scope, receive, send)
+                return
+        if self.cors is not None and scope["type"] == "http":
+            await self.cors(scope, receive, send)
+        else:
+            await self._inner(scope, receive, send)
+
+    async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(scope, receive, send)
         if LASTING in scope:
             await scope.pop(LASTING)(receive, send)  # not held by a name here
 
 
-def create_app(live: LiveJobs) -> Starlette:
+def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlette:
     """The service over HTTP. Run alone it starts and stops `live`; mounted into another app,
-    that app does: `async with live:` in its own lifespan."""
+    that app does: `async with live:` in its own lifespan. `hosts`: names to answer to."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -99,5 +139,8 @@ def create_app(live: LiveJobs) -> Starlette:
 
     routes = [*ROUTES, *pages.routes()]
     app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
+    app.hosts = None if hosts is None else frozenset(hosts)
+    if live.settings.cors_origins:
+        app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)
     app.state.live = live
     return app

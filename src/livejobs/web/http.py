@@ -11,12 +11,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from livejobs.access import ANONYMOUS, Principal
+from livejobs.access import Principal
 from livejobs.core.errors import BodyTooLarge, FieldError, Invalid, UnsupportedMediaType
 from livejobs.service import LiveJobs
 
 T = TypeVar("T")
 
+PRINCIPAL: Final = "livejobs.principal"  # in the scope, once admitted
 JSON: Final = "application/json"
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 VARY: Final = "Accept, Authorization, Origin, Prefer"
@@ -34,7 +35,9 @@ def service(request: Request) -> LiveJobs:
 
 
 def principal(request: Request) -> Principal:
-    return ANONYMOUS
+    """Who was admitted (see guard.py)."""
+    by: Principal = request.scope[PRINCIPAL]
+    return by
 
 
 def media_type(headers: Headers) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -10,17 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from livejobs.access import Principal, require_project
 from livejobs.committer import now_ms
 from livejobs.core import reports as say
 from livejobs.core import wire
-from livejobs.core.errors import Invalid
+from livejobs.core.errors import Invalid, NotFound
 from livejobs.core.model import STATUSES
+from livejobs.keyring import Grant
 from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
+from livejobs.web.guard import admit
 from livejobs.web.streams import job_events
 
+VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
 POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
 
 
@@ -34,7 +39,7 @@ async def create(request: Request) -> Response:
     slot, new = await live.create_once(
         say.decode_new_job(body), by=http.principal(request), key=_idempotency(request), body=body
     )
-    return await _created(live, slot, new)
+    return await _created(request, live, slot, new)
 
 
 async def put(request: Request) -> Response:
@@ -44,12 +49,26 @@ async def put(request: Request) -> Response:
     id = request.path_params["id"]
     new = say.decode_new_job(body)
     slot, made = await live.put(id, new, by=http.principal(request))
-    return await _created(live, slot, made)
+    return await _created(request, live, slot, made)
 
 
-async def _created(live: LiveJobs, slot: Slot, new: bool) -> Response:
+async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> Response:
     headers = {"location": f"{slot.base}/v1/jobs/{slot.head.id}", "cache-control": "no-store"}
-    return http.JSONBytes(await live.state(slot), 201 if new else 200, headers)
+    body = await live.state(slot)
+    if live.keyring.closed:
+        body = (
+            body[:-1] + b',"view":' + wire.encode(_view(live, slot, http.principal(request))) + b"}"
+        )
+    return http.JSONBytes(body, 201 if new else 200, headers)
+
+
+def _view(live: LiveJobs, slot: Slot, by: Principal) -> dict[str, str]:
+    """What to hand to a browser: it can see this job, for a day, and do nothing else."""
+    now = now_ms()
+    until = min(by.expires_at or sys.maxsize, now + VIEW_LASTS)
+    grant = Grant("view", (slot.head.project,), frozenset({slot.head.id}), until)
+    token = live.keyring.mint(by, grant, now)
+    return {"token": token, "url": f"{slot.base}/jobs/{slot.head.id}?token={token}"}
 
 
 def _idempotency(request: Request) -> str | None:
@@ -70,9 +89,10 @@ class Answer(NamedTuple):
     not_modified: tuple[dict[str, Any], dict[str, Any]]
 
 
-async def plain_snapshot(live: LiveJobs, scope: Scope, send: Send) -> bool:
+async def plain_snapshot(scope: Scope, send: Send) -> bool:
     """A poll of a job in memory, by ready bytes: no request, no response, no encoding. False:
     it asks for more than that, and nothing was sent."""
+    live: LiveJobs = scope["app"].state.live
     slot = live.registry.get(scope["path_params"]["id"])
     if slot is None or slot.lane is not None or slot.tail is None or scope["query_string"]:
         return False
@@ -83,12 +103,12 @@ async def plain_snapshot(live: LiveJobs, scope: Scope, send: Send) -> bool:
         elif name == b"prefer" or (name == b"accept" and b"event-stream" in value):
             return False
     answer: Answer = slot.answer or _make_answer(slot)
-    if known is None:
-        start, body = answer.whole
-    elif known == answer.tag:
-        start, body = answer.not_modified
-    else:
+    if known is not None and known != answer.tag:
         return False
+    by = await admit(live, scope, "view", "read")
+    if not by.sees(slot.head):
+        raise NotFound.job(slot.head.id)
+    start, body = answer.whole if known is None else answer.not_modified
     await send(start)
     await send(body)
     return True
@@ -202,6 +222,7 @@ def query(request: Request) -> Query:
         parent=said.get("parent") or None,
         owner=said.get("owner") or None,
         q=q,
+        ids=tuple(sorted(http.principal(request).jobs or ())),
     )
 
 
@@ -210,7 +231,8 @@ def projects(request: Request) -> tuple[str, ...] | None:
     project = request.query_params.get("project") or by.default_project
     if project == "*":
         return by.projects
-    return (project,) if by.sees_project(project) else ()
+    require_project(by, project)
+    return (project,)
 
 
 # Ending

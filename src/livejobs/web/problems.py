@@ -9,6 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
 
@@ -74,6 +75,15 @@ async def unexpected_error(request: Request, error: Exception) -> Response:
 async def client_left(request: Request, error: Exception) -> Response:
     """Nobody is there to be told; nor is it an error of ours, to be logged as one."""
     return Response(status_code=400)
+
+
+async def refuse(error: LivejobsError, scope: Scope, receive: Receive, send: Send) -> None:
+    """An answer before there is a request; to a WebSocket it is its handshake that fails."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})
+    else:
+        await answer(of(error), error.headers)(scope, receive, send)
 
 
 HANDLERS: Final = {

@@ -19,6 +19,7 @@ from livejobs.core.errors import FieldError, Invalid, LivejobsError
 from livejobs.service import Batch, LiveJobs, Receipt
 from livejobs.state import Slot
 from livejobs.web import http
+from livejobs.web.guard import admit
 
 AT_ONCE: Final = 1000  # lines of a stream in one commit
 
@@ -27,7 +28,8 @@ class ReportDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         live = http.service(request)
-        slot = await live.find(request.path_params["id"], http.principal(request))
+        by = await admit(live, scope, "report", "report")
+        slot = await live.find(request.path_params["id"], by)
         if http.takes_lines(request.headers):
             receipt = await _report_lines(request, live, slot)
         else:

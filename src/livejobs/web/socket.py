@@ -6,9 +6,10 @@ what the hub tells goes out beside it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta as Bound
@@ -16,18 +17,23 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from livejobs.access import ANONYMOUS
+from livejobs.access import Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
-from livejobs.core.errors import Invalid, LivejobsError, TooMany
+from livejobs.committer import now_ms
+from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
 from livejobs.core.model import Status
-from livejobs.frames import CONNECTION, socket_wire
+from livejobs.frames import CONNECTION, UNAUTHENTICATED, socket_wire
+from livejobs.keyring import unauthorized
 from livejobs.service import LiveJobs
-from livejobs.web import streams
+from livejobs.web import guard, streams
 from livejobs.web.lasting import hand_over
 
 PROTOCOL: Final = "livejobs.v1"
 REFUSALS: Final = 1000  # in a row, after which a client is no longer listened to
+
+AUTH_SECONDS: Final = 10  # for a client to say who it is
+NOBODY: Final = Principal("nobody", "view", projects=())
 
 BAD_MESSAGE: Final = 4400
 TOO_MUCH: Final = 4429
@@ -95,26 +101,54 @@ class Socket:
     """The door. An ASGI app, as there is no response to return."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live: LiveJobs = scope["app"].state.live
         if (await receive())["type"] != "websocket.connect":
+            return
+        try:
+            caller = Caller.of(live, scope)
+        except Forbidden:  # a page that may not be here: its handshake fails
+            await send({"type": "websocket.close"})
             return
         offered = scope.get("subprotocols", [])
         chosen = PROTOCOL if PROTOCOL in offered else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        live: LiveJobs = scope["app"].state.live
         begin = None
         if "id" in scope["path_params"]:
             begin = Request({**scope, "type": "http", "method": "GET"})
-        hand_over(scope, partial(talk, live, begin))
+        hand_over(scope, partial(talk, live, caller, begin))
 
 
 SOCKET: Final = Socket()
 
 
-async def talk(live: LiveJobs, begin: Request | None, receive: Receive, send: Send) -> None:
+class Caller:
+    """Who talks. Nobody yet, where access control is on and no credential came along."""
+
+    def __init__(self, by: Principal | None, address: str, refused: str | None) -> None:
+        self.by = by
+        self.address = address
+        self.refused = refused  # why the credential that came is no good
+
+    @classmethod
+    def of(cls, live: LiveJobs, scope: Scope) -> Caller:
+        address = guard.address(scope)
+        try:
+            by = guard.identify(live.keyring, scope)
+        except Unauthorized as error:
+            came = guard.find_credential(scope)[0] is not None
+            return cls(None, address, error.detail if came else None)
+        guard.check_origin(live, scope, by)
+        return cls(by, address, None)
+
+
+async def talk(
+    live: LiveJobs, caller: Caller, begin: Request | None, receive: Receive, send: Send
+) -> None:
     """The connection's life: subscribed to the job whose address it was opened on, then as the
     client says."""
-    conversation = Conversation(live, send, ready=live.hub.inline)
+    conversation = Conversation(live, caller, send, ready=live.hub.inline)
     try:
+        await conversation.open(receive)
         if begin is not None:
             await conversation.subscribe_to_url(begin)
             begin = None  # no need to keep it
@@ -126,25 +160,48 @@ async def talk(live: LiveJobs, begin: Request | None, receive: Receive, send: Se
 
 
 class Conversation:
-    def __init__(self, live: LiveJobs, send: Send, *, ready: bool) -> None:
+    def __init__(self, live: LiveJobs, caller: Caller, send: Send, *, ready: bool) -> None:
         self._live = live
+        self._caller = caller
         self._send = send
         self._ready = ready
-        self._sink = live.hub.open(send, CONNECTION)
+        self._sink = live.hub.open(send, CONNECTION, caller.by or NOBODY)
         self._viewers: dict[Id, Viewer] = {}
         self._refusals = 0
 
     def close(self) -> None:
         self._live.hub.close(self._sink)
 
+    async def open(self, receive: Receive) -> None:
+        """Until it is known who talks. It is told why here, since a script can't see an HTTP
+        answer to its handshake."""
+        if self._caller.refused is not None:
+            await self._refuse(None, unauthorized(self._caller.refused, "unauthenticated"))
+            raise Closing(UNAUTHENTICATED, self._caller.refused)
+        try:
+            async with asyncio.timeout(AUTH_SECONDS):
+                while self._caller.by is None and await self._listen_once(receive):
+                    pass
+        except TimeoutError:
+            raise Closing(UNAUTHENTICATED, "No credential came in time.") from None
+        if self._caller.by is not None:
+            self._live.hub.check_room(self._caller.by)
+
     async def listen(self, receive: Receive) -> None:
-        while (event := await receive())["type"] == "websocket.receive":
-            text = event.get("text")
-            if text is None:
-                raise Closing(BAD_MESSAGE, "Messages are JSON text.")
-            if len(text) > self._live.bounds.body:
-                raise Closing(BAD_MESSAGE, "The message is too large.")
-            await self._hear(text)
+        while await self._listen_once(receive):
+            pass
+
+    async def _listen_once(self, receive: Receive) -> bool:
+        event = await receive()
+        if event["type"] != "websocket.receive":
+            return False
+        text = event.get("text")
+        if text is None:
+            raise Closing(BAD_MESSAGE, "Messages are JSON text.")
+        if len(text) > self._live.bounds.body:
+            raise Closing(BAD_MESSAGE, "The message is too large.")
+        await self._hear(text)
+        return True
 
     async def _hear(self, text: str) -> None:
         id: Id | None = None
@@ -169,22 +226,52 @@ class Conversation:
         await self._send({"type": "websocket.send", "text": _encode(said).decode()})
 
     async def _act(self, message: AnyMessage) -> None:
+        if isinstance(message, Auth):
+            await self._authenticate(message)
+            return
+        by = self._caller.by
+        if by is None:
+            raise unauthorized("Say who you are first: op auth.", "unauthenticated")
         match message:
             case Ping():
                 await self._say({"op": "pong", "id": message.id})
-            case Auth():  # without keys there is nobody else to be
-                await self._say({"op": "ack", "id": message.id})
             case Subscribe():
-                await self._subscribe(message)
+                self._check(by, "view", "read")
+                await self._subscribe(by, message)
             case Unsubscribe():
                 self._unsubscribe(_named(message))
                 await self._say({"op": "ack", "id": message.id})
             case Report():
-                await self._report(message)
+                self._check(by, "report", "report")
+                await self._report(by, message)
 
-    async def _report(self, message: Report) -> None:
+    def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
+        require(by, action)
+        guard.check_rate(self._live.limiters.get(rate), by, self._caller.address)
+
+    async def _authenticate(self, message: Auth) -> None:
+        """The first credential, or a fresh one in place of what will expire."""
+        keyring = self._live.keyring
+        if keyring.closed:
+            try:
+                by = keyring.identify(message.token, now_ms())
+            except Unauthorized as error:
+                await self._refuse(message.id, error)
+                raise Closing(UNAUTHENTICATED, error.detail) from None
+            self._caller.by = by
+            self._live.hub.change_caller(self._sink, by)
+            self._drop_unseen(by)
+        await self._say({"op": "ack", "id": message.id})
+
+    def _drop_unseen(self, by: Principal) -> None:
+        """A fresh credential may be for less than the one before."""
+        for viewer in list(self._sink.viewers):
+            if not _sees(by, viewer):
+                self._live.hub.unsubscribe(viewer)
+
+    async def _report(self, by: Principal, message: Report) -> None:
         checked = self._live.decode(bytes(message.reports))
-        slot = await self._live.find(message.job)
+        slot = await self._live.find(message.job, by)
         receipt = await self._live.apply(slot, checked)
         await self._say({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
 
@@ -195,7 +282,11 @@ class Conversation:
         try:
             said = request.query_params
             options = streams.options_of(request, "delta")
+            by = self._caller.by
+            assert by is not None, "it was asked for before"
+            self._check(by, "view", "read")
             await self._subscribe(
+                by,
                 Subscribe(
                     id=0,
                     job=request.path_params["id"],
@@ -204,16 +295,17 @@ class Conversation:
                     view=options.view,
                     rate=options.rate,
                     tail=streams.tail_of(request),
-                )
+                ),
             )
         except LivejobsError as error:
             await self._refuse(0, error)
             raise Closing(_close_code(error), error.code) from None
 
-    async def _subscribe(self, message: Subscribe) -> None:
+    async def _subscribe(self, by: Principal, message: Subscribe) -> None:
         id = _named(message)
-        there = self._viewers.get(id)
-        if there is not None and there in self._sink.viewers:
+        going_on = self._sink.viewers
+        self._viewers = {id: one for id, one in self._viewers.items() if one in going_on}
+        if id in self._viewers:
             raise Invalid.at("/id", f"There is a subscription {id!r} already.")
         limit = self._live.settings.max_subscriptions
         if len(self._sink.viewers) >= limit:
@@ -222,7 +314,7 @@ class Conversation:
             )
         if (message.job is None) == (message.feed is None):
             raise Invalid.at("/job", "Give either 'job' or 'feed'.")
-        watch = _Watch(self._live, message)
+        watch = _Watch(self._live, by, message)
         await watch.prepare()
         # Said before the hub can say anything, so that it comes first.
         await self._say({"op": "ack", "id": id})
@@ -242,8 +334,9 @@ class Conversation:
 class _Watch:
     """One subscribe message: what it names, looked up, and then begun."""
 
-    def __init__(self, live: LiveJobs, message: Subscribe) -> None:
+    def __init__(self, live: LiveJobs, by: Principal, message: Subscribe) -> None:
         self._live = live
+        self._by = by
         self._message = message
         self.foreign = False
         self._since: int | None = None
@@ -251,11 +344,11 @@ class _Watch:
     async def prepare(self) -> None:
         message, live = self._message, self._live
         if message.job is not None:
-            self._slot = await live.find(message.job)
+            self._slot = await live.find(message.job, self._by)
             project = self._slot.head.project
         else:
             assert message.feed is not None, "one of them is given"
-            self._filter = filter_of(message.feed)
+            self._filter = filter_of(self._by, message.feed)
             project = self._filter.project
         self._since, self.foreign = streams.position(live, project, message.since)
 
@@ -267,15 +360,28 @@ class _Watch:
         return hub.watch_feed(sink, wire, self._filter, options, self._since, message.limit)
 
 
-def filter_of(feed: Feed) -> Filter:
+def filter_of(by: Principal, feed: Feed) -> Filter:
+    project = feed.project or by.default_project
+    require_project(by, project)
     return Filter(
-        project=feed.project or ANONYMOUS.default_project,
+        project=project,
         statuses=_names(feed.status),
         types=_names(feed.type),
         tags=_names(feed.tag),
-        ids=_names(feed.jobs),
+        ids=streams.seen_ids(by, _names(feed.jobs)),
         parent=feed.parent,
         owner=feed.owner,
+    )
+
+
+def _sees(by: Principal, viewer: Viewer) -> bool:
+    channel = viewer.channel
+    if channel is None or not by.may("view"):
+        return False
+    if channel.slot is not None:
+        return by.sees(channel.slot.head)
+    return by.sees_project(channel.filter.project) and (
+        by.jobs is None or (bool(channel.filter.ids) and channel.filter.ids <= by.jobs)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from livejobs.access import Principal, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, Viewer
 from livejobs.core.cursor import parse
@@ -47,7 +48,7 @@ async def job_events(request: Request) -> Response:
     def subscribe(sink: Sink, since: int | None) -> Viewer:
         return live.hub.watch_job(sink, SSE, slot, options, since, first)
 
-    return EventStream(live, subscribe, since, foreign=foreign)
+    return EventStream(live, http.principal(request), subscribe, since, foreign=foreign)
 
 
 async def feed_events(request: Request) -> Response:
@@ -60,16 +61,24 @@ async def feed_events(request: Request) -> Response:
     def subscribe(sink: Sink, since: int | None) -> Viewer:
         return live.hub.watch_feed(sink, SSE, filter, options, since, first)
 
-    return EventStream(live, subscribe, since, foreign=foreign)
+    return EventStream(live, http.principal(request), subscribe, since, foreign=foreign)
 
 
 class EventStream(Response):
     """A response that lasts as long as its viewer."""
 
     def __init__(
-        self, live: LiveJobs, subscribe: Subscribe, since: int | None, *, foreign: bool
+        self,
+        live: LiveJobs,
+        by: Principal,
+        subscribe: Subscribe,
+        since: int | None,
+        *,
+        foreign: bool,
     ) -> None:
+        live.hub.check_room(by)
         self._hub = live.hub
+        self._by = by
         self._subscribe = subscribe
         self._since = since
         self._foreign = foreign
@@ -79,7 +88,7 @@ class EventStream(Response):
             await send(START)
             await send({"type": "http.response.body", "body": b""})
         else:
-            hand_over(scope, partial(last, self._hub, self._begin))
+            hand_over(scope, partial(last, self._hub, self._by, self._begin))
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink, self._since)
@@ -89,10 +98,14 @@ class EventStream(Response):
 
 
 async def last(
-    hub: Hub, begin: Callable[[Sink], Awaitable[None]], receive: Receive, send: Send
+    hub: Hub,
+    by: Principal,
+    begin: Callable[[Sink], Awaitable[None]],
+    receive: Receive,
+    send: Send,
 ) -> None:
     await send(START)
-    sink = hub.open(send, SSE, solo=True)
+    sink = hub.open(send, SSE, by, solo=True)
     try:
         await begin(sink)
         del begin  # an idle viewer needs none of what it began with
@@ -106,6 +119,17 @@ def _retry() -> bytes:
     """How long to wait before coming back, jittered so that not all do at once. Not an event of
     its own: it is part of the one that follows."""
     return b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
+
+
+NOBODY: Final = ""  # no job has this id
+
+
+def seen_ids(by: Principal, asked: Iterable[str]) -> frozenset[str]:
+    """A credential for some jobs carries no others, however it asks."""
+    ids = frozenset(asked)
+    if by.jobs is None:
+        return ids
+    return (ids & by.jobs if ids else by.jobs) or frozenset({NOBODY})
 
 
 def _said_cursor(request: Request) -> str | None:
@@ -141,12 +165,13 @@ def tail_of(request: Request) -> int:
 def filter_of(request: Request) -> Filter:
     by = http.principal(request)
     project = request.query_params.get("project") or by.default_project
+    require_project(by, project)
     return Filter(
         project=project,
         statuses=frozenset(http.several(request, "status", STATUSES)),
         types=frozenset(http.names(request, "type")),
         tags=frozenset(http.names(request, "tag")),
-        ids=frozenset(http.names(request, "jobs")),
+        ids=seen_ids(by, http.names(request, "jobs")),
         parent=request.query_params.get("parent") or None,
         owner=request.query_params.get("owner") or None,
     )

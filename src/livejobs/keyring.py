@@ -1,0 +1,240 @@
+"""Keys and tokens: what a credential is worth, from when to when.
+
+A key is `lj_<id>_<secret>`. Only a digest of the secret is kept (it is random and long, so a
+fast hash will do) and compared in constant time. A token is a JWT signed with this server's
+own secret, or by an issuer named in the settings; it names the key that it stands on, and is
+worth nothing without it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from collections import OrderedDict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from msgspec import Struct
+from msgspec.structs import replace
+
+from livejobs.access import LADDER, Principal, Scope, highest
+from livejobs.core.errors import Unauthorized
+from livejobs.store.base import Act, Key, Store
+
+ISSUER: Final = "livejobs"
+REMEMBERED: Final = 10_000  # tokens that were verified, so that a poll need not do it again
+USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
+
+_KEY = re.compile(r"lj_([a-z0-9]{8})_([A-Za-z0-9_-]{43})\Z")
+_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+class Grant(Struct, frozen=True):
+    """What a token is to allow."""
+
+    scope: Scope
+    projects: tuple[str, ...] | None
+    jobs: frozenset[str] | None
+    expires_at: int
+
+
+def unauthorized(detail: str, code: str = "unauthorized") -> Unauthorized:
+    # The scheme alone: what is wrong with the credential is in the body.
+    return Unauthorized(detail, code=code, headers={"WWW-Authenticate": 'Bearer realm="livejobs"'})
+
+
+def new_key(
+    name: str,
+    scopes: tuple[Scope, ...],
+    projects: tuple[str, ...] | None,
+    *,
+    now: int,
+    expires_at: int | None = None,
+) -> tuple[Key, str]:
+    """The key as it is kept, and as it is shown this once."""
+    id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    secret = secrets.token_urlsafe(32)
+    key = Key(
+        id=id,
+        name=name,
+        digest=_digest(secret),
+        scopes=tuple(sorted(set(scopes), key=LADDER.index)),
+        projects=projects,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    return key, f"lj_{id}_{secret}"
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()
+
+
+def load_secret(path: Path) -> bytes:
+    """The signing secret beside the database, made on the first start. Only the owner reads it."""
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except (FileNotFoundError, ValueError):
+        secret = secrets.token_bytes(32)
+        # Written whole or not at all: half a secret would end every token at the next start.
+        fresh = path.with_suffix(".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(secret.hex())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    return secret
+
+
+class Keyring:
+    """All keys in memory, as there are few and every request asks."""
+
+    def __init__(self, store: Store, *, admin_key: str | None = None) -> None:
+        self._store = store
+        self.secret = secrets.token_bytes(32)  # until the one that was kept is read
+        self._admin = None if admin_key is None else _digest(admin_key)
+        # Tokens it mints name it too, so that they end when another one is set.
+        self._admin_id = "" if self._admin is None else f"admin-{self._admin.hex()[:8]}"
+        self._keys: dict[str, Key] = {}
+        self._verified: OrderedDict[bytes, Principal] = OrderedDict()
+        self._used: dict[str, int] = {}
+        self.closed = admin_key is not None  # access control is on
+
+    async def load(self) -> None:
+        self._keys = {key.id: key for key in await self._store.keys()}
+        self.closed = self.closed or bool(self._keys)
+
+    def all(self) -> list[Key]:
+        used = self._used
+        return [
+            replace(key, last_used_at=used.get(key.id, key.last_used_at))
+            for key in self._keys.values()
+        ]
+
+    def get(self, id: str) -> Key | None:
+        return self._keys.get(id)
+
+    async def add(self, key: Key, act: Act | None = None) -> None:
+        """From the first one on access control is on, and stays on while the server runs: the
+        last key revoked must lock the door, not open it."""
+        await self._store.save_key(key, act)
+        self._keys[key.id] = key
+        self.closed = True
+
+    async def revoke(self, id: str, act: Act | None = None) -> None:
+        await self._store.drop_key(id, act)
+        self._keys.pop(id, None)
+        self._used.pop(id, None)
+
+    async def note_uses(self) -> None:
+        """Keep when keys were last used. For the sweeper: not worth a write each."""
+        for id, at in list(self._used.items()):
+            key = self._keys.get(id)
+            if key is not None and at - (key.last_used_at or 0) >= USED_EVERY:
+                self._keys[id] = replace(key, last_used_at=at)
+                await self._store.save_key(self._keys[id])
+
+    # What a credential is worth
+
+    def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
+        """The caller. `keys` False: where only tokens are taken, since addresses and cookies
+        end up in logs and other people's hands."""
+        if credential.count(".") == 2:
+            return self._by_token(credential, now)
+        if not keys:
+            raise unauthorized("Only tokens are taken here, not keys.", "token_required")
+        return self._by_key(credential, now)
+
+    def valid(self, principal: Principal, now: int) -> str | None:
+        """Why the principal is no longer good; None while it is."""
+        if principal.expires_at is not None and principal.expires_at <= now:
+            return "The credential has expired."
+        key = principal.key
+        if key is not None and key not in self._keys and key != self._admin_id:
+            return "The key was revoked."
+        return None
+
+    def _by_key(self, credential: str, now: int) -> Principal:
+        if self._admin is not None and hmac.compare_digest(self._admin, _digest(credential)):
+            return Principal("key:admin", key=self._admin_id)
+        found = _KEY.match(credential)
+        key = self._keys.get(found[1]) if found else None
+        if found is None or key is None or not hmac.compare_digest(key.digest, _digest(found[2])):
+            raise unauthorized("The key is not known here, or was revoked.", "bad_credential")
+        if key.expires_at is not None and key.expires_at <= now:
+            raise unauthorized("The key has expired.", "expired")
+        self._used[key.id] = now
+        return Principal(
+            f"key:{key.name}",
+            highest(key.scopes),
+            key.projects,
+            key=key.id,
+            expires_at=key.expires_at,
+        )
+
+    def _by_token(self, token: str, now: int) -> Principal:
+        digest = sha256(token.encode()).digest()
+        known = self._verified.get(digest)
+        if known is None:
+            known = self._verify(token)
+            self._verified[digest] = known
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
+        why_not = self.valid(known, now)
+        if why_not is not None:
+            raise unauthorized(why_not, "expired")
+        return known
+
+    def _verify(self, token: str) -> Principal:
+        try:
+            claims = jwt.decode(
+                token,
+                self.secret,
+                algorithms=["HS256"],
+                issuer=ISSUER,
+                audience=ISSUER,
+                options={"require": ["exp", "iss", "aud"], "verify_exp": False},
+            )
+            return _principal(claims)
+        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
+            raise unauthorized("The token is not one of this server's.", "bad_credential") from None
+
+    def mint(self, by: Principal, grant: Grant, now: int) -> str:
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": ISSUER,
+            "sub": by.name,
+            "iat": now // 1000,
+            "exp": grant.expires_at // 1000,
+            "jti": secrets.token_hex(8),
+            "scope": grant.scope,
+        }
+        if grant.projects is not None:
+            claims["projects"] = list(grant.projects)
+        if grant.jobs is not None:
+            claims["jobs"] = sorted(grant.jobs)
+        if by.key is not None:
+            claims["key"] = by.key
+        return jwt.encode(claims, self.secret, algorithm="HS256")
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    """From claims that were signed. What is not of the right shape was not made here."""
+    scope = claims["scope"]
+    if scope not in LADDER:
+        raise ValueError(scope)
+    projects, jobs = claims.get("projects"), claims.get("jobs")
+    return Principal(
+        str(claims["sub"]),
+        scope,
+        None if projects is None else tuple(str(name) for name in projects),
+        None if jobs is None else frozenset(str(id) for id in jobs),
+        key=claims.get("key"),
+        expires_at=int(claims["exp"]) * 1000,
+        token=True,
+    )

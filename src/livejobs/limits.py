@@ -1,0 +1,60 @@
+"""Rates: a token bucket for each caller and kind of call. No clock of its own."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from math import ceil
+from typing import Final, NamedTuple
+
+REMEMBERED: Final = 10_000  # callers; one that was quiet for so long has a full bucket anyway
+
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)\Z")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Rate(NamedTuple):
+    """So many calls in so many seconds; as many may come at once."""
+
+    calls: int
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        found = _RATE.match(text)
+        if found is None:
+            raise ValueError("takes a number of calls a time, like '200/s', '50/m' or '1000/h'")
+        return cls(int(found[1]), _SECONDS[found[2]])
+
+    @property
+    def policy(self) -> str:
+        return f'"default";q={self.calls};w={self.seconds:.0f}'
+
+
+class Verdict(NamedTuple):
+    allowed: bool
+    left: int  # calls that may come at once after this one
+    retry_after: int  # whole seconds until one call is allowed for certain; 0 when it is
+
+
+class Limiter:
+    """The buckets of all callers for one rate."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
+        self.refused = 0
+        self._filled = rate.calls / rate.seconds  # calls a second
+        # A bucket is the time at which it will be full: full now is any time past.
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, caller: str, now: float) -> Verdict:
+        full_at = max(now, self._full_at.get(caller, now)) + 1 / self._filled
+        left = (self.rate.seconds - (full_at - now)) * self._filled
+        if left < -1e-9:
+            self.refused += 1
+            return Verdict(False, 0, max(1, ceil(-left / self._filled)))
+        self._full_at[caller] = full_at
+        self._full_at.move_to_end(caller)
+        if len(self._full_at) > REMEMBERED:
+            self._full_at.popitem(last=False)
+        return Verdict(True, int(left + 1e-9), 0)

@@ -1,0 +1,11 @@
+-- Version 2: keys, and what was done by whom.
+
+CREATE TABLE keys (
+  id TEXT PRIMARY KEY,
+  key BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE acts (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  act BLOB NOT NULL
+) STRICT;

@@ -1,0 +1,187 @@
+"""At the door: who it is, whether it may, from where, and how often.
+
+Every route has a Rule, and nothing reaches a handler but through `admit`. It works on the ASGI
+scope, so that doors without a request object ask the same question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from http.cookies import CookieError, SimpleCookie
+from typing import Final, Literal, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from livejobs.access import ANONYMOUS, Action, Principal, require
+from livejobs.committer import now_ms
+from livejobs.core.errors import Forbidden, LivejobsError, TooMany
+from livejobs.keyring import Keyring, unauthorized
+from livejobs.limits import Limiter
+from livejobs.service import LiveJobs
+from livejobs.web.http import PRINCIPAL
+
+COOKIE: Final = "livejobs_token"
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Rule(NamedTuple):
+    """What a method of a route takes. action None: nothing, it holds no data."""
+
+    action: Action | None
+    rate: Literal["read", "report"]
+    handler: Handler
+
+
+def read(action: Action, handler: Handler) -> Rule:
+    return Rule(action, "read", handler)
+
+
+def change(action: Action, handler: Handler) -> Rule:
+    return Rule(action, "report", handler)
+
+
+def public(handler: Handler) -> Rule:
+    return Rule(None, "read", handler)
+
+
+class Misdirected(LivejobsError):
+    status, title, default_code = 421, "Misdirected request", "misdirected"
+
+
+async def admit(
+    live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
+) -> Principal:
+    """The caller, once it is known, allowed to, and not too fast."""
+    by = identify(live.keyring, scope)
+    check_origin(live, scope, by)
+    check_rate(live.limiters.get(rate), by, address(scope))
+    require(by, action)
+    scope[PRINCIPAL] = by
+    return by
+
+
+def identify(keyring: Keyring, scope: Scope) -> Principal:
+    if not keyring.closed:
+        return ANONYMOUS
+    credential, way = find_credential(scope)
+    if credential is None:
+        raise unauthorized("This takes a key or a token: Authorization: Bearer …")
+    by = keyring.identify(credential, now_ms(), keys=way == "header")
+    return replace(by, cookie=True) if way == "cookie" else by
+
+
+def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query", "cookie"]]:
+    """The first of: a header, the address, a cookie."""
+    cookie = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credential = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer":
+                return credential.strip(), "header"
+        elif name == b"x-api-key":
+            return value.decode("latin-1").strip(), "header"
+        elif name == b"cookie":
+            cookie = value
+    if b"token=" in scope["query_string"]:
+        said = parse_qs(scope["query_string"].decode("latin-1")).get("token")
+        if said:
+            return said[0], "query"
+    return (_of_cookie(cookie), "cookie") if cookie else (None, "header")
+
+
+def _of_cookie(header: bytes) -> str | None:
+    try:
+        morsel = SimpleCookie(header.decode("latin-1")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel is not None else None
+
+
+# From where
+
+
+def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
+    """A page elsewhere must not act with what the browser adds by itself: a cookie, or being on
+    this machine. Reading is the same-origin policy's to forbid, but for a stream it is not
+    waited for."""
+    if not by.cookie and live.keyring.closed:
+        return
+    harmless = scope["type"] == "http" and scope["method"] in SAFE
+    if harmless and not (by.cookie and _streams(scope)):
+        return
+    origin = header(scope, b"origin")
+    if origin is None or origin in live.settings.cors_origins:
+        return
+    if urlsplit(origin).netloc.lower() != (header(scope, b"host") or "").lower():
+        raise Forbidden(
+            f"Pages of {origin!r} may not do this here. Its owner can allow them: cors_origins.",
+            code="foreign_origin",
+        )
+
+
+def _streams(scope: Scope) -> bool:
+    return "text/event-stream" in (header(scope, b"accept") or "") or scope["path"].endswith(
+        "/events"
+    )
+
+
+def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
+    """A name that is not ours may be one that was made to point here (DNS rebinding)."""
+    host = host_name(header(scope, b"host") or "")
+    if host in allowed:
+        return None
+    return Misdirected(
+        f"This server does not answer for {host!r}. Its owner can allow it: allowed_hosts."
+    )
+
+
+def host_name(host: str) -> str:
+    """Without the port: a tunnel or a container may have given it another."""
+    name, bracket, _ = host.lower().partition("]")
+    return name + bracket if bracket else name.partition(":")[0]
+
+
+def header(scope: Scope, wanted: bytes) -> str | None:
+    return next(_headers(scope, wanted), None)
+
+
+def _headers(scope: Scope, wanted: bytes) -> Iterator[str]:
+    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
+
+
+# How often
+
+
+def check_rate(limiter: Limiter | None, by: Principal, address: str) -> None:
+    """Whose rate it is: the credential's; where everyone is admin, the address's."""
+    if limiter is None:
+        return
+    caller = address if by is ANONYMOUS else by.credential
+    verdict = limiter.take(caller, time.monotonic())
+    if not verdict.allowed:
+        raise too_fast(limiter, verdict.retry_after)
+
+
+def address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "-"
+
+
+def too_fast(limiter: Limiter, retry_after: int) -> TooMany:
+    return TooMany(
+        f"More than {limiter.rate.calls} calls in {limiter.rate.seconds:g} s. "
+        f"Try again in {retry_after} s.",
+        code="rate_limited",
+        headers={
+            "Retry-After": str(retry_after),
+            "RateLimit-Policy": limiter.rate.policy,
+            "RateLimit": f'"default";r=0;t={retry_after}',
+        },
+    )
