@@ -101,6 +101,11 @@ def test_reports_closer_than_a_sample_are_joined_and_lose_no_work() -> None:
     assert follow(burst).rate == pytest.approx(1000, rel=0.05)
 
 
+def test_time_without_work_slows_the_rate_and_is_not_forgotten() -> None:
+    assert follow([(0, 0), (100, 10_000)]).rate == 10
+    assert follow([(0, 0), (100, 10_000), (100, 10_000)]).rate == pytest.approx(3.8, abs=0.1)
+
+
 def test_work_undone_starts_the_measuring_anew() -> None:
     assert follow([(0, 0), (100, 5000), (10, 1000)]).rate is None
 

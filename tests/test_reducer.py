@@ -308,6 +308,18 @@ def test_progress_said_last_wins() -> None:
     }  # fmt: skip
 
 
+def test_an_advance_counts_from_nothing_and_adds_to_what_is_said_with_it() -> None:
+    head = told(new(), {"type": "progress", "advance": 2})
+    assert head.progress.current == 2
+    head = told(head, {"type": "progress", "current": 10, "advance": 0.5})
+    assert head.progress.current == 10.5
+
+
+def test_a_worker_says_who_it_is_and_may_start_again_without() -> None:
+    head = told(new(), {"type": "start", "worker": {"host": "h"}}, {"type": "start"})
+    assert head.worker == {"host": "h"}
+
+
 def test_rate_and_eta_come_after_a_warm_up_and_go_with_the_end() -> None:
     head = told(new(total=100), {"type": "progress", "current": 0})
     head = told(head, {"type": "progress", "current": 30}, now=NOW + 3000)
@@ -321,8 +333,10 @@ def test_steps_make_the_percent_and_have_their_times() -> None:
     assert seen(head)["progress"]["percent"] == 0
     head = told(head, {"type": "step", "name": "fetch", "status": "succeeded"}, now=NOW + 1)
     head = told(head, {"type": "step", "name": "encode", "current": 4}, now=NOW + 2)
+    head = told(head, {"type": "step", "name": "pack", "status": "pending", "weight": 0})
     job = seen(head)
     assert job["progress"]["percent"] == 62
+    assert [step["percent"] for step in job["steps"]] == [100, 50, 0]
     assert job["steps"][1] == {
         "name": "encode", "title": "Encode", "status": "running", "weight": 3, "current": 4,
         "total": 8, "percent": 50, "started_at": "2026-01-02T03:04:05.680Z", "completed_at": None,

@@ -160,6 +160,7 @@ def nested(levels: int) -> bytes:
         (b'{"type":"count","counters":{"a":' + HUGE + b"}}", 422, "/counters"),
         (b'{"type":"result","value":{"a":[' + HUGE + b"]}}", 422, "/value"),
         (b'{"type":"result","value":-9223372036854775809}', 422, "/value"),
+        (b'{"type":"result","value":18446744073709551616}', 422, "/value"),
         (b'{"type":"error","message":"m","item":' + HUGE + b"}", 422, "/item"),
         (b'{"type":"retry","error":{"message":"m","detail":' + HUGE + b"}}", 422, "/error"),
         (b'{"type":"retry","error":{"code":"m"}}', 422, "/error/message"),
