@@ -1,0 +1,54 @@
+"""scripts/drill NAME [options]"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.crash import full_disk, kill
+from tests.crash.checker import Broken
+
+
+@click.group()
+def main() -> None:
+    """Break a real server, and check what it promised."""
+
+
+seeded = click.option("--seed", type=int, default=lambda: random.randrange(10**6))
+
+
+@main.command("kill")
+@click.option("--rounds", default=100)
+@seeded
+def kill_(rounds: int, seed: int) -> None:
+    """kill -9 at random moments under load."""
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(kill.drill(rounds, Path(folder) / "data", seed, click.echo))
+
+
+@main.command("full-disk")
+@click.option("--cycles", default=12)
+@seeded
+@click.option("--inside", is_flag=True, hidden=True)
+def full_disk_(cycles: int, seed: int, inside: bool) -> None:
+    """The disk fills up, and has room again."""
+    if not inside:
+        here = sys.executable, "-m", "tests.crash", "full-disk", "--inside"
+        full_disk.enter(*here, "--cycles", str(cycles), "--seed", str(seed))
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(full_disk.drill(cycles, Path(folder) / "disk", seed, click.echo))
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=True)
+    except Broken as error:
+        click.echo(f"BROKEN:\n{error}", err=True)
+        sys.exit(1)
