@@ -110,7 +110,7 @@ def test_with_a_certificate_it_speaks_https(tmp_path: Path) -> None:
 
 
 def test_it_says_that_it_runs_open(server: Server) -> None:
-    assert "everyone who can reach 127.0.0.1 is admin" in server.stderr
+    assert "everyone who can connect is admin" in server.stderr
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(server: Server, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -46,6 +47,8 @@ from livejobs.state import Registry, Slot
 from livejobs.store.base import Act, Idempotency, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
+
+log = logging.getLogger("livejobs")
 
 PAGE: Final = 1000  # entries read at once
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
@@ -197,6 +200,7 @@ class LiveJobs:
             await self.keyring.load()
             if not self.keyring.closed:
                 refuse_strangers(self.settings)
+                log.warning("Open: there are no keys, so everyone who can connect is admin.")
             for project in await self.store.projects():
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
