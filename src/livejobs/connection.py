@@ -23,6 +23,8 @@ from uvicorn.server import ServerState
 from livejobs.web.problems import document
 
 OVERFLOW = 32  # connections past the cap that still get an answer, not a reset
+PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
+LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
 
 
@@ -96,6 +98,14 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self.cycle is None or self.cycle.scope is not self.scope:
             self.head_goes_on()
+        if len(data) > LARGE_READ and not self.flow.read_paused:
+            # uvloop would read on from a fast sender many times over: others have a turn first
+            self.transport.pause_reading()
+            self.loop.call_soon(self.listen_on)
+
+    def listen_on(self) -> None:
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     # The size of heads
 
@@ -114,6 +124,10 @@ class Connection(HttpToolsProtocol):
             self.refuse_head()
             raise httptools.HttpParserError  # stops the parser; see send_400_response
         super().on_headers_complete()
+        if len(self.pipeline) > PIPELINED:
+            self.refused = True
+            self.transport.abort()  # an answer would come before those that are owed
+            raise httptools.HttpParserError
 
     def head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

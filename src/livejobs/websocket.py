@@ -1,23 +1,42 @@
 """One WebSocket connection: uvicorn's, and what the hub needs beside it.
 
 It takes frames that are finished already, made once for all viewers, and says with our own code
-why it gives up on a client that answers no ping.
+why it gives up on a client that answers no ping. What a client sends is parsed a piece at a
+time, with everybody else's turn in between, and can't pile up here.
 """
 
 from __future__ import annotations
 
+from asyncio import Handle
 from collections.abc import Mapping
 from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
+from livejobs.connection import Config
 from livejobs.frames import READY
 
 NO_ANSWER: Final = 4408
+PIECE: Final = 4096  # bytes parsed in one turn: may be hundreds of frames
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
+    config: Config
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rest = b""  # received and not parsed; nothing more is read meanwhile
+        self.turn: Handle | None = None  # in which the next piece of it will be
+        self.owed_pong = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.config.admission.leave(self.client)  # it entered before it became a WebSocket
+
+    # Sending
+
     async def send(self, message: Any) -> None:
         if message["type"] == READY:
             await self._send_ready(message)
@@ -30,6 +49,64 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if self.disconnected or self.close_sent or self.transport.is_closing():
             raise ClientDisconnected
         self.transport.write(message["frames"])
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        self.rest = self.rest + data if self.rest else data
+        if self.turn is None:
+            self.take_turn()
+
+    def take_turn(self) -> None:
+        self.turn = None
+        if self.transport.is_closing():
+            return
+        piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
+        super().data_received(piece)
+        if self.rest and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.listen_on()
+
+    def listen_on(self) -> None:
+        """With what is here already, else with what the client sends; not while the app is still
+        busy with what it was given."""
+        if self.read_paused or self.transport.is_closing():
+            return
+        if not self.rest:
+            self.transport.resume_reading()
+        elif self.turn is None:
+            self.turn = self.loop.call_soon(self.take_turn)
+
+    async def receive(self) -> Any:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.listen_on()
+        return message
+
+    def handle_cont(self, event: Frame) -> None:
+        # In one buffer: as a list, fragments of a byte would take fifty times their size.
+        whole: Any = self.frames[0]
+        if not isinstance(whole, bytearray):
+            self.frames = [whole := bytearray(whole)]  # type: ignore[list-item]
+        whole += event.data
+        if event.fin:
+            self.frames = [bytes(whole)]
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        # To a client that reads nothing pongs would pile up: the last one is enough.
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+        else:
+            self.owed_pong = pong
+
+    def resume_writing(self) -> None:
+        pong, self.owed_pong = self.owed_pong, b""
+        if pong and not self.close_sent:
+            self.transport.write(pong)
+        super().resume_writing()
 
     def keepalive_timeout(self) -> None:
         self.pong_timer = None
