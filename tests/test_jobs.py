@@ -878,7 +878,9 @@ async def refused(tmp_path: Path, error: Exception) -> tuple[list[httpx.Response
         await live.report("ended", SUCCEED)
         before = [await live.job("j"), await live.job("ended")]
         store.error = error
-        transport = httpx.ASGITransport(create_app(live), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(
+            await asyncio.to_thread(create_app, live), raise_app_exceptions=False
+        )
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answers = [
                 await client.post("/v1/jobs"),

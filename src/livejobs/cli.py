@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from livejobs import keys_cli
 from livejobs.config import (
     SWITCH,
     TABLE,
@@ -26,7 +27,17 @@ from livejobs.web.app import create_app
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """What a command can't do is one line on stderr."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except keys_cli.Refused as error:
+            fail(1, error)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="livejobs", prog_name="livejobs", message="%(prog)s %(version)s")
 def main() -> None:
     """Status, progress, results and files of long-running jobs, live."""
@@ -67,6 +78,10 @@ def serve(**flags: object) -> None:
         fail(2, error)
     except (StoreUnusable, CannotListen) as error:
         fail(1, error)
+
+
+main.add_command(keys_cli.key)
+main.add_command(keys_cli.token)
 
 
 def say(text: object) -> None:
