@@ -25,8 +25,8 @@ ORDER = [
     "web",
     "client",
     "",  # the package itself, which hands out the public names
-    "connection", "websocket", "runner",
-    "demo", "cli",
+    "admission", "connection", "websocket", "http2", "tls", "runner",
+    "demo", "keys_cli", "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""
 
