@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from livejobs.access import LADDER, Principal, Scope, highest
 from livejobs.core.errors import Unauthorized
+from livejobs.issuer import Issuer
 from livejobs.store.base import Act, Key, Store
 
 ISSUER: Final = "livejobs"
@@ -99,8 +100,11 @@ def load_secret(path: Path) -> bytes:
 class Keyring:
     """All keys in memory, as there are few and every request asks."""
 
-    def __init__(self, store: Store, *, admin_key: str | None = None) -> None:
+    def __init__(
+        self, store: Store, *, admin_key: str | None = None, issuer: Issuer | None = None
+    ) -> None:
         self._store = store
+        self.issuer = issuer
         self.secret = secrets.token_bytes(32)  # until the one that was kept is read
         self._admin = None if admin_key is None else _digest(admin_key)
         # Tokens it mints name it too, so that they end when another one is set.
@@ -108,7 +112,7 @@ class Keyring:
         self._keys: dict[str, Key] = {}
         self._verified: OrderedDict[bytes, Principal] = OrderedDict()
         self._used: dict[str, int] = {}
-        self.closed = admin_key is not None  # access control is on
+        self.closed = admin_key is not None or issuer is not None  # access control is on
 
     async def load(self) -> None:
         self._keys = {key.id: key for key in await self._store.keys()}
@@ -197,6 +201,8 @@ class Keyring:
 
     def _verify(self, token: str) -> Principal:
         try:
+            if self.issuer is not None and jwt.get_unverified_header(token).get("alg") != "HS256":
+                return self.issuer.verify(token)
             claims = jwt.decode(
                 token,
                 self.secret,
@@ -207,7 +213,9 @@ class Keyring:
             )
             return _principal(claims)
         except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
-            raise unauthorized("The token is not one of this server's.", "bad_credential") from None
+            raise unauthorized(
+                "The token is not one that is good here.", "bad_credential"
+            ) from None
 
     def mint(self, by: Principal, grant: Grant, now: int) -> str:
         claims: dict[str, Any] = {

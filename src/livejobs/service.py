@@ -11,12 +11,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 import msgspec
+from anyio import CancelScope
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -39,6 +41,7 @@ from livejobs.core.errors import (
 from livejobs.core.model import ID_PATTERN, Head, Kind, Record, Status, Stored, encode_head
 from livejobs.core.uuid7 import uuid7
 from livejobs.hub import Hub
+from livejobs.issuer import Issuer
 from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
 from livejobs.limits import Limiter, Rate
@@ -54,6 +57,12 @@ PAGE: Final = 1000  # entries read at once
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
 
 _ID: Final = re.compile(ID_PATTERN)
+
+
+def outside_issuer(settings: Settings) -> Issuer | None:
+    if settings.jwks_url is None or settings.jwt_issuer is None or settings.jwt_audience is None:
+        return None
+    return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)
 
 
 class Receipt(Struct, frozen=True):
@@ -154,7 +163,9 @@ class LiveJobs:
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
-        self.keyring = Keyring(self.store, admin_key=self.settings.admin_key)
+        self.keyring = Keyring(
+            self.store, admin_key=self.settings.admin_key, issuer=outside_issuer(self.settings)
+        )
         self.limiters = {
             kind: Limiter(Rate.parse(rate))
             for kind, rate in (
@@ -177,6 +188,7 @@ class LiveJobs:
         self.sweeper.also.append(self.keyring.note_uses)
         self.running = False
         self.draining = False  # those who wait are to be let go
+        self._open_ended: set[CancelScope] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -229,8 +241,22 @@ class LiveJobs:
         """Let go of everyone who waits for a change, so that the server can end."""
         self.draining = True
         self.hub.say_bye()
+        for scope in self._open_ended:
+            scope.cancel()
         for slot in self.registry.all():
             slot.wake()
+
+    @contextmanager
+    def until_drained(self) -> Iterator[CancelScope]:
+        """Around a wait that lasts as long as its client likes: it is cut when we drain."""
+        with CancelScope() as scope:
+            self._open_ended.add(scope)
+            if self.draining:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._open_ended.discard(scope)
 
     async def stop(self) -> None:
         """Write what was accepted, then let go. Safe to call twice."""

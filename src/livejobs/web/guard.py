@@ -20,6 +20,7 @@ from starlette.types import Scope
 from livejobs.access import ANONYMOUS, Action, Principal, require
 from livejobs.committer import now_ms
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
+from livejobs.issuer import UnknownSigner
 from livejobs.keyring import Keyring, unauthorized
 from livejobs.limits import Limiter
 from livejobs.service import LiveJobs
@@ -59,7 +60,7 @@ async def admit(
     live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
 ) -> Principal:
     """The caller, once it is known, allowed to, and not too fast."""
-    by = identify(live.keyring, scope)
+    by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
     check_rate(live.limiters.get(rate), by, address(scope))
     require(by, action)
@@ -67,14 +68,24 @@ async def admit(
     return by
 
 
-def identify(keyring: Keyring, scope: Scope) -> Principal:
+async def identify(keyring: Keyring, scope: Scope) -> Principal:
     if not keyring.closed:
         return ANONYMOUS
     credential, way = find_credential(scope)
     if credential is None:
         raise unauthorized("This takes a key or a token: Authorization: Bearer …")
-    by = keyring.identify(credential, now_ms(), keys=way == "header")
+    by = await worth(keyring, credential, keys=way == "header")
     return replace(by, cookie=True) if way == "cookie" else by
+
+
+async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Principal:
+    """Who has this credential; the outside issuer is asked for its keys where need be."""
+    try:
+        return keyring.identify(credential, now_ms(), keys=keys)
+    except UnknownSigner:
+        assert keyring.issuer is not None, "it is the one that raised"
+        await keyring.issuer.refresh()
+        return keyring.identify(credential, now_ms(), keys=keys)
 
 
 def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query", "cookie"]]:

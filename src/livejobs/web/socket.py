@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from livejobs.access import Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
-from livejobs.committer import now_ms
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
 from livejobs.core.model import Status
 from livejobs.frames import CONNECTION, UNAUTHENTICATED, socket_wire
@@ -105,7 +104,7 @@ class Socket:
         if (await receive())["type"] != "websocket.connect":
             return
         try:
-            caller = Caller.of(live, scope)
+            caller = await Caller.of(live, scope)
         except Forbidden:  # a page that may not be here: its handshake fails
             await send({"type": "websocket.close"})
             return
@@ -130,10 +129,10 @@ class Caller:
         self.refused = refused  # why the credential that came is no good
 
     @classmethod
-    def of(cls, live: LiveJobs, scope: Scope) -> Caller:
+    async def of(cls, live: LiveJobs, scope: Scope) -> Caller:
         address = guard.address(scope)
         try:
-            by = guard.identify(live.keyring, scope)
+            by = await guard.identify(live.keyring, scope)
         except Unauthorized as error:
             came = guard.find_credential(scope)[0] is not None
             return cls(None, address, error.detail if came else None)
@@ -254,7 +253,7 @@ class Conversation:
         keyring = self._live.keyring
         if keyring.closed:
             try:
-                by = keyring.identify(message.token, now_ms())
+                by = await guard.worth(keyring, message.token)
             except Unauthorized as error:
                 await self._refuse(message.id, error)
                 raise Closing(UNAUTHENTICATED, error.detail) from None

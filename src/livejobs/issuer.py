@@ -1,0 +1,103 @@
+"""Tokens of an outside issuer: signed by keys it publishes (JWKS).
+
+Who the issuer is, for whom the tokens are, where the keys lie and which algorithms are good is
+said in the settings and here, never in a token (RFC 8725). What the token allows is its claim
+`livejobs`: `{"scopes": […], "projects": […], "jobs": […]}`; without projects it sees nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+import httpx2
+import jwt
+
+from livejobs.access import LADDER, Principal, highest
+
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+KEYS_GOOD_FOR: Final = 600.0  # seconds
+ASK_AGAIN: Final = 10.0  # seconds, however many tokens come with keys that are not known
+MOST_BYTES: Final = 256 * 1024
+
+log = logging.getLogger("livejobs.issuer")
+
+
+class UnknownSigner(Exception):
+    """The token's key is not known yet, or was learned too long ago: refresh and look again."""
+
+
+class Issuer:
+    def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
+        self.issuer = issuer
+        self._audience = audience
+        self._url = jwks_url
+        self._keys: dict[tuple[str, str], jwt.PyJWK] = {}  # by kid and algorithm
+        self._fresh_until = 0.0
+        self._ask_after = 0.0
+
+    def verify(self, token: str) -> Principal:
+        """The caller. Raises jwt.InvalidTokenError, or UnknownSigner."""
+        header = jwt.get_unverified_header(token)
+        kid, algorithm = str(header.get("kid", "")), str(header.get("alg", ""))
+        if algorithm not in ALGORITHMS:
+            raise jwt.InvalidAlgorithmError(algorithm)
+        key = self._keys.get((kid, algorithm))
+        now = time.monotonic()
+        if (key is None or now > self._fresh_until) and now > self._ask_after:
+            raise UnknownSigner
+        if key is None:
+            raise jwt.InvalidKeyError("no such key")
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=self.issuer,
+            audience=self._audience,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )
+        return _principal(claims)
+
+    async def refresh(self) -> None:
+        """Ask for the keys. When that fails those known stay good."""
+        self._ask_after = time.monotonic() + ASK_AGAIN
+        try:
+            async with httpx2.AsyncClient(timeout=5, follow_redirects=False) as client:
+                answer = await client.get(self._url)
+            answer.raise_for_status()
+            if len(answer.content) > MOST_BYTES:
+                raise ValueError("too large")
+            self._learn(answer.json()["keys"])
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.warning("The keys of %s can't be read from %s: %s", self.issuer, self._url, error)
+
+    def _learn(self, published: list[dict[str, Any]]) -> None:
+        keys = {}
+        for one in published:
+            try:
+                key = jwt.PyJWK(one)
+            except jwt.PyJWTError:  # of a kind that is not for signing, or not known here
+                continue
+            if key.algorithm_name in ALGORITHMS:
+                keys[str(one.get("kid", "")), key.algorithm_name] = key
+        self._keys = keys
+        self._fresh_until = time.monotonic() + KEYS_GOOD_FOR
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    said = claims.get("livejobs", {})
+    if not isinstance(said, dict):
+        raise jwt.InvalidTokenError("livejobs is not an object")
+    scopes = [scope for scope in said.get("scopes", ["view"]) if scope in LADDER]
+    if not scopes:
+        raise jwt.InvalidTokenError("no scope")
+    jobs = said.get("jobs")
+    return Principal(
+        f"sub:{claims['sub']}",
+        highest(scopes),
+        tuple(str(name) for name in said.get("projects", ())),
+        None if jobs is None else frozenset(str(id) for id in jobs),
+        expires_at=int(claims["exp"]) * 1000,
+        token=True,
+    )
