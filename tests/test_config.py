@@ -153,9 +153,7 @@ def test_a_variable_that_is_no_setting_is_named() -> None:
     [
         {"redis": "redis://localhost"},
         {"files": "s3://bucket"},
-        {"admin_key": "k"},
         {"workers": "2"},
-        {"http2": "true"},
         {"faces": "render"},
     ],
 )
@@ -178,6 +176,10 @@ def test_values_given_in_code_are_held_to_the_same_rules() -> None:
 
 def test_a_certificate_needs_its_key() -> None:
     assert "both or neither" in refusal({"ssl_certfile": "cert.pem"})
+
+
+def test_http2_needs_a_certificate() -> None:
+    assert refusal({"http2": "true"}).startswith("http2: needs ssl_certfile")
 
 
 def test_every_setting_is_documented_as_it_is() -> None:

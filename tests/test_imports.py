@@ -18,7 +18,7 @@ ORDER = [
     "assets", "config",
     "access", "limits",
     "store",
-    "keyring",
+    "issuer", "keyring",
     "lanes", "state", "committer", "reading",
     "frames", "sink", "channel", "catchup", "hub",
     "files", "sweeper", "webhooks", "service",

@@ -160,6 +160,9 @@ class Settings:
     # who may do what
     open: bool = setting(False, SWITCH, "Let everyone who can connect do everything.")
     admin_key: str | None = setting(None, TEXT, "A first admin key.", secret=True)
+    jwks_url: str | None = setting(None, TEXT, "Where an outside issuer of tokens has its keys.")
+    jwt_issuer: str | None = setting(None, TEXT, "That issuer, as its tokens name it.")
+    jwt_audience: str | None = setting(None, TEXT, "This server, as its tokens name it.")
     allowed_hosts: tuple[str, ...] = setting((), NAMES, "Hosts to answer to.")
     cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.")
     faces: tuple[str, ...] = setting((), NAMES, "Other APIs to speak.", later=True)
@@ -178,6 +181,9 @@ class Settings:
     max_connections: int | None = setting(
         None, whole(1), "Most connections; if not set, what the descriptor limit allows."
     )
+    max_connections_per_address: int | None = setting(
+        None, whole(1), "Most connections from one address (of IPv6: from one /64)."
+    )
     max_connections_per_key: int | None = setting(
         None, whole(1), "Most streams and sockets of one credential."
     )
@@ -195,7 +201,7 @@ class Settings:
     )
     lost_after: float = setting(3600.0, SECONDS, "A running job silent for this long has failed.")
     # transport
-    http2: bool = setting(False, SWITCH, "Speak HTTP/2 too.", later=True)
+    http2: bool = setting(False, SWITCH, "Speak HTTP/2 too, over TLS.")
     ssl_certfile: Path | None = setting(None, PATH, "Certificate chain, for HTTPS.")
     ssl_keyfile: Path | None = setting(None, PATH, "Key of the certificate.")
 
@@ -204,8 +210,15 @@ class Settings:
             value = getattr(self, row.name)
             if value is not None or row.default is not None:
                 row.read(value, row.name)
+        outside = [self.jwks_url, self.jwt_issuer, self.jwt_audience]
+        if any(outside) and not all(outside):
+            raise SettingError(
+                "jwks_url", "jwt_issuer, jwt_audience", "all three or none must be set"
+            )
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise SettingError("ssl_certfile", "ssl_keyfile", "both or neither must be set")
+        if self.http2 and self.ssl_certfile is None:
+            raise SettingError("http2", "http2", "needs ssl_certfile: it is spoken over TLS only")
 
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))
