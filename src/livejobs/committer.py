@@ -148,7 +148,7 @@ class Committer:
     async def submit(self, act: Deed[T]) -> Done[T]:
         """Run the act in the next group; its answer, once what it changed is on disk."""
         if self._closing:
-            raise StorageUnavailable("The server is shutting down. Try again in a moment.")
+            raise shutting_down()
         future: asyncio.Future[Done[T]] = asyncio.get_running_loop().create_future()
         self._pending.append((act, future))
         self._wake.set()
@@ -246,6 +246,10 @@ class Committer:
             slot.lane, slot.ticket = self._lanes.join(head)
         if head.finished:
             self._registry.finished(slot)
+
+
+def shutting_down() -> StorageUnavailable:
+    return StorageUnavailable("The server is shutting down. Try again in a moment.")
 
 
 def now_ms() -> int:

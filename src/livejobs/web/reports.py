@@ -6,13 +6,14 @@ arrives. An ASGI app of its own, as the framework's wrapping would cost as much 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NoReturn
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from livejobs.committer import shutting_down
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
@@ -56,7 +57,7 @@ async def _report_lines(request: Request, live: LiveJobs, slot: Slot) -> Receipt
     taken = Lines(live, slot)
     rest = b""
     try:
-        async for chunk in request.stream():
+        async for chunk in _pieces(request, live, taken):
             *lines, rest = (rest + chunk).split(b"\n")
             for at in range(0, len(lines), AT_ONCE):
                 await taken.keep(lines[at : at + AT_ONCE])
@@ -66,6 +67,19 @@ async def _report_lines(request: Request, live: LiveJobs, slot: Slot) -> Receipt
         rest = b""  # a line cut in the middle was never said
     await taken.keep([rest])
     return taken.receipt()
+
+
+async def _pieces(request: Request, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
+    """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
+    stream = request.stream()
+    while True:
+        with live.until_drained() as scope:
+            piece = await anext(stream, None)
+        if scope.cancelled_caught:
+            taken.refuse(shutting_down())
+        if piece is None:
+            return
+        yield piece
 
 
 class Lines:
