@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import full_disk, kill
+from tests.crash import full_disk, kill, stop
 from tests.crash.checker import Broken
 
 
@@ -44,6 +44,16 @@ def full_disk_(cycles: int, seed: int, inside: bool) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(full_disk.drill(cycles, Path(folder) / "disk", seed, click.echo))
+
+
+@main.command("stop")
+@click.option("--rounds", default=10)
+@seeded
+def stop_(rounds: int, seed: int) -> None:
+    """SIGSTOP and SIGCONT, SIGTERM and SIGINT under load, with every kind of stream open."""
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(stop.drill(rounds, Path(folder) / "data", seed, click.echo))
 
 
 if __name__ == "__main__":

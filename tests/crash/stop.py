@@ -1,0 +1,187 @@
+"""Drill: paused, and told to stop, with everything open that can be open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from tests.crash.checker import integrity
+from tests.crash.client import Client, Lost
+from tests.crash.kill import check, rest
+from tests.crash.ledger import Book, Ledger, Report, Voice
+from tests.crash.load import NDJSON, Load
+from tests.server import Server
+
+IN_TIME: Final = 10.0  # seconds a stop may take, whatever is open
+SPEAKERS: Final = 8  # workers with a stream that never ends
+LISTENERS: Final = 8  # of each kind
+
+
+async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) -> None:
+    ledger = Ledger()
+    chance = random.Random(seed)
+    with Server(data) as server:
+        load = Load(ledger, server.port, seed)
+        for at in range(1, rounds + 1):
+            said = await _pause(server, load, chance)
+            said += await _stop(server, load, chance, at)
+            integrity(data)
+            server.restart()
+            ledger.restarted()
+            jobs, _ = await check(ledger, server)
+            say(f"round {at}/{rounds}: {said}; {jobs} jobs checked")
+        await rest(load)
+        jobs, seconds = await check(ledger, server, everything=True)
+    say(
+        f"{rounds} rounds: {ledger.acknowledged} reports acknowledged, all there exactly once; "
+        f"all {jobs} jobs checked in {seconds:.1f} s"
+    )
+
+
+async def _pause(server: Server, load: Load, chance: random.Random) -> str:
+    """SIGSTOP, SIGCONT: late is all that anyone may notice."""
+    running = asyncio.create_task(load.run())
+    await asyncio.wait([running], timeout=chance.uniform(0.2, 0.6))
+    server.signal(signal.SIGSTOP)
+    seconds = chance.uniform(0.1, 2)
+    await asyncio.sleep(seconds)
+    server.signal(signal.SIGCONT)
+    before = load.ledger.acknowledged
+    while load.ledger.acknowledged == before and not running.done():
+        await asyncio.sleep(0.01)
+    load.ledger.expect(not running.done(), "nobody is left after a pause")
+    load.enough.set()
+    await running
+    return f"paused for {seconds:.2f} s; "
+
+
+async def _stop(server: Server, load: Load, chance: random.Random, at: int) -> str:
+    ledger = load.ledger
+    speakers = [Speaker(ledger, server.port, f"s{n}", f"stop-{at}") for n in range(SPEAKERS)]
+    speaking = [asyncio.create_task(speaker.run()) for speaker in speakers]
+    await _until_heard(speakers, server.port, ledger)
+    job = speakers[0].book.id
+    listening = [
+        asyncio.create_task(listen(server.port, path, headers))
+        for path, headers in {
+            f"/v1/jobs/{job}/events?logs=1": "",
+            "/v1/events": "",
+            f"/v1/jobs/{job}/logs?follow=1": "accept: text/plain\r\n",
+            f"/v1/jobs/{job}?until=finished": "prefer: wait=60\r\n",
+        }.items()
+        for _ in range(LISTENERS)
+    ]
+    stuck = [await _say_half(server.port) for _ in range(LISTENERS)]
+    running = asyncio.create_task(load.run())
+    await asyncio.wait([running], timeout=chance.uniform(0.2, 1))
+    how = chance.choice((signal.SIGTERM, signal.SIGINT))
+    begin = time.monotonic()
+    server.signal(how)
+    code = await asyncio.to_thread(server.wait)
+    took = time.monotonic() - begin
+    ledger.expect(code == 0, f"{how.name}: exit {code}\n{server.stderr}")
+    ledger.expect(took < IN_TIME, f"{how.name}: took {took:.1f} s")
+    ledger.expect("Traceback" not in server.stderr, server.stderr)
+    await running
+    await asyncio.gather(*speaking)
+    ends = await asyncio.gather(*listening)
+    for writer in stuck:
+        writer.close()
+    _check_ends(ledger, ends)
+    answered = sum(speaker.answered for speaker in speakers)
+    return (
+        f"{how.name} with {len(ends)} streams: exit {code} after {took:.2f} s, "
+        f"{answered}/{SPEAKERS} speakers answered"
+    )
+
+
+def _check_ends(ledger: Ledger, ends: list[bytes]) -> None:
+    events, feeds, lines, _polls = (ends[n : n + LISTENERS] for n in range(0, 4 * LISTENERS, 8))
+    for end in (*events, *feeds):
+        ledger.expect(b"event: bye" in end, f"a stream ended without a bye: {end[-200:]!r}")
+    for end in lines:
+        ledger.expect(end.endswith(b"0\r\n\r\n"), f"lines were cut: {end[-200:]!r}")
+
+
+class Speaker:
+    """A worker whose one request lasts as long as it lives."""
+
+    def __init__(self, ledger: Ledger, port: int, name: str, round: str) -> None:
+        self.ledger = ledger
+        self.client = Client(port)
+        title = f"{round}-{name}"
+        self.book = Book(title=title, project="default", type=round, how="put", id=title)
+        self.voice = self.book.voices[name] = Voice(name, whole=False)
+        self.answered = False
+
+    async def run(self) -> None:
+        try:
+            await self._make()
+            await self._speak()
+        except Lost:
+            pass
+        finally:
+            self.client.close()
+
+    async def _make(self) -> None:
+        self.ledger.open(self.book)
+        body = json.dumps({"title": self.book.title, "type": self.book.type}).encode()
+        answer = await self.client.call("PUT", f"/v1/jobs/{self.book.id}", body)
+        self.ledger.expect(answer.status == 201, f"{self.book.title}: {answer}")
+        self.book.born = True
+
+    async def _speak(self) -> None:
+        path = f"/v1/jobs/{self.book.id}/reports"
+        answer = await self.client.stream(path, self._lines(), content_type=NDJSON)
+        self.ledger.expect(answer.status == 503, f"{self.book.title}: {answer}")
+        self.answered = True
+        self.voice.answered(answer.json()["kept"])  # what was not read is not there either
+        self.ledger.acknowledged += self.voice.acked
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        while True:
+            n = len(self.voice.said) + 1
+            text = f"{self.voice.name}:{n}"
+            report: Report = {"type": "log", "message": text, "producer": self.voice.name, "n": n}
+            self.voice.said.append(report)
+            yield json.dumps(report).encode() + b"\n"
+            await asyncio.sleep(0.01)
+
+
+async def _until_heard(speakers: list[Speaker], port: int, ledger: Ledger) -> None:
+    """Until a viewer has seen lines of each, which are owed from then on."""
+    client = Client(port)
+    for speaker in speakers:
+        total = 0
+        while total < 5:
+            answer = await client.get(f"/v1/jobs/{speaker.book.id}")
+            if answer.status == 200:
+                ledger.saw("until heard", answer.json())
+                total = answer.json()["logs_total"]
+    client.close()
+
+
+async def listen(port: int, path: str, headers: str) -> bytes:
+    """All that comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n".encode())
+    try:
+        return await reader.read()
+    except ConnectionError as error:
+        return repr(error).encode()
+    finally:
+        writer.close()
+
+
+async def _say_half(port: int) -> asyncio.StreamWriter:
+    """A request whose body never comes to its end."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = "POST /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n"
+    writer.write(f'{head}content-type: application/json\r\n\r\n{{"title": "'.encode())
+    return writer
