@@ -345,6 +345,30 @@ def test_room_that_became_free_is_given_again() -> None:
         assert httpx2.get(server.url + "/hello").status_code == 200
 
 
+def test_an_address_past_its_cap_is_turned_away_and_others_are_not() -> None:
+    with stub(connections_per_address=1) as server, dial(server) as one:
+        one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(one, b"hello")
+        assert hello_from("127.0.0.1", server) == 503
+        assert hello_from("127.0.0.2", server) == 200
+
+
+def test_room_of_an_address_that_became_free_is_given_again() -> None:
+    with stub(connections_per_address=1) as server:
+        with connect_websocket(f"ws://127.0.0.1:{server.port}/echo"):
+            assert hello_from("127.0.0.1", server) == 503
+        assert hello_from("127.0.0.1", server) == 200
+        assert hello_from("127.0.0.1", server) == 200
+
+
+def hello_from(address: str, server: Running) -> int:
+    """The status, read to the end of the connection: so the server has seen that too."""
+    to = ("127.0.0.1", server.port)
+    with socket.create_connection(to, LONG_ENOUGH, source_address=(address, 0)) as sock:
+        sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        return status_of(read_all(sock))
+
+
 def test_a_token_in_a_websocket_s_address_is_never_logged() -> None:
     with stub("--log-level", "debug") as server:
         with connect_websocket(f"ws://127.0.0.1:{server.port}/echo?token=hunter2"):

@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's, with the bounds it lacks.
+"""One HTTP/1.1 connection: uvicorn's, with the bounds it lacks.
 
 A request's head must arrive in time and stay under a size; a body must not fall silent; and
 there are only so many connections. A second is counted by the server's tick, so a connection
@@ -8,21 +8,16 @@ needs no clock and no timer of its own.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from enum import Enum
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import httptools
-import msgspec
-from starlette.types import Receive, Scope, Send
-from uvicorn.config import Config
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from livejobs.web.problems import document
+from livejobs.admission import OVERFLOW, Admission, problem, turn_away
 
-OVERFLOW = 32  # connections past the cap that still get an answer, not a reset
 PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
 LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
@@ -30,11 +25,30 @@ LINGER_SECONDS = 2  # for the refused to read their answer: closing at once woul
 
 class Bounds(NamedTuple):
     connections: int
+    connections_per_address: int | None = None
     head_bytes: int = 64 << 10
     head_seconds: int = 10
     body_silence_seconds: int = 30
     stuck_seconds: int = 30  # that what we sent may lie there untaken
     pong_seconds: int = 20  # between two pings of a WebSocket, and for the answer
+
+
+class Config(uvicorn.Config):
+    """uvicorn's, which each of its connections is given, and what ours need beside it."""
+
+    def __init__(self, app: Any, bounds: Bounds, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.bounds = bounds
+        self.admission = Admission(bounds.connections, bounds.connections_per_address)
+
+
+class Timed:
+    """A connection that is told when a second has passed."""
+
+    __slots__ = ()
+
+    def second_passed(self) -> None:
+        raise NotImplementedError
 
 
 class Owed(Enum):
@@ -47,10 +61,11 @@ class Owed(Enum):
     LEAVE = "it was refused, and may read why"
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Timed, HttpToolsProtocol):
     # Beside uvicorn's attributes: with them in one dict it would pass the size at which Python
     # shares the keys of dicts, and an idle connection would take a kilobyte more.
     __slots__ = (
+        "admission",
         "bounds",
         "counted",
         "head_bytes",
@@ -65,14 +80,13 @@ class Connection(HttpToolsProtocol):
 
     def __init__(
         self,
-        bounds: Bounds,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.bounds = bounds
+        self.admission, self.bounds = config.admission, config.bounds
         self.refused = False
         self.heard = False  # bytes came since the last tick
         self.piece_bytes = 0  # of the bytes that came last
@@ -83,12 +97,16 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        excess = len(self.connections) - self.bounds.connections
+        excess = self.admission.enter(self.client, len(self.connections))
         if excess > OVERFLOW:
             transport.abort()
         elif excess > 0:
             self.app = turn_away
             self.ws_protocol_class = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.admission.leave(self.client)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
@@ -206,30 +224,3 @@ class Connection(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing to warn of: the request is answered as if it had asked for no upgrade."""
-
-
-def problem(status: int, code: str, detail: str) -> bytes:
-    return msgspec.json.encode(document(status, HTTPStatus(status).phrase, code, detail))
-
-
-async def turn_away(scope: Scope, _receive: Receive, send: Send) -> None:
-    """The app of connections past the cap."""
-    seconds = 5 + secrets.randbelow(10)  # spread, so that they do not all return at once
-    accept = dict(scope["headers"]).get(b"accept", b"")
-    if b"text/event-stream" in accept:
-        # EventSource gives up for good on any answer but 200
-        status, kind = 200, b"text/event-stream"
-        body = b'retry: %d000\nevent: bye\ndata: {"reason": "too_many_connections"}\n\n' % seconds
-    else:
-        status, kind = 503, b"application/problem+json"
-        detail = "This server has as many connections as it takes. Try again later."
-        body = problem(503, "too_many_connections", detail)
-    headers = [
-        (b"content-type", kind),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"retry-after", b"%d" % seconds),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

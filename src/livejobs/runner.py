@@ -12,16 +12,15 @@ import resource
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
-from livejobs.connection import Bounds, Connection
+from livejobs.connection import Bounds, Config, Connection, Timed
 from livejobs.websocket import WebSocketConnection
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
@@ -47,7 +46,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. What the app's start raises comes through."""
     configure_logging(settings.log_level)
-    bounds = bounds or Bounds(connections=connection_cap(settings))
+    bounds = bounds or bounds_of(settings)
     config = uvicorn_config(app, settings, bounds)
     with listen(settings.host, settings.port, bounds) as sock:
         server = Server(config, app, drain, settings)
@@ -72,16 +71,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         assert sockets
-        host = self.settings.host
-        if not self.app.state.live.keyring.closed:
-            logger.warning("Open: there are no keys, so everyone who can reach %s is admin.", host)
         sys.stdout.write(f"livejobs ready on {url_of(sockets[0], self.settings)}\n")
         sys.stdout.flush()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
+                if isinstance(connection, Timed):
                     connection.second_passed()
         return await super().on_tick(counter)
 
@@ -113,11 +109,11 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> uvicorn.Config:
-    protocol: Any = partial(Connection, bounds)  # a class is asked for, but only called
-    config = uvicorn.Config(
+def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> Config:
+    config = Config(
         app,
-        http=protocol,
+        bounds,
+        http=Connection,
         ws=WebSocketConnection,
         ws_max_size=2 * settings.max_body_bytes,  # past the app's own bound, so it can say why
         ws_per_message_deflate=False,
@@ -177,6 +173,11 @@ def url_of(sock: socket.socket, settings: Settings) -> str:
     scheme = "https" if settings.ssl_certfile else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    per_address = settings.max_connections_per_address
+    return Bounds(connection_cap(settings), connections_per_address=per_address)
 
 
 def connection_cap(settings: Settings) -> int:

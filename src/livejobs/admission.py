@@ -1,0 +1,84 @@
+"""Who may come in: so many connections in all and, where that is set, so many from one address.
+
+Every connection enters when it is made and leaves when it is lost. A few past a bound still get
+an answer; the rest are cut.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
+from typing import Final, TypeAlias
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from livejobs.web.problems import document
+
+OVERFLOW: Final = 32  # connections past a bound that still get an answer, not a reset
+
+Client: TypeAlias = tuple[str, int] | None  # as uvicorn has it
+
+
+class Admission:
+    def __init__(self, most: int, most_per_address: int | None) -> None:
+        self.most = most
+        self.most_per_address = most_per_address
+        self.addresses: Counter[str] = Counter()  # stays empty where that is not bounded
+
+    def enter(self, client: Client, here: int) -> int:
+        """By how many it is too many; `here` are those in the house, with this one."""
+        excess = here - self.most
+        if self.most_per_address and client:
+            address = party(client[0])
+            self.addresses[address] += 1
+            excess = max(excess, self.addresses[address] - self.most_per_address)
+        return excess
+
+    def leave(self, client: Client) -> None:
+        if self.most_per_address and client:
+            address = party(client[0])
+            self.addresses[address] -= 1
+            if not self.addresses[address]:
+                del self.addresses[address]
+
+
+@lru_cache(maxsize=4096)
+def party(host: str) -> str:
+    """What one party commonly has: an IPv4 address, or a /64 of IPv6."""
+    address = ip_address(host.partition("%")[0])
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+
+
+async def turn_away(scope: Scope, _receive: Receive, send: Send) -> None:
+    """The app of connections past a bound."""
+    seconds = 5 + secrets.randbelow(10)  # spread, so that they do not all return at once
+    accept = dict(scope["headers"]).get(b"accept", b"")
+    if b"text/event-stream" in accept:
+        # EventSource gives up for good on any answer but 200
+        status, kind = 200, b"text/event-stream"
+        body = b'retry: %d000\nevent: bye\ndata: {"reason": "too_many_connections"}\n\n' % seconds
+    else:
+        status, kind = 503, b"application/problem+json"
+        detail = (
+            "There is no room for another connection, or for another of yours. Try again later."
+        )
+        body = problem(503, "too_many_connections", detail)
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"%d" % seconds),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def problem(status: int, code: str, detail: str) -> bytes:
+    return msgspec.json.encode(document(status, HTTPStatus(status).phrase, code, detail))
