@@ -123,6 +123,12 @@ class Changes(Struct, frozen=True):
     complete: bool  # False: there was more than `limit`; ask again after the last seq given
 
 
+def contains(head: Head, part: str) -> bool:
+    """What a query's `q` asks of a job."""
+    low = part.lower()
+    return low in head.id.lower() or low in (head.title or "").lower()
+
+
 def merged(jobs: Sequence[Stored], gone: Sequence[Gone], limit: int) -> Changes:
     """The first `limit` of both by seq."""
     both = sorted([*jobs, *gone], key=attrgetter("seq"))

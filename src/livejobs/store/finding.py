@@ -3,7 +3,8 @@
 Without ids or text, the rarest of the query's labels is walked, one stretch for each project
 and status, merged newest first; the other labels are looked up one place each. The table of
 counters says which label is the rarest and which stretches are not empty, so that a server
-of many projects asks only those that have something to say.
+of many projects asks only those that have something to say. Text is looked up in its index,
+which knows nothing of labels; so where ids or labels leave few jobs, those are read instead.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from livejobs.core.model import STATUSES, Status
+from livejobs.core.model import STATUSES, Status, decode_head
 from livejobs.store import sql
-from livejobs.store.base import Query
+from livejobs.store.base import Query, contains
 from livejobs.store.batch import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # of one statement; SQLite takes 500
+FEW: Final = 1_000  # jobs are read and looked at sooner than a common word is looked up
 
 _json = msgspec.json.Encoder().encode
 Params: TypeAlias = list[object]
@@ -38,24 +40,23 @@ def find(
     db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
 ) -> list[int]:
     """The newest `limit` jobs older than `before`."""
-    if query.ids:
-        text, params = _plain(query, projects, before)
-        return _newest(db.execute(text, params), limit)
+    few = _few(db, query, projects)
+    if few is not None:
+        return sorted((pk for pk, _ in few if pk < before), reverse=True)[:limit]
     if query.q is not None:
-        text, params = _plain(query, projects, before)
-        return _newest(db.execute(text + sql.FOUND_TEXT, [*params, limit]), limit)
-    found: list[int] = []
+        text, params = _text(query, projects, before)
+        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit])]
     stretches = [one.stretch for one in _stretches(db, query, projects)]
-    for start in range(0, len(stretches), BRANCHES):
-        text, params = _walk(stretches[start : start + BRANCHES], _labels(query), before)
-        found = _newest(db.execute(text, [*params, limit]), limit, found)
-    return found
+    return _walk(db, stretches, _labels(query), limit, before)
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
     """By status; the query's own statuses are for the caller to leave out."""
-    if query.ids or query.q is not None:
-        text, params = _plain(query, projects, END)
+    few = _few(db, query, projects)
+    if few is not None:
+        return Counter(status for _, status in few)
+    if query.q is not None:
+        text, params = _text(query, projects, END)
         row = db.execute(sql.COUNTED.format(text), params).fetchone()
         return Counter(dict(zip(STATUSES, row, strict=True)))
     wanted = _labels(query)
@@ -65,22 +66,47 @@ def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> 
     return total
 
 
-def _newest(rows: Iterable[tuple[int]], limit: int, others: Sequence[int] = ()) -> list[int]:
-    return sorted([*others, *(row[0] for row in rows)], reverse=True)[:limit]
+def _few(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
+) -> list[tuple[int, Status]] | None:
+    """All that match, if ids or, with text, labels leave few to look at."""
+    if query.ids:
+        text, params = _rest(sql.FIND_IDS, [_list(query.ids)], query, projects)
+        pks = [row[0] for row in db.execute(text, params)]
+    elif query.q is None or not _named(query):
+        return None
+    else:
+        sized = _stretches(db, query, projects)
+        if sum(one.n for one in sized) > FEW:
+            return None
+        pks = _walk(db, [one.stretch for one in sized], _labels(query), FEW, END)
+    rows = db.execute(sql.JOBS, (_list(pks),))
+    heads = [(pk, decode_head(head)) for pk, _, head in rows]
+    return [(pk, h.status) for pk, h in heads if query.q is None or contains(h, query.q)]
+
+
+def _walk(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    wanted: Sequence[str],
+    limit: int,
+    before: int,
+) -> list[int]:
+    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
+    and reads of each no more than is taken."""
+    found: list[int] = []
+    for start in range(0, len(stretches), BRANCHES):
+        branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
+        text = " UNION ALL ".join(text for text, _ in branches) + sql.FOUND
+        params = [param for _, params in branches for param in params]
+        found += [row[0] for row in db.execute(text, [*params, limit])]
+    return sorted(found, reverse=True)[:limit]
 
 
 def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
     """How many in a stretch have all the labels."""
     text, params = _branch(stretch, wanted, END)
     return int(db.execute(sql.HOW_MANY.format(text), params).fetchone()[0])
-
-
-def _walk(stretches: Sequence[Stretch], wanted: Sequence[str], before: int) -> tuple[str, Params]:
-    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
-    and reads of each no more than is taken."""
-    branches = [_branch(stretch, wanted, before) for stretch in stretches]
-    text = " UNION ALL ".join(text for text, _ in branches)
-    return text + sql.FOUND, [param for _, params in branches for param in params]
 
 
 def _branch(stretch: Stretch, wanted: Iterable[str], before: int) -> tuple[str, Params]:
@@ -101,15 +127,15 @@ def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) ->
             yield Sized((label, project, status), n)
 
 
-def _plain(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
-    """Jobs by id, or by a part of id or title."""
-    text: str = sql.FIND_TEXT
-    params: Params = [quoted(query.q or ""), before]
-    if query.ids:
-        text, params = sql.FIND_IDS, [_list(query.ids), before]
-        if query.q is not None:
-            text += sql.HAS_TEXT
-            params.append(quoted(query.q))
+def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
+    """Jobs by a part of id or title."""
+    return _rest(sql.FIND_TEXT, [quoted(query.q or ""), before], query, projects)
+
+
+def _rest(
+    text: str, params: Params, query: Query, projects: Mapping[str, int]
+) -> tuple[str, Params]:
+    """And all that the query asks for beside ids and text."""
     if query.projects is not None:
         text += sql.HAS_PROJECT
         params.append(_list(_among(query, projects)))

@@ -25,6 +25,7 @@ from livejobs.store.base import (
     Page,
     Project,
     Query,
+    contains,
     merged,
 )
 
@@ -220,10 +221,5 @@ def _fits(head: Head, query: Query) -> bool:
         and query.owner in (None, head.owner)
         and (query.tag is None or query.tag in head.tags)
         and (not query.ids or head.id in query.ids)
-        and (query.q is None or _contains(head, query.q))
+        and (query.q is None or contains(head, query.q))
     )
-
-
-def _contains(head: Head, part: str) -> bool:
-    low = part.lower()
-    return low in head.id.lower() or low in (head.title or "").lower()

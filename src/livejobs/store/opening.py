@@ -15,6 +15,8 @@ from livejobs.store.base import StoreUnusable
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
+CHECKED: Final = 4 << 30  # bytes; a larger database is not read through at the start (2 s a GB)
+
 WRITER: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -26,12 +28,12 @@ READER: Final = (
 )
 
 # What the medium, not the caller or the code, says no with; and what to tell about it.
-_HELD: Final = "Something else holds the database. Nothing was kept."
+_HELD: Final = "Something else holds the database. Try again."
 _DAMAGED: Final = "The database file is damaged. Stop the server and restore a copy."
 REFUSALS: Final = {
-    sqlite3.SQLITE_FULL: "The disk is full. Nothing was kept; free some space and try again.",
-    sqlite3.SQLITE_IOERR: "The disk gave an error. Nothing was kept.",
-    sqlite3.SQLITE_READONLY: "The database may not be written to. Nothing was kept.",
+    sqlite3.SQLITE_FULL: "The disk is full, and nothing was kept. Free some space and try again.",
+    sqlite3.SQLITE_IOERR: "The disk gave an error. Look at the system's log.",
+    sqlite3.SQLITE_READONLY: "The database may not be written to.",
     sqlite3.SQLITE_CANTOPEN: "The database file can't be opened.",
     sqlite3.SQLITE_PERM: "The database file may not be used.",
     sqlite3.SQLITE_BUSY: _HELD,
@@ -114,8 +116,11 @@ def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
             f"{path} was written by a newer livejobs (schema {version}, this one knows {newest}). "
             "Run that version or a later one."
         )
-    if path.stat().st_size % _pragma(db, "page_size"):
+    size = path.stat().st_size
+    if size % _pragma(db, "page_size"):
         raise StoreUnusable(f"{path} is cut short. Restore a copy of it.")
+    if size > CHECKED:
+        return
     wrong = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if wrong != "ok":
         raise StoreUnusable(f"{path} is damaged ({wrong}). Restore a copy of it.")

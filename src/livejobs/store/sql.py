@@ -108,10 +108,7 @@ FIND_TEXT: Final = (
     "SELECT search.rowid AS pk, status FROM search CROSS JOIN jobs AS found ON pk = search.rowid"
     " WHERE search MATCH ? AND search.rowid < ?"
 )
-FIND_IDS: Final = (
-    "SELECT pk, status FROM jobs AS found WHERE id IN (SELECT value FROM json_each(?)) AND pk < ?"
-)
-HAS_TEXT: Final = " AND EXISTS (SELECT 1 FROM search WHERE search MATCH ? AND rowid = found.pk)"
+FIND_IDS: Final = "SELECT pk FROM jobs AS found WHERE id IN (SELECT value FROM json_each(?))"
 HAS_PROJECT: Final = " AND project IN (SELECT value FROM json_each(?))"
 HAS_STATUS: Final = " AND status IN (SELECT value FROM json_each(?))"
 FOUND_TEXT: Final = " ORDER BY search.rowid DESC LIMIT ?"

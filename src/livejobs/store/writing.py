@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -71,7 +71,8 @@ class Writer:
         ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
         if not ids:
             return self._pks
-        return self._pks | dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
+        found: dict[str, int] = dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
+        return ChainMap(found, self._pks)
 
     def _write(self, batch: Batch, floors: Mapping[int, int]) -> None:
         many = self._db.executemany
@@ -112,9 +113,8 @@ class Writer:
                 seqs = [seq for other, seq, _ in batch.gone if other == project]
                 floors[project] = seqs[over - old - 1]
             elif over > 0:
-                floors[project] = self._db.execute(sql.GONE_OLDEST, (project, over - 1)).fetchone()[
-                    0
-                ]
+                oldest = self._db.execute(sql.GONE_OLDEST, (project, over - 1))
+                (floors[project],) = oldest.fetchone()
         return floors
 
     def _moved_on(self, batch: Batch, floors: Mapping[int, int]) -> None:
@@ -157,7 +157,8 @@ def fill(db: sqlite3.Connection, text: str, rows: Sequence[Row]) -> None:
         width, size = len(part[0]), _size(len(part))
         params = list(chain.from_iterable(part))
         params += [None] * (width * (size - len(part)))
-        db.execute(_filled(text, width, size), params)
+        # One row for executemany: execute would also give up the GIL to ask for lastrowid.
+        db.executemany(_filled(text, width, size), [params])
 
 
 def _size(n: int) -> int:
