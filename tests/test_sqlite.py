@@ -429,27 +429,31 @@ def connections(store: SqliteStore) -> Sequence[Connection]:
     return store._connections
 
 
-# A full disk
+# Bad disks
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> list[str]:
-    """A command that runs another in a mount namespace of its own, with a small tmpfs here."""
+    """What runs a command in a mount namespace of its own, with a small tmpfs here."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("NOT TESTED: a full disk needs root and unshare")
     mount = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$@"'
-    return ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-m"]
+    return ["unshare", "-m", "sh", "-c", mount, "sh"]
 
 
 @pytest.mark.parametrize("filling", ["reports", "creates"])
 def test_a_full_disk_refuses_commits_until_there_is_room_again(
     small_disk: list[str], tmp_path: Path, filling: str
 ) -> None:
-    done = subprocess.run(
-        [*small_disk, "tests.full_disk", str(tmp_path), filling],
-        check=False,
-        timeout=120,
-        capture_output=True,
-        text=True,
-    )
+    drill(tmp_path, "full", filling, prefix=small_disk)
+
+
+@pytest.mark.parametrize("filling", ["reports", "creates"])
+def test_a_failing_disk_refuses_commits_until_it_is_mended(tmp_path: Path, filling: str) -> None:
+    drill(tmp_path, "failing", filling)
+
+
+def drill(directory: Path, *how: str, prefix: Sequence[str] = ()) -> None:
+    command = [*prefix, sys.executable, "-m", "tests.bad_disk", str(directory), *how]
+    done = subprocess.run(command, check=False, timeout=120, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,9 +1,12 @@
-"""`python -m tests.full_disk DIRECTORY reports|creates`, on a small disk of its own: fill it,
-see that nothing is lost or made up, make room, and go on. Exits with 0 when all of it held."""
+"""`python -m tests.bad_disk DIRECTORY full|failing reports|creates`: commit until the disk
+refuses, see that nothing is lost or made up, mend the disk, and go on. Exits with 0 when all of
+it held. `full` wants a small disk of its own there; `failing` makes writes fail as on a bad one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -66,21 +69,56 @@ class Drill:
         await self.store.changes("default", 0, limit=10**6)
 
 
-async def main(directory: Path, filling: str) -> None:
-    ballast = [directory / f"ballast-{n}" for n in range(ROUNDS)]
-    for file in ballast:
-        file.write_bytes(bytes(200_000))
+class Full:
+    """A disk that has room again when some of its ballast is thrown off."""
+
+    says = "disk is full"
+
+    def __init__(self, directory: Path) -> None:
+        self._ballast = [directory / f"ballast-{n}" for n in range(ROUNDS)]
+        for file in self._ballast:
+            file.write_bytes(bytes(200_000))
+
+    def harm(self) -> None:
+        """It fills by itself."""
+
+    def mend(self) -> None:
+        self._ballast.pop().unlink()
+
+
+class Failing:
+    """A disk on which a file that grows gets an error (EFBIG, which is nothing to SQLite)."""
+
+    says = "disk gave an error"
+
+    def __init__(self, directory: Path) -> None:
+        self._log = directory / "jobs.db-wal"
+
+    def harm(self) -> None:
+        limit(self._log.stat().st_size + 20_000)
+
+    def mend(self) -> None:
+        limit(resource.RLIM_INFINITY)
+
+
+def limit(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+async def main(directory: Path, fault: str, filling: str) -> None:
+    disk = Full(directory) if fault == "full" else Failing(directory)
     store = SqliteStore(directory / "jobs.db")
     await store.open()
     try:
         drill = Drill(store)
         await drill.start()
         fill = drill.report if filling == "reports" else drill.create
-        for file in ballast:
+        for _ in range(ROUNDS):
+            disk.harm()
             for _ in range(20):
-                await until_refused(fill)
+                await until_refused(fill, disk.says)
             await drill.check()
-            file.unlink()
+            disk.mend()
             await fill()
             await drill.check()
         await store.close()
@@ -90,15 +128,15 @@ async def main(directory: Path, filling: str) -> None:
         await store.close()
 
 
-async def until_refused(fill: Callable[[], Awaitable[None]]) -> None:
+async def until_refused(fill: Callable[[], Awaitable[None]], says: str) -> None:
     try:
         for _ in range(10_000):
             await fill()
     except StorageUnavailable as error:
-        if "disk is full" in error.detail:
+        if says in error.detail:
             return
         raise
-    raise AssertionError("the disk never filled")
+    raise AssertionError("the disk never refused")
 
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
