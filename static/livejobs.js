@@ -27,7 +27,13 @@ export function apply(job, { set = {}, append = {} }) {
 /** The place of a cursor in its project's order. */
 const seq = (cursor) => Number(cursor.slice(cursor.lastIndexOf(".") + 1));
 
-/** The jobs of a feed by id, at most `MOST`: the oldest finished ones are let go first. */
+/** The order of every list. Times of one form are in the order of their letters. */
+const newestFirst = (a, b) => {
+  if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
+  return a.id < b.id ? 1 : -1;
+};
+
+/** The jobs of a feed by id. Past `MOST` of them and some more, the oldest are let go. */
 export class Jobs extends Map {
   static MOST = 5000;
 
@@ -36,7 +42,7 @@ export class Jobs extends Map {
     const had = this.get(job.id);
     if (had && seq(had.cursor) >= seq(job.cursor)) return false;
     this.set(job.id, job);
-    if (this.size > Jobs.MOST) this.#letGo();
+    if (this.size > Jobs.MOST * 1.1) this.#letGo();
     return true;
   }
 
@@ -48,9 +54,8 @@ export class Jobs extends Map {
   }
 
   #letGo() {
-    for (const [id, job] of this) {
-      if (job.completed_at) return this.delete(id);
-    }
+    const oldest = [...this.values()].sort(newestFirst).slice(Jobs.MOST);
+    for (const job of oldest) this.delete(job.id);
   }
 }
 
@@ -263,7 +268,8 @@ export function harmless(text) {
 const written = (line) => line.split("\r").findLast(Boolean) ?? "";
 
 const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const digits = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const clock = new Intl.DateTimeFormat(undefined, digits); // of one width, as it stands in columns
 const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
@@ -771,9 +777,6 @@ class ListPage {
   }
 }
 
-const newestFirst = (a, b) =>
-  a.created_at === b.created_at ? (a.id < b.id ? 1 : -1) : a.created_at < b.created_at ? 1 : -1;
-
 const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);
 const listOf = ({ project, ...rest }) =>
   address("", { ...rest, project: project === "default" ? "" : project });
@@ -1206,11 +1209,13 @@ function restWhenHidden(stream) {
     stream.resume();
     timer = setTimeout(rest, LOOKS_FOR);
   };
-  document.addEventListener("visibilitychange", () => {
+  const heed = () => {
     clearTimeout(timer);
     if (document.hidden) timer = setTimeout(rest, HIDDEN_FOR);
     else stream.resume();
-  });
+  };
+  heed();
+  document.addEventListener("visibilitychange", heed);
   addEventListener("online", () => stream.resume());
   addEventListener("pagehide", () => stream.pause());
   addEventListener("pageshow", () => stream.resume());

@@ -1,0 +1,71 @@
+"""A browser, and pages that must have nothing to complain of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.server import Server
+
+CHROMIUM = shutil.which("chromium") or ""
+
+# Tests fail slowly, so that they don't fail for being slow.
+PATIENCE = 20_000  # ms
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Started anew for each module: while it runs, its loop keeps other loops from running."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Opener]:
+    """Opens an address in a window of its own. At the end no page may have had an error, logged
+    one, or tried what its policy forbids. That the server is away is not a page's fault."""
+    complaints: list[str] = []
+    contexts = []
+
+    def heard(message: ConsoleMessage) -> None:
+        away = "net::ERR_" in message.text or "the server responded with" in message.text
+        if message.type in ("error", "warning") and not away:
+            complaints.append(message.text)
+
+    def visit(url: str, width: int = 1280, height: int = 800, **more: str) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale="en-GB", timezone_id="UTC"
+        )
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for tests that mind their own project and jobs."""
+    data: Path = tmp_path_factory.mktemp("shared") / "data"
+    with Server(data) as running:
+        yield running

@@ -1,0 +1,645 @@
+"""The pages as people see them: in Chromium, on a real server."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import PATIENCE, Opener
+from tests.server import Running, Server
+
+expect.set_options(timeout=PATIENCE)
+
+
+class Jobs:
+    """What a worker does, in a project of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.project = f"p-{uuid4().hex[:8]}"
+        self.list = f"{url}/?project={self.project}"
+
+    def create(self, id: str | None = None, **fields: Any) -> str:
+        body = {"id": id or uuid4().hex, "project": self.project, **fields}
+        answer = httpx2.post(f"{self.url}/v1/jobs", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def report(self, id: str, *reports: dict[str, Any]) -> None:
+        answer = httpx2.post(f"{self.url}/v1/jobs/{id}/reports", json=reports)
+        assert answer.status_code == 200, answer.text
+
+    def get(self, id: str) -> Any:
+        return httpx2.get(f"{self.url}/v1/jobs/{id}").json()
+
+    def page(self, id: str) -> str:
+        return f"{self.url}/jobs/{id}"
+
+
+@pytest.fixture
+def jobs(shared: Server) -> Jobs:
+    return Jobs(shared.url)
+
+
+def progress(current: float, message: str | None = None) -> dict[str, Any]:
+    return {"type": "progress", "current": current, "message": message}
+
+
+def log(message: str, level: str = "info") -> dict[str, Any]:
+    return {"type": "log", "message": message, "level": level}
+
+
+def row(page: Page, title: str) -> Locator:
+    return page.locator(".row").filter(has_text=title)
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.locator(f"main [data-part='{name}']").first
+
+
+def section(page: Page, name: str) -> Locator:
+    return page.locator("section").filter(has=page.get_by_role("heading", name=name))
+
+
+def connection(page: Page) -> Locator:
+    return page.locator(".connection")
+
+
+def lines(page: Page) -> list[str]:
+    return page.locator(".line .said").all_text_contents()
+
+
+# The list
+
+
+def test_a_job_appears_moves_and_settles_while_it_is_watched(jobs: Jobs, visit: Opener) -> None:
+    page = visit(jobs.list)
+    expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+    expect(connection(page)).to_have_text("Live")
+    id = jobs.create(title="Teaser", type="render", total=100)
+    it = row(page, "Teaser")
+    expect(it).to_contain_text("render")
+    expect(it).to_contain_text("Next in line")
+    expect(page.get_by_role("heading", name="No jobs yet")).to_be_hidden()
+    for current in (10, 42, 99):
+        jobs.report(id, progress(current, f"Pass {current}"))
+        expect(it).to_contain_text(f"{current}%")
+        expect(it).to_contain_text(f"Pass {current}")
+    expect(page).to_have_title(f"{jobs.project} (1 running)")
+    jobs.report(id, {"type": "succeed"})
+    expect(it).to_contain_text("Succeeded")
+    expect(page).to_have_title(jobs.project)
+    expect(page.get_by_role("button", name="Succeeded 1")).to_be_visible()
+    it.click()
+    expect(page).to_have_url(jobs.page(id))
+    expect(page.get_by_role("heading", name="Teaser")).to_be_visible()
+
+
+def test_the_newest_job_stands_first(jobs: Jobs, visit: Opener) -> None:
+    jobs.create(title="first")
+    page = visit(jobs.list)
+    for title in ("second", "third"):
+        jobs.create(title=title)
+        expect(page.locator(".row .title").first).to_have_text(title)
+    expect(page.locator(".row .title")).to_have_text(["third", "second", "first"])
+
+
+def test_what_the_empty_page_says_to_type_works(server: Server, visit: Opener) -> None:
+    page = visit(server.url)
+    commands = page.locator(".empty code").all_text_contents()
+    assert len(commands) == 3
+    for command, shows in zip(commands, ["Next in line", "42%", "Succeeded"], strict=True):
+        subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+        expect(row(page, "Hello")).to_contain_text(shows)
+
+
+def test_a_project_that_is_no_word_of_a_shell_is_quoted(shared: Server, visit: Opener) -> None:
+    page = visit(f"{shared.url}/?project=a'$(id)'%0Ab")
+    command = page.locator(".empty code").first.text_content() or ""
+    words = command.replace("curl", "printf '%s\\0'", 1)
+    ran = subprocess.run(["bash", "-c", words], check=True, capture_output=True, text=True)
+    assert ran.stdout.split("\0")[-2] == (
+        '{"project": "a\'$(id)\'\\nb", "title": "Hello", "total": 100}'
+    )
+
+
+def test_a_command_is_copied(shared: Server, jobs: Jobs, visit: Opener) -> None:
+    page = visit(jobs.list)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copy = page.locator(".copy").first
+    copy.click()
+    expect(copy).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator(".empty code").first.text_content()
+    assert f"{shared.url}/v1/jobs/hello" in copied
+
+
+def test_jobs_are_filtered_by_status_type_and_text(jobs: Jobs, visit: Opener) -> None:
+    done = jobs.create(title="Alpha one", type="render")
+    jobs.report(done, {"type": "succeed"})
+    jobs.create(title="Alpha two", type="ingest")
+    jobs.create(title="Beta", type="ingest")
+    page = visit(jobs.list)
+    titles = page.locator(".row .title")
+    expect(titles).to_have_text(["Beta", "Alpha two", "Alpha one"])
+    page.get_by_role("button", name="Queued").click()
+    expect(titles).to_have_text(["Beta", "Alpha two"])
+    page.get_by_label("Find by title or id").fill("ALPHA")
+    expect(titles).to_have_text(["Alpha two"])
+    page.get_by_label("Type").select_option("render")
+    expect(page.get_by_text("No job here matches")).to_be_visible()
+    page.get_by_role("button", name="All", exact=False).first.click()
+    expect(titles).to_have_text(["Alpha one"])
+    page.reload()
+    expect(titles).to_have_text(["Alpha one"])
+    page.get_by_label("Find by title or id").fill("nothing like it")
+    page.get_by_role("button", name="Show all jobs").click()
+    expect(titles).to_have_count(3)
+    assert page.url == jobs.list
+
+
+def test_a_job_that_no_longer_matches_leaves(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(title="Short")
+    page = visit(f"{jobs.list}&status=queued")
+    expect(row(page, "Short")).to_be_visible()
+    jobs.report(id, {"type": "start"})
+    expect(row(page, "Short")).to_have_count(0)
+    page.get_by_role("button", name="Running").click()
+    expect(row(page, "Short")).to_be_visible()
+
+
+def test_older_jobs_are_loaded_and_found(jobs: Jobs, visit: Opener) -> None:
+    for n in range(205):
+        jobs.create(title=f"Job {n:03}")
+    page = visit(jobs.list)
+    rows = page.locator(".row")
+    expect(rows).to_have_count(100)
+    expect(page.get_by_role("button", name="All 205")).to_be_visible()
+    for shown in (200, 205):
+        page.get_by_role("button", name="Load more").click()
+        expect(rows).to_have_count(shown)
+    expect(page.get_by_role("button", name="Load more")).to_be_hidden()
+    titles = page.locator(".row .title").all_text_contents()
+    assert titles == [f"Job {n:03}" for n in reversed(range(205))]
+    page.reload()
+    expect(rows).to_have_count(100)
+    page.get_by_label("Find by title or id").fill("Job 003")
+    expect(page.locator(".row .title")).to_have_text(["Job 003"])
+
+
+def test_places_in_the_queue_move_up(jobs: Jobs, visit: Opener) -> None:
+    first, _, _ = (jobs.create(title=title, type="t") for title in ("one", "two", "three"))
+    page = visit(jobs.list)
+    expect(row(page, "three")).to_contain_text("3 of 3 in line")
+    jobs.report(first, {"type": "start"})
+    expect(row(page, "three")).to_contain_text("2 of 2 in line")
+    expect(row(page, "two")).to_contain_text("Next in line")
+
+
+def test_a_silent_job_is_flagged_until_it_speaks(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(title="Silent", heartbeat_timeout=1, total=10)
+    jobs.report(id, progress(1, "Working"))
+    page = visit(jobs.list)
+    expect(row(page, "Silent")).to_contain_text("Stalled")
+    jobs.report(id, progress(2, "Working again"))
+    expect(row(page, "Silent")).to_contain_text("Working again")
+
+
+def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(title="Doomed")
+    jobs.report(id, {"type": "succeed"})
+    listed, alone = visit(jobs.list), visit(jobs.page(id))
+    expect(row(listed, "Doomed")).to_contain_text("Succeeded")
+    expect(alone.get_by_role("heading", name="Doomed")).to_be_visible()
+    assert httpx2.delete(f"{jobs.url}/v1/jobs/{id}").status_code == 204
+    expect(row(listed, "Doomed")).to_have_count(0)
+    alone.reload()
+    expect(alone.get_by_role("heading", name="There is no such job")).to_be_visible()
+
+
+# One job
+
+
+def test_all_of_a_job_is_shown_as_it_is_reported(jobs: Jobs, visit: Opener) -> None:
+    steps = [{"name": "extract", "title": "Extract scenes"}, {"name": "encode"}]
+    id = jobs.create(title="Film", type="render", total=200, unit="frames", steps=steps,
+                     tags=["nightly"], meta={"asked_by": "mira"})  # fmt: skip
+    page = visit(jobs.page(id))
+    expect(part(page, "badge")).to_have_text("Queued")
+    expect(page).to_have_title("○ Film")
+    jobs.report(
+        id,
+        {"type": "start", "worker": {"host": "node-7"}},
+        progress(84, "Pass 2"),
+        {"type": "step", "name": "extract", "status": "succeeded"},
+        {"type": "step", "name": "encode", "status": "running", "current": 1, "total": 4},
+        {"type": "count", "counters": {"retries": 3}},
+        {"type": "result", "value": {"scene": 7}},
+        {"type": "error", "message": "Scene is empty", "item": 9},
+        log("A line", "warning"),
+    )
+    expect(part(page, "percent")).to_have_text("42%")
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "42")
+    expect(page).to_have_title("42% Film")
+    expect(part(page, "figures")).to_contain_text("84 of 200 frames")
+    expect(part(page, "message")).to_have_text("Pass 2")
+    expect(section(page, "Steps")).to_contain_text("Extract scenes")
+    expect(section(page, "Steps").locator(".step").nth(1)).to_contain_text("25%")
+    expect(section(page, "Counters")).to_contain_text("retries3")
+    expect(section(page, "Results")).to_contain_text('{"scene":7}')
+    expect(section(page, "Errors")).to_contain_text("9: Scene is empty")
+    expect(section(page, "Meta")).to_contain_text("mira")
+    expect(section(page, "Details")).to_contain_text("node-7")
+    expect(page.locator(".line[data-level=warning]")).to_contain_text("A line")
+    jobs.report(id, {"type": "succeed", "result": {"path": "out.mp4"}})
+    expect(part(page, "percent")).to_have_text("100%")
+    expect(section(page, "Result").first).to_contain_text("out.mp4")
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page).to_have_title("✓ Film")
+
+
+def test_why_a_job_failed_is_seen_at_once(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(title="Film", total=10)
+    jobs.report(id, progress(3), {"type": "fail", "message": "Out of memory", "code": "oom",
+                                  "detail": {"exit": 137}})  # fmt: skip
+    page = visit(jobs.page(id))
+    failure = page.locator(".failure")
+    for text in ("Out of memory", "oom", "137"):
+        expect(failure).to_contain_text(text)
+    expect(part(page, "badge")).to_have_text("Failed")
+    expect(row(visit(jobs.list), "Film")).to_contain_text("Failed at 30%")
+
+
+def test_parent_and_children_lead_to_each_other(jobs: Jobs, visit: Opener) -> None:
+    parent = jobs.create(title="Whole")
+    for n in (1, 2):
+        jobs.create(title=f"Part {n}", parent=parent)
+    page = visit(jobs.page(parent))
+    page.get_by_role("link", name="2 queued").click()
+    expect(page.locator(".row .title")).to_have_text(["Part 2", "Part 1"])
+    row(page, "Part 1").click()
+    page.get_by_role("link", name=parent).click()
+    expect(page.get_by_role("heading", name="Whole")).to_be_visible()
+
+
+def test_the_log_follows_until_it_is_scrolled_up(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    jobs.report(id, *(log(f"line {n}") for n in range(200)))
+    page = visit(jobs.page(id))
+    last = page.locator(".line").last
+    expect(last).to_contain_text("line 199")
+    expect(last).to_be_in_viewport()
+    jobs.report(id, log("one more"))
+    expect(page.get_by_text("one more")).to_be_in_viewport()
+    page.locator(".log").hover()
+    page.mouse.wheel(0, -600)
+    latest = page.get_by_role("button", name="Latest")
+    expect(latest).to_be_visible()
+    jobs.report(id, log("unseen"))
+    expect(page.get_by_text("unseen")).to_be_attached()
+    expect(page.get_by_text("unseen")).not_to_be_in_viewport()
+    latest.click()
+    expect(page.get_by_text("unseen")).to_be_in_viewport()
+    jobs.report(id, log("seen again"))
+    expect(page.get_by_text("seen again")).to_be_in_viewport()
+
+
+def test_a_long_log_begins_near_its_end_and_goes_back(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    for start in range(0, 1200, 600):
+        jobs.report(id, *(log(f"line {n}") for n in range(start, start + 600)))
+    page = visit(jobs.page(id))
+    earlier = page.get_by_role("button", name="Show earlier lines")
+    for first in (700, 200, 0):
+        expect(page.locator(".line").first).to_contain_text(f"line {first}")
+        if first:
+            earlier.click()
+    expect(earlier).to_be_hidden()
+    assert lines(page) == [f"line {n}" for n in range(1200)]
+
+
+def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    page = visit(jobs.page(id))
+    for start in range(0, 3000, 1000):
+        jobs.report(id, *(log(f"line {n}") for n in range(start, start + 1000)))
+    expect(page.locator(".line").last).to_contain_text("line 2999")
+    expect(page.locator(".line")).to_have_count(2000)
+    assert lines(page) == [f"line {n}" for n in range(1000, 3000)]
+
+
+def test_a_job_is_cancelled_by_who_means_it(jobs: Jobs, visit: Opener) -> None:
+    queued, running = jobs.create(title="Waits"), jobs.create(title="Works")
+    jobs.report(running, {"type": "start"})
+    page = visit(jobs.page(queued))
+    page.get_by_role("button", name="Cancel").click()
+    assert jobs.get(queued)["status"] == "queued"
+    page.get_by_role("button", name="Really?").click()
+    expect(part(page, "badge")).to_have_text("Cancelled")
+    page = visit(jobs.page(running))
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Really?").click()
+    page.get_by_role("button", name="End it now").click()
+    assert jobs.get(running)["cancel_requested"]
+    page.get_by_role("button", name="Really?").click()
+    expect(part(page, "badge")).to_have_text("Cancelled")
+    assert jobs.get(running)["status"] == "cancelled"
+
+
+def test_what_the_server_refuses_is_said(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    page = visit(jobs.page(id))
+    page.route("**/cancel", lambda route: route.fulfill(status=503, json={"detail": "Disk full"}))
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Really?").click()
+    expect(page.get_by_role("alert")).to_have_text("Disk full")
+
+
+def test_a_job_that_is_not_there_is_not_asked_for_again(shared: Server, visit: Opener) -> None:
+    page = visit(f"{shared.url}/jobs/nothing-here")
+    expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+    page.get_by_role("link", name="All jobs").click()
+    expect(page).to_have_url(f"{shared.url}/")
+
+
+# What workers say is text
+
+
+HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>&lt;b&gt;{{7*7}}'
+
+
+def test_whatever_workers_say_stays_text(jobs: Jobs, visit: Opener) -> None:
+    said = {HOSTILE: HOSTILE}
+    id = jobs.create(title=HOSTILE, type=HOSTILE, unit=HOSTILE, tags=[HOSTILE], meta=said,
+                     steps=[{"name": HOSTILE, "title": HOSTILE}])  # fmt: skip
+    jobs.report(
+        id,
+        {"type": "start", "worker": said},
+        progress(1, HOSTILE),
+        {"type": "step", "name": HOSTILE, "status": "running"},
+        {"type": "log", "message": HOSTILE, "source": HOSTILE},
+        {"type": "count", "counters": {HOSTILE: 1}},
+        {"type": "result", "value": said},
+        {"type": "result", "value": HOSTILE},
+        {"type": "error", "message": HOSTILE, "item": HOSTILE, "detail": said},
+    )
+    page, listed = visit(jobs.page(id)), visit(jobs.list)
+    expect(part(page, "message")).to_have_text(HOSTILE)
+    expect(row(listed, HOSTILE)).to_be_visible()
+    fail = {"type": "fail", "message": HOSTILE, "code": HOSTILE[:80], "detail": said}
+    jobs.report(id, fail)
+    expect(page.locator(".failure .reason")).to_contain_text(HOSTILE)
+    expect(row(listed, HOSTILE).locator(".message")).to_have_text(HOSTILE)
+    for name in ("title", "labels", "steps", "log", "errors", "results", "counters", "meta",
+                 "facts", "reason", "detail"):  # fmt: skip
+        expect(part(page, name)).to_contain_text("<script>window.hit=1</script>")
+    for seen in (page, listed):
+        assert seen.evaluate("window.hit") is None
+        assert seen.locator("img, main script").count() == 0
+
+
+def test_a_line_of_log_can_neither_colour_nor_disguise(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(title="Nice\u202egnp.exe")
+    said = {
+        "\x1b[1;31mred\x1b[0m": "red",
+        "\x1b]8;;https://evil.example\x07link\x1b]8;;\x07!": "link!",
+        "\x1b]0;title\x1b\\after": "after",
+        "\x1b[2J\x1b[Hcleared": "cleared",
+        "\x9b31mred\x9b0m": "red",
+        "10%\r50%\r100%": "100%",
+        "win\r\ndows": "win\ndows",
+        "tab\tand\nline": "tab\tand\nline",
+        "see \u202egnp.exe\u2066": "see \\u202egnp.exe\\u2066",
+        "bell\x07 back\x08": "bell\\u0007 back\\u0008",
+        "\x1b": "\\u001b",
+        "Ünïcödé 你好 😀": "Ünïcödé 你好 😀",
+    }
+    jobs.report(id, *(log(line) for line in said))
+    page = visit(jobs.page(id))
+    expect(page.locator(".line")).to_have_count(len(said))
+    assert lines(page) == list(said.values())
+    expect(part(page, "title")).to_have_text("Nice\\u202egnp.exe")
+
+
+# Connections
+
+
+def test_a_page_ends_with_its_job(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    page = visit(jobs.page(id))
+    expect(connection(page)).to_have_text("Live")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    jobs.report(id, {"type": "succeed"})
+    expect(connection(page)).to_be_hidden()
+    assert asked == []
+
+
+def test_a_connection_that_fell_silent_is_replaced(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(jobs.page(id))
+    expect(connection(page)).to_have_text("Live")
+    with page.expect_request(re.compile(r"/events\?.*since=")):
+        page.clock.fast_forward("00:45")  # and no ping came, as far as it knows
+    jobs.report(id, log("still here"))
+    expect(page.locator(".line")).to_contain_text("still here")
+    expect(connection(page)).to_have_text("Live")
+
+
+def test_a_tab_that_nobody_sees_lets_go_of_its_connection(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(total=10)
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(jobs.page(id))
+    expect(connection(page)).to_have_text("Live")
+    show(page, hidden=True)
+    page.clock.fast_forward("00:16")
+    expect(connection(page)).to_have_text("Paused")
+    jobs.report(id, progress(5), log("unseen"))
+    page.clock.fast_forward("00:31")  # it looks in now and then, for its title
+    expect(page).to_have_title(re.compile("50%"))
+    page.clock.fast_forward("00:03")
+    expect(connection(page)).to_have_text("Paused")
+    show(page, hidden=False)
+    expect(connection(page)).to_have_text("Live")
+    assert lines(page) == ["unseen"]
+
+
+def show(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_the_jobs_that_a_page_holds_are_bounded(jobs: Jobs, visit: Opener) -> None:
+    page = visit(jobs.list)
+    kept = page.evaluate(
+        """async () => {
+          const { Jobs } = await import("/static/livejobs.js");
+          const jobs = new Jobs();
+          for (let n = 10_000; n < 20_000; n++)
+            jobs.take({ id: `j${n}`, created_at: `at ${n}`, cursor: `e.${n}` });
+          return [jobs.size, jobs.has("j10000"), jobs.has("j19999")];
+        }"""
+    )
+    assert kept[0] <= 5500
+    assert kept[1:] == [False, True]
+
+
+def test_the_client_stops_on_204(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create()
+    jobs.report(id, {"type": "succeed"})
+    page = visit(jobs.list)
+    states = page.evaluate(
+        """async ([id, since]) => {
+          const { watchJob } = await import("/static/livejobs.js");
+          const states = [];
+          await new Promise((over) => {
+            const state = (name) => states.push(name) && name === "ended" && over();
+            watchJob(id, { change: () => states.push("change"), state }, { since });
+          });
+          return states;
+        }""",
+        [id, jobs.get(id)["cursor"]],
+    )
+    assert states[-1] == "ended"
+    assert "change" not in states
+
+
+def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit: Opener) -> None:
+    id = jobs.create(total=3)
+    page = visit(jobs.list)
+    page.evaluate(
+        """(id) => {
+          window.source = new EventSource(`/v1/jobs/${id}/events`);
+          source.onmessage = (event) => (window.job = JSON.parse(event.data));
+          window.over = new Promise((over) => {
+            source.onerror = () => source.readyState === EventSource.CLOSED && over();
+          });
+        }""",
+        id,
+    )
+    for current in (1, 2):
+        jobs.report(id, progress(current), {"type": "result", "value": current})
+    jobs.report(id, {"type": "succeed", "result": "all"})
+    page.evaluate("over")  # it has come back by itself, and was told that there is no more
+    assert page.evaluate("job") == jobs.get(id)
+    assert page.evaluate("job.results.length") == 2
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_restart_of_the_server_leaves_no_gap(server: Server, visit: Opener, how: str) -> None:
+    jobs = Jobs(server.url)
+    id = jobs.create(title="Survivor", total=90)
+    page, listed = visit(jobs.page(id)), visit(jobs.list)
+
+    def say(numbers: Iterable[int]) -> None:
+        for n in numbers:
+            jobs.report(id, log(f"line {n}"), {"type": "result", "value": n}, progress(n))
+
+    say(range(30))
+    expect(page.locator(".line")).to_have_count(30)
+    page.evaluate("document.querySelector('.line').dataset.old = 1")
+    if how == "killed":
+        server.kill()
+    else:
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    expect(connection(page)).to_have_text("Reconnecting")
+    server.restart()
+    say(range(30, 60))
+    expect(connection(page)).to_have_text("Live")
+    expect(connection(listed)).to_have_text("Live")
+    say(range(60, 90))
+    expect(page.locator(".line").last).to_contain_text("line 89")
+    assert lines(page) == [f"line {n}" for n in range(90)]
+    expect(page.locator("[data-part=results-count]")).to_have_text("90")
+    assert page.locator(".line[data-old]").count() == 1  # gone on with, not begun again
+    expect(row(listed, "Survivor")).to_contain_text("98%")
+
+
+def test_another_database_on_the_same_address_is_begun_anew(server: Server, visit: Opener) -> None:
+    jobs = Jobs(server.url)
+    jobs.create(title="Of the old one")
+    id = jobs.create("same", title="Same name")
+    jobs.report(id, log("old"))
+    listed, page = visit(jobs.list), visit(jobs.page(id))
+    expect(listed.locator(".row")).to_have_count(2)
+    expect(page.locator(".line")).to_have_text(re.compile("old"))
+    page.context.set_offline(True)  # until the job is there again
+    server.kill()
+    server.data.rename(server.data.with_name("old"))
+    server.restart()
+    jobs.create("same", title="Of the new one")
+    jobs.report(id, log("new"))
+    expect(listed.locator(".row .title")).to_have_text(["Of the new one"])
+    page.context.set_offline(False)
+    expect(page.locator(".line")).to_have_text(re.compile("new"))
+    expect(page.get_by_role("heading", name="Of the new one")).to_be_visible()
+
+
+def test_pages_work_below_a_path_of_another_app(tmp_path: Path, visit: Opener) -> None:
+    module = [sys.executable, "-m", "tests.browser.mounted"]
+    with Running(*module, "--data", str(tmp_path / "data")) as running:
+        jobs = Jobs(running.url + "/ops/jobs")
+        id = jobs.create(title="Below", total=4)
+        page = visit(jobs.list)
+        jobs.report(id, progress(1))
+        expect(row(page, "Below")).to_contain_text("25%")
+        row(page, "Below").click()
+        expect(page).to_have_url(jobs.page(id))
+        jobs.report(id, progress(2), log("here too"))
+        expect(part(page, "percent")).to_have_text("50%")
+        expect(page.locator(".line")).to_contain_text("here too")
+        page.get_by_role("link", name="livejobs").click()
+        expect(page).to_have_url(running.url + "/ops/jobs/")
+
+
+# Phones
+
+
+def test_nothing_is_wider_than_a_phone(jobs: Jobs, visit: Opener) -> None:
+    long = "W" * 300
+    id = jobs.create(title=long, type="t" * 80, unit="u" * 60, tags=[long[:60]], meta={long: long},
+                     steps=[{"name": "a", "title": long}])  # fmt: skip
+    jobs.report(
+        id,
+        {"type": "start", "worker": {"host": long}},
+        progress(1, long),
+        log(long),
+        {"type": "count", "counters": {long: 1}},
+        {"type": "error", "message": long, "item": long},
+        {"type": "result", "value": {long: long}},
+    )
+    empty = Jobs(jobs.url)
+    for url in (jobs.list, jobs.page(id), empty.list, jobs.page("nothing-here")):
+        page = visit(url, width=390, height=844)
+        expect(page.locator("main > *").first).to_be_visible()
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        assert too_wide(page) <= 0, url
+    jobs.report(id, {"type": "fail", "message": long, "detail": {long: long}})
+    page = visit(jobs.page(id), width=390, height=844)
+    expect(page.locator(".failure")).to_be_visible()
+    assert too_wide(page) <= 0
+
+
+def too_wide(page: Page) -> int:
+    """Pixels that can be scrolled to sideways."""
+    root = "document.documentElement"
+    return int(page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
