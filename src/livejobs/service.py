@@ -315,6 +315,7 @@ class LiveJobs:
         if new.id not in (None, id):
             raise Invalid.at("/id", "The id in the body is not the one in the URL.")
         new = replace(new, id=id)
+        require_project(by, new.project or by.default_project)
         for _ in range(2):
             there = await self.reader.look_up(id)
             if there is not None:
