@@ -301,6 +301,20 @@ async def test_entries_are_read_in_order_after_n(store: Store) -> None:
     assert await store.entries("nothing", "logs") == []
 
 
+@pytest.mark.parametrize("size", [2, 15, 17, 33, 511, 512, 513, 1500])
+async def test_a_commit_of_any_size_is_kept_whole(store: Store, size: int) -> None:
+    heads = [job(f"j{n}") for n in range(size)]
+    assert await create(store, *heads) == list(range(1, size + 1))
+    changes = [Change(head, replace(head, logs_total=1), (entry(1),)) for head in heads]
+    assert await store.commit(changes) == list(range(size + 1, 2 * size + 1))
+    page = await store.list(EVERYTHING, limit=size)
+    assert [(one.head.logs_total, one.seq) for one in page.jobs] == [
+        (1, seq) for seq in range(2 * size, size, -1)
+    ]
+    records = await store.feed_entries("default", 0, 2 * size, limit=size, kinds=KINDS)
+    assert [record.job for record in records] == [head.id for head in heads]
+
+
 async def test_an_entry_is_read_back_whole(store: Store) -> None:
     await create(store, job())
     value = '{"message":"ünï\\u0000"}'.encode()

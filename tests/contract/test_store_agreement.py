@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,8 @@ class Agreement(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.loop.run(self.sqlite.close())
         self.loop.close()
+        with closing(sqlite3.connect(Path(self.directory.name) / "jobs.db")) as db:
+            assert_sound(db)
         self.directory.cleanup()
 
     def both(self, verb: str, *args: Any, **kwargs: Any) -> Any:
@@ -184,6 +188,18 @@ class Agreement(RuleBasedStateMachine):
             for coro in (self.memory.projects(), self.sqlite.projects())
         )
         assert mine == theirs
+
+
+def assert_sound(db: sqlite3.Connection) -> None:
+    """What SQLite keeps twice agrees with itself."""
+    counted = (
+        "SELECT label, project, status, count(*) FROM labels GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+    kept = "SELECT label, project, status, n FROM counters ORDER BY 1, 2, 3"
+    assert db.execute(counted).fetchall() == db.execute(kept).fetchall()
+    lost = "SELECT count(*) FROM entries WHERE key >> 32 NOT IN (SELECT pk FROM jobs)"
+    assert db.execute(lost).fetchone() == (0,)
+    db.execute("INSERT INTO search (search) VALUES ('integrity-check')")
 
 
 def plain(value: Any) -> Any:
