@@ -351,6 +351,26 @@ async def test_results_that_come_while_results_are_read_are_each_shown_once(
         assert store.reads == 1
 
 
+async def test_a_result_that_is_on_disk_and_not_yet_told_is_shown_once_told(
+    tmp_path: Path,
+) -> None:
+    store = Slow()
+    async with over(store, tmp_path) as live:
+        await (await live.create(id="j")).result(1)
+    async with over(store, tmp_path) as live:
+        store.written.clear()
+        store.answers.clear()
+        saying = asyncio.create_task(live.report("j", {"type": "result", "value": 2}))
+        await store.written.wait()
+        before = await live.job("j")
+        store.answers.set()
+        await saying
+        after = await live.job("j")
+    values = [[result["value"] for result in job["results"]] for job in (before, after)]
+    assert values == [[1], [1, 2]]
+    assert (before["results_total"], after["results_total"]) == (1, 2)
+
+
 async def test_only_the_last_thousand_results_are_shown_with_the_job(live: LiveJobs) -> None:
     job = await live.create(id="j")
     for start in (0, 1000):

@@ -141,6 +141,11 @@ def test_each_timing_is_set_when_its_phase_has_ended() -> None:
     }
 
 
+def test_a_clock_set_back_makes_no_negative_time() -> None:
+    ended = reducer.fold(fold({"type": "start"}).head, [say.Succeed()], NOW - 9000).head
+    assert shown(ended)["timing"] == dict.fromkeys(NAMES["timing"].split(), 0)
+
+
 def test_a_job_cancelled_in_the_queue_waited_and_never_ran() -> None:
     cancelled = reducer.cancel(fold().head, NOW + 2000)
     assert shown(cancelled)["timing"] == {
@@ -153,6 +158,8 @@ def test_a_job_cancelled_in_the_queue_waited_and_never_ran() -> None:
 def test_what_was_heard_since_the_last_change_is_shown() -> None:
     head = fold({"type": "start"}).head
     assert shown(head, heartbeat_at=NOW + 1000)["heartbeat_at"] == "2026-01-02T03:04:06.678Z"
+    assert shown(head)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
+    assert shown(fold().head, heartbeat_at=NOW)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
     assert shown(head, heartbeat_at=NOW - 1000)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
 
 
