@@ -78,6 +78,19 @@ async def test_a_job_is_created_told_and_read(live: LiveJobs) -> None:
     assert state["owner"] == "anonymous"
 
 
+async def test_a_job_is_sent_back_and_ends_as_it_was_asked_to(live: LiveJobs) -> None:
+    job = await live.create(id="j", meta={"a": 1, "b": 2})
+    await job.meta(a=None, c=[3])
+    await job.retry("flaky")
+    state = await job.state()
+    assert (state["status"], state["attempt"], state["error"]["message"]) == ("queued", 2, "flaky")
+    assert state["meta"] == {"b": 2, "c": [3]}
+    await job.heartbeat()
+    assert job.status == "running"
+    await live.cancel("j")
+    assert (await job.cancelled()).status == "cancelled"
+
+
 async def test_reports_are_all_kept_or_none(live: LiveJobs) -> None:
     job = await live.create()
     before = await job.state()

@@ -134,6 +134,21 @@ class Job:
     async def count(self, **counters: float) -> Receipt:
         return await self.report(say.Count(counters=counters))
 
+    async def meta(self, **values: Any) -> Receipt:
+        """Merged with what is there; None removes."""
+        return await self.report(say.Meta(set=values))
+
+    async def heartbeat(self) -> Receipt:
+        return await self.report(say.Heartbeat())
+
+    async def retry(self, error: str | None = None) -> Receipt:
+        """Back to the queue, for another attempt."""
+        return await self.report(say.Retry(error=error))
+
+    async def cancelled(self) -> Receipt:
+        """It has ended as was asked for."""
+        return await self.report(say.Cancelled())
+
     async def succeed(self, result: Any = None) -> Receipt:
         return await self.report(say.Succeed(result=result))
 
