@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import full_disk, kill, stop
+from tests.crash import full_disk, kill, refuse, stop
 from tests.crash.checker import Broken
 
 
@@ -54,6 +54,13 @@ def stop_(rounds: int, seed: int) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(stop.drill(rounds, Path(folder) / "data", seed, click.echo))
+
+
+@main.command("refuse")
+def refuse_() -> None:
+    """Databases that can't be served."""
+    with tempfile.TemporaryDirectory() as folder:
+        refuse.drill(Path(folder), click.echo)
 
 
 if __name__ == "__main__":

@@ -53,9 +53,9 @@ async def _pause(server: Server, load: Load, chance: random.Random) -> str:
     await asyncio.sleep(seconds)
     server.signal(signal.SIGCONT)
     before = load.ledger.acknowledged
-    while load.ledger.acknowledged == before and not running.done():
-        await asyncio.sleep(0.01)
+    await asyncio.wait([running], timeout=0.3)
     load.ledger.expect(not running.done(), "nobody is left after a pause")
+    load.ledger.expect(load.ledger.acknowledged > before, "nothing goes on after a pause")
     load.enough.set()
     await running
     return f"paused for {seconds:.2f} s; "

@@ -89,6 +89,8 @@ def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
     """A database that can be trusted, or StoreUnusable and nothing is touched."""
     with unusable(path):
         if path.exists():
+            if not path.stat().st_size:  # SQLite would remove the log of an empty file
+                raise StoreUnusable(f"{path} is empty: its jobs are lost. Restore a copy of it.")
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
                 _check(db, path, len(migrations))
         elif _beside(path, "-wal").exists():
@@ -123,7 +125,8 @@ def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
         return
     wrong = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if wrong != "ok":
-        raise StoreUnusable(f"{path} is damaged ({wrong}). Restore a copy of it.")
+        what = wrong.splitlines()[-1]  # a heading may stand above it
+        raise StoreUnusable(f"{path} is damaged ({what}). Restore a copy of it.")
 
 
 @contextmanager
