@@ -100,6 +100,7 @@ def measure(scenario: Scenario, contender: Contender) -> dict[str, Any]:
     return {
         "server": contender.name,
         "us/delivery": used / got * 1e6,
+        "us/message": used / max(1, stats["messages"]) * 1e6,
         "net": max(0.0, used - alone) / got * 1e6,
         "us/report alone": alone / reports * 1e6,
         "p50 ms": lag["p50"],
@@ -131,13 +132,14 @@ def run(scenario: Scenario) -> list[dict[str, Any]]:
     return rows
 
 
-# Of the targets: scenario, whose figure, which, at most how many times the peer's (or,
+# One report at a time is judged by the message, so that merging under load flatters nobody; a job
+# in a hurry by the delivery, since joining is the point. Scenario, whose figure, which, at most how many times the peer's (or,
 # without a peer, at most how much).
 TARGETS: tuple[tuple[str, Contender, str, float, Contender | None], ...] = (
-    ("sse1000", DELTA, "us/delivery", 1.15, NCHAN),
-    ("sse1000", STATE, "us/delivery", 1.15, NCHAN),
-    ("sse10000", DELTA, "us/delivery", 1.15, NCHAN),
-    ("sse10000", STATE, "us/delivery", 1.15, NCHAN),
+    ("sse1000", DELTA, "us/message", 1.15, NCHAN),
+    ("sse1000", STATE, "us/message", 1.15, NCHAN),
+    ("sse10000", DELTA, "us/message", 1.15, NCHAN),
+    ("sse10000", STATE, "us/message", 1.15, NCHAN),
     ("burst200", LOGS, "us/delivery", 0.4, NCHAN),
     ("burst500", LOGS, "us/delivery", 0.25, NCHAN),
     ("burst200", LOGS, "lost", 0, None),
@@ -145,7 +147,7 @@ TARGETS: tuple[tuple[str, Contender, str, float, Contender | None], ...] = (
     ("sse1000", DELTA, "KB/idle viewer", 11, None),
     ("sse10000", DELTA, "KB/idle viewer", 11, None),
     ("ws1000", WS, "KB/idle viewer", 20, None),
-    ("ws1000", WS, "us/delivery", 1.6, NCHAN_WS),
+    ("ws1000", WS, "us/message", 1.6, NCHAN_WS),
     ("slow1000", DELTA, "p99 ms", 1.5, NCHAN),
 )
 
