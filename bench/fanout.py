@@ -133,8 +133,8 @@ def run(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 # One report at a time is judged by the message, so that merging under load flatters nobody; a job
-# in a hurry by the delivery, since joining is the point. Scenario, whose figure, which, at most how many times the peer's (or,
-# without a peer, at most how much).
+# in a hurry by the delivery, since joining is the point. Each: scenario, whose figure, which, at
+# most how many times the peer's (or, without a peer, at most how much).
 TARGETS: tuple[tuple[str, Contender, str, float, Contender | None], ...] = (
     ("sse1000", DELTA, "us/message", 1.15, NCHAN),
     ("sse1000", STATE, "us/message", 1.15, NCHAN),
