@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -13,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
+from livejobs.core import wire
 from livejobs.service import LiveJobs
-from livejobs.web import admin, entries, http, jobs, pages, problems, streams
+from livejobs.web import admin, entries, http, jobs, openapi, pages, problems, streams
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
@@ -99,6 +101,7 @@ ROUTES: Final[list[BaseRoute]] = [
     resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
     resource("/v1/audit", GET=read("audit", admin.audit)),
+    resource("/openapi.json", GET=public(openapi.openapi)),
     resource("/healthz", GET=public(healthz)),
     resource("/readyz", GET=public(readyz)),
 ]
@@ -143,4 +146,5 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
     if live.settings.cors_origins:
         app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)
     app.state.live = live
+    app.state.openapi = wire.encode(openapi.document(version("livejobs")))
     return app

@@ -1,0 +1,277 @@
+"""The REST API as an OpenAPI 3.1 document, from one table of its operations.
+
+Bodies are described by the structs that read them, so what is documented is what is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs.core.model import LEVELS, STATUSES
+from livejobs.core.reports import AnyReport, NewJob
+from livejobs.service import Receipt
+from livejobs.web import http
+from livejobs.web.admin import NewKey, NewToken
+
+Schema = dict[str, Any]
+
+
+class Parameter(NamedTuple):
+    name: str
+    schema: Schema
+    says: str
+    where: str = "query"
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str
+    summary: str
+    good: dict[int, Schema | str | None]  # a schema of JSON, another media type, or no body
+    parameters: tuple[Parameter, ...] = ()
+    body: Any = None  # what reads it
+    optional: bool = False  # the body
+    errors: tuple[int, ...] = ()  # beside those that every route may give
+
+
+def whole(least: int, most: int | None = None) -> Schema:
+    bound = {} if most is None else {"maximum": most}
+    return {"type": "integer", "minimum": least, **bound}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(name: str, item: Schema, next_: Schema, **more: Schema) -> Schema:
+    properties = {name: {"type": "array", "items": item}, "next": next_, **more}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+TEXT: Final[Schema] = {"type": "string"}
+SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false"]}
+NEXT: Final[Schema] = {"type": ["integer", "null"]}
+ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
+STREAM: Final = "text/event-stream"
+
+LIMIT: Final = Parameter("limit", whole(1, 1000), "How many; 100 unless said.")
+AFTER: Final = Parameter("after", whole(0, 2**53), "Entries after this n.")
+TOKEN: Final = Parameter("token", TEXT, "A token, where headers can't be set.")
+PROJECT: Final = Parameter("project", TEXT, "The caller's own unless said.")
+FILTERS: Final = (
+    PROJECT,
+    Parameter("status", TEXT, "One or more of " + ", ".join(STATUSES) + ", with commas between."),
+    Parameter("type", TEXT, "Of this type."),
+    Parameter("tag", TEXT, "With this tag."),
+    Parameter("parent", TEXT, "Children of this job."),
+    Parameter("owner", TEXT, "Created by this owner."),
+)
+STREAMED: Final = (
+    Parameter("view", {"enum": ["state", "delta"]}, "Whole jobs, or what changed."),
+    Parameter("logs", SWITCH, "Log lines too."),
+    Parameter("rate", {"type": "number", "minimum": 0.1, "maximum": 60}, "Most a second, a job."),
+    Parameter("since", TEXT, "A cursor to go on from."),
+    Parameter("Last-Event-ID", TEXT, "The same; it wins.", "header"),
+)
+POLLED: Final = (
+    Parameter("until", {"enum": ["finished"]}, "Wait for the end."),
+    Parameter("If-None-Match", TEXT, "The tag of what is known.", "header"),
+    Parameter("Prefer", TEXT, "wait=N: hold the answer up to N seconds.", "header"),
+)
+IDEMPOTENCY: Final = Parameter("Idempotency-Key", TEXT, "Repeats give the same job.", "header")
+LINES: Final = (AFTER, LIMIT, Parameter("level", {"enum": list(LEVELS)}, "The least level."))
+
+OPERATIONS: Final = (
+    Operation("get", "/v1/jobs", "Jobs, newest first", {
+        200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
+    }, (*FILTERS, Parameter("q", TEXT, "Part of id or title, 3 characters or more."), LIMIT,
+        Parameter("after", TEXT, "`next` of the page before.")), errors=(400,)),
+    Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
+              (IDEMPOTENCY,), NewJob, True, (409, 503)),
+    Operation("get", "/v1/jobs/{id}", "A job", {200: ref("Job"), 304: None}, (*POLLED, *STREAMED)),
+    Operation("put", "/v1/jobs/{id}", "Create a job if it is absent",
+              {201: ref("Job"), 200: ref("Job")}, (), NewJob, True, (409, 503)),
+    Operation("delete", "/v1/jobs/{id}", "Remove a finished job", {204: None}, errors=(409, 503)),
+    Operation("post", "/v1/jobs/{id}/reports", "Say how a job is doing", {200: ref("Receipt")},
+              (), AnyReport, errors=(409, 503)),
+    Operation("post", "/v1/jobs/{id}/cancel", "Ask for a job's end", {202: ref("Job")},
+              (Parameter("force", SWITCH, "End it now."),), errors=(409, 503)),
+    Operation("get", "/v1/jobs/{id}/logs", "Log lines",
+              {200: listed("logs", ENTRY, NEXT)},
+              (*LINES, Parameter("tail", whole(0, 1000), "The last ones."),
+               Parameter("follow", SWITCH, "As text: go on until the job ends."))),
+    Operation("get", "/v1/jobs/{id}/results", "Results", {200: listed("results", ENTRY, NEXT)},
+              (AFTER, LIMIT)),
+    Operation("get", "/v1/jobs/{id}/errors", "Errors of single items",
+              {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
+    Operation("get", "/v1/jobs/{id}/events", "A job, live", {200: STREAM, 204: None},
+              (*STREAMED, Parameter("tail", whole(0, 1000), "Log lines to begin with."))),
+    Operation("get", "/v1/events", "Many jobs, live", {200: STREAM},
+              (*FILTERS, Parameter("jobs", TEXT, "Only these ids."), *STREAMED, LIMIT)),
+    Operation("post", "/v1/tokens", "A short-lived token", {201: {"type": "object"}}, (), NewToken,
+              True),
+    Operation("get", "/v1/keys", "The keys", {200: {"type": "object"}}),
+    Operation("post", "/v1/keys", "Make a key, shown this once", {201: {"type": "object"}}, (),
+              NewKey, errors=(409, 503)),
+    Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
+    Operation("get", "/v1/audit", "What was done by whom", {200: listed("acts", ENTRY, NEXT)},
+              (LIMIT, Parameter("before", whole(1, 2**53), "Acts before this n."))),
+    Operation("get", "/healthz", "Whether the process answers", {200: {"type": "object"}}),
+    Operation("get", "/readyz", "Whether it takes reports",
+              {200: {"type": "object"}, 503: {"type": "object"}}),
+)  # fmt: skip
+
+PUBLIC: Final = frozenset({"/healthz", "/readyz"})
+
+
+def document(version: str) -> dict[str, Any]:
+    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken]
+    schemas, components = msgspec.json.schema_components(
+        bodies, ref_template="#/components/schemas/{name}"
+    )
+    described = dict(zip(map(id, bodies), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation, described)
+    components = _portable(components) | {"Job": JOB, "Problem": PROBLEM}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "livejobs", "version": version},
+        "paths": _portable(paths),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+        "security": [{"bearer": []}, {"key": []}, {}],
+    }
+
+
+def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
+    parameters = [*operation.parameters]
+    if operation.path not in PUBLIC:
+        parameters.append(TOKEN)
+    if "{id}" in operation.path:
+        parameters.insert(0, Parameter("id", TEXT, "Which.", "path"))
+    told: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": operation.method + operation.path.translate(_NAMES),
+        "parameters": [_parameter(parameter) for parameter in parameters],
+        "responses": {str(status): _answer(body) for status, body in operation.good.items()},
+    }
+    for status in sorted(_errors(operation) - operation.good.keys()):
+        told["responses"][str(status)] = _problem()
+    if operation.body is not None:
+        told["requestBody"] = _body(operation, described[id(operation.body)])
+    return told
+
+
+_NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
+
+
+def _errors(operation: Operation) -> set[int]:
+    errors = {400, 421, *operation.errors}
+    if operation.path not in PUBLIC:
+        errors |= {401, 403, 422, 429}
+    if "{id}" in operation.path:
+        errors.add(404)
+    if operation.body is not None:
+        errors |= {404, 408, 413, 415}
+    return errors
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.says,
+        "schema": parameter.schema,
+        "required": parameter.where == "path",
+    }
+
+
+def _body(operation: Operation, schema: Schema) -> dict[str, Any]:
+    content = {"application/json": {"schema": schema}}
+    if operation.body is AnyReport:
+        many = {"type": "array", "items": schema, "minItems": 1, "maxItems": 1000}
+        content = {
+            "application/json": {"schema": {"anyOf": [schema, many]}},
+            "application/x-ndjson": {"schema": TEXT},
+        }
+    return {"required": not operation.optional, "content": content}
+
+
+def _answer(body: Schema | str | None) -> dict[str, Any]:
+    if body is None:
+        return {"description": "No body"}
+    if isinstance(body, str):
+        return {"description": "Events", "content": {body: {"schema": TEXT}}}
+    return {"description": "Done", "content": {"application/json": {"schema": body}}}
+
+
+def _problem() -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": ref("Problem")}}
+    return {"description": "A problem", "content": content}
+
+
+def _portable(schema: Any) -> Any:
+    """Patterns as JSON Schema has them: its end of text is `$`, Python's is `\\Z`."""
+    if isinstance(schema, dict):
+        return {
+            name: value.replace("\\Z", "$")
+            if name == "pattern" and isinstance(value, str)
+            else _portable(value)
+            for name, value in schema.items()
+        }
+    return [_portable(item) for item in schema] if isinstance(schema, list) else schema
+
+
+JOB: Final[Schema] = {
+    "type": "object",
+    "required": ["id", "project", "status", "progress", "cursor", "links"],
+    "properties": {
+        "id": TEXT,
+        "project": TEXT,
+        "status": {"enum": list(STATUSES)},
+        "stalled": {"type": "boolean"},
+        "cancel_requested": {"type": "boolean"},
+        "attempt": whole(1),
+        "progress": {"type": "object"},
+        "steps": {"type": "array"},
+        "counters": {"type": "object"},
+        "meta": {"type": "object"},
+        "tags": {"type": "array", "items": TEXT},
+        "cursor": TEXT,
+        "links": {"type": "object"},
+    },
+}
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "code": TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": TEXT, "detail": TEXT},
+            },
+        },
+    },
+}
+
+
+async def openapi(request: Request) -> Response:
+    body: bytes = request.app.state.openapi
+    return http.JSONBytes(body, 200, {"cache-control": "public, max-age=3600"})

@@ -1,0 +1,68 @@
+"""The OpenAPI document and the routes say the same, and what is documented is what happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from openapi_spec_validator import validate
+from starlette.routing import Route
+
+from livejobs.web.app import ROUTES
+from livejobs.web.openapi import OPERATIONS, document
+from tests.server import Server
+
+ADMIN = "the-first-admin-key"
+
+
+def test_every_route_is_documented() -> None:
+    routes = {
+        (method.lower(), route.path)
+        for route in ROUTES
+        if isinstance(route, Route) and route.path != "/openapi.json"
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert {(it.method, it.path) for it in OPERATIONS} == routes
+
+
+def test_the_document_is_a_valid_one() -> None:
+    validate(document("1"))
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server:
+        yield server
+
+
+def test_the_server_hands_it_out_to_anyone(closed: Server) -> None:
+    answer = httpx.get(closed.url + "/openapi.json")
+    assert answer.json()["info"]["title"] == "livejobs"
+
+
+def test_schemathesis_finds_no_500_and_nothing_undocumented(closed: Server) -> None:
+    """Random requests made from the document, good and bad, by an admin. Streams do not end, so
+    they are left out."""
+    command = [
+        Path(sys.executable).parent / "st", "run", f"{closed.url}/openapi.json",
+        "--header", f"x-api-key: {ADMIN}", "--max-examples", "40", "--seed", "1",
+        "--checks", "not_a_server_error,status_code_conformance,content_type_conformance",
+        "--exclude-path-regex", "events$", "--phases", "fuzzing",
+        "--request-timeout", "40", "--no-color",
+    ]  # fmt: skip
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks"}
+    ran = subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=150,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
