@@ -9,6 +9,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.certificate import Certificate, make_certificate
 from tests.server import Server
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -27,3 +28,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """A real server over an empty data folder."""
     with Server(tmp_path / "data") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Of localhost, by an authority that only the tests know."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))

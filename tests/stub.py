@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from itertools import count
 
 import click
 from starlette.applications import Starlette
@@ -23,16 +24,30 @@ from livejobs.connection import Bounds
 from livejobs.runner import run
 
 
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+async def size(request: Request) -> Response:
+    try:
+        return PlainTextResponse(str(len(await request.body())))
+    except ClientDisconnect:
+        return Response()
+
+
+async def large(request: Request) -> Response:
+    return PlainTextResponse(int(request.query_params["size"]) * "x")
+
+
+async def endless(request: Request) -> Response:
+    async def lines() -> AsyncIterator[str]:
+        for n in count():
+            yield f"{n:999}\n"
+
+    return StreamingResponse(lines())
+
+
 def make_app(drained: asyncio.Event) -> Starlette:
-    async def hello(request: Request) -> Response:
-        return PlainTextResponse("hello")
-
-    async def size(request: Request) -> Response:
-        try:
-            return PlainTextResponse(str(len(await request.body())))
-        except ClientDisconnect:
-            return Response()
-
     async def stream(request: Request) -> Response:
         """Ends when drained; with `?deaf` not even then."""
 
@@ -53,6 +68,8 @@ def make_app(drained: asyncio.Event) -> Starlette:
             Route("/hello", hello),
             Route("/size", size, methods=["POST"]),
             Route("/stream", stream),
+            Route("/large", large),
+            Route("/endless", endless),
             WebSocketRoute("/echo", echo),
         ]
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import trustme
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
@@ -93,20 +91,6 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--host", "::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert httpx2.get(server.url + "/healthz").status_code == 200
-
-
-def test_with_a_certificate_it_speaks_https(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    server_s = authority.issue_cert("localhost")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    server_s.cert_chain_pems[0].write_to_path(cert)
-    server_s.private_key_pem.write_to_path(key)
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
-    args = ["--host", "localhost", "--ssl-certfile", str(cert), "--ssl-keyfile", str(key)]
-    with Server(tmp_path / "data", *args) as server:
-        assert server.url.startswith("https://localhost:")
-        assert httpx2.get(server.url + "/healthz", verify=trust).status_code == 200
 
 
 def test_it_says_that_it_runs_open(server: Server) -> None:

@@ -8,15 +8,17 @@ needs no clock and no timer of its own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
 import httptools
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from livejobs.admission import OVERFLOW, Admission, problem, turn_away
+from livejobs.admission import OVERFLOW, Admission, Client, problem, turn_away
 
 PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
 LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
@@ -42,13 +44,39 @@ class Config(uvicorn.Config):
         self.admission = Admission(bounds.connections, bounds.connections_per_address)
 
 
-class Timed:
-    """A connection that is told when a second has passed."""
+class Bounded:
+    """A connection of ours, whichever HTTP it speaks."""
 
     __slots__ = ()
 
+    admission: Admission
+    bounds: Bounds
+    client: Client
+    connections: set[Any]
+    flow: FlowControl
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
     def second_passed(self) -> None:
+        """Told by the server."""
         raise NotImplementedError
+
+    def enter(self) -> bool:
+        """Whether it is served. Else it may be told so, if it is not cut already."""
+        excess = self.admission.enter(self.client, len(self.connections))
+        if excess > OVERFLOW:
+            self.transport.abort()
+        return excess <= 0
+
+    def take_turns(self, received: int) -> None:
+        # uvloop would read on from a fast sender many times over: others have a turn first
+        if received > LARGE_READ and not self.flow.read_paused:
+            self.transport.pause_reading()
+            self.loop.call_soon(self.listen_on)
+
+    def listen_on(self) -> None:
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
 
 class Owed(Enum):
@@ -58,10 +86,11 @@ class Owed(Enum):
     REQUEST = "not a byte of one yet, and no keep-alive timer runs"
     HEAD = "part of it is here"
     BODY = "part of it may be here"
+    ROOM = "for what we sent, on a stream of its own"
     LEAVE = "it was refused, and may read why"
 
 
-class Connection(Timed, HttpToolsProtocol):
+class Connection(Bounded, HttpToolsProtocol):
     # Beside uvicorn's attributes: with them in one dict it would pass the size at which Python
     # shares the keys of dicts, and an idle connection would take a kilobyte more.
     __slots__ = (
@@ -97,10 +126,7 @@ class Connection(Timed, HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        excess = self.admission.enter(self.client, len(self.connections))
-        if excess > OVERFLOW:
-            transport.abort()
-        elif excess > 0:
+        if not self.enter():
             self.app = turn_away
             self.ws_protocol_class = None
 
@@ -116,14 +142,7 @@ class Connection(Timed, HttpToolsProtocol):
         super().data_received(data)
         if self.cycle is None or self.cycle.scope is not self.scope:
             self.head_goes_on()
-        if len(data) > LARGE_READ and not self.flow.read_paused:
-            # uvloop would read on from a fast sender many times over: others have a turn first
-            self.transport.pause_reading()
-            self.loop.call_soon(self.listen_on)
-
-    def listen_on(self) -> None:
-        if not self.flow.read_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self.take_turns(len(data))
 
     # The size of heads
 
@@ -179,15 +198,8 @@ class Connection(Timed, HttpToolsProtocol):
             return Owed.HEAD
         if self.cycle.response_complete:
             return Owed.NOTHING if self.timeout_keep_alive_task else Owed.REQUEST
-        return Owed.BODY if self.cycle.more_body and not self.may_be_silent() else Owed.NOTHING
-
-    def may_be_silent(self) -> bool:
-        """NDJSON is a worker's open line: it speaks when there is something to say. And who
-        waits for "100 Continue" waits for us."""
-        return self.cycle.waiting_for_100_continue or any(
-            name == b"content-type" and value.lower().startswith(b"application/x-ndjson")
-            for name, value in self.headers
-        )
+        waits_for_us = self.cycle.waiting_for_100_continue or may_be_silent(self.headers)
+        return Owed.BODY if self.cycle.more_body and not waits_for_us else Owed.NOTHING
 
     def shutdown(self) -> None:
         if self.refused:
@@ -224,3 +236,11 @@ class Connection(Timed, HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing to warn of: the request is answered as if it had asked for no upgrade."""
+
+
+def may_be_silent(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """NDJSON is a worker's open line: it speaks when there is something to say."""
+    return any(
+        name == b"content-type" and value.lower().startswith(b"application/x-ndjson")
+        for name, value in headers
+    )

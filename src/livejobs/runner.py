@@ -12,15 +12,18 @@ import resource
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.util import find_spec
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
-from livejobs.connection import Bounds, Config, Connection, Timed
+from livejobs.connection import Bounded, Bounds, Config, Connection
+from livejobs.tls import HTTP1, HTTP2, Handshake, Speakers, make_context
 from livejobs.websocket import WebSocketConnection
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
@@ -77,7 +80,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Timed):
+                if isinstance(connection, Bounded):
                     connection.second_passed()
         return await super().on_tick(counter)
 
@@ -113,7 +116,7 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> Config
     config = Config(
         app,
         bounds,
-        http=Connection,
+        http=protocol(settings),
         ws=WebSocketConnection,
         ws_max_size=2 * settings.max_body_bytes,  # past the app's own bound, so it can say why
         ws_per_message_deflate=False,
@@ -127,14 +130,31 @@ def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> Config
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS + 1,
-        ssl_certfile=settings.ssl_certfile,
-        ssl_keyfile=settings.ssl_keyfile,
     )
+    config.load()
+    return config
+
+
+def protocol(settings: Settings) -> Any:
+    """What makes the protocol of a connection; uvicorn asks for a class, but only calls it."""
+    if settings.ssl_certfile is None or settings.ssl_keyfile is None:
+        return Connection
+    speakers = speakers_of(settings)
     try:
-        config.load()
+        context = make_context(settings.ssl_certfile, settings.ssl_keyfile, speakers)
     except OSError as error:  # with SSLError, its subclass
         raise SettingError("ssl_certfile", str(settings.ssl_certfile), str(error)) from None
-    return config
+    return partial(Handshake, speakers, context)
+
+
+def speakers_of(settings: Settings) -> Speakers:
+    if not settings.http2:
+        return {HTTP1: Connection}
+    if find_spec("zttp") is None:
+        raise SettingError("http2", "http2", "needs zttp: pip install 'livejobs[http2]'")
+    from livejobs.http2 import Http2Connection  # noqa: PLC0415  which needs it
+
+    return {HTTP2: Http2Connection, HTTP1: Connection}
 
 
 def listen(host: str, port: int, bounds: Bounds) -> socket.socket:
