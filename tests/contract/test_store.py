@@ -296,6 +296,7 @@ async def test_entries_are_read_in_order_after_n(store: Store) -> None:
     await add(store, job(), entry(3))
     assert numbers(await store.entries("a", "logs")) == [1, 2, 3]
     assert numbers(await store.entries("a", "logs", after=1, limit=1)) == [2]
+    assert await store.entries("a", "logs", after=2**53) == []
     assert numbers(await store.entries("a", "results")) == [1]
     assert await store.entries("a", "errors") == []
     assert await store.entries("nothing", "logs") == []

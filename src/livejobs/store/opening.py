@@ -15,7 +15,7 @@ from livejobs.store.base import StoreUnusable
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
-CHECKED: Final = 4 << 30  # bytes; a larger database is not read through at the start (2 s a GB)
+CHECKED: Final = 1 << 30  # bytes; a larger database is not read through at every start
 
 WRITER: Final = (
     "PRAGMA journal_mode = WAL",
