@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import full_disk, kill, refuse, stop
+from tests.crash import clock, full_disk, kill, refuse, stop
 from tests.crash.checker import Broken
 
 
@@ -61,6 +61,18 @@ def refuse_() -> None:
     """Databases that can't be served."""
     with tempfile.TemporaryDirectory() as folder:
         refuse.drill(Path(folder), click.echo)
+
+
+@main.command("clock")
+@click.option("--rounds", default=5)
+@seeded
+def clock_(rounds: int, seed: int) -> None:
+    """The clock jumps ahead and back."""
+    if clock.library() is None:
+        sys.exit("please install: apt-get install libfaketime")
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(clock.drill(rounds, Path(folder), seed, click.echo))
 
 
 if __name__ == "__main__":

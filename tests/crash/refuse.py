@@ -169,6 +169,11 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 # What is said, if the server was stopped in peace before.
 DAMAGES: Final[dict[Callable[[Path], None], str]] = {
     header_gone: "is not a database",
@@ -181,6 +186,7 @@ DAMAGES: Final[dict[Callable[[Path], None], str]] = {
     newer: "newer livejobs (schema 99",
     of_another_program: "is not a livejobs database",
     text: "is not a database",
+    a_folder: "",
 }
 # The same, if it was killed, so that its log is there.
 WITH_LOG: Final = (*DAMAGES, gone)
@@ -197,7 +203,7 @@ def drill(folder: Path, say: Callable[[str], None]) -> None:
     stopped, killed = folder / "stopped", folder / "killed"
     database(stopped, killed=False)
     database(killed, killed=True)
-    say(f"second server: {_second_server(stopped)}")
+    say(f"second server: {second_server(stopped)}")
     say(f"read-only: {refusal(stopped, *read_only(stopped))}")
     for damage, said in DAMAGES.items():
         line = refusal(damaged(stopped, folder, damage))
@@ -207,7 +213,7 @@ def drill(folder: Path, say: Callable[[str], None]) -> None:
         say(f"killed, then {damage.__name__}: {served_or_refused(damaged(killed, folder, damage))}")
 
 
-def _second_server(data: Path) -> str:
+def second_server(data: Path) -> str:
     with Server(data) as first, httpx2.Client(base_url=first.url) as client:
         line = refusal(data)
         client.put("/v1/jobs/still-served").raise_for_status()

@@ -1,0 +1,94 @@
+"""The drills, short. `scripts/drill` runs them at full size: see docs/drills.md."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash import clock, full_disk, kill, refuse, stop
+
+Damage = Callable[[Path], None]
+
+
+def seed() -> int:
+    """Said, so that a failure can be tried again."""
+    chosen = random.randrange(10**6)
+    print(f"seed {chosen}")  # noqa: T201
+    return chosen
+
+
+def need(there: bool, what: str) -> None:
+    """Where all is to be tried, nothing is left out."""
+    if not there and "CI" not in os.environ:
+        pytest.skip(f"NOT TRIED: {what}")
+    assert there, what
+
+
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    await kill.drill(5, tmp_path / "data", seed(), print)
+
+
+async def test_a_pause_loses_nothing_and_a_stop_ends_in_time(tmp_path: Path) -> None:
+    await stop.drill(2, tmp_path / "data", seed(), print)
+
+
+def test_a_full_disk_is_said_and_is_no_end() -> None:
+    need(full_disk.possible(), "a small disk of our own needs the right to mount (root)")
+    command = [sys.executable, "-m", "tests.crash", "full-disk", "--cycles", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
+    need(clock.library() is not None, "a clock of our own needs Debian's package libfaketime")
+    await clock.drill(1, tmp_path, seed(), print)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server that was stopped in peace."""
+    data = tmp_path_factory.mktemp("refuse") / "stopped"
+    refuse.database(data, killed=False)
+    return data
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server that was killed, with a log that is not in the database yet."""
+    data = tmp_path_factory.mktemp("refuse") / "killed"
+    refuse.database(data, killed=True)
+    assert (data / "livejobs.db-wal").stat().st_size
+    return data
+
+
+def named(damage: Damage) -> str:
+    return damage.__name__
+
+
+@pytest.mark.parametrize("damage", refuse.DAMAGES, ids=named)
+def test_a_database_that_cannot_be_trusted_is_refused_and_left_as_it_is(
+    damage: Damage, stopped: Path, tmp_path: Path
+) -> None:
+    assert refuse.DAMAGES[damage] in refuse.refusal(refuse.damaged(stopped, tmp_path, damage))
+
+
+@pytest.mark.parametrize("damage", refuse.WITH_LOG, ids=named)
+def test_with_a_log_beside_it_a_damaged_database_is_whole_or_is_refused(
+    damage: Damage, killed: Path, tmp_path: Path
+) -> None:
+    refuse.served_or_refused(refuse.damaged(killed, tmp_path, damage))
+
+
+def test_a_read_only_folder_is_refused(stopped: Path) -> None:
+    need(full_disk.possible(), "a read-only folder needs the right to mount (root)")
+    assert "Can't write in" in refuse.refusal(stopped, *refuse.read_only(stopped))
+
+
+def test_a_second_server_is_refused_and_the_first_goes_on(stopped: Path) -> None:
+    assert "in use by another livejobs server" in refuse.second_server(stopped)
