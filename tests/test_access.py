@@ -197,12 +197,15 @@ def test_a_stream_ends_with_its_token_and_goes_on_with_another(
 
     def follow(token: str, since: str) -> tuple[str, str]:
         """Until the stream ends: the last cursor, and its last word."""
-        with client(closed, token).stream(
-            "GET",
-            "/v1/jobs/j/events",
-            params={"view": "delta", "logs": "1"},
-            headers={"last-event-id": since} if since else {},
-        ) as answer:
+        with (
+            client(closed, token) as viewer,
+            viewer.stream(
+                "GET",
+                "/v1/jobs/j/events",
+                params={"view": "delta", "logs": "1"},
+                headers={"last-event-id": since} if since else {},
+            ) as answer,
+        ):
             last: dict[str, str] = {}
             for last in events(answer):
                 since = last.get("id", since)
@@ -242,7 +245,8 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
         token = make_token(ci)
         with (
             ci.stream("GET", "/v1/jobs/j/events") as by_key,
-            client(closed, token).stream("GET", "/v1/jobs/j/events") as by_token,
+            client(closed, token) as page,
+            page.stream("GET", "/v1/jobs/j/events") as by_token,
             admin.stream("GET", "/v1/jobs/j/events") as other,
             socket(closed, made["key"]) as ws,
         ):

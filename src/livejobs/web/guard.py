@@ -145,12 +145,11 @@ def _streams(scope: Scope) -> bool:
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
     """A name that is not ours may be one that was made to point here (DNS rebinding)."""
-    host = host_name(header(scope, b"host") or "")
-    if host in allowed:
+    hosts = [host_name(host) for host in _headers(scope, b"host")]
+    if len(hosts) == 1 and hosts[0] in allowed:
         return None
-    return Misdirected(
-        f"This server does not answer for {host!r}. Its owner can allow it: allowed_hosts."
-    )
+    said = " and ".join(map(repr, hosts)) or "no name"
+    return Misdirected(f"This server does not answer for {said}. See its setting allowed_hosts.")
 
 
 def host_name(host: str) -> str:
