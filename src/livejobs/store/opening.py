@@ -15,7 +15,9 @@ from livejobs.store.base import StoreUnusable
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
-CHECKED: Final = 1 << 30  # bytes; a larger database is not read through at every start
+CHECKED: Final = (
+    16 << 20
+)  # bytes; a larger one is not read through: a start does not grow with history
 
 WRITER: Final = (
     "PRAGMA journal_mode = WAL",
