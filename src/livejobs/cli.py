@@ -19,6 +19,7 @@ from livejobs.config import (
     own_hosts,
     unknown_variables,
 )
+from livejobs.direct import writer_of
 from livejobs.runner import CannotListen, run
 from livejobs.service import LiveJobs
 from livejobs.store.base import StoreUnusable
@@ -72,7 +73,8 @@ def serve(**flags: object) -> None:
     try:
         settings = load(flags, os.environ)
         live = LiveJobs(settings)
-        live.hub.inline = True  # this runner's `send` may be stepped by hand
+        live.hub.inline = True  # this runner's `send` may be stepped by hand, or passed by
+        live.hub.writer_of = writer_of
         run(create_app(live, hosts=own_hosts(settings)), settings, drain=live.drain)
     except SettingError as error:
         fail(2, error)

@@ -48,8 +48,11 @@ class Wire(Protocol):
 class SSEWire:
     def encode(self, messages: Sequence[Message]) -> Sendable:
         body = b"".join(map(event, messages))
-        more = messages[-1].op not in LAST_WORDS
-        return ({"type": "http.response.body", "body": body, "more_body": more},)
+        if messages[-1].op in LAST_WORDS:
+            return ({"type": "http.response.body", "body": body, "more_body": False},)
+        # Beside what ASGI knows, the same as it stands on an HTTP/1.1 wire (see direct.py).
+        chunk = b"%x\r\n%b\r\n" % (len(body), body)
+        return ({"type": "http.response.body", "body": body, "more_body": True, "ready": chunk},)
 
 
 # Plain messages need no name; and to a browser every farewell is the same event.
@@ -77,7 +80,7 @@ class SocketWire:
         texts = [self._text(message) for message in messages]
         if self.ready:
             frames = b"".join(map(ready_frame, texts))
-            return ({"type": READY, "frames": frames},)
+            return ({"type": READY, "ready": frames},)
         return tuple({"type": "websocket.send", "text": text.decode()} for text in texts)
 
     def _text(self, message: Message) -> bytes:
@@ -113,7 +116,7 @@ class ConnectionWire:
 
 CONNECTION: Final = ConnectionWire()
 
-READY: Final = "livejobs.frames"  # an ASGI message of our own runner (see connection.py)
+READY: Final = "livejobs.frames"  # an ASGI message of our own runner (see websocket.py)
 
 
 def ready_frame(text: bytes) -> bytes:

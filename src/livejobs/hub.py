@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 from livejobs.access import ANONYMOUS, Principal
@@ -21,7 +21,7 @@ from livejobs.core.errors import TooMany
 from livejobs.frames import PING, Message, Wire
 from livejobs.keyring import Keyring
 from livejobs.reading import Reader
-from livejobs.sink import InlineSink, Send, Sink, TaskSink
+from livejobs.sink import InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.state import Slot
 from livejobs.store.base import Store
 
@@ -40,7 +40,9 @@ class Hub:
         largest_batch: int,
         connections_each: int | None = None,
     ) -> None:
-        self.inline = False  # set by our own runner, whose `send` may be stepped by hand
+        # Set by our own runner, whose `send` may be stepped by hand, or passed by.
+        self.inline = False
+        self.writer_of: Callable[[Send], Writer | None] = lambda _: None
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
         self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
         self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
@@ -70,12 +72,18 @@ class Hub:
         self, send: Send, own_wire: Wire, by: Principal = ANONYMOUS, *, solo: bool = False
     ) -> Sink:
         """A way out, with the words of its own messages. To be closed in a `finally`."""
-        kind = InlineSink if self.inline else TaskSink
-        sink = kind(send, self._bring_up_to_date, own_wire, solo=solo)
+        sink = self._sink(send, own_wire, solo)
         sink.by = by
         self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
+        return sink
+
+    def _sink(self, send: Send, own_wire: Wire, solo: bool) -> Sink:
+        if not self.inline:
+            return TaskSink(send, self._bring_up_to_date, own_wire, solo=solo)
+        sink = InlineSink(send, self._bring_up_to_date, own_wire, solo=solo)
+        sink.writer = self.writer_of(send)
         return sink
 
     def close(self, sink: Sink) -> None:

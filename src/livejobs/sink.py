@@ -24,6 +24,8 @@ from livejobs.frames import Message, Sendable, Wire
 log = logging.getLogger("livejobs.sink")
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
+# Writes bytes as they stand on the wire, if they can go at once; says whether they did.
+Writer: TypeAlias = Callable[[bytes], bool]
 Freed: TypeAlias = Callable[["Sink"], Awaitable[None]]
 
 
@@ -85,9 +87,15 @@ class Sink:
 
 
 class InlineSink(Sink):
-    __slots__ = ()
+    __slots__ = ("writer",)
+
+    writer: Writer | None  # past `send`, to a transport that has room
 
     def push(self, messages: Sendable) -> None:
+        if self.writer is not None and len(messages) == 1:
+            ready = messages[0].get("ready")
+            if ready is not None and self.writer(ready):
+                return
         for at, message in enumerate(messages):
             sending: Coroutine[Any, Any, None] = self.send(message)  # type: ignore[assignment]
             try:

@@ -48,7 +48,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.transport.is_closing():
             raise ClientDisconnected
-        self.transport.write(message["frames"])
+        self.transport.write(message["ready"])
+
+    def write_now(self, frames: bytes) -> bool:
+        if not self.writable.is_set() or self.disconnected or self.close_sent:
+            return False
+        if self.transport.is_closing():
+            return False
+        self.transport.write(frames)
+        return True
 
     # Receiving
 
