@@ -461,6 +461,11 @@ def test_a_parent_that_has_ended_keeps_its_counts() -> None:
     assert ended.children == Children(queued=1)
 
 
+def test_a_child_of_a_job_that_had_the_id_before_is_not_counted() -> None:
+    head = new()
+    assert reducer.child_moved(head, "running", "succeeded", NOW) is head
+
+
 def test_a_job_begins_as_it_was_planned() -> None:
     head = new(total=5, unit="MB", steps=["a"], tags=["x", "y", "x"])
     assert head.plan == Plan(5, "MB", (Step("a"),))

@@ -364,6 +364,21 @@ async def test_results_that_come_while_results_are_read_are_each_shown_once(
         assert store.reads == 1
 
 
+async def test_a_job_deleted_while_its_results_are_read_is_not_shown_without_them(
+    tmp_path: Path,
+) -> None:
+    store = Gated()
+    async with over(store, tmp_path) as live:
+        await (await live.create(id="j")).report(say.Result(value=1), say.Succeed())
+    async with over(store, tmp_path) as live:
+        reading = asyncio.create_task(live.job("j"))
+        await store.reading.wait()
+        await live.delete("j")
+        store.free.set()
+        with pytest.raises(NotFound):
+            await reading
+
+
 async def test_a_result_that_is_on_disk_and_not_yet_told_is_shown_once_told(
     tmp_path: Path,
 ) -> None:

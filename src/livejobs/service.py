@@ -541,6 +541,8 @@ class LiveJobs:
         """The whole job as JSON. From memory, once its results have been read."""
         if slot.tail is None:
             await self.reader.read_tail(slot)
+            if slot.gone:  # and its results with it, while we read them
+                raise NotFound.job(slot.head.id)
         return slot.state_json(now_ms())
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:

@@ -336,6 +336,8 @@ def child_moved(head: Head, before: Status | None, after: Status, now: int) -> H
     """A parent's counts follow its children while it lasts; they are history afterwards."""
     if head.finished or before == after:
         return head
+    if before is not None and not getattr(head.children, before):
+        return head  # a child of a job that had this id before
     counts = {after: getattr(head.children, after) + 1}
     if before is not None:
         counts[before] = getattr(head.children, before) - 1
