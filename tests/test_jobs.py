@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -819,6 +820,15 @@ def test_a_body_of_another_kind_is_not_taken(api: Api, id: str, sent: str) -> No
         problem(answer, 415, "unsupported_media_type")
         assert "application/json" in answer.headers["accept-post"]
     assert api.job(id)["status"] == "queued"
+
+
+def test_a_body_that_is_packed_is_not_taken(api: Api, id: str) -> None:
+    for path in ("/v1/jobs", f"/v1/jobs/{id}/reports"):
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        answer = api.post(path, content=gzip.compress(b"{}"), headers=headers)
+        problem(answer, 415, "unsupported_media_type")
+        assert answer.headers["accept-encoding"] == "identity"
+    assert api.post("/v1/jobs", headers={"content-encoding": "identity"}).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def media_type(headers: Headers) -> str:
 
 
 def check_json(headers: Headers) -> None:
+    _check_coding(headers)
     sent = media_type(headers)
     if sent and sent != JSON and not sent.endswith("+json"):
         raise _unsupported(sent, JSON)
@@ -52,12 +53,22 @@ def check_json(headers: Headers) -> None:
 
 def takes_lines(headers: Headers) -> bool:
     """Whether the reports come line by line; anything but that and JSON is refused."""
+    _check_coding(headers)
     sent = media_type(headers)
     if sent in NDJSON:
         return True
     if sent and sent != JSON and not sent.endswith("+json"):
         raise _unsupported(sent, f"{JSON}, application/x-ndjson")
     return False
+
+
+def _check_coding(headers: Headers) -> None:
+    coding = headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedMediaType(
+            f"Content-Encoding {coding!r} is not taken here. Send the body as it is.",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
