@@ -42,7 +42,8 @@ async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) 
     size = (data / "livejobs.db").stat().st_size
     say(
         f"{rounds} rounds: {ledger.acknowledged} reports acknowledged, all there exactly once; "
-        f"all {jobs} jobs checked in {seconds:.1f} s; database {size >> 20} MiB"
+        f"all {jobs} jobs checked in {seconds:.1f} s; "
+        f"{sum(one.told for one in load.watchers)} entries streamed; database {size >> 20} MiB"
     )
 
 

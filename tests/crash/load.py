@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from tests.crash.client import Answer, Client, Lost
 from tests.crash.ledger import FINISHED, STRIDE, Book, Ledger, Report, Voice
+from tests.crash.watch import Watcher
 
 WORKERS: Final = 16
-VIEWERS: Final = 2
+VIEWERS: Final = 2  # that poll
+WATCHERS: Final = 3  # that stream
 SHARING: Final = 3  # workers that report to one job together
 NDJSON: Final = "application/x-ndjson"
 BAD: Final = b'{"type": "no such report"}'
@@ -37,6 +39,10 @@ class Load:
         self.shared: list[Book | None] = [None] * -(-workers // SHARING)
         self.workers = [Worker(self, at, random.Random(f"{seed} {at}")) for at in range(workers)]
         self.viewers = [Viewer(self, at, random.Random(f"{seed} v{at}")) for at in range(VIEWERS)]
+        self.watchers = [
+            Watcher(ledger, f"watcher{at}", random.Random(f"{seed} x{at}"))
+            for at in range(WATCHERS)
+        ]
 
     async def run(self) -> None:
         """Until the server is gone, or `enough` is set."""
@@ -47,22 +53,37 @@ class Load:
                 group.create_task(self._until_lost(worker))
             for viewer in self.viewers:
                 group.create_task(self._until_lost(viewer))
+            for watcher in self.watchers:
+                group.create_task(self._until_lost(watcher))
 
-    async def _until_lost(self, one: Worker | Viewer) -> None:
-        one.client = Client(self.port)
+    async def _until_lost(self, one: Caller | Watcher) -> None:
+        one.start(self.port)
         try:
             while not self.enough.is_set():
                 await one.step()
         except Lost:
             pass
         finally:
-            one.client.close()
+            one.close()
 
 
-class Viewer:
-    """Looks at jobs that others report to: polls, waits, lists."""
+class Caller:
+    """Somebody with a connection."""
 
     client: Client
+
+    def start(self, port: int) -> None:
+        self.client = Client(port)
+
+    def close(self) -> None:
+        self.client.close()
+
+    async def step(self) -> None:
+        raise NotImplementedError
+
+
+class Viewer(Caller):
+    """Looks at jobs that others report to: polls, waits, lists."""
 
     def __init__(self, load: Load, at: int, chance: random.Random) -> None:
         self.name = f"v{at}"
@@ -98,10 +119,8 @@ class Viewer:
             self.load.ledger.saw(self.name, answer.json())
 
 
-class Worker:
+class Worker(Caller):
     """Has a job of its own, and a part in one that it shares."""
-
-    client: Client
 
     def __init__(self, load: Load, at: int, chance: random.Random) -> None:
         self.name = f"w{at}"
