@@ -98,6 +98,10 @@ def reporting(slot: Slot, *reports: say.AnyReport) -> Callable[[Draft], Head]:
     return act
 
 
+def cancelling(slot: Slot) -> Callable[[Draft], None]:
+    return lambda draft: draft.change(slot, reducer.cancel(slot.head, draft.now))
+
+
 def deleting(slot: Slot) -> Callable[[Draft], None]:
     return lambda draft: draft.delete(slot)
 
@@ -318,6 +322,20 @@ async def test_a_queued_job_has_its_place_and_a_started_one_has_none(shop: Works
     assert place(slot) == (1, 1, None)
     await shop.report(slot, say.Start())
     assert (place(slot), shop.lanes.queued) == (None, 0)
+
+
+async def test_the_pace_of_a_queue_is_that_of_starts_not_of_cancels(shop: Workshop) -> None:
+    cancelled = [await shop.create(f"c{n}") for n in range(4)]
+    started = [await shop.create(f"s{n}") for n in range(4)]
+    last = await shop.create("last")
+    for slot in cancelled:
+        await shop.submit(cancelling(slot))
+    assert place(last) == (5, 5, None)
+    for slot in started:
+        await shop.report(slot, say.Start())
+    queue = place(last)
+    assert queue is not None
+    assert queue[2] is not None
 
 
 async def test_a_job_sent_back_goes_to_the_end_of_its_queue(shop: Workshop) -> None:

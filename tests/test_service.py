@@ -449,6 +449,16 @@ async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
         assert (await live.job("running"))["logs_total"] == 2
 
 
+async def test_an_id_is_taken_also_by_a_job_that_is_on_disk_alone(tmp_path: Path) -> None:
+    path = tmp_path / "livejobs.db"
+    async with over(SqliteStore(path), tmp_path) as live:
+        await (await live.create(id="j")).succeed()
+    async with over(SqliteStore(path), tmp_path) as live:
+        with pytest.raises(Conflict):
+            await live.create(id="j")
+        assert (await live.job("j"))["status"] == "succeeded"
+
+
 async def test_after_stopping_nothing_is_taken(tmp_path: Path) -> None:
     async with over(SqliteStore(tmp_path / "livejobs.db"), tmp_path) as live:
         job = await live.create()
