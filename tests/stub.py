@@ -43,6 +43,7 @@ async def endless(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         for n in count():
             yield f"{n:999}\n"
+            await asyncio.sleep(0)  # else nothing would get through once nobody listens
 
     return StreamingResponse(lines())
 

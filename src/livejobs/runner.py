@@ -152,7 +152,7 @@ def speakers_of(settings: Settings) -> Speakers:
         return {HTTP1: Connection}
     if find_spec("zttp") is None:
         raise SettingError("http2", "http2", "needs zttp: pip install 'livejobs[http2]'")
-    from livejobs.http2 import Http2Connection  # noqa: PLC0415  which needs it
+    from livejobs.http2 import Http2Connection  # noqa: PLC0415 - it needs zttp
 
     return {HTTP2: Http2Connection, HTTP1: Connection}
 
