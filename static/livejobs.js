@@ -59,6 +59,50 @@ export class Jobs extends Map {
   }
 }
 
+// ---- The credential ----------------------------------------------------------------------------
+
+/**
+ * What a page has to show for itself, kept as long as its tab: a token, which may stand in an
+ * address, and perhaps the key that it was made with, which goes in headers only and makes the
+ * next one. Where a server runs open there is neither.
+ */
+export const credential = {
+  get token() {
+    return sessionStorage.getItem("livejobs_token");
+  },
+
+  get key() {
+    return sessionStorage.getItem("livejobs_key");
+  },
+
+  /** A token handed over in the page's address is taken out of it, as addresses get around. */
+  fromAddress() {
+    const url = new URL(location.href);
+    const token = url.searchParams.get("token");
+    if (!token) return;
+    sessionStorage.setItem("livejobs_token", token);
+    sessionStorage.removeItem("livejobs_key");
+    url.searchParams.delete("token");
+    history.replaceState(history.state, "", url);
+  },
+
+  get headers() {
+    const best = this.key ?? this.token;
+    return best ? { authorization: `Bearer ${best}` } : {};
+  },
+
+  /** Another token in place of one that has expired. Answers whether there is one. */
+  async renew(key = this.key) {
+    if (!key) return false;
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    const answer = await fetch(address("v1/tokens"), { method: "POST", headers, body: "{}" });
+    if (!answer.ok) return false;
+    sessionStorage.setItem("livejobs_token", (await answer.json()).token);
+    sessionStorage.setItem("livejobs_key", key);
+    return true;
+  },
+};
+
 // ---- The connection ----------------------------------------------------------------------------
 
 const OPS = ["snapshot", "delta", "ready", "reset", "gone", "end", "ping", "bye"];
@@ -122,6 +166,7 @@ export class Stream {
     this.#become(this.#failures ? "reconnecting" : "connecting");
     const url = new URL(this.#url);
     if (this.cursor) url.searchParams.set("since", this.cursor);
+    if (credential.token) url.searchParams.set("token", credential.token);
     const source = (this.#source = new EventSource(url));
     for (const op of OPS) source.addEventListener(op, (event) => this.#take(op, event));
     source.onopen = () => this.#become("live");
@@ -150,6 +195,7 @@ export class Stream {
     if (refused) {
       const status = await fetch(url, { method: "HEAD" }).then((answer) => answer.status, () => 0);
       if (this.#source !== source) return;
+      if (status === 401 && (await credential.renew().catch(() => false))) return this.#again();
       if (FINAL.has(status)) return this.#finish(FINAL.get(status));
     }
     this.#again();
@@ -181,7 +227,7 @@ export class Stream {
   }
 }
 
-function address(path, query) {
+function address(path, query = {}) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
@@ -228,8 +274,8 @@ export function watchFeed(filter, { change, gone, ready, reset, state }) {
 }
 
 /** What the server says, or an Error with its words. */
-async function ask(url, options) {
-  const answer = await fetch(url, options);
+async function ask(url, options = {}) {
+  const answer = await fetch(url, { ...options, headers: credential.headers });
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(said.detail ?? `The server answered ${answer.status}.`);
   return said;
@@ -489,7 +535,22 @@ function notice(root, name) {
   put(node.parts.title, NOTICES[name][0]);
   put(node.parts.text, NOTICES[name][1]);
   node.querySelector("a").href = BASE;
+  if (name === "denied") askForKey(node.parts.form);
   root.replaceChildren(node);
+}
+
+/** A key opens the page anew, if it is good for anything. */
+function askForKey(form) {
+  const { key, refused } = partsOf(form);
+  form.hidden = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    refused.hidden = true;
+    if (await credential.renew(key.value.trim()).catch(() => false)) return location.reload();
+    put(refused, "This key is not good here.");
+    refused.hidden = false;
+    key.select();
+  });
 }
 
 // ---- The list ----------------------------------------------------------------------------------
@@ -1223,6 +1284,7 @@ function restWhenHidden(stream) {
 
 function start(root) {
   document.querySelector(".brand").href = BASE;
+  credential.fromAddress();
   const path = location.pathname.slice(BASE.pathname.length);
   const page = path.startsWith("jobs/")
     ? new JobPage(root, decodeURIComponent(path.slice("jobs/".length)))
