@@ -80,8 +80,8 @@ class Contender:
         return Publisher(port, self.publish, self.said(kind))
 
 
-def start_livejobs(tmp: Path) -> Server:
-    return Server([BIN / "livejobs", "serve", "--port", "0", "--data", tmp / "data"])
+def start_livejobs(tmp: Path, *options: str) -> Server:
+    return Server([BIN / "livejobs", "serve", "--port", "0", "--data", tmp / "data", *options])
 
 
 def start_nchan(tmp: Path, buffer: int = 10) -> Server:

@@ -6,6 +6,7 @@ and a job's snapshot, each beside the floor it stands on.
 - batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
   NDJSON, on 1 and on 4 connections; beside a sqlite3 loop that writes the same rows,
   as the store wrote them, in transactions of the same size, with nothing around it.
+- access: GET with a key and a rate, beside the same server open and without.
 - snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes and
   headers.
 
@@ -245,6 +246,27 @@ def snapshots(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
         )
 
 
+def access(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
+    """A poll with a key and a rate, beside one of the same server without either."""
+    rates = ("--rate-read", "100000000/s", "--rate-report", "100000000/s")
+    closed = stack.enter_context(start_livejobs(tmp / "closed", *rates))
+    opened = stack.enter_context(start_livejobs(tmp / "opened"))
+    for server in (opened, closed):
+        create(server, "snap")
+    with Connection(closed.port) as connection:
+        connection.send("POST", "/v1/keys", b'{"name":"poller","scopes":["view"]}')
+        key = json.loads(connection.answer()[1])["key"]
+    polled = Ask("GET", "/v1/jobs/snap", header="Authorization", value=f"Bearer {key}")
+    for server in (opened, closed):
+        load(server, 1, polled)  # read once, it is in memory
+    yield Case(
+        f"snapshot with a key and a rate, {JOBS} connections",
+        partial(load, closed, seconds, polled),
+        partial(load, opened, seconds, polled),
+        0.9,
+    )
+
+
 # ---- the whole
 
 
@@ -263,7 +285,7 @@ def compare(case: Case, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-SECTIONS = {"single": single, "batch": batches, "snapshot": snapshots}
+SECTIONS = {"single": single, "batch": batches, "snapshot": snapshots, "access": access}
 
 
 def main() -> None:

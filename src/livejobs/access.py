@@ -34,6 +34,9 @@ NEEDS: Final[dict[Action, Scope]] = {
 }
 
 
+_RUNG: Final = {scope: rung for rung, scope in enumerate(LADDER)}
+
+
 class Principal(Struct, frozen=True):
     """A caller, as its credential says."""
 
@@ -58,7 +61,7 @@ class Principal(Struct, frozen=True):
         )
 
     def may(self, action: Action) -> bool:
-        return LADDER.index(self.scope) >= LADDER.index(NEEDS[action])
+        return _RUNG[self.scope] >= _RUNG[NEEDS[action]]
 
     def sees(self, head: Head) -> bool:
         return self.sees_project(head.project) and (self.jobs is None or head.id in self.jobs)

@@ -27,7 +27,7 @@ from livejobs.issuer import Issuer
 from livejobs.store.base import Act, Key, Store
 
 ISSUER: Final = "livejobs"
-REMEMBERED: Final = 10_000  # tokens that were verified, so that a poll need not do it again
+REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
 USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
 
 _KEY = re.compile(r"lj_([a-z0-9]{8})_([A-Za-z0-9_-]{43})\Z")
@@ -110,6 +110,7 @@ class Keyring:
         # Tokens it mints name it too, so that they end when another one is set.
         self._admin_id = "" if self._admin is None else f"admin-{self._admin.hex()[:8]}"
         self._keys: dict[str, Key] = {}
+        # By digest; what a credential was once found to be, as long as it is valid.
         self._verified: OrderedDict[bytes, Principal] = OrderedDict()
         self._used: dict[str, int] = {}
         self.closed = admin_key is not None or issuer is not None  # access control is on
@@ -153,11 +154,21 @@ class Keyring:
     def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
         """The caller. `keys` False: where only tokens are taken, since addresses and cookies
         end up in logs and other people's hands."""
-        if credential.count(".") == 2:
-            return self._by_token(credential, now)
-        if not keys:
+        digest = _digest(credential)
+        known = self._verified.get(digest)
+        if known is None:
+            known = self._verify(credential, digest)
+            self._verified[digest] = known
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
+        if not (keys or known.token):
             raise unauthorized("Only tokens are taken here, not keys.", "token_required")
-        return self._by_key(credential, now)
+        why_not = self.valid(known, now)
+        if why_not is not None:
+            raise unauthorized(why_not, "expired")
+        if known.key is not None and not known.token:
+            self._used[known.key] = now
+        return known
 
     def valid(self, principal: Principal, now: int) -> str | None:
         """Why the principal is no longer good; None while it is."""
@@ -168,16 +179,17 @@ class Keyring:
             return "The key was revoked."
         return None
 
-    def _by_key(self, credential: str, now: int) -> Principal:
-        if self._admin is not None and hmac.compare_digest(self._admin, _digest(credential)):
+    def _verify(self, credential: str, digest: bytes) -> Principal:
+        # The one of the settings may look like anything, so it comes first.
+        if self._admin is not None and hmac.compare_digest(self._admin, digest):
             return Principal("key:admin", key=self._admin_id)
+        return self._token(credential) if credential.count(".") == 2 else self._key(credential)
+
+    def _key(self, credential: str) -> Principal:
         found = _KEY.match(credential)
         key = self._keys.get(found[1]) if found else None
         if found is None or key is None or not hmac.compare_digest(key.digest, _digest(found[2])):
             raise unauthorized("The key is not known here, or was revoked.", "bad_credential")
-        if key.expires_at is not None and key.expires_at <= now:
-            raise unauthorized("The key has expired.", "expired")
-        self._used[key.id] = now
         return Principal(
             f"key:{key.name}",
             highest(key.scopes),
@@ -186,20 +198,7 @@ class Keyring:
             expires_at=key.expires_at,
         )
 
-    def _by_token(self, token: str, now: int) -> Principal:
-        digest = sha256(token.encode()).digest()
-        known = self._verified.get(digest)
-        if known is None:
-            known = self._verify(token)
-            self._verified[digest] = known
-            if len(self._verified) > REMEMBERED:
-                self._verified.popitem(last=False)
-        why_not = self.valid(known, now)
-        if why_not is not None:
-            raise unauthorized(why_not, "expired")
-        return known
-
-    def _verify(self, token: str) -> Principal:
+    def _token(self, token: str) -> Principal:
         try:
             if self.issuer is not None and jwt.get_unverified_header(token).get("alg") != "HS256":
                 return self.issuer.verify(token)
