@@ -42,6 +42,7 @@ class Api(httpx.Client):
         while True:
             headers = {"prefer": "wait=30", "if-none-match": tag}
             answer = self.get(f"/v1/jobs/{id}", headers=headers)
+            assert answer.status_code != 304, "nothing more came, and it is not so"
             if answer.status_code == 200 and reached(answer.json()):
                 return answer.json()
             tag = answer.headers["etag"]
