@@ -179,8 +179,7 @@ export class Stream {
     if (op === "bye") return this.#again();
     this.#failures = 0;
     this.#hear[op]?.(JSON.parse(event.data));
-    if (op === "reset") this.cursor = null;
-    else if (event.lastEventId) this.cursor = event.lastEventId;
+    if (event.lastEventId) this.cursor = event.lastEventId;
     if (op === "end") this.#finish("ended");
   }
 

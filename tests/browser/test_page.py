@@ -502,6 +502,26 @@ def test_the_jobs_that_a_page_holds_are_bounded(jobs: Jobs, visit: Opener) -> No
     assert kept[1:] == [False, True]
 
 
+def test_a_list_may_be_ahead_of_the_feed(jobs: Jobs, visit: Opener) -> None:
+    """What the feed tells of before the list's answer is then old news; what comes after, not."""
+    told = visit(jobs.list).evaluate(
+        """async () => {
+          const { Jobs } = await import("/static/livejobs.js");
+          const jobs = new Jobs();
+          const change = (n, set) => jobs.change({ job: "a", cursor: `e.${n}`, set });
+          const news = [
+            change(1, { message: "of a job that was let go" }),
+            jobs.take({ id: "a", created_at: "", cursor: "e.9", message: "nine" }),
+            change(8, { message: "eight" }),
+            jobs.take({ id: "a", created_at: "", cursor: "e.7", message: "seven" }),
+          ];
+          const before = jobs.get("a").message;
+          return [news, before, change(10, { message: "ten" }), jobs.get("a").message];
+        }"""
+    )
+    assert told == [[False, True, False, False], "nine", True, "ten"]
+
+
 def test_the_client_stops_on_204(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     jobs.report(id, {"type": "succeed"})
@@ -513,6 +533,7 @@ def test_the_client_stops_on_204(jobs: Jobs, visit: Opener) -> None:
           await new Promise((over) => {
             const state = (name) => states.push(name) && name === "ended" && over();
             watchJob(id, { change: () => states.push("change"), state }, { since });
+            setTimeout(over, 20_000);
           });
           return states;
         }""",
@@ -530,7 +551,8 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
           window.source = new EventSource(`/v1/jobs/${id}/events`);
           source.onmessage = (event) => (window.job = JSON.parse(event.data));
           window.over = new Promise((over) => {
-            source.onerror = () => source.readyState === EventSource.CLOSED && over();
+            source.onerror = () => source.readyState === EventSource.CLOSED && over("closed");
+            setTimeout(over, 20_000, "still trying");
           });
         }""",
         id,
@@ -538,7 +560,7 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
     for current in (1, 2):
         jobs.report(id, progress(current), {"type": "result", "value": current})
     jobs.report(id, {"type": "succeed", "result": "all"})
-    page.evaluate("over")  # it has come back by itself, and was told that there is no more
+    assert page.evaluate("over") == "closed"  # it came back, and was told: there is no more
     assert page.evaluate("job") == jobs.get(id)
     assert page.evaluate("job.results.length") == 2
 
