@@ -324,12 +324,15 @@ def test_a_line_without_end_is_refused_before_it_ends(api: Api, id: str, url: st
 
 
 def test_when_a_worker_dies_its_complete_lines_are_kept(api: Api, url: str) -> None:
-    for size in (1, 10, 1000):
+    for size in [1, 10, 1000] * 4:
         id = api.create()
         with Socket(url) as worker:
             worker.post(f"/v1/jobs/{id}/reports", "content-type: application/x-ndjson")
-            worker.chunk(lines(*[LOG] * size) + '{"type":"log","mess')
-        assert api.until(id, lambda job, size=size: job["logs_total"] >= size)["logs_total"] == size
+            for _ in range(3):
+                worker.chunk(lines(*[LOG] * size))
+            worker.chunk('{"type":"log","mess')
+        sent = 3 * size
+        assert api.until(id, lambda job, sent=sent: job["logs_total"] >= sent)["logs_total"] == sent
 
 
 def test_no_line_is_no_report(api: Api, id: str) -> None:

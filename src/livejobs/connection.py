@@ -10,12 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 import httptools
 import uvicorn
+from starlette.types import Message
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from livejobs.admission import OVERFLOW, Admission, Client, problem, turn_away
@@ -144,6 +150,12 @@ class Connection(Bounded, HttpToolsProtocol):
             self.head_goes_on()
         self.take_turns(len(data))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if may_be_silent(cycle.scope["headers"]):
+            receive: Any = partial(receive_all, cycle, cycle.receive)
+            cycle.receive = receive  # type: ignore[method-assign]
+        super()._start_asgi_task(cycle, app)
+
     # The size of heads
 
     def head_goes_on(self) -> None:
@@ -236,6 +248,16 @@ class Connection(Bounded, HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing to warn of: the request is answered as if it had asked for no upgrade."""
+
+
+async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
+    """What came before the connection was lost, and only then that it was: uvicorn forgets it,
+    and with it the last lines of a worker that dies."""
+    message: Message = await receive()
+    if message["type"] == "http.disconnect" and cycle.body and not cycle.response_complete:
+        body, cycle.body = bytes(cycle.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": cycle.more_body}
+    return message
 
 
 def may_be_silent(headers: Iterable[tuple[bytes, bytes]]) -> bool:
