@@ -215,7 +215,7 @@ class Book:
     looked: list[int] = field(default_factory=lambda: [0, 0, 0])  # entries compared, by kind
     seen: dict[str, Seen] = field(default_factory=dict)  # by viewer
     last: Job | None = None  # the state when last looked at
-    final: Job | None = None  # the state once it was seen finished
+    final: Seen | None = None  # the state once it was seen finished
 
     def forget_looks(self) -> None:
         self.looked = [0, 0, 0]
@@ -322,14 +322,14 @@ class Ledger:
             for complaint in went_back(before, now):
                 self.complain(f"{book.title}, seen by {viewer}: {complaint}")
         book.seen[viewer] = now
-        self._finally(book, now.facts)
+        self._finally(book, now)
 
-    def _finally(self, book: Book, now: Job) -> None:
-        if book.final is not None:
-            changed = differences(book.final, now)
+    def _finally(self, book: Book, now: Seen) -> None:
+        if book.final is None:
+            book.final = now if now.facts["status"] in FINISHED else None
+        elif now.seq >= book.final.seq:  # viewers differ in how fast they are told
+            changed = differences(book.final.facts, now.facts)
             self.expect(not changed, f"{book.title}: changed after its end: {changed}")
-        elif now["status"] in FINISHED:
-            book.final = now
 
     def latest(self, book: Book) -> Seen | None:
         """The newest state that anyone was shown."""

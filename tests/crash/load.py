@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, Final
 
 from tests.crash.client import Answer, Client, Lost
-from tests.crash.ledger import FINISHED, STRIDE, Book, Ledger, Report, Voice
+from tests.crash.ledger import ENDS, FINISHED, STRIDE, Book, Ledger, Report, Voice
 from tests.crash.watch import Watcher
 
 WORKERS: Final = 16
@@ -322,9 +322,13 @@ class Worker(Caller):
             before = list(voice.said)
             self._keep(voice, answer.json())
             self.dropped = before[len(voice.said) :] if voice.numbered else []
+            if voice.said and voice.said[-1]["type"] in ENDS:  # all was kept, but not answered well
+                self._leave(book)
             await self._refused(answer)
         else:
-            self.ledger.complain(f"{book.title} {voice.name}: {answer}")
+            last = [report["type"] for report in voice.said[-3:]]
+            told = f"{voice.acked} acknowledged and {voice.kept} seen of {len(voice.said)}, {last}"
+            self.ledger.complain(f"{book.title} {voice.name}: {told} were answered {answer}")
             voice.answered(0)
 
     def _acknowledged(self, book: Book, voice: Voice, receipt: dict[str, Any]) -> None:

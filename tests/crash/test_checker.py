@@ -175,7 +175,8 @@ async def test_it_finds_a_lost_child(scene: Scene) -> None:
 async def test_it_finds_a_finished_job_that_changed(scene: Scene) -> None:
     def changed(book: Book, ledger: Ledger) -> None:
         assert book.final is not None
-        book.final = {**book.final, "heartbeat_at": "another time"}
+        facts = {**book.final.facts, "heartbeat_at": "another time"}
+        book.final = Seen(book.final.seq, facts)
 
     with pytest.raises(Broken, match="changed after its end"):
         await scene.check(told(scene, changed, scene.book(finished=True)))
