@@ -133,6 +133,10 @@ def test_an_answer_before_the_end_of_a_body_stops_the_body(
         assert peer.answer(stream)[0] == 413
         peer.until(lambda: stream in peer.resets)
         assert peer.resets[stream] == ErrorCodes.NO_ERROR
+        a_piece = bytes.fromhex("000001 00 00") + stream.to_bytes(4, "big") + b" "
+        peer.sock.sendall(MOST_GIVEN_UP * a_piece)  # what was on its way
+        assert peer.served("/healthz")
+        assert not peer.goaway
 
 
 def test_cookies_that_came_one_by_one_are_one_header() -> None:

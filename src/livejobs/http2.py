@@ -140,7 +140,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         self.streams += 1
 
     def handle_rst_stream(self, event: zttp.RstStream) -> None:
-        self.given_up += 1
+        self.given_up += event.stream_id in self.cycles  # else it is the late rest of a body
         super().handle_rst_stream(event)
 
     def on_stream_closed(self) -> None:
