@@ -534,7 +534,10 @@ function notice(root, name) {
   put(node.parts.title, NOTICES[name][0]);
   put(node.parts.text, NOTICES[name][1]);
   node.querySelector("a").href = BASE;
-  if (name === "denied") askForKey(node.parts.form);
+  if (name === "denied") {
+    node.querySelector("a").remove();
+    askForKey(node.parts.form);
+  }
   root.replaceChildren(node);
 }
 
@@ -851,7 +854,8 @@ const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function firstSteps(project) {
   const job = { ...(project === "default" ? {} : { project }), title: "Hello", total: 100 };
   const progress = { type: "progress", current: 42, message: "Warming up" };
-  const curl = (target, said) => `curl ${target} \\\n  --json ${shellWord(spaced(said))}`;
+  const key = credential.token ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
+  const curl = (target, said) => `curl ${target}${key} \\\n  --json ${shellWord(spaced(said))}`;
   const hello = new URL("v1/jobs/hello", BASE);
   return [
     ["Create a job", curl(`-X PUT ${hello}`, job)],
