@@ -15,9 +15,8 @@ from livejobs.store.base import StoreUnusable
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
-CHECKED: Final = (
-    16 << 20
-)  # bytes; a larger one is not read through: a start does not grow with history
+# Bytes: a larger database is not read through, as a start shall not grow with history.
+CHECKED: Final = 16 << 20
 
 WRITER: Final = (
     "PRAGMA journal_mode = WAL",
