@@ -29,6 +29,8 @@ from livejobs.store.base import Gone, Query, Store
 
 Messages = list[Message]
 
+PAGE_BYTES: Final = 256 * 1024  # of entries: as much as waits here for one who does not read
+
 RESET: Final = Message("reset", b'{"reason":"This position can\'t be continued from."}')
 
 
@@ -123,10 +125,14 @@ class CatchUp:
         for kind in KINDS:
             if kind not in kinds or not slot.head.total(kind):
                 continue
-            page = await self._store.entries(slot.head.id, kind, after_seq=seen, limit=self._page)
+            page = await self._store.entries(
+                slot.head.id, kind, after_seq=seen, limit=self._page, most_bytes=PAGE_BYTES
+            )
             found += page
             if len(page) >= self._page:  # the last change may go on: stop before it
                 end = min(end, page[-1].seq - 1)
+            elif _is_full(page):
+                end = min(end, page[-1].seq)
         records = sorted((r for r in found if r.seq <= end), key=_order)
         return records, end == upto
 
@@ -194,9 +200,14 @@ class CatchUp:
         entries: Sequence[Record] = ()
         if channel.kinds:
             entries = await self._store.feed_entries(
-                project, seen, upto, limit=self._page, kinds=sorted(channel.kinds)
+                project,
+                seen,
+                upto,
+                limit=self._page,
+                kinds=sorted(channel.kinds),
+                most_bytes=PAGE_BYTES,
             )
-            if len(entries) >= self._page:
+            if len(entries) >= self._page or _is_full(entries):
                 upto = entries[-1].seq
         changes = await self._store.changes(project, seen, limit=self._page)
         if not changes.complete:
@@ -289,6 +300,11 @@ class _Steps:
 def fresh(epoch: str) -> str:
     """The cursor of one who has seen nothing: coming back with it is beginning again."""
     return str(Cursor(epoch, 0))
+
+
+def _is_full(records: Sequence[Record]) -> bool:
+    """Whether there may be more, as the store stopped at the bytes."""
+    return sum(len(bytes(record.entry.value)) for record in records) >= PAGE_BYTES
 
 
 def _only(names: frozenset[str]) -> str | None:

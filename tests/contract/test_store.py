@@ -339,6 +339,26 @@ async def test_entries_resume_after_a_seq(
     assert numbers(await store.entries("a", "logs", after_seq=after_seq)) == expected
 
 
+@pytest.mark.parametrize(
+    ("most_bytes", "expected"), [(None, 5), (1, 2), (2000, 2), (2001, 3), (3001, 5), (9999, 5)]
+)
+async def test_entries_stop_at_a_size_with_the_end_of_a_change(
+    store: Store, most_bytes: int | None, expected: int
+) -> None:
+    def large(n: int) -> Entry:
+        return Entry("logs", n, 1, Raw(b'"%s"' % (998 * b"x")))
+
+    await create(store, job())
+    await add(store, job(), large(1), large(2))
+    await add(store, job(), large(3))
+    await add(store, job(), large(4), large(5))
+    first = list(range(1, expected + 1))
+    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes)) == first
+    assert len(await store.entries("a", "logs", most_bytes=most_bytes, tail=True)) == 5
+    feed = await store.feed_entries("default", 0, 9, limit=9, kinds=KINDS, most_bytes=most_bytes)
+    assert numbers(feed) == first
+
+
 async def test_entries_are_filtered_by_the_least_level(store: Store) -> None:
     await create(store, job())
     await add(store, job(), *(entry(n, level=(n - 1) % 4) for n in range(1, 9)))

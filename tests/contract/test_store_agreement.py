@@ -160,6 +160,7 @@ class Agreement(RuleBasedStateMachine):
         limit=st.integers(1, 5),
         level=st.integers(0, 3),
         tail=st.booleans(),
+        most_bytes=st.none() | st.integers(1, 100),
     )
     def read(self, id: str, kind: Kind, **how: Any) -> None:
         self.both("job", id)
@@ -171,10 +172,11 @@ class Agreement(RuleBasedStateMachine):
         span=st.integers(0, 20),
         limit=st.integers(1, 5),
         kinds=st.lists(st.sampled_from(KINDS), max_size=3, unique=True),
+        most_bytes=st.none() | st.integers(1, 100),
     )
-    def feed(self, project: str, after: int, span: int, limit: int, kinds: list[Kind]) -> None:
+    def feed(self, project: str, after: int, span: int, limit: int, **how: Any) -> None:
         self.both("changes", project, after, limit=limit)
-        self.both("feed_entries", project, after, after + span, limit=limit, kinds=kinds)
+        self.both("feed_entries", project, after, after + span, limit=limit, **how)
 
     @rule(now=st.integers(0, 40), key=st.integers(0, 3).map("k{}".format))
     def due(self, now: int, key: str) -> None:

@@ -12,7 +12,7 @@ Laws, for every implementation:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
@@ -140,6 +140,18 @@ def merged(jobs: Sequence[Stored], gone: Sequence[Gone], limit: int) -> Changes:
     )
 
 
+def whole_changes(records: Iterable[Record], most_bytes: int | None) -> list[Record]:
+    """Records in order of seq, up to the end of the change with which they reach a size."""
+    found: list[Record] = []
+    size = 0
+    for record in records:
+        if most_bytes is not None and size >= most_bytes and record.seq != found[-1].seq:
+            break
+        found.append(record)
+        size += len(bytes(record.entry.value))
+    return found
+
+
 class Store(Protocol):
     async def open(self) -> None:
         """Get ready, making or migrating what is there. A store that can't be trusted (damaged,
@@ -180,18 +192,28 @@ class Store(Protocol):
         limit: int = 100,
         level: int = 0,
         tail: bool = False,
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
         """One job's entries of a kind with n > after and seq > after_seq, of at least a level,
-        ascending; with `tail` the last `limit` of them, still ascending."""
+        ascending; with `tail` the last `limit` of them, still ascending. With `most_bytes` no
+        more than the changes with which their values reach that size; not with `tail`."""
 
     async def changes(self, project: str, after: int, *, limit: int) -> Changes:
         """Jobs whose last change is after a seq, and deletions after it, in order of seq."""
 
     async def feed_entries(
-        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+        self,
+        project: str,
+        after: int,
+        upto: int,
+        *,
+        limit: int,
+        kinds: Sequence[Kind],
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
         """Entries of all jobs of a project with after < seq <= upto, in order of seq. At least
-        `limit` when there are as many; those that share the last seq are all given."""
+        `limit`, or `most_bytes` of values, when there are as many; those that share the last
+        seq are all given."""
 
     async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
         """The create call made with this key, if it has not expired."""

@@ -27,6 +27,7 @@ from livejobs.store.base import (
     Query,
     contains,
     merged,
+    whole_changes,
 )
 
 
@@ -169,12 +170,15 @@ class MemoryStore:
         limit: int = 100,
         level: int = 0,
         tail: bool = False,
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
         if job not in self._jobs:
             return []
         newer = self._jobs[job].after(kind, after_seq)
         found = [r for r in newer if r.entry.n > after and r.entry.level >= level]
-        return found[max(0, len(found) - limit) :] if tail else found[:limit]
+        if tail:
+            return found[max(0, len(found) - limit) :]
+        return whole_changes(found[:limit], most_bytes)
 
     async def changes(self, project: str, after: int, *, limit: int) -> Changes:
         jobs = sorted(
@@ -184,7 +188,14 @@ class MemoryStore:
         return merged(jobs, [gone for gone in self._gone[project] if gone.seq > after], limit)
 
     async def feed_entries(
-        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+        self,
+        project: str,
+        after: int,
+        upto: int,
+        *,
+        limit: int,
+        kinds: Sequence[Kind],
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
         newer = [r for job in self._in(project) for kind in KINDS for r in job.after(kind, after)]
         wanted = [r for r in newer if r.seq <= upto and r.entry.kind in kinds]
@@ -194,7 +205,7 @@ class MemoryStore:
             if len(found) >= limit:
                 break
             found.extend(same)
-        return found
+        return whole_changes(found, most_bytes)
 
     def _in(self, project: str) -> Iterator[_Job]:
         return (job for job in self._jobs.values() if job.stored.head.project == project)

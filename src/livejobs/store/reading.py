@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import msgspec
 from msgspec import Raw
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
 from livejobs.store import sql
-from livejobs.store.base import Changes, Gone, Idempotency, Page, Query, merged
+from livejobs.store.base import Changes, Gone, Idempotency, Page, Query, merged, whole_changes
 from livejobs.store.batch import LAST, key, kind_of, n_of
 from livejobs.store.finding import END, count, find
 
@@ -66,7 +66,7 @@ def counts(
     return {status: found[status] for status in STATUSES}
 
 
-def entries(
+def entries(  # noqa: PLR0913, PLR0917  the verb's own
     db: sqlite3.Connection,
     job: str,
     kind: Kind,
@@ -75,6 +75,7 @@ def entries(
     limit: int,
     level: int,
     tail: bool,
+    most_bytes: int | None,
 ) -> list[Record]:
     with snapshot(db):
         row = db.execute(sql.PK, (job,)).fetchone()
@@ -84,8 +85,9 @@ def entries(
         if after_seq:
             after = max(after, _told(db, first, last, after_seq))
         text = sql.ENTRIES_TAIL if tail else sql.ENTRIES
-        rows = db.execute(text, (first + after + 1, last, level, limit)).fetchall()
-    records = [_record(job, *row) for row in rows]
+        with closing(db.execute(text, (first + after + 1, last, level, limit))) as rows:
+            read = (_record(job, *row) for row in rows)
+            records = whole_changes(read, None if tail else most_bytes)
     return records[::-1] if tail else records
 
 
@@ -110,14 +112,20 @@ def changes(db: sqlite3.Connection, project: int, after: int, limit: int) -> Cha
 
 
 def feed_entries(
-    db: sqlite3.Connection, project: int, after: int, upto: int, limit: int, kinds: Sequence[Kind]
+    db: sqlite3.Connection,
+    project: int,
+    after: int,
+    upto: int,
+    limit: int,
+    kinds: Sequence[Kind],
+    most_bytes: int | None,
 ) -> list[Record]:
     wanted = _json([KINDS.index(kind) for kind in kinds]).decode()
     with snapshot(db):
         row = db.execute(sql.FEED_LAST, (project, after, upto, wanted, limit - 1)).fetchone()
         last = row[0] if row else upto
-        rows = db.execute(sql.FEED, (project, after, last, wanted)).fetchall()
-    return [_record(*row) for row in rows]
+        with closing(db.execute(sql.FEED, (project, after, last, wanted))) as rows:
+            return whole_changes((_record(*row) for row in rows), most_bytes)
 
 
 def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Idempotency | None:

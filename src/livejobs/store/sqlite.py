@@ -138,18 +138,28 @@ class SqliteStore:
         limit: int = 100,
         level: int = 0,
         tail: bool = False,
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
-        return await self._read(reading.entries, job, kind, after, after_seq, limit, level, tail)
+        return await self._read(
+            reading.entries, job, kind, after, after_seq, limit, level, tail, most_bytes
+        )
 
     async def changes(self, project: str, after: int, *, limit: int) -> Changes:
         pk = self._writer.project_pks.get(project, 0)
         return await self._read(reading.changes, pk, after, limit)
 
     async def feed_entries(
-        self, project: str, after: int, upto: int, *, limit: int, kinds: Sequence[Kind]
+        self,
+        project: str,
+        after: int,
+        upto: int,
+        *,
+        limit: int,
+        kinds: Sequence[Kind],
+        most_bytes: int | None = None,
     ) -> Sequence[Record]:
         pk = self._writer.project_pks.get(project, 0)
-        return await self._read(reading.feed_entries, pk, after, upto, limit, kinds)
+        return await self._read(reading.feed_entries, pk, after, upto, limit, kinds, most_bytes)
 
     async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
         return await self._read(reading.repeated, credential, key, now)
