@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable
 from enum import Enum
 from functools import partial
+from time import thread_time
 from typing import Any, NamedTuple
 
 import httptools
@@ -28,6 +29,7 @@ from livejobs.admission import OVERFLOW, Admission, Client, problem, turn_away
 
 PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
 LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
+OTHERS = 3  # times what such a read took to parse is left to others before the next
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
 
 
@@ -74,11 +76,12 @@ class Bounded:
             self.transport.abort()
         return excess <= 0
 
-    def take_turns(self, received: int) -> None:
-        # uvloop would read on from a fast sender many times over: others have a turn first
+    def take_turns(self, received: int, began: float) -> None:
+        # uvloop would read on from a fast sender many times over: others have their turn first,
+        # the longer the more it is in small pieces
         if received > LARGE_READ and not self.flow.read_paused:
             self.transport.pause_reading()
-            self.loop.call_soon(self.listen_on)
+            self.loop.call_later(OTHERS * (thread_time() - began), self.listen_on)
 
     def listen_on(self) -> None:
         if not self.flow.read_paused and not self.transport.is_closing():
@@ -145,10 +148,11 @@ class Connection(Bounded, HttpToolsProtocol):
             return
         self.heard = True
         self.piece_bytes = len(data)
+        began = thread_time() if len(data) > LARGE_READ else 0.0
         super().data_received(data)
         if self.cycle is None or self.cycle.scope is not self.scope:
             self.head_goes_on()
-        self.take_turns(len(data))
+        self.take_turns(len(data), began)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if may_be_silent(cycle.scope["headers"]):

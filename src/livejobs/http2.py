@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from time import thread_time
 from typing import Any, Final
 
 import zttp
@@ -27,7 +28,15 @@ from uvicorn.server import ServerState
 from zttp import H2ErrorCode
 
 from livejobs.admission import problem, turn_away
-from livejobs.connection import LINGER_SECONDS, Bounded, Bounds, Config, Owed, may_be_silent
+from livejobs.connection import (
+    LARGE_READ,
+    LINGER_SECONDS,
+    Bounded,
+    Bounds,
+    Config,
+    Owed,
+    may_be_silent,
+)
 
 MOST_STREAMS: Final = 4096
 MOST_GIVEN_UP: Final = 256
@@ -102,11 +111,12 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         self.admission.leave(self.client)
 
     def data_received(self, data: bytes) -> None:
+        began = thread_time() if len(data) > LARGE_READ else 0.0
         super().data_received(data)
         for stream_id in list(self.untaken):
             self.on_response_complete(stream_id)
         self.pulse()
-        self.take_turns(len(data))
+        self.take_turns(len(data), began)
 
     def pulse(self) -> None:
         """Whoever waits to send looks again whether it can."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from asyncio import Handle
 from collections.abc import Mapping
+from time import thread_time
 from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from livejobs.connection import Config
+from livejobs.connection import OTHERS, Config
 from livejobs.frames import READY
 
 NO_ANSWER: Final = 4408
@@ -70,12 +71,16 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             return
         piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
+        if not self.rest:
+            super().data_received(piece)
+            self.listen_on()
+            return
+        self.transport.pause_reading()
+        began = thread_time()
         super().data_received(piece)
-        if self.rest and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self.listen_on()
+        self.listen_on(OTHERS * (thread_time() - began))
 
-    def listen_on(self) -> None:
+    def listen_on(self, seconds: float = 0) -> None:
         """With what is here already, else with what the client sends; not while the app is still
         busy with what it was given."""
         if self.read_paused or self.transport.is_closing():
@@ -83,7 +88,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if not self.rest:
             self.transport.resume_reading()
         elif self.turn is None:
-            self.turn = self.loop.call_soon(self.take_turn)
+            self.turn = self.loop.call_later(seconds, self.take_turn)
 
     async def receive(self) -> Any:
         message = await self.queue.get()
