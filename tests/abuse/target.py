@@ -1,0 +1,45 @@
+"""The real server with bounds of its own, which shows its numbers at /statistics:
+
+python -m tests.abuse.target [--bounds '{"stuck_seconds": 2, …}'] [any option of `livejobs serve`]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import click
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from livejobs.cli import setting_options
+from livejobs.config import load
+from livejobs.connection import Bounds
+from livejobs.runner import run
+from livejobs.service import LiveJobs
+from livejobs.web.app import create_app
+
+
+async def statistics(request: Request) -> Response:
+    tasks = len(asyncio.all_tasks())
+    return JSONResponse({**request.app.state.live.statistics(), "tasks": tasks})
+
+
+@click.command()
+@click.option("--bounds", default="{}")
+@setting_options
+def main(bounds: str, **flags: object) -> None:
+    settings = load(flags, os.environ)
+    live = LiveJobs(settings)
+    live.hub.inline = True
+    app = create_app(live)
+    app.router.routes.append(Route("/statistics", statistics))
+    run(
+        app, settings, drain=live.drain, bounds=Bounds(**{"connections": 9000} | json.loads(bounds))
+    )
+
+
+if __name__ == "__main__":
+    main()

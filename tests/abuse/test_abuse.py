@@ -1,0 +1,237 @@
+"""Who abuses the server is freed, costs a bounded memory, and does not harm the neighbours.
+
+The server's patience is 2 s in each respect, so that these need not be patient. Neighbours are
+compared with themselves before, with room for a busy machine: what is looked for is the stall
+of a second, not the millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Final
+
+import pytest
+
+from tests.abuse.crowd import (
+    Neighbours,
+    Target,
+    close_code,
+    dial,
+    frame,
+    median,
+    read_all,
+    read_frame,
+    viewer,
+    websocket,
+)
+from tests.abuse.flood import FLOODS
+
+LINE: Final[dict[str, object]] = {"type": "log", "message": 16_000 * "x"}
+KNOWN: Final = ("connections", "subscriptions", "connections_slow", "tasks", "descriptors")
+
+
+@pytest.fixture(autouse=True)
+def peace(target: Target, neighbours: Neighbours) -> Iterator[None]:
+    """All is as it was when the offenders have gone."""
+    before = target.statistics()
+    before["descriptors"] += 4  # readers of the database
+    yield
+    waited = target.until(**{name: before[name] for name in KNOWN})
+    print(f"all was freed {waited:.1f} s after the test")  # noqa: T201
+
+
+@contextmanager
+def unharmed(target: Target, neighbours: Neighbours, *, mib: float) -> Iterator[None]:
+    """The neighbours hear as soon as before, and no more memory than so was needed."""
+    before = neighbours.latencies()
+    memory = target.memory
+    target.forget_peak()
+    yield
+    during = neighbours.latencies()
+    grown = target.peak - memory
+    print(  # noqa: T201
+        f"median {1000 * median(before):.1f} -> {1000 * median(during):.1f} ms, "
+        f"longest {1000 * before[-1]:.0f} -> {1000 * during[-1]:.0f} ms, {grown:+.1f} MiB"
+    )
+    assert median(during) < 10 * median(before) + 0.1
+    assert grown < mib
+
+
+# Viewers who do not read
+
+
+def test_viewers_that_never_read_hold_little_and_are_freed(
+    target: Target, neighbours: Neighbours
+) -> None:
+    target.create("loud")
+    with ExitStack() as stack, unharmed(target, neighbours, mib=60):
+        for at in range(100):
+            stack.enter_context(viewer(target.port, "loud", "logs=1", narrow=True))
+            sock = stack.enter_context(websocket(target.port, narrow=True))
+            sock.sendall(frame({"op": "subscribe", "id": at, "job": "loud", "logs": True}))
+        for _ in range(300):
+            target.report("loud", LINE)
+        print(f"freed after {target.until(connections_slow=0):.1f} s")  # noqa: T201
+        target.until(connections=10)
+
+
+def test_a_viewer_that_reads_a_byte_now_and_then_is_freed(
+    target: Target, neighbours: Neighbours
+) -> None:
+    target.create("slow")
+    with ExitStack() as stack, unharmed(target, neighbours, mib=10):
+        sock = stack.enter_context(viewer(target.port, "slow", "logs=1", narrow=True))
+        for _ in range(100):
+            target.report("slow", LINE)
+        enough = threading.Event()
+        reader = threading.Thread(target=read_byte_by_byte, args=(sock, enough))
+        reader.start()
+        target.until(connections=10)
+        enough.set()
+        reader.join()
+
+
+def read_byte_by_byte(sock: socket.socket, enough: threading.Event) -> None:
+    with suppress(ConnectionError):
+        while not enough.wait(0.1) and sock.recv(1):
+            pass
+
+
+def test_history_for_viewers_that_do_not_take_it_is_not_read_all_at_once(
+    target: Target, neighbours: Neighbours
+) -> None:
+    target.create("long")
+    for _ in range(200):
+        target.report("long", *(10 * [LINE]))
+    start = target.http.get("/v1/jobs/long").json()["cursor"].split(".")[0] + ".1"
+    with ExitStack() as stack, unharmed(target, neighbours, mib=60):
+        for _ in range(20):
+            query = f"logs=1&since={start}"
+            stack.enter_context(viewer(target.port, "long", query, narrow=True))
+
+
+# Too much of one thing
+
+
+def test_ten_thousand_subscriptions_on_a_socket_are_a_hundred(
+    target: Target, neighbours: Neighbours
+) -> None:
+    asked = [{"op": "subscribe", "id": n, "job": neighbours.JOB} for n in range(10_000)]
+    with unharmed(target, neighbours, mib=20), websocket(target.port) as sock:
+        sender = threading.Thread(target=pour, args=(sock, b"".join(map(frame, asked))))
+        sender.start()
+        counts = {"ack": 0, "error": 0}
+        while (answer := read_frame(sock))[0] == 1:
+            said = json.loads(answer[1])
+            counts[said["op"]] = counts.get(said["op"], 0) + 1
+            if said["op"] == "error":
+                assert said["code"] == "too_many_subscriptions"
+        assert answer[1][:2] == (4429).to_bytes(2, "big")
+        assert counts["ack"] == 100
+        assert counts["error"] <= 1000
+        sock.close()
+        sender.join()
+
+
+def pour(sock: socket.socket, data: bytes) -> None:
+    with suppress(OSError):  # it had enough
+        sock.sendall(data)
+
+
+def test_subscribing_and_leaving_again_and_again_leaves_nothing(
+    target: Target, neighbours: Neighbours
+) -> None:
+    with unharmed(target, neighbours, mib=10), websocket(target.port) as sock:
+        for n in range(5000):
+            sock.sendall(frame({"op": "subscribe", "id": n, "job": neighbours.JOB}))
+            sock.sendall(frame({"op": "unsubscribe", "id": n}))
+            acks = 0
+            while acks < 2:
+                acks += b'"ack"' in read_frame(sock)[1]
+        assert target.statistics()["subscriptions"] == 10
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_holds_nobody_up(name: str, target: Target, neighbours: Neighbours) -> None:
+    with ExitStack() as stack, unharmed(target, neighbours, mib=30):
+        stack.enter_context(flooding(name, target))
+        neighbours.latencies(20)
+
+
+@contextmanager
+def flooding(name: str, target: Target) -> Iterator[None]:
+    command = [sys.executable, "-m", "tests.abuse.flood", name, str(target.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as flood:
+        assert flood.stdout is not None
+        flood.stdout.readline()
+        yield
+        flood.kill()
+
+
+# Those who say nothing, or little
+
+
+def test_heads_that_do_not_come_to_an_end_are_cut(target: Target, neighbours: Neighbours) -> None:
+    with ExitStack() as stack, unharmed(target, neighbours, mib=20):
+        slow = [stack.enter_context(dial(target.port)) for _ in range(500)]
+        for sock in slow:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        answers = {read_all(sock).split(b"\r\n")[0] for sock in slow}
+        assert answers == {b"HTTP/1.1 408 Request Timeout"}
+
+
+def test_a_head_that_comes_byte_by_byte_is_cut(target: Target, neighbours: Neighbours) -> None:
+    with dial(target.port) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nx: ")
+        with pytest.raises(ConnectionError):
+            trickle(sock)
+
+
+def trickle(sock: socket.socket) -> None:
+    for _ in range(1000):
+        sock.sendall(b"x")
+        time.sleep(0.05)
+
+
+def test_bodies_that_fall_silent_are_cut(target: Target, neighbours: Neighbours) -> None:
+    head = b"POST /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{"
+    with ExitStack() as stack, unharmed(target, neighbours, mib=20):
+        slow = [stack.enter_context(dial(target.port)) for _ in range(200)]
+        for sock in slow:
+            sock.sendall(head)
+        answers = {read_all(sock).split(b"\r\n")[0] for sock in slow}
+        assert answers == {b"HTTP/1.1 408 Request Timeout"}
+
+
+def test_a_websocket_that_answers_no_ping_is_closed(target: Target, neighbours: Neighbours) -> None:
+    with websocket(target.port) as sock:
+        assert close_code(sock) == 4408
+
+
+# Coming and going
+
+
+def test_five_thousand_streams_come_and_go_and_leave_nothing(
+    target: Target, neighbours: Neighbours
+) -> None:
+    come_and_go(target, neighbours.JOB, 2500)
+    memory = target.memory
+    with unharmed(target, neighbours, mib=10):
+        come_and_go(target, neighbours.JOB, 2500)
+    assert target.memory - memory < 5
+
+
+def come_and_go(target: Target, job: str, times: int) -> None:
+    at_once = struct.pack("ii", 1, 0)
+    for at in range(times):
+        with viewer(target.port, job) as sock:
+            if at % 2:  # a reset, not an end
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
