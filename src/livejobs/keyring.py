@@ -211,7 +211,7 @@ class Keyring:
                 options={"require": ["exp", "iss", "aud"], "verify_exp": False},
             )
             return _principal(claims)
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError):
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             raise unauthorized(
                 "The token is not one that is good here.", "bad_credential"
             ) from None

@@ -1,0 +1,144 @@
+"""Tokens of an outside issuer, whose keys a real server reads from a real address."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.server import Server
+
+ISSUER, AUDIENCE = "https://id.example", "livejobs.example"
+
+
+class Publisher:
+    """An issuer: it signs, and publishes its keys."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
+        self.asked = 0
+        publisher = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                publisher.asked += 1
+                body = json.dumps({"keys": publisher.published()}).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                """Nothing to say."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/jwks.json"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def add(self, kid: str) -> None:
+        self.keys[kid] = ec.generate_private_key(ec.SECP256R1())
+
+    def published(self) -> list[dict[str, Any]]:
+        algorithm = jwt.algorithms.ECAlgorithm
+        return [
+            {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "alg": "ES256"}
+            for kid, key in self.keys.items()
+        ]
+
+    def sign(self, kid: str = "a", **claims: Any) -> str:
+        usual = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "ada",
+            "exp": int(time.time()) + 600,
+            "livejobs": {"scopes": ["report"], "projects": ["films"]},
+        }
+        said = {name: value for name, value in (usual | claims).items() if value is not None}
+        return jwt.encode(said, self.keys[kid], "ES256", headers={"kid": kid})
+
+
+@pytest.fixture
+def issuer() -> Iterator[Publisher]:
+    publisher = Publisher()
+    publisher.add("a")
+    yield publisher
+    publisher.server.shutdown()
+    publisher.server.server_close()
+
+
+@pytest.fixture
+def trusting(tmp_path: Path, issuer: Publisher) -> Iterator[Server]:
+    options = ["--jwks-url", issuer.url, "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
+    with Server(tmp_path / "data", *options) as server:
+        yield server
+
+
+def ask(server: Server, token: str | None, method: str = "GET", path: str = "/v1/jobs") -> Any:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return httpx.request(method, server.url + path, headers=headers)
+
+
+def test_a_token_allows_what_its_claim_says(trusting: Server, issuer: Publisher) -> None:
+    token = issuer.sign()
+    made = ask(trusting, token, "PUT", "/v1/jobs/j")
+    assert (made.json()["owner"], made.json()["project"]) == ("sub:ada", "films")
+    assert ask(trusting, token, "DELETE", "/v1/jobs/j").status_code == 403
+    viewer = issuer.sign(livejobs={"projects": ["films"], "jobs": ["other"]})
+    assert ask(trusting, viewer, path="/v1/jobs/j").status_code == 404
+    nobody = issuer.sign(livejobs=None)
+    assert ask(trusting, nobody, path="/v1/jobs/j").status_code == 404
+    assert ask(trusting, None).status_code == 401  # the door is closed without any key
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iss": "https://evil.example"},
+        {"aud": "another"},
+        {"exp": 1},
+        {"exp": None},
+        {"sub": None},
+        {"livejobs": {"scopes": ["everything"]}},
+        {"livejobs": "all"},
+    ],
+    ids=str,
+)
+def test_a_token_with_a_wrong_claim_is_refused(
+    trusting: Server, issuer: Publisher, wrong: dict[str, Any]
+) -> None:
+    assert ask(trusting, issuer.sign(**wrong)).status_code == 401
+
+
+def test_a_key_that_is_published_later_is_learned_and_one_that_is_not_is_refused(
+    trusting: Server, issuer: Publisher
+) -> None:
+    stranger = Publisher()
+    stranger.add("z")
+    assert ask(trusting, stranger.sign("z")).status_code == 401
+    stranger.server.shutdown()
+    stranger.server.server_close()
+    asked = issuer.asked
+    for _ in range(20):  # many bad tokens are not many questions to the issuer
+        assert ask(trusting, stranger.sign("z")).status_code == 401
+    assert issuer.asked == asked
+    assert ask(trusting, issuer.sign()).status_code == 200
+
+
+def test_the_keys_address_never_comes_from_a_token(trusting: Server, issuer: Publisher) -> None:
+    evil = Publisher()
+    evil.add("e")
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "eve", "exp": int(time.time()) + 60}
+    token = jwt.encode(claims, evil.keys["e"], "ES256", headers={"kid": "e", "jku": evil.url})
+    assert ask(trusting, token).status_code == 401
+    assert evil.asked == 0
+    evil.server.shutdown()
+    evil.server.server_close()
