@@ -41,7 +41,10 @@ async def test_a_pause_loses_nothing_and_a_stop_ends_in_time(tmp_path: Path) -> 
 def test_a_full_disk_is_said_and_is_no_end() -> None:
     need(full_disk.possible(), "a small disk of our own needs the right to mount (root)")
     command = [sys.executable, "-m", "tests.crash", "full-disk", "--cycles", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
