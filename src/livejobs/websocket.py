@@ -15,7 +15,10 @@ from typing import Any, Final
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
+from livejobs.admission import problem
 from livejobs.connection import OTHERS, Config
 from livejobs.frames import READY
 
@@ -23,11 +26,35 @@ NO_ANSWER: Final = 4408
 PIECE: Final = 4096  # bytes parsed in one turn: may be hundreds of frames
 
 
+class Handshake(ServerProtocol):
+    """Refuses in our words; and a version we don't speak as RFC 6455 (4.4) has it."""
+
+    CODES: Final = {403: "forbidden", 405: "method_not_allowed", 426: "upgrade_required"}
+
+    def accept(self, request: Request) -> Response:
+        if request.headers.get_all("Sec-WebSocket-Version") == ["13"]:
+            return super().accept(request)
+        refused = self.reject(426, "This server speaks version 13 of WebSocket.")
+        refused.headers["Upgrade"] = "websocket"
+        refused.headers["Sec-WebSocket-Version"] = "13"
+        return refused
+
+    def reject(self, status: int, text: str) -> Response:
+        refused = super().reject(status, "")
+        code = self.CODES.get(status, "internal" if status >= 500 else "bad_request")
+        refused.body = problem(status, code, text.strip())
+        del refused.headers["Content-Length"], refused.headers["Content-Type"]
+        refused.headers["Content-Length"] = str(len(refused.body))
+        refused.headers["Content-Type"] = "application/problem+json"
+        return refused
+
+
 class WebSocketConnection(WebSocketsSansIOProtocol):
     config: Config
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = Handshake(max_size=self.config.ws_max_size, logger=self.conn.logger)
         self.rest = b""  # received and not parsed; nothing more is read meanwhile
         self.turn: Handle | None = None  # in which the next piece of it will be
         self.owed_pong = b""
