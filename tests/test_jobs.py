@@ -147,6 +147,27 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
         assert int(answer.headers["retry-after"]) > 0
 
 
+def test_a_project_with_too_many_unfinished_jobs_says_when_to_come_again(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--max-unfinished", "1") as server, Api(server.url) as api:
+        id = api.create()
+        for answer in (api.post("/v1/jobs"), api.put("/v1/jobs/another")):
+            problem(answer, 429, "too_many_unfinished")
+            assert int(answer.headers["retry-after"]) > 0
+        assert api.put(f"/v1/jobs/{id}").status_code == 200  # it is there already
+        api.report(id, {"type": "succeed"})
+        assert api.put("/v1/jobs/another").status_code == 201
+
+
+def test_a_crowd_that_creates_at_once_does_not_pass_the_bound_together(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "data", "--max-unfinished", "5") as server,
+        Api(server.url) as api,
+        ThreadPoolExecutor(20) as pool,
+    ):
+        answers = pool.map(lambda _: api.post("/v1/jobs").status_code, range(40))
+        assert sorted(answers) == [201] * 5 + [429] * 35
+
+
 # Reporting
 
 

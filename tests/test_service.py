@@ -240,6 +240,71 @@ async def test_only_so_many_may_wait(tmp_path: Path) -> None:
         await live.create()
 
 
+async def tried(live: LiveJobs, many: int, **fields: Any) -> tuple[list[Job], list[TooMany]]:
+    """Creates that all come at once: those that went through, those refused."""
+    tries = [live.create(**fields) for _ in range(many)]
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    jobs = [one for one in answers if isinstance(one, Job)]
+    refused = [one for one in answers if isinstance(one, TooMany)]
+    assert len(jobs) + len(refused) == many
+    assert {one.code for one in refused} <= {"too_many_unfinished"}
+    return jobs, refused
+
+
+async def test_a_project_has_only_so_many_unfinished_jobs_and_another_is_not_slowed(
+    tmp_path: Path,
+) -> None:
+    async with over(MemoryStore(), tmp_path, max_unfinished=3) as live:
+        jobs, _ = await tried(live, 8)
+        assert len(jobs) == 3
+        others, _ = await tried(live, 8, project="other")
+        assert len(others) == 3
+
+
+async def test_room_for_another_comes_with_an_end_and_with_nothing_else(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, max_unfinished=2) as live:
+        (first, second), _ = await tried(live, 2)
+        for step in (first.start, first.retry, first.start, second.start):
+            await step()
+            assert not (await tried(live, 2))[0]
+        with pytest.raises(Conflict):
+            await live.delete(first.id)
+        await asyncio.gather(first.succeed(), first.log("too late"), return_exceptions=True)
+        assert len((await tried(live, 3))[0]) == 1
+        await live.delete(first.id)  # it counted no more
+        assert not (await tried(live, 2))[0]
+        await live.cancel(second.id, force=True)
+        assert len((await tried(live, 3))[0]) == 1
+
+
+async def test_an_end_in_the_same_group_makes_room_and_a_refused_create_takes_none(
+    tmp_path: Path,
+) -> None:
+    async with over(MemoryStore(), tmp_path, max_unfinished=1) as live:
+        first = await live.create(id="a")
+        ended, second, taken = await asyncio.gather(
+            first.succeed(), live.create(id="b"), live.create(id="b"), return_exceptions=True
+        )
+        assert not isinstance(ended, BaseException)
+        assert isinstance(second, Job)
+        assert isinstance(taken, Conflict)
+        await second.fail("x")
+        assert len((await tried(live, 2))[0]) == 1
+
+
+async def test_unfinished_jobs_of_an_earlier_run_count(tmp_path: Path) -> None:
+    bounds = {"data": tmp_path, "max_unfinished": 2}
+    async with LiveJobs(Settings(**bounds)) as live:  # type: ignore[arg-type]
+        (first, second), _ = await tried(live, 2)
+        await first.start()
+        await second.succeed()
+        assert len((await tried(live, 1))[0]) == 1
+    async with LiveJobs(Settings(**bounds)) as live:  # type: ignore[arg-type]
+        assert not (await tried(live, 2))[0]
+        await live.report(first.id, {"type": "succeed"})
+        assert len((await tried(live, 2))[0]) == 1
+
+
 # What a head may hold
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -55,6 +56,7 @@ class Draft:
         self.now = now
         self.changes: list[tuple[Slot, Change]] = []
         self.queued = lanes.queued
+        self._more: Counter[str] = Counter()  # unfinished jobs than there were, by project
         self.asking = False  # write, even if there is nothing to
         self._registry = registry
         self._epochs = epochs
@@ -76,7 +78,6 @@ class Draft:
         slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())
         self._slots[head.id] = slot
         self._note(slot, Change(None, head, (), idempotency), None, head)
-        self.queued += 1
         return slot
 
     def change(
@@ -86,7 +87,6 @@ class Draft:
         assert before is not None, "acts look before they change"
         head = slot.with_heard(head)
         self._note(slot, Change(before, head, entries, act=act), before, head)
-        self.queued += _enters_queue(before, head)
 
     def delete(self, slot: Slot, act: Act | None = None) -> None:
         before = self.head(slot)
@@ -97,6 +97,7 @@ class Draft:
     def _note(self, slot: Slot, change: Change, before: Head | None, after: Head) -> None:
         self._heads[after.id] = after
         self.changes.append((slot, change))
+        self._count(before, after, 1)
         if after.parent is not None:
             self._tell_parent(after.parent, before.status if before else None, after.status)
 
@@ -116,13 +117,22 @@ class Draft:
             self._heads[change.job.id] = change.before
             if change.before is None:
                 del self._slots[slot.head.id]
-                self.queued -= 1
-            elif change.after is not None:
-                self.queued -= _enters_queue(change.before, change.after)
+            if change.after is not None:
+                self._count(change.before, change.after, -1)
+
+    def unfinished(self, project: str) -> int:
+        """How many of its jobs have not ended."""
+        return self._registry.unfinished_of[project] + self._more[project]
+
+    def _count(self, before: Head | None, after: Head, times: int) -> None:
+        was = before.status if before is not None else None
+        if was != after.status:
+            self.queued += times * ((after.status == "queued") - (was == "queued"))
+            self._more[after.project] += times * (_unfinished(after) - _unfinished(before))
 
 
-def _enters_queue(before: Head, after: Head) -> int:
-    return (after.status == "queued") - (before.status == "queued")
+def _unfinished(head: Head | None) -> int:
+    return head is not None and not head.finished
 
 
 Deed = Callable[[Draft], T]

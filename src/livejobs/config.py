@@ -177,6 +177,9 @@ class Settings:
     max_line_bytes: int = setting(16 << 10, SIZE, "Longest log line.")
     max_batch: int = setting(1000, whole(1), "Most reports in one array.")
     max_queued: int = setting(100_000, whole(1), "Most jobs waiting to start.")
+    max_unfinished: int | None = setting(
+        None, whole(1), "Most jobs of one project that have not ended."
+    )
     max_subscriptions: int = setting(100, whole(1), "Most subscriptions on one connection.")
     max_connections: int | None = setting(
         None, whole(1), "Most connections; if not set, what the descriptor limit allows."

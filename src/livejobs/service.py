@@ -364,7 +364,7 @@ class LiveJobs:
         def act(draft: Draft) -> Slot:
             if draft.slot(head.id) is not None:
                 raise _exists(head.id)
-            self._check_room(draft)
+            self._check_room(draft, project)
             return draft.create(head, self.settings.base_path, idempotency)
 
         return (await self.committer.submit(act)).value
@@ -383,12 +383,21 @@ class LiveJobs:
         self._check_size(head, "")
         return head
 
-    def _check_room(self, draft: Draft) -> None:
+    def _check_room(self, draft: Draft, project: str) -> None:
+        """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
         limit = self.settings.max_queued
-        if limit and draft.queued >= limit:
+        if draft.queued >= limit:
             raise TooMany(
                 f"{limit} jobs are queued, the most this server takes. Try again later.",
                 code="queue_full",
+                headers={"Retry-After": "5"},
+            )
+        most = self.settings.max_unfinished
+        if most is not None and draft.unfinished(project) >= most:
+            raise TooMany(
+                f"{most} jobs of project {project!r} have not ended, the most it may have. "
+                "Finish or cancel some, or try again later.",
+                code="too_many_unfinished",
                 headers={"Retry-After": "5"},
             )
 

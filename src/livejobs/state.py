@@ -7,7 +7,7 @@ after the change is on disk, so whoever reads a slot reads what will survive.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -228,6 +228,7 @@ class Registry:
     def __init__(self) -> None:
         self._unfinished: dict[str, Slot] = {}
         self._finished: OrderedDict[str, Slot] = OrderedDict()
+        self.unfinished_of: Counter[str] = Counter()  # by project
         self.deletions = 0  # grows, so that a read that raced a delete can be told
 
     def get(self, id: str) -> Slot | None:
@@ -248,12 +249,23 @@ class Registry:
             self._keep_finished(slot)
         else:
             self._unfinished[slot.head.id] = slot
+            self.unfinished_of[slot.head.project] += 1
         return slot
 
     def finished(self, slot: Slot) -> None:
         """An unfinished job has ended."""
-        if self._unfinished.pop(slot.head.id, None) is not None:
+        if self._left(slot):
             self._keep_finished(slot)
+
+    def _left(self, slot: Slot) -> bool:
+        """Whether it was among the unfinished, which it no longer is."""
+        if self._unfinished.pop(slot.head.id, None) is None:
+            return False
+        project = slot.head.project
+        self.unfinished_of[project] -= 1
+        if not self.unfinished_of[project]:
+            del self.unfinished_of[project]
+        return True
 
     def _keep_finished(self, slot: Slot) -> None:
         self._finished[slot.head.id] = slot
@@ -271,7 +283,7 @@ class Registry:
         slot.gone = True
         self.deletions += 1
         self._finished.pop(slot.head.id, None)
-        self._unfinished.pop(slot.head.id, None)
+        self._left(slot)
         slot.wake()
 
     def all(self) -> list[Slot]:
