@@ -53,6 +53,7 @@ CALLS = [
     Call("POST", "/v1/keys", "admin", 422, {}, 422),
     Call("DELETE", "/v1/keys/{id}", "admin", 404),
     Call("GET", "/v1/audit", "admin", 200, None, 200),
+    Call("GET", "/metrics", "admin", 200, None, 200),
     Call("GET", "/openapi.json", None, 200),
     Call("GET", "/healthz", None, 200),
     Call("GET", "/readyz", None, 200),

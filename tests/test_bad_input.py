@@ -81,8 +81,8 @@ REPORTS: dict[str, tuple[bytes, int, str]] = {
 
 
 def code(status: int, pointer: str, name: str = "") -> str:
-    if name == "head too large":
-        return "head_too_large"
+    if name in ("head too large", "over-long line"):
+        return "head_too_large" if name.startswith("head") else "line_too_long"
     return "bad_json" if status == 400 else "invalid"
 
 

@@ -15,8 +15,9 @@ from livejobs.core.model import Head
 
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
 Action: TypeAlias = Literal[
-    "view", "cancel", "report", "create", "upload", "token", "delete", "own", "audit", "keys"
-]
+    "view", "cancel", "report", "create", "upload", "token", "delete", "own", "audit", "keys",
+    "metrics",
+]  # fmt: skip
 
 LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
 
@@ -31,6 +32,7 @@ NEEDS: Final[dict[Action, Scope]] = {
     "own": "admin",  # to name another as a job's owner
     "audit": "admin",
     "keys": "admin",
+    "metrics": "admin",  # unless the setting lets all read them
 }
 
 

@@ -28,6 +28,7 @@ class Admission:
         self.most = most
         self.most_per_address = most_per_address
         self.addresses: Counter[str] = Counter()  # stays empty where that is not bounded
+        self.refused: Counter[str] = Counter()  # by limit
 
     def enter(self, client: Client, here: int) -> int:
         """By how many it is too many; `here` are those in the house, with this one."""
@@ -37,6 +38,25 @@ class Admission:
             self.addresses[address] += 1
             excess = max(excess, self.addresses[address] - self.most_per_address)
         return excess
+
+    def full_for(self, client: Client) -> bool:
+        """Whether it is its own address that has too many, not all together."""
+        if not self.most_per_address or not client:
+            return False
+        return self.addresses[party(client[0])] > self.most_per_address
+
+    def note_refusal(self, client: Client) -> None:
+        own = self.full_for(client)
+        self.refused["max_connections_per_address" if own else "max_connections"] += 1
+
+    async def turn_away(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """The app of connections past a bound."""
+        if self.full_for(scope.get("client")):
+            detail = f"Your address has {self.most_per_address} connections, the most it may."
+            await _turn_away("too_many_from_address", detail, scope, send)
+        else:
+            detail = "There is no room for another connection. Try again later."
+            await _turn_away("too_many_connections", detail, scope, send)
 
     def leave(self, client: Client) -> None:
         if self.most_per_address and client:
@@ -55,20 +75,16 @@ def party(host: str) -> str:
     return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
-async def turn_away(scope: Scope, _receive: Receive, send: Send) -> None:
-    """The app of connections past a bound."""
+async def _turn_away(code: str, detail: str, scope: Scope, send: Send) -> None:
     seconds = 5 + secrets.randbelow(10)  # spread, so that they do not all return at once
     accept = dict(scope["headers"]).get(b"accept", b"")
     if b"text/event-stream" in accept:
         # EventSource gives up for good on any answer but 200
         status, kind = 200, b"text/event-stream"
-        body = b'retry: %d000\nevent: bye\ndata: {"reason": "too_many_connections"}\n\n' % seconds
+        body = b'retry: %d000\nevent: bye\ndata: {"reason": "%s"}\n\n' % (seconds, code.encode())
     else:
         status, kind = 503, b"application/problem+json"
-        detail = (
-            "There is no room for another connection, or for another of yours. Try again later."
-        )
-        body = problem(503, "too_many_connections", detail)
+        body = problem(503, code, detail)
     headers = [
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),

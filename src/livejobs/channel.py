@@ -328,6 +328,7 @@ class Channel:
         for viewer in list(self.viewers):
             # Only to those who have all else: the cursor must not run ahead of them.
             if not viewer.behind and not viewer.sink.busy and viewer.seq == slot.seq:
+                self.pushed += 1
                 viewer.sink.push(viewer.wire.encode([message]))
 
     # Wording

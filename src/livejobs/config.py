@@ -167,7 +167,7 @@ class Settings:
     cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.")
     faces: tuple[str, ...] = setting((), NAMES, "Other APIs to speak.", later=True)
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.", later=True)
-    metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.", later=True)
+    metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.")
     webhook_allow_private: bool = setting(
         False, SWITCH, "Let webhooks go to private addresses.", later=True
     )

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from livejobs.admission import OVERFLOW, Admission, Client, problem, turn_away
+from livejobs.admission import OVERFLOW, Admission, Client, problem
 
 PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
 LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
@@ -72,6 +72,8 @@ class Bounded:
     def enter(self) -> bool:
         """Whether it is served. Else it may be told so, if it is not cut already."""
         excess = self.admission.enter(self.client, len(self.connections))
+        if excess > 0:
+            self.admission.note_refusal(self.client)
         if excess > OVERFLOW:
             self.transport.abort()
         return excess <= 0
@@ -136,7 +138,7 @@ class Connection(Bounded, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if not self.enter():
-            self.app = turn_away
+            self.app = self.admission.turn_away
             self.ws_protocol_class = None
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -27,7 +27,7 @@ from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Prot
 from uvicorn.server import ServerState
 from zttp import H2ErrorCode
 
-from livejobs.admission import problem, turn_away
+from livejobs.admission import problem
 from livejobs.connection import (
     LARGE_READ,
     LINGER_SECONDS,
@@ -102,7 +102,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         transport.write(self.conn.data_to_send().replace(WEBSOCKETS, NO_WEBSOCKETS))
         super().connection_made(transport)
         if not self.enter():
-            self.app, self.turned_away = turn_away, True
+            self.app, self.turned_away = self.admission.turn_away, True
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

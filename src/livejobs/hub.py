@@ -51,6 +51,7 @@ class Hub:
         self._next_wheel = 0
         self._closing = False
         self._resyncs = 0
+        self._delivered = 0  # in pages, and in pushes of channels that are gone
         self._keyring = keyring
         self._connections_each = connections_each  # most for one credential
         self._connections: Counter[str] = Counter()  # by credential
@@ -58,10 +59,10 @@ class Hub:
 
     # Connections
 
-    def check_room(self, by: Principal) -> None:
-        """Whether the credential may open one more connection."""
+    def check_room(self, by: Principal, *, own: int = 0) -> None:
+        """Whether the credential may have one more connection; `own`: it is counted already."""
         limit = self._connections_each
-        if limit is not None and self._connections[by.credential] >= limit:
+        if limit is not None and self._connections[by.credential] - own >= limit:
             raise TooMany(
                 f"This credential has {limit} connections open, the most it may.",
                 code="too_many_connections",
@@ -150,6 +151,8 @@ class Hub:
             viewer.channel.leave(viewer)
 
     def _drop(self, channel: Channel) -> None:
+        self._delivered += channel.pushed
+        channel.pushed = 0
         if channel.slot is not None:
             if channel.slot.channels.pop(channel.key, None) is not None:
                 channel.slot.busy -= 1
@@ -184,6 +187,7 @@ class Hub:
         ended = False
         async for page in self._catch_up.pages(viewer):
             if page:
+                self._delivered += 1
                 await sink.write(viewer.wire.encode(page))
                 ended = page[-1].op == "end"
             if sink.closed or sink.farewell is not None:
@@ -255,11 +259,18 @@ class Hub:
 
     def statistics(self) -> dict[str, int]:
         sinks = [sink for wheel in self._sinks for sink in wheel]
+        viewers = [viewer for sink in sinks for viewer in sink.viewers]
+        channels = {viewer.channel for viewer in viewers} - {None}
+        streams = sum(sink.solo for sink in sinks)
         return {
             "connections": len(sinks),
             "connections_slow": sum(sink.busy for sink in sinks),
-            "subscriptions": sum(len(sink.viewers) for sink in sinks),
+            "streams": streams,
+            "sockets": len(sinks) - streams,
+            "subscriptions": len(viewers),
+            "channels": len(channels),
             "resyncs": self._resyncs,
+            "deliveries": self._delivered + sum(channel.pushed for channel in channels),
         }
 
 

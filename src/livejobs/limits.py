@@ -1,4 +1,5 @@
-"""Rates: a token bucket for each caller and kind of call. No clock of its own."""
+"""Limits: the answer that tells of each, and for rates a token bucket for each caller and kind of
+call. No clock of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +7,19 @@ import re
 from collections import OrderedDict
 from math import ceil
 from typing import Final, NamedTuple
+
+# The setting that a refusal tells of, by the code of the answer. Rates count for themselves, as
+# they have one code; so do connections, which are refused before there is a request.
+LIMIT_OF: Final = {
+    "queue_full": "max_queued",
+    "too_many_unfinished": "max_unfinished",
+    "body_too_large": "max_body_bytes",
+    "head_too_large": "max_head_bytes",
+    "line_too_long": "max_line_bytes",
+    "batch_too_large": "max_batch",
+    "too_many_subscriptions": "max_subscriptions",
+    "too_many_connections": "max_connections_per_key",
+}
 
 REMEMBERED: Final = 10_000  # callers; one that was quiet for so long has a full bucket anyway
 

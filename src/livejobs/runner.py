@@ -58,11 +58,11 @@ def run(
 
 
 class Server(uvicorn.Server):
-    def __init__(
-        self, config: uvicorn.Config, app: Starlette, drain: Drain, settings: Settings
-    ) -> None:
+    def __init__(self, config: Config, app: Starlette, drain: Drain, settings: Settings) -> None:
         super().__init__(config)
         self.app, self.drain, self.settings = app, drain, settings
+        app.state.admission = config.admission  # for /metrics, as are these
+        app.state.connections = self.server_state.connections
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         # The app's life is entered here, not by uvicorn's lifespan: so its errors come through

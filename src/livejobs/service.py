@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ from livejobs.hub import Hub
 from livejobs.issuer import Issuer
 from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
-from livejobs.limits import Limiter, Rate
+from livejobs.limits import LIMIT_OF, Limiter, Rate
 from livejobs.reading import Reader
 from livejobs.state import Registry, Slot
 from livejobs.store.base import Act, Idempotency, Query, Store
@@ -201,6 +202,7 @@ class LiveJobs:
             self.committer, self.registry, self.store, self.settings.lost_after, self.reader
         )
         self.sweeper.also.append(self.keyring.note_uses)
+        self._refusals: Counter[str] = Counter()  # by limit
         self.running = False
         self.draining = False  # those who wait are to be let go
         self._open_ended: set[CancelScope] = set()
@@ -651,12 +653,26 @@ class LiveJobs:
         return slot.head.finished or slot.gone or self.draining
 
     def statistics(self) -> dict[str, int]:
+        in_memory = self.registry.statistics()
         return {
-            **self.registry.statistics(),
+            **in_memory,
             "jobs_queued": self.lanes.queued,
+            "jobs_running": in_memory["jobs_unfinished"] - self.lanes.queued,
             "commits": self.committer.commits,
+            "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
         }
+
+    def note_refusal(self, error: LivejobsError) -> None:
+        """Said by each door that makes an error its answer."""
+        if error.code in LIMIT_OF:
+            self._refusals[LIMIT_OF[error.code]] += 1
+
+    def refusals(self) -> dict[str, int]:
+        """How often each limit was the reason."""
+        rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
+        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self.limiters.items()}
+        return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
 def _make_folder(path: Path) -> None:

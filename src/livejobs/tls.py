@@ -51,6 +51,7 @@ class Handshake(asyncio.Protocol):
         self.transport, self.client = transport, get_remote_addr(transport)
         self.connections.add(self)
         if self.config.admission.enter(self.client, len(self.connections)) > OVERFLOW:
+            self.config.admission.note_refusal(self.client)
             transport.abort()
             self.leave()
         else:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -123,6 +124,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.listen_on()
         return message
+
+    def handle_parser_exception(self) -> None:
+        if isinstance(self.conn.parser_exc, PayloadTooBig):
+            self.config.admission.refused["max_body_bytes"] += 1
+        super().handle_parser_exception()
 
     def handle_cont(self, event: Frame) -> None:
         # In one buffer: as a list, fragments of a byte would take fifty times their size.

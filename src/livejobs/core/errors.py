@@ -2,6 +2,7 @@
 
 LivejobsError
 ├── Invalid              422  a field is wrong; `errors` points at it
+│   ├── LineTooLong           a log line would pass its bound
 │   ├── HeadTooLarge          the job's current state would pass its bound
 │   ├── BatchTooLarge    413  more reports in one array than allowed
 │   └── IdempotencyMismatch   the key was used with another body
@@ -64,6 +65,10 @@ class Invalid(LivejobsError):
     @classmethod
     def at(cls, pointer: str, detail: str) -> Invalid:
         return cls(detail, errors=[FieldError(pointer, detail)])
+
+
+class LineTooLong(Invalid):
+    default_code = "line_too_long"
 
 
 class HeadTooLarge(Invalid):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta as Bound
 from msgspec import Struct
 
-from livejobs.core.errors import BadJson, BatchTooLarge, FieldError, Invalid
+from livejobs.core.errors import BadJson, BatchTooLarge, FieldError, Invalid, LineTooLong
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
 
 SAFE: Final = 2**53  # the largest whole number every JSON reader holds exactly
@@ -334,7 +334,7 @@ def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
         size = len(report.message.encode())
         if size > bounds.line:
             said = f"A line takes at most {bounds.line} bytes; this one has {size}."
-            raise Invalid.at(f"{at}/message", said)
+            raise LineTooLong(said, errors=[FieldError(f"{at}/message", said)])
     if type(report) is Log and report.at is not None and not 1970 <= report.at.year <= 9998:
         raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
 

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core import wire
 from livejobs.service import LiveJobs
-from livejobs.web import admin, entries, http, jobs, openapi, pages, problems, streams
+from livejobs.web import admin, entries, http, jobs, metrics, openapi, pages, problems, streams
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
@@ -101,6 +101,7 @@ ROUTES: Final[list[BaseRoute]] = [
     resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
     resource("/v1/audit", GET=read("audit", admin.audit)),
+    resource("/metrics", GET=public(metrics.exposed)),  # it asks by itself: see its setting
     resource("/openapi.json", GET=public(openapi.openapi)),
     resource("/healthz", GET=public(healthz)),
     resource("/readyz", GET=public(readyz)),

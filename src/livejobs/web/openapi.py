@@ -120,6 +120,7 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "What was done by whom", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Acts before this n."))),
+    Operation("get", "/metrics", "Numbers for Prometheus", {200: "text/plain"}),
     Operation("get", "/healthz", "Whether the process answers", {200: {"type": "object"}}),
     Operation("get", "/readyz", "Whether it takes reports",
               {200: {"type": "object"}, 503: {"type": "object"}}),
@@ -211,7 +212,7 @@ def _answer(body: Schema | str | None) -> dict[str, Any]:
     if body is None:
         return {"description": "No body"}
     if isinstance(body, str):
-        return {"description": "Events", "content": {body: {"schema": TEXT}}}
+        return {"description": "Done", "content": {body: {"schema": TEXT}}}
     return {"description": "Done", "content": {"application/json": {"schema": body}}}
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
+from livejobs.service import LiveJobs
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -52,6 +53,8 @@ def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Re
 
 async def livejobs_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LivejobsError)
+    live: LiveJobs = request.app.state.live
+    live.note_refusal(error)
     headers = dict(error.headers)
     if error.status == 503:
         headers.setdefault("retry-after", "5")

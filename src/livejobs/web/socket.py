@@ -25,7 +25,7 @@ from livejobs.core.model import Status
 from livejobs.frames import CONNECTION, UNAUTHENTICATED, socket_wire
 from livejobs.keyring import unauthorized
 from livejobs.service import LiveJobs
-from livejobs.web import guard, streams
+from livejobs.web import guard, http, streams
 from livejobs.web.lasting import hand_over
 
 PROTOCOL: Final = "livejobs.v1"
@@ -184,7 +184,14 @@ class Conversation:
         except TimeoutError:
             raise Closing(UNAUTHENTICATED, "No credential came in time.") from None
         if self._caller.by is not None:
-            self._live.hub.check_room(self._caller.by)
+            await self._check_room(self._caller.by)
+
+    async def _check_room(self, by: Principal) -> None:
+        try:
+            self._live.hub.check_room(by, own=1)
+        except TooMany as error:
+            await self._refuse(None, error)
+            raise Closing(TOO_MUCH, error.detail) from None
 
     async def listen(self, receive: Receive) -> None:
         while await self._listen_once(receive):
@@ -198,7 +205,9 @@ class Conversation:
         if text is None:
             raise Closing(BAD_MESSAGE, "Messages are JSON text.")
         if len(text) > self._live.bounds.body:
-            raise Closing(BAD_MESSAGE, "The message is too large.")
+            error = http.too_large(self._live.bounds.body, "A message")
+            self._live.note_refusal(error)
+            raise Closing(BAD_MESSAGE, error.detail)
         await self._hear(text)
         return True
 
@@ -213,6 +222,7 @@ class Conversation:
             await self._refuse(id, error)
 
     async def _refuse(self, id: Id | None, error: LivejobsError) -> None:
+        self._live.note_refusal(error)
         self._refusals += 1
         if self._refusals > REFUSALS:
             raise Closing(TOO_MUCH, "Too many messages that can't be followed.")
