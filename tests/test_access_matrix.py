@@ -55,6 +55,7 @@ CALLS = [
     Call("GET", "/v1/audit", "admin", 200, None, 200),
     Call("GET", "/metrics", "admin", 200, None, 200),
     Call("GET", "/openapi.json", None, 200),
+    Call("GET", "/asyncapi.json", None, 200),
     Call("GET", "/healthz", None, 200),
     Call("GET", "/readyz", None, 200),
 ]

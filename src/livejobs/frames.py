@@ -87,7 +87,7 @@ class SocketWire:
         members = b'{"op":"%s","id":%s' % (message.op.encode(), self.id)
         if message.op in ("state", "snapshot"):
             return members + b',"job":' + message.data + b"}"
-        if message.cursor is not None and message.op != "delta":
+        if message.cursor is not None and message.op in ("logs", "end"):  # others have it within
             members += b',"cursor":"%s"' % message.cursor.encode()
         if message.op == "logs":
             return members + b',"logs":' + message.data + b"}"

@@ -16,7 +16,18 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core import wire
 from livejobs.service import LiveJobs
-from livejobs.web import admin, entries, http, jobs, metrics, openapi, pages, problems, streams
+from livejobs.web import (
+    admin,
+    asyncapi,
+    entries,
+    http,
+    jobs,
+    metrics,
+    openapi,
+    pages,
+    problems,
+    streams,
+)
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
@@ -103,6 +114,7 @@ ROUTES: Final[list[BaseRoute]] = [
     resource("/v1/audit", GET=read("audit", admin.audit)),
     resource("/metrics", GET=public(metrics.exposed)),  # it asks by itself: see its setting
     resource("/openapi.json", GET=public(openapi.openapi)),
+    resource("/asyncapi.json", GET=public(asyncapi.asyncapi)),
     resource("/healthz", GET=public(healthz)),
     resource("/readyz", GET=public(readyz)),
 ]
@@ -148,4 +160,5 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
         app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)
     app.state.live = live
     app.state.openapi = wire.encode(openapi.document(version("livejobs")))
+    app.state.asyncapi = wire.encode(asyncapi.document(version("livejobs")))
     return app

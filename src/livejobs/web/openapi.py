@@ -5,6 +5,7 @@ Bodies are described by the structs that read them, so what is documented is wha
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,6 +37,7 @@ class Operation(NamedTuple):
     body: Any = None  # what reads it
     optional: bool = False  # the body
     errors: tuple[int, ...] = ()  # beside those that every route may give
+    example: Any = None  # of the body
 
 
 def whole(least: int, most: int | None = None) -> Schema:
@@ -91,13 +93,15 @@ OPERATIONS: Final = (
     }, (*FILTERS, Parameter("q", TEXT, "Part of id or title, 3 characters or more."), LIMIT,
         Parameter("after", TEXT, "`next` of the page before.")), errors=(400,)),
     Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
-              (IDEMPOTENCY,), NewJob, True, (409, 503)),
+              (IDEMPOTENCY,), NewJob, True, (409, 503), {"title": "Teaser", "type": "render"}),
     Operation("get", "/v1/jobs/{id}", "A job", {200: ref("Job"), 304: None}, (*POLLED, *STREAMED)),
     Operation("put", "/v1/jobs/{id}", "Create a job if it is absent",
-              {201: ref("Job"), 200: ref("Job")}, (), NewJob, True, (409, 503)),
+              {201: ref("Job"), 200: ref("Job")}, (), NewJob, True, (409, 503),
+              {"title": "Teaser"}),
     Operation("delete", "/v1/jobs/{id}", "Remove a finished job", {204: None}, errors=(409, 503)),
     Operation("post", "/v1/jobs/{id}/reports", "Say how a job is doing", {200: ref("Receipt")},
-              (), AnyReport, errors=(409, 503)),
+              (), AnyReport, errors=(409, 503),
+              example={"type": "progress", "current": 420, "total": 1000, "unit": "frames"}),
     Operation("post", "/v1/jobs/{id}/cancel", "Ask for a job's end", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now."),), errors=(409, 503)),
     Operation("get", "/v1/jobs/{id}/logs", "Log lines",
@@ -113,10 +117,11 @@ OPERATIONS: Final = (
     Operation("get", "/v1/events", "Many jobs, live", {200: STREAM},
               (*FILTERS, Parameter("jobs", TEXT, "Only these ids."), *STREAMED, LIMIT)),
     Operation("post", "/v1/tokens", "A short-lived token", {201: {"type": "object"}}, (), NewToken,
-              True),
+              True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
     Operation("get", "/v1/keys", "The keys", {200: {"type": "object"}}),
     Operation("post", "/v1/keys", "Make a key, shown this once", {201: {"type": "object"}}, (),
-              NewKey, errors=(409, 503)),
+              NewKey, errors=(409, 503),
+              example={"name": "ci", "scopes": ["report"], "projects": ["films"]}),
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "What was done by whom", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Acts before this n."))),
@@ -125,6 +130,17 @@ OPERATIONS: Final = (
     Operation("get", "/readyz", "Whether it takes reports",
               {200: {"type": "object"}, 503: {"type": "object"}}),
 )  # fmt: skip
+
+# What belongs together, by the address; the first that fits.
+TAGS: Final = (
+    ("Live", r"/events$"),
+    ("Files", r"^/v1/jobs/.*/(files|download)"),
+    ("Jobs", r"^/v1/jobs"),
+    ("Access", r"^/v1/(tokens|keys|audit)"),
+    ("Server", r"^/(healthz|readyz|metrics)"),
+    ("Other APIs", ""),
+)
+ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
@@ -138,11 +154,12 @@ def document(version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation, described)
-    components = _portable(components) | {"Job": JOB, "Problem": PROBLEM}
+    components = portable(components) | {"Job": JOB, "Problem": PROBLEM}
     return {
         "openapi": "3.1.0",
         "info": {"title": "livejobs", "version": version},
-        "paths": _portable(paths),
+        "tags": [{"name": tag} for tag in ORDER if tag in map(tag_of, paths)],
+        "paths": portable(paths),
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -154,6 +171,10 @@ def document(version: str) -> dict[str, Any]:
     }
 
 
+def tag_of(path: str) -> str:
+    return next(tag for tag, pattern in TAGS if re.search(pattern, path))
+
+
 def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
     parameters = [*operation.parameters]
     if operation.path not in PUBLIC:
@@ -161,6 +182,7 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
     if "{id}" in operation.path:
         parameters.insert(0, Parameter("id", TEXT, "Which.", "path"))
     told: dict[str, Any] = {
+        "tags": [tag_of(operation.path)],
         "summary": operation.summary,
         "operationId": operation.method + operation.path.translate(_NAMES),
         "parameters": [_parameter(parameter) for parameter in parameters],
@@ -198,13 +220,15 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _body(operation: Operation, schema: Schema) -> dict[str, Any]:
-    content = {"application/json": {"schema": schema}}
+    content: dict[str, Schema] = {"application/json": {"schema": schema}}
     if operation.body is AnyReport:
         many = {"type": "array", "items": schema, "minItems": 1, "maxItems": 1000}
         content = {
             "application/json": {"schema": {"anyOf": [schema, many]}},
             "application/x-ndjson": {"schema": TEXT},
         }
+    if operation.example is not None:
+        content["application/json"]["example"] = operation.example
     return {"required": not operation.optional, "content": content}
 
 
@@ -221,16 +245,16 @@ def _problem() -> dict[str, Any]:
     return {"description": "A problem", "content": content}
 
 
-def _portable(schema: Any) -> Any:
+def portable(schema: Any) -> Any:
     """Patterns as JSON Schema has them: its end of text is `$`, Python's is `\\Z`."""
     if isinstance(schema, dict):
         return {
             name: value.replace("\\Z", "$")
             if name == "pattern" and isinstance(value, str)
-            else _portable(value)
+            else portable(value)
             for name, value in schema.items()
         }
-    return [_portable(item) for item in schema] if isinstance(schema, list) else schema
+    return [portable(item) for item in schema] if isinstance(schema, list) else schema
 
 
 JOB: Final[Schema] = {
