@@ -48,6 +48,13 @@ CALLS = [
     Call("GET", "/v1/jobs/{id}/errors", "view", 200),
     Call("HEAD", "/v1/jobs/{id}/events", "view", 200),
     Call("HEAD", "/v1/events", "view", 200, None, 403, "/v1/events?project=mine"),
+    Call("GET", "/v1/jobs/{id}/files", "view", 200),
+    Call("POST", "/v1/jobs/{id}/files", "report", 422, {}),
+    Call("GET", "/v1/jobs/{id}/files/{name:path}", "view", 200, url="/v1/jobs/j/files/f"),
+    Call("HEAD", "/v1/jobs/{id}/files/{name:path}", "view", 200, url="/v1/jobs/j/files/f"),
+    Call("PUT", "/v1/jobs/{id}/files/{name:path}", "report", 200, url="/v1/jobs/j/files/f"),
+    Call("GET", "/v1/jobs/{id}/files.zip", "view", 200),
+    Call("GET", "/v1/jobs/{id}/download", "view", 409),
     Call("POST", "/v1/tokens", "view", 201, {"jobs": ["j"]}),
     Call("GET", "/v1/keys", "admin", 200, None, 200),
     Call("POST", "/v1/keys", "admin", 422, {}, 422),
@@ -117,6 +124,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert admin.delete(f"/v1/keys/{revoked['id']}").status_code == 204
         assert admin.put("/v1/jobs/j", json={"project": "mine"}).status_code == 201
         admin.post("/v1/jobs/j/reports", json={"type": "start"})
+        assert admin.put("/v1/jobs/j/files/f", content=b"f").status_code == 201
         while admin.get("/healthz", headers={"x-api-key": keys["expired"]}) and time.time() < (
             time.mktime(time.strptime(soon, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone + 0.1
         ):

@@ -193,8 +193,9 @@ class Settings:
     rate_read: str | None = setting(None, RATE, "Most reading requests of a caller.")
     rate_report: str | None = setting(None, RATE, "Most reports of a caller.")
     # files
-    files_roots: tuple[str, ...] = setting((), NAMES, "Folders to attach files from.", later=True)
-    max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.", later=True)
+    files_roots: tuple[str, ...] = setting((), NAMES, "Folders to attach files from.")
+    max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.")
+    max_project_bytes: int | None = setting(None, SIZE, "Most bytes of files in one project.")
     # time
     retention_seconds: float | None = setting(
         None, SECONDS, "How long finished jobs are kept; if not set, until they are deleted."

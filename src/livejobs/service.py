@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -39,8 +39,10 @@ from livejobs.core.errors import (
     NotFound,
     TooMany,
 )
-from livejobs.core.model import ID_PATTERN, Head, Kind, Record, Status, Stored, encode_head
+from livejobs.core.model import ID_PATTERN, File, Head, Kind, Record, Status, Stored, encode_head
 from livejobs.core.uuid7 import uuid7
+from livejobs.files.filing import Files
+from livejobs.files.upload import pieces
 from livejobs.hub import Hub
 from livejobs.issuer import Issuer
 from livejobs.keyring import Keyring, load_secret
@@ -156,6 +158,13 @@ class Job:
     async def fail(self, message: str, **said: Any) -> Receipt:
         return await self.report(say.Fail(message=message, **said))
 
+    async def put_file(
+        self, name: str, data: bytes | Path | AsyncIterable[bytes], *, media_type: str = ""
+    ) -> File:
+        """A file of the job, in place of one with its name."""
+        file, _ = await self._live.files.take(self._slot, name, pieces(data), media_type=media_type)
+        return file
+
     async def state(self) -> dict[str, Any]:
         """The whole job, as a client sees it."""
         state: dict[str, Any] = msgspec.json.decode(await self._live.state(self._slot))
@@ -179,6 +188,7 @@ class LiveJobs:
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        self.files = Files(self.settings, self.store, self.committer, self._check_size)
         self.keyring = Keyring(
             self.store, admin_key=self.settings.admin_key, issuer=outside_issuer(self.settings)
         )
@@ -201,7 +211,7 @@ class LiveJobs:
         self.sweeper = Sweeper(
             self.committer, self.registry, self.store, self.settings.lost_after, self.reader
         )
-        self.sweeper.also.append(self.keyring.note_uses)
+        self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
         self.running = False
         self.draining = False  # those who wait are to be let go
@@ -234,6 +244,7 @@ class LiveJobs:
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
             await self._project(ANONYMOUS.default_project)  # there to be watched from the start
+            await self.files.start()
             # In the order they joined their queues: a job that was sent back is behind.
             unfinished = await self.store.unfinished()
             for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
@@ -245,6 +256,7 @@ class LiveJobs:
             asyncio.create_task(self.committer.run(), name="committer"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self.hub.run(), name="hub"),
+            asyncio.create_task(self.files.clear_orphans(), name="orphans"),
         ]
         self.running = True
 
@@ -286,6 +298,7 @@ class LiveJobs:
             task.cancel()
         self.committer.close()
         await asyncio.gather(committer, *others, return_exceptions=True)
+        await self.files.stop()
         await self.store.close()
 
     # Creating
@@ -618,7 +631,7 @@ class LiveJobs:
                 yield records
             left = limit if limit is not None else sys.maxsize
             while left > 0 and (follow or tail is None):
-                ended, seq = not follow or self._over(slot), slot.seq  # as of before reading
+                ended, seq = not follow or self.over(slot), slot.seq  # as of before reading
                 records = await self.entries(
                     slot, "logs", after=after, limit=min(left, PAGE), level=level
                 )
@@ -628,7 +641,7 @@ class LiveJobs:
                     yield records
                 elif ended:
                     return
-                elif seq == slot.seq and not self._over(slot):
+                elif seq == slot.seq and not self.over(slot):
                     await slot.changed()
 
     async def wait(
@@ -637,7 +650,7 @@ class LiveJobs:
         """Whether, within the time, the job moved past `since`, or with `finished` ended."""
 
         def there() -> bool:
-            return self._over(slot) or (not finished and slot.seq != since)
+            return self.over(slot) or (not finished and slot.seq != since)
 
         with slot.held():
             try:
@@ -648,7 +661,7 @@ class LiveJobs:
                 return there()
         return True
 
-    def _over(self, slot: Slot) -> bool:
+    def over(self, slot: Slot) -> bool:
         """Whether there is nothing to wait for any more."""
         return slot.head.finished or slot.gone or self.draining
 
@@ -661,6 +674,7 @@ class LiveJobs:
             "commits": self.committer.commits,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
+            **self.files.statistics(),
         }
 
     def note_refusal(self, error: LivejobsError) -> None:

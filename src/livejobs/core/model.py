@@ -90,12 +90,22 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     detail: Any = None
 
 
-class File(Struct, frozen=True):
+class File(Struct, frozen=True, omit_defaults=True):
+    """What a job hands out. Its bytes are kept in the file area under `key`, or lie elsewhere."""
+
     name: str
-    size: int
+    size: int | None  # as of `at`; None: not known
     media_type: str
     sha256: str | None = None
     at: int = 0
+    key: str = ""  # its own; a file that takes its place has another
+    path: str | None = None  # attached from this machine
+    url: str | None = None  # attached from another
+
+    @property
+    def kept(self) -> bool:
+        """Whether its bytes are in the file area."""
+        return self.path is None and self.url is None
 
 
 class Head(Struct, frozen=True, omit_defaults=True):

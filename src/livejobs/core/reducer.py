@@ -22,6 +22,7 @@ from livejobs.core.model import (
     Children,
     Entry,
     Failure,
+    File,
     Head,
     Kind,
     Level,
@@ -330,6 +331,19 @@ def lose(head: Head, now: int, silent_seconds: float) -> Head:
         return head
     error = Failure(f"The worker has said nothing for {silent_seconds:.0f} seconds.", code="lost")
     return replace(head, **_ended(head, MOVES["running", "lose"], now) | {"error": error})
+
+
+def take_file(head: Head, file: File, now: int) -> Head:
+    """The file among the job's, in the place of one with its name. It is no report and starts
+    nothing; but a worker that brings one is alive."""
+    if head.finished:
+        raise Finished(head)
+    there = [it.name for it in head.files]
+    files = [*head.files, file]
+    if file.name in there:
+        files[there.index(file.name)] = files.pop()
+    heard = {"heartbeat_at": now, "stalled": False} if head.status == "running" else {}
+    return replace(head, files=tuple(files), updated_at=now, **heard)
 
 
 def child_moved(head: Head, before: Status | None, after: Status, now: int) -> Head:

@@ -6,6 +6,8 @@ Laws, for every implementation:
   its project in the order given. Calls to it never overlap: one committer makes them.
 - A seq is never given twice in a project's epoch, whatever is deleted.
 - A read sees every commit that returned before it began.
+- A file is known by its key from the commit that gives it to a job. It ends with the one that
+  takes it away, and is then known until it is forgotten.
 - When the medium refuses, StorageUnavailable is raised, nothing of the batch is kept, and the
   store works again as soon as the medium does.
 """
@@ -19,7 +21,7 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from livejobs.access import Scope
-from livejobs.core.model import Entry, Head, Kind, Record, Status, Stored
+from livejobs.core.model import Entry, File, Head, Kind, Record, Status, Stored
 
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 ACTS_KEPT: Final = 100_000  # acts remembered, of all together
@@ -66,6 +68,13 @@ class Noted(Struct, frozen=True):
     act: Act
 
 
+class Tally(Struct, frozen=True):
+    """How often a file was downloaded, and when last."""
+
+    count: int = 0
+    last_at: int | None = None
+
+
 class Change(Struct, frozen=True):
     """One change of one job. before None: created; after None: deleted."""
 
@@ -80,6 +89,14 @@ class Change(Struct, frozen=True):
         head = self.after or self.before
         assert head is not None
         return head
+
+    def files(self) -> tuple[list[File], list[File]]:
+        """Those that came and those that went."""
+        was = self.before.files if self.before else ()
+        now = self.after.files if self.after else ()
+        if was == now:
+            return [], []
+        return [it for it in now if it not in was], [it for it in was if it not in now]
 
 
 class Project(Struct, frozen=True):
@@ -232,6 +249,24 @@ class Store(Protocol):
 
     async def note(self, acts: Sequence[Act]) -> None:
         """Note acts that come with no change."""
+
+    async def file_bytes(self) -> Mapping[str, int]:
+        """How much each project has in the file area."""
+
+    async def ended_files(self, *, limit: int) -> Sequence[str]:
+        """Keys of files that no job has any more, and that were not forgotten yet."""
+
+    async def forget_files(self, keys: Sequence[str]) -> None:
+        """Their bytes are gone."""
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that are a job's, or were and are not forgotten."""
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        """Add to the counts of these keys, and note the acts with it."""
+
+    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
+        """The counts of those of the keys that are known."""
 
     async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
         """What was noted, newest first; of very many the oldest are forgotten."""

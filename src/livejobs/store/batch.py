@@ -114,12 +114,17 @@ class Batch:
         self.told: list[Told] = []
         self.gone: list[tuple[int, int, str]] = []  # project, seq, id
         self.idempotency: list[Idempotency] = []
+        self.files: list[tuple[str, int, int]] = []  # key, project, size
+        self.files_ended: list[tuple[str]] = []
         self._projects = projects
         self._open: dict[str, Life] = {}
 
     @property
     def only_told(self) -> bool:
-        return not (self.moved or self.jobs or self.gone or self.idempotency)
+        return (
+            not (self.moved or self.jobs or self.gone or self.idempotency or self.files)
+            and not self.files_ended
+        )
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -140,6 +145,9 @@ class Batch:
         for entry in change.entries:
             place = key(life.pk, entry.kind, entry.n)
             self.told.append((entry.level, place, life.project, seq, bytes(entry.value)))
+        came, went = change.files()
+        self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
+        self.files_ended += [(it.key,) for it in went]
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))

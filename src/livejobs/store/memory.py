@@ -25,6 +25,7 @@ from livejobs.store.base import (
     Page,
     Project,
     Query,
+    Tally,
     contains,
     merged,
     whole_changes,
@@ -47,6 +48,18 @@ class _Job:
         return records[bisect_right(records, seq, key=attrgetter("seq")) :]
 
 
+class _File:
+    """One file's account."""
+
+    __slots__ = ("ended", "project", "size", "tally")
+
+    def __init__(self, project: str, size: int) -> None:
+        self.project = project
+        self.size = size
+        self.ended = False
+        self.tally = Tally()
+
+
 class MemoryStore:
     def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
         self._gone_kept = gone_kept
@@ -57,6 +70,7 @@ class MemoryStore:
         self._keys: dict[str, Key] = {}
         self._acts: deque[Noted] = deque(maxlen=ACTS_KEPT)
         self._acted = 0
+        self._files: dict[str, _File] = {}
         self._pk = 0
 
     async def open(self) -> None:
@@ -84,6 +98,11 @@ class MemoryStore:
             self._forget(change.job, seq)
         else:
             self._keep(change.after, change.entries, seq)
+        came, went = change.files()
+        for it in came:
+            self._files[it.key] = _File(project.name, it.size or 0 if it.kept else 0)
+        for it in went:
+            self._files[it.key].ended = True
         if change.act is not None:
             self._note(change.act)
         if change.idempotency is not None:
@@ -133,6 +152,32 @@ class MemoryStore:
     def _note(self, act: Act) -> None:
         self._acted += 1
         self._acts.append(Noted(self._acted, act))
+
+    async def file_bytes(self) -> Mapping[str, int]:
+        sums = Counter[str]()
+        for it in self._files.values():
+            if not it.ended:
+                sums[it.project] += it.size
+        return sums
+
+    async def ended_files(self, *, limit: int) -> Sequence[str]:
+        return list(islice((key for key, it in self._files.items() if it.ended), limit))
+
+    async def forget_files(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._files.pop(key, None)
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        return set(keys) & self._files.keys()
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        for key, tally in tallies.items():
+            if (it := self._files.get(key)) is not None:
+                it.tally = Tally(it.tally.count + tally.count, tally.last_at)
+        await self.note(acts)
+
+    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
+        return {key: self._files[key].tally for key in keys if key in self._files}
 
     async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
         newest_first = reversed(self._acts)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 # Version n of the schema is what the first n files make. Only ever add to this list.
-MIGRATIONS: Final = tuple(Path(__file__).with_name(name) for name in ("schema.sql", "keys.sql"))
+MIGRATIONS: Final = tuple(
+    Path(__file__).with_name(name) for name in ("schema.sql", "keys.sql", "files.sql")
+)
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 
 PROJECTS: Final = (
@@ -55,6 +57,19 @@ KEY_GONE: Final = "DELETE FROM keys WHERE id = ?"
 ACT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"
 ACTS_TRIM: Final = "DELETE FROM acts WHERE n <= (SELECT max(n) FROM acts) - ?"
 ACTS: Final = "SELECT n, act FROM acts WHERE n < ? ORDER BY n DESC LIMIT ?"
+
+FILE_NEW: Final = "INSERT INTO files (key, project, size, ended, downloads) VALUES (?, ?, ?, 0, 0)"
+FILE_ENDED: Final = "UPDATE files SET ended = 1 WHERE key = ?"
+FILE_BYTES: Final = (
+    "SELECT name, sum(size) FROM files JOIN projects ON pk = project WHERE ended = 0 GROUP BY pk"
+)
+FILES_ENDED: Final = "SELECT key FROM files WHERE ended = 1 LIMIT ?"
+FILE_GONE: Final = "DELETE FROM files WHERE key = ?"
+FILES_KNOWN: Final = "SELECT key FROM files WHERE key IN (SELECT value FROM json_each(?))"
+DOWNLOADED: Final = "UPDATE files SET downloads = downloads + ?, last_at = ? WHERE key = ?"
+DOWNLOADS: Final = (
+    "SELECT key, downloads, last_at FROM files WHERE key IN (SELECT value FROM json_each(?))"
+)
 
 IDEMPOTENCY_NEW: Final = (
     "REPLACE INTO idempotency (credential, key, body, job, expires_at) VALUES (?, ?, ?, ?, ?)"

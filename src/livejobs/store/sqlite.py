@@ -30,6 +30,7 @@ from livejobs.store.base import (
     Page,
     Project,
     Query,
+    Tally,
 )
 from livejobs.store.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.writing import Writer
@@ -178,6 +179,24 @@ class SqliteStore:
 
     async def note(self, acts: Sequence[Act]) -> None:
         await self._write.run(keeping.note, acts)
+
+    async def file_bytes(self) -> Mapping[str, int]:
+        return await self._read(keeping.file_bytes)
+
+    async def ended_files(self, *, limit: int) -> Sequence[str]:
+        return await self._read(keeping.ended_files, limit)
+
+    async def forget_files(self, keys: Sequence[str]) -> None:
+        await self._write.run(keeping.forget_files, keys)
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        return await self._read(keeping.known_files, keys)
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        await self._write.run(keeping.downloaded, tallies, acts)
+
+    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
+        return await self._read(keeping.downloads, keys)
 
     async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
         return await self._read(keeping.read_acts, limit, before)

@@ -88,6 +88,8 @@ class Writer:
             many(sql.GONE_NEW, batch.gone)
             many(sql.GONE_TRIM, floors.items())
             many(sql.FLOOR, [(floor, pk) for pk, floor in floors.items()])
+        many(sql.FILE_NEW, batch.files)
+        many(sql.FILE_ENDED, batch.files_ended)
         if batch.idempotency:
             many(sql.IDEMPOTENCY_NEW, map(astuple, batch.idempotency))
             self._db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))

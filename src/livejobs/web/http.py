@@ -45,7 +45,7 @@ def media_type(headers: Headers) -> str:
 
 
 def check_json(headers: Headers) -> None:
-    _check_coding(headers)
+    check_coding(headers)
     sent = media_type(headers)
     if sent and sent != JSON and not sent.endswith("+json"):
         raise _unsupported(sent, JSON)
@@ -53,7 +53,7 @@ def check_json(headers: Headers) -> None:
 
 def takes_lines(headers: Headers) -> bool:
     """Whether the reports come line by line; anything but that and JSON is refused."""
-    _check_coding(headers)
+    check_coding(headers)
     sent = media_type(headers)
     if sent in NDJSON:
         return True
@@ -62,7 +62,7 @@ def takes_lines(headers: Headers) -> bool:
     return False
 
 
-def _check_coding(headers: Headers) -> None:
+def check_coding(headers: Headers) -> None:
     coding = headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedMediaType(

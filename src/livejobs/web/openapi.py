@@ -17,6 +17,7 @@ from livejobs.core.reports import AnyReport, NewJob
 from livejobs.service import Receipt
 from livejobs.web import http
 from livejobs.web.admin import NewKey, NewToken
+from livejobs.web.files import Attach
 
 Schema = dict[str, Any]
 
@@ -86,6 +87,34 @@ POLLED: Final = (
 )
 IDEMPOTENCY: Final = Parameter("Idempotency-Key", TEXT, "Repeats give the same job.", "header")
 LINES: Final = (AFTER, LIMIT, Parameter("level", {"enum": list(LEVELS)}, "The least level."))
+BYTES: Final = "application/octet-stream"
+FILE: Final[Schema] = {
+    "type": "object",
+    "required": ["name", "size", "media_type", "sha256", "url"],
+    "properties": {
+        "name": TEXT,
+        "size": {"type": ["integer", "null"]},
+        "media_type": TEXT,
+        "sha256": {"type": ["string", "null"]},
+        "url": TEXT,
+    },
+}
+LISTED_FILES: Final[Schema] = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {"files": {"type": "array", "items": FILE}},
+}
+FETCHED: Final = (
+    Parameter("inline", SWITCH, "To be shown, not saved."),
+    Parameter("follow", SWITCH, "Of a file that grows: go on until the job ends."),
+    Parameter("Range", TEXT, "Only these bytes.", "header"),
+    Parameter("If-Range", TEXT, "Only if it is still this file.", "header"),
+    Parameter("If-None-Match", TEXT, "The tag of what is known.", "header"),
+)
+DIGESTS: Final = (
+    Parameter("Repr-Digest", TEXT, "sha-256 of the file, checked.", "header"),
+    Parameter("Content-Digest", TEXT, "The same.", "header"),
+)
 
 OPERATIONS: Final = (
     Operation("get", "/v1/jobs", "Jobs, newest first", {
@@ -116,6 +145,18 @@ OPERATIONS: Final = (
               (*STREAMED, Parameter("tail", whole(0, 1000), "Log lines to begin with."))),
     Operation("get", "/v1/events", "Many jobs, live", {200: STREAM},
               (*FILTERS, Parameter("jobs", TEXT, "Only these ids."), *STREAMED, LIMIT)),
+    Operation("get", "/v1/jobs/{id}/files", "Files, and how often they were downloaded",
+              {200: LISTED_FILES}),
+    Operation("post", "/v1/jobs/{id}/files", "Attach a file that lies somewhere already",
+              {201: FILE, 200: FILE}, (), Attach, errors=(409, 503)),
+    Operation("get", "/v1/jobs/{id}/files/{name}", "Download a file",
+              {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(412, 416, 503)),
+    Operation("put", "/v1/jobs/{id}/files/{name}", "Upload a file, in place of one of its name",
+              {201: FILE, 200: FILE}, DIGESTS, BYTES, errors=(409, 503)),
+    Operation("get", "/v1/jobs/{id}/files.zip", "Download all files", {200: "application/zip"},
+              errors=(503,)),
+    Operation("get", "/v1/jobs/{id}/download", "Download the only or first file, once succeeded",
+              {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
     Operation("post", "/v1/tokens", "A short-lived token", {201: {"type": "object"}}, (), NewToken,
               True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
     Operation("get", "/v1/keys", "The keys", {200: {"type": "object"}}),
@@ -146,7 +187,7 @@ PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
 
 def document(version: str) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken]
+    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach]
     schemas, components = msgspec.json.schema_components(
         bodies, ref_template="#/components/schemas/{name}"
     )
@@ -181,6 +222,8 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         parameters.append(TOKEN)
     if "{id}" in operation.path:
         parameters.insert(0, Parameter("id", TEXT, "Which.", "path"))
+    if "{name}" in operation.path:
+        parameters.insert(1, Parameter("name", TEXT, "The file's.", "path"))
     told: dict[str, Any] = {
         "tags": [tag_of(operation.path)],
         "summary": operation.summary,
@@ -191,7 +234,7 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
     for status in sorted(_errors(operation) - operation.good.keys()):
         told["responses"][str(status)] = _problem()
     if operation.body is not None:
-        told["requestBody"] = _body(operation, described[id(operation.body)])
+        told["requestBody"] = _body(operation, described)
     return told
 
 
@@ -219,7 +262,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _body(operation: Operation, schema: Schema) -> dict[str, Any]:
+def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
+    if operation.body is BYTES:
+        return {"required": False, "content": {BYTES: {"schema": TEXT}}}
+    schema = described[id(operation.body)]
     content: dict[str, Schema] = {"application/json": {"schema": schema}}
     if operation.body is AnyReport:
         many = {"type": "array", "items": schema, "minItems": 1, "maxItems": 1000}

@@ -1,0 +1,84 @@
+"""Downloads, counted and noted. They are gathered and written together once a second: none is
+worth a sync to disk of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from livejobs.committer import now_ms
+from livejobs.core.errors import StorageUnavailable
+from livejobs.core.model import File, Head
+from livejobs.store.base import Act, Store, Tally
+
+SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
+
+log = logging.getLogger("livejobs.downloads")
+
+
+class Sent(NamedTuple):
+    """One answer that carried bytes of a file."""
+
+    head: Head
+    file: File
+    by: str
+    size: int  # bytes of it that were sent
+    range: str | None  # as asked for; None: all of it
+    whole: bool  # sent to the file's last byte
+
+
+class Downloads:
+    def __init__(self, store: Store) -> None:
+        self.total = 0
+        self.bytes = 0
+        self._store = store
+        self._tallies: dict[str, Tally] = {}
+        self._acts: dict[tuple[str, str, str], list[Sent]] = {}
+
+    def note(self, sent: Sent) -> None:
+        log.info(
+            "download job=%s file=%r by=%s bytes=%d range=%s%s",
+            sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",
+            "" if sent.whole else " (not to the end)",
+        )  # fmt: skip
+        self.bytes += sent.size
+        self._acts.setdefault((sent.by, sent.head.id, sent.file.name), []).append(sent)
+        if sent.whole:
+            self.total += 1
+            there = self._tallies.get(sent.file.key, Tally())
+            self._tallies[sent.file.key] = Tally(there.count + 1, now_ms())
+
+    async def flush(self) -> None:
+        if not self._acts:
+            return
+        tallies, self._tallies = self._tallies, {}
+        acts, self._acts = self._acts, {}
+        try:
+            await self._store.downloaded(tallies, [_act(sents) for sents in acts.values()])
+        except StorageUnavailable:  # they are kept for the next time
+            for key, tally in self._tallies.items():
+                tallies[key] = Tally(tallies.get(key, Tally()).count + tally.count, tally.last_at)
+            self._tallies, self._acts = tallies, {**acts, **self._acts}
+            raise
+
+    async def of(self, files: Sequence[File]) -> Mapping[str, Tally]:
+        """By key, with those that are not written yet."""
+        pending = dict(self._tallies)
+        kept = dict(await self._store.downloads([it.key for it in files]))
+        for key, tally in pending.items():
+            if key in kept:
+                kept[key] = Tally(kept[key].count + tally.count, tally.last_at)
+        return kept
+
+
+def _act(sents: Sequence[Sent]) -> Act:
+    first = sents[0]
+    detail: dict[str, Any] = {"file": first.file.name, "bytes": sum(sent.size for sent in sents)}
+    if len(sents) > 1:
+        detail["answers"] = len(sents)
+    ranges = [sent.range for sent in sents if sent.range is not None]
+    if ranges:
+        detail["ranges"] = ranges[:SHOWN]
+    head = first.head
+    return Act(now_ms(), first.by, "download", head.project, head.id, detail)

@@ -1,0 +1,310 @@
+"""The files of jobs: taken in, attached, opened, and removed once no job has them.
+
+A file is on disk before its job says so, and its job says no more of it before it is removed.
+What a crash leaves in between is found at the next start: bytes no job knows of, and keys whose
+bytes are still to be removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from livejobs.committer import Committed, Committer, Draft, now_ms
+from livejobs.config import SettingError, Settings
+from livejobs.core import reducer
+from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
+from livejobs.core.model import File, Head
+from livejobs.core.uuid7 import uuid7
+from livejobs.files.area import Area, Opened, gone
+from livejobs.files.counting import Downloads
+from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
+from livejobs.files.names import checked_media_type, checked_name
+from livejobs.files.quota import Quota
+from livejobs.files.upload import Upload
+from livejobs.state import Slot
+from livejobs.store.base import Store
+
+THREADS: Final = 16  # a disk that is slow to one must not stop the others
+REMOVED_AT_ONCE: Final = 500
+LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a path said
+
+log = logging.getLogger("livejobs.files")
+
+
+class DigestMismatch(LivejobsError):
+    status, title, default_code = 400, "Digest mismatch", "digest_mismatch"
+
+
+class Files:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        committer: Committer,
+        check_size: Callable[[Head, str], None],
+    ) -> None:
+        self.threads = ThreadPoolExecutor(THREADS, "livejobs-files")
+        self.folder = settings.data / "files"
+        self.incoming = self.folder / "incoming"
+        self.area: Area = LocalArea(self.folder, self.threads)
+        self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
+        self.downloads = Downloads(store)
+        self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
+        self._store = store
+        self._committer = committer
+        self._check_size = check_size
+        self._coming: set[str] = set()  # keys of uploads that are no job's yet
+        self._reading: Counter[str] = Counter()  # keys of files that are being read
+        self._ended = True  # there may be bytes to remove
+        committer.listeners.append(self._committed)
+
+    # Life
+
+    async def start(self) -> None:
+        for root, real in self._roots:
+            if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
+                raise SettingError("files_roots", root, "takes absolute paths of folders")
+        await self.area.open()
+        self.quota.begin(await self._store.file_bytes())
+        await self._run(self._clear_incoming)
+
+    async def stop(self) -> None:
+        with contextlib.suppress(LivejobsError):
+            await self.downloads.flush()
+        await self.area.close()
+        self.threads.shutdown(wait=False)
+
+    def _clear_incoming(self) -> None:
+        """What an earlier run was still being sent."""
+        if self.incoming.is_dir():
+            for path in self.incoming.iterdir():
+                if not path.suffix:  # those of resumable uploads have one
+                    path.unlink(missing_ok=True)
+
+    def _run(self, fn: Callable[..., object], *args: object) -> asyncio.Future[object]:
+        return asyncio.get_running_loop().run_in_executor(self.threads, fn, *args)
+
+    # In
+
+    async def take(
+        self,
+        slot: Slot,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        media_type: str = "",
+        size: int | None = None,
+        sha256: bytes | None = None,
+    ) -> tuple[File, bool]:
+        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says."""
+        name = checked_name(name)
+        media_type = checked_media_type(media_type, name)
+        refuse_finished(slot)
+        room = self.quota.reserve(slot.head.project, size or 0)
+        upload = Upload(self.incoming / _new_key(), self.threads)
+        try:
+            async for data in body:
+                room.grow(upload.size + len(data))
+                await upload.write(data)
+                hear(slot)
+            await upload.finish()
+            check_digest(upload, sha256)
+            return await self.keep(slot, name, upload, media_type)
+        finally:
+            upload.abandon()
+            room.release()
+
+    async def keep(
+        self, slot: Slot, name: str, upload: Upload, media_type: str
+    ) -> tuple[File, bool]:
+        """What has arrived whole becomes a file of the job."""
+        key = _new_key()
+        digest = upload.sha256.hex()
+        self._coming.add(key)
+        try:
+            await self.area.keep(key, upload.path, media_type)
+            file = File(name, upload.size, media_type, digest, now_ms(), key)
+            return file, await self._give(slot, file)
+        except LivejobsError:
+            with contextlib.suppress(LivejobsError):
+                await self.area.remove([key])
+            raise
+        finally:
+            self._coming.discard(key)
+
+    async def attach_path(
+        self, slot: Slot, path: str, name: str | None = None, media_type: str = ""
+    ) -> tuple[File, bool]:
+        """A file that lies on this machine already."""
+        refuse_finished(slot)
+        name = checked_name(Path(path).name if name is None else name)
+        root = self._root_of(path)
+        try:
+            opened = await self._open_below(root, path)
+        except NotFound as error:
+            raise Invalid.at("/path", error.detail) from None
+        await opened.close()
+        kind = checked_media_type(media_type, name)
+        file = File(name, opened.size, kind, None, now_ms(), _new_key(), path=path)
+        return file, await self._give(slot, file)
+
+    async def attach_url(self, slot: Slot, file: File) -> tuple[File, bool]:
+        """A file that lies elsewhere: who asks for it is sent there."""
+        refuse_finished(slot)
+        file = replace(file, key=_new_key(), at=now_ms())
+        return file, await self._give(slot, file)
+
+    async def _give(self, slot: Slot, file: File) -> bool:
+        def act(draft: Draft) -> bool:
+            head = draft.head(slot)
+            if head is None:
+                raise NotFound.job(slot.head.id)
+            after = reducer.take_file(head, file, draft.now)
+            self._check_size(after, "/name")
+            draft.change(slot, after)
+            return len(after.files) > len(head.files)
+
+        with slot.held():
+            return (await self._committer.submit(act)).value
+
+    # Out
+
+    async def open(self, file: File) -> Opened:
+        """The file for reading, as it is now; NotFound `no_file` if it is not there any more."""
+        if file.path is not None:
+            return await self._open_below(self._root_of(file.path), file.path)
+        self._reading[file.key] += 1
+        try:
+            return Reading(await self.area.find(file.key), self._reading, file.key)
+        except BaseException:
+            _less(self._reading, file.key)
+            raise
+
+    def _root_of(self, path: str) -> tuple[str, str]:
+        for root, real in self._roots:
+            for way in (root, real):
+                if path.startswith(way.rstrip("/") + "/"):
+                    return way, real
+        raise Invalid.at(
+            "/path", "This path is not below one of the folders that files may be attached from."
+        )
+
+    async def _open_below(self, root: tuple[str, str], path: str) -> LocalFile:
+        way, real = root
+        inside = real.rstrip("/") + path[len(way.rstrip("/")) :]
+        try:
+            fd = await asyncio.get_running_loop().run_in_executor(
+                self.threads, open_below, real, inside
+            )
+        except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+            raise gone() from None
+        except OSError as error:
+            if error.errno in LINKS:
+                raise gone() from None
+            raise unavailable(error) from error
+        return LocalFile(fd, self.threads)
+
+    # Away
+
+    def _committed(self, changes: Sequence[Committed]) -> None:
+        self.quota.committed(changes)
+        self._ended |= any(_lost_some(change) for change in changes)
+
+    async def sweep(self) -> None:
+        """Remove the bytes of files that no job has and nobody reads."""
+        await self.downloads.flush()
+        if not self._ended:
+            return
+        self._ended = False
+        try:
+            ended = await self._store.ended_files(limit=REMOVED_AT_ONCE)
+            free = [key for key in ended if key not in self._reading]
+            self._ended = bool(ended)
+            if free:
+                await self.area.remove(free)
+                await self._store.forget_files(free)
+        except LivejobsError:
+            self._ended = True
+            raise
+
+    async def clear_orphans(self) -> None:
+        """Remove bytes that no job ever got: its server was killed just then."""
+        async for keys in self.area.keys():
+            # In this order: one that is on its way now is known once it has left `_coming`.
+            settled = [key for key in keys if key not in self._coming]
+            known = await self._store.known_files(settled)
+            orphans = [key for key in settled if key not in known]
+            if orphans:
+                log.info("removing %d files that no job has", len(orphans))
+                await self.area.remove(orphans)
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "downloads": self.downloads.total,
+            "download_bytes": self.downloads.bytes,
+            "files_being_read": self._reading.total(),
+        }
+
+
+class Reading:
+    """An open file that is not removed while it is read."""
+
+    def __init__(self, opened: Opened, reading: Counter[str], key: str) -> None:
+        self.size, self.modified, self.etag = opened.size, opened.modified, opened.etag
+        self.read, self.fileno = opened.read, opened.fileno
+        self._opened = opened
+        self._reading: Counter[str] | None = reading
+        self._key = key
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            _less(self._reading, self._key)
+            self._reading = None
+        await self._opened.close()
+
+
+def _less(count: Counter[str], key: str) -> None:
+    count[key] -= 1
+    if count[key] <= 0:
+        del count[key]
+
+
+def _lost_some(change: Committed) -> bool:
+    if change.before is None or not change.before.files:
+        return False
+    return change.after is None or change.after.files != change.before.files
+
+
+def check_digest(upload: Upload, sha256: bytes | None) -> None:
+    if sha256 is not None and upload.sha256 != sha256:
+        said = (
+            f"The digest that was sent is not that of the {upload.size} bytes which arrived; "
+            f"theirs is {upload.sha256.hex()}."
+        )
+        raise DigestMismatch(said, errors=[FieldError("", said)])
+
+
+def refuse_finished(slot: Slot) -> None:
+    if slot.head.finished:
+        raise reducer.Finished(slot.head)
+
+
+def hear(slot: Slot) -> None:
+    """A worker that sends a large file has not fallen silent."""
+    if slot.head.status == "running" and not slot.head.stalled:
+        slot.hear(now_ms())
+
+
+def _new_key() -> str:
+    return uuid7(now_ms(), os.urandom(10)).replace("-", "")

@@ -1,0 +1,81 @@
+"""How many bytes of files each project has, and may have: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from livejobs.committer import Committed
+from livejobs.core.errors import BodyTooLarge
+from livejobs.core.model import File
+
+
+class FileTooLarge(BodyTooLarge):
+    title, default_code = "File too large", "file_too_large"
+
+
+class Quota:
+    def __init__(self, file_bytes: int, project_bytes: int | None) -> None:
+        self._file = file_bytes
+        self._project = project_bytes
+        self._kept: Counter[str] = Counter()  # of files that are a job's
+        self._coming: Counter[str] = Counter()  # of those on their way
+
+    def begin(self, kept: Mapping[str, int]) -> None:
+        self._kept.update(kept)
+
+    def reserve(self, project: str, size: int) -> Reservation:
+        """Room for a file of which so much is known to come."""
+        reservation = Reservation(self, project)
+        reservation.grow(size)
+        return reservation
+
+    def check(self, project: str, size: int, more: int) -> None:
+        if size > self._file:
+            raise FileTooLarge(
+                f"A file takes at most {self._file} bytes.", headers={"Connection": "close"}
+            )
+        limit = self._project
+        if limit is not None and self._kept[project] + self._coming[project] + more > limit:
+            raise FileTooLarge(
+                f"The files of project {project!r} take at most {limit} bytes, and this one would "
+                "pass them. Delete jobs that are no longer needed.",
+                code="files_full",
+                headers={"Connection": "close"},
+            )
+
+    def move(self, project: str, more: int) -> None:
+        self._coming[project] += more
+
+    def committed(self, changes: Sequence[Committed]) -> None:
+        for change in changes:
+            was = change.before.files if change.before else ()
+            now = change.after.files if change.after else ()
+            if was != now:
+                project = (change.after or change.slot.head).project
+                self._kept[project] += _size(now) - _size(was)
+
+
+class Reservation:
+    """What one upload will need. It is given back when the upload is over: from then on its file
+    counts, if it became one."""
+
+    def __init__(self, quota: Quota, project: str) -> None:
+        self._quota = quota
+        self._project = project
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """It will be this large at least."""
+        if size > self._size:
+            self._quota.check(self._project, size, size - self._size)
+            self._quota.move(self._project, size - self._size)
+            self._size = size
+
+    def release(self) -> None:
+        self._quota.move(self._project, -self._size)
+        self._size = 0
+
+
+def _size(files: Sequence[File]) -> int:
+    return sum(it.size or 0 for it in files if it.kept)

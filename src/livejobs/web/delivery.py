@@ -1,0 +1,249 @@
+"""An answer that carries a file, or parts of it (RFC 9110), from an open descriptor.
+
+Reads are large and done by threads. Where the server can send from a descriptor by itself
+(the ASGI extension `http.response.zerocopysend`), the bytes do not come through here at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from livejobs.files.area import Opened
+from livejobs.web.http import VARY
+from livejobs.web.ranges import Decision, Span, http_date
+
+PIECE: Final = 1 << 20  # bytes read and sent at once
+LOOK_AGAIN: Final = 0.25  # seconds: nothing tells us that a file has grown
+ZERO_COPY: Final = "http.response.zerocopysend"
+
+# What a worker uploads is its own affair: it must not act as a page of ours.
+HARMLESS: Final = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox; default-src 'none'",
+}
+
+log = logging.getLogger("livejobs.downloads")
+
+
+class Shortened(Exception):
+    """The file has become shorter than it was when its answer began."""
+
+
+def disposition(name: str, *, inline: bool = False) -> str:
+    """RFC 6266, with a plain name for those who read no other (RFC 8187)."""
+    kind = "inline" if inline else "attachment"
+    plain = re.sub(r'[^ !#-&\'-\[\]-~]|[%"\\]', "_", name)
+    if plain == name:
+        return f'{kind}; filename="{name}"'
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
+
+
+class Delivery(Response):
+    """Sends an open file and closes it. `sent` hears how many bytes went out, of which ranges,
+    and whether the file's last byte was among them."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        decision: Decision,
+        headers: Mapping[str, str],
+        media_type: str,
+        sent: Callable[[int, str | None, bool], None],
+    ) -> None:
+        self.status_code = decision.status  # for layers that look
+        self.background = None
+        self._opened = opened
+        self._decision = decision
+        self._said = headers
+        self._media_type = media_type
+        self._sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            await self._opened.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        it = self._opened
+        common = {
+            "etag": it.etag,
+            "last-modified": http_date(it.modified),
+            "cache-control": "private, no-cache",
+            "vary": VARY,
+            "accept-ranges": "bytes",
+        }
+        if self.status_code == 304:
+            await _send_head(send, 304, common)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        body = Body(it, self._decision, self._media_type)
+        headers = {**common, **HARMLESS, **self._said, **body.headers}
+        await _send_head(send, self.status_code, headers)
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._send_body(body, scope, receive, send)
+
+    async def _send_body(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        sender = Sender(self._opened, scope, send)
+        try:
+            async with watched(receive) as gone:
+                complete = await sender.send(body, gone)
+        except Shortened:
+            log.warning("a file became shorter while it was sent; its answer was cut off")
+            complete = False
+        reached = complete and any(span.end == self._opened.size for span in body.spans)
+        asked = ",".join(f"{span.first}-{span.end - 1}" for span in self._decision.spans)
+        self._sent(sender.sent, asked or None, reached)
+
+
+class Body:
+    """What is between the first and the last byte of an answer: spans of the file, and with
+    several of them what tells them apart."""
+
+    def __init__(self, opened: Opened, decision: Decision, media_type: str) -> None:
+        size = opened.size
+        self.spans = decision.spans or (Span(0, size),)
+        self.partial = decision.status == 206
+        self.before: list[bytes] = [b"" for _ in self.spans]
+        self.after = b""
+        self.headers = {"content-type": media_type}
+        if len(self.spans) > 1:
+            self._multiple(size, media_type)
+        elif self.partial:
+            self.headers["content-range"] = self.spans[0].content_range(size)
+        length = sum(span.end - span.first for span in self.spans)
+        length += sum(map(len, self.before)) + len(self.after)
+        self.headers["content-length"] = str(length)
+
+    def _multiple(self, size: int, media_type: str) -> None:
+        boundary = secrets.token_hex(12)
+        self.headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
+        for at, span in enumerate(self.spans):
+            self.before[at] = (
+                f"\r\n--{boundary}\r\ncontent-type: {media_type}\r\n"
+                f"content-range: {span.content_range(size)}\r\n\r\n"
+            ).encode("latin-1")
+        self.after = f"\r\n--{boundary}--\r\n".encode()
+
+
+class Sender:
+    """The bytes of one answer, on their way."""
+
+    def __init__(self, opened: Opened, scope: Scope, send: Send) -> None:
+        self.sent = 0  # of the file
+        self._opened = opened
+        self._send = send
+        extensions = scope.get("extensions") or {}
+        self._descriptor = opened.fileno() if ZERO_COPY in extensions else None
+
+    async def send(self, body: Body, gone: asyncio.Task[None]) -> bool:
+        """Whether all of it went out."""
+        for before, span in zip(body.before, body.spans, strict=True):
+            if before:
+                await self._send({"type": "http.response.body", "body": before, "more_body": True})
+            if not await self._span(span, gone):
+                return False
+        await self._send({"type": "http.response.body", "body": body.after})
+        return not gone.done()
+
+    async def _span(self, span: Span, gone: asyncio.Task[None]) -> bool:
+        at = span.first
+        while at < span.end:
+            if gone.done():
+                return False
+            at += await self._piece(at, span.end - at)
+        return True
+
+    async def _piece(self, at: int, left: int) -> int:
+        if self._descriptor is not None:
+            await self._send(
+                {"type": ZERO_COPY, "file": self._descriptor, "offset": at, "count": left,
+                 "more_body": True}
+            )  # fmt: skip
+            self.sent += left
+            return left
+        piece = await self._opened.read(at, min(PIECE, left))
+        if not piece:
+            raise Shortened
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        self.sent += len(piece)
+        return len(piece)
+
+
+class Following(Response):
+    """Sends a file and what is added to it, until `over` and its end are reached. Closes it."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        headers: Mapping[str, str],
+        media_type: str,
+        changed: Callable[[], asyncio.Future[None]],
+        over: Callable[[], bool],
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._opened = opened
+        self._said = {**HARMLESS, **headers, "content-type": media_type}
+        self._changed = changed
+        self._over = over
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {
+            "cache-control": "no-store", "vary": VARY, "x-accel-buffering": "no", **self._said,
+        }  # fmt: skip
+        try:
+            await _send_head(send, 200, headers)
+            if scope["method"] != "HEAD":
+                async with watched(receive) as gone:
+                    await self._follow(send, gone)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await self._opened.close()
+
+    async def _follow(self, send: Send, gone: asyncio.Task[None]) -> None:
+        at = 0
+        while not gone.done():
+            over = self._over()  # as of before reading
+            piece = await self._opened.read(at, PIECE)
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                at += len(piece)
+            elif over:
+                return
+            else:
+                changed = self._changed()
+                await asyncio.wait({gone, changed}, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+
+
+@asynccontextmanager
+async def watched(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that is done when the client has gone: `send` says nothing of it."""
+
+    async def until_gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    task = asyncio.create_task(until_gone())
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+async def _send_head(send: Send, status: int, headers: Mapping[str, Any]) -> None:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})

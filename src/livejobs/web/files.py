@@ -1,0 +1,279 @@
+"""A job's files over REST: upload, attach, list, download."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from livejobs.access import Principal
+from livejobs.core import wire
+from livejobs.core.clock import wire_time
+from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
+from livejobs.core.model import File, Head
+from livejobs.core.reports import decoded
+from livejobs.files.area import Opened
+from livejobs.files.counting import Sent
+from livejobs.files.names import checked_media_type, checked_name
+from livejobs.state import Slot
+from livejobs.store.base import Tally
+from livejobs.web import http
+from livejobs.web.archive import zipped
+from livejobs.web.delivery import HARMLESS, Delivery, Following, disposition
+from livejobs.web.ranges import Decision, decide
+
+NO_STORE: Final = {"cache-control": "no-store"}
+
+
+class BadRequest(LivejobsError):
+    status, title, default_code = 400, "Bad request", "bad_request"
+
+
+class PreconditionFailed(LivejobsError):
+    status, title, default_code = 412, "Precondition failed", "precondition_failed"
+
+
+class Unsatisfiable(LivejobsError):
+    status, title, default_code = 416, "Range not satisfiable", "range_not_satisfiable"
+
+
+class Attach(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that lies somewhere already."""
+
+    name: str | None = None
+    path: Annotated[str, Bound(min_length=1, max_length=4096)] | None = None
+    url: Annotated[str, Bound(pattern=r"^https?://[\x21-\x7e]{1,2000}\Z")] | None = None
+    media_type: Annotated[str, Bound(max_length=255)] = ""
+    size: Annotated[int, Bound(ge=0, le=2**53)] | None = None
+    sha256: Annotated[str, Bound(pattern=r"^[0-9a-f]{64}\Z")] | None = None
+
+
+_attach: Final = msgspec.json.Decoder(Attach)
+
+
+# In
+
+
+async def put(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    headers = request.headers
+    if "content-range" in headers:
+        raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
+    http.check_coding(headers)
+    declared = headers.get("content-length", "")
+    file, new = await live.files.take(
+        slot,
+        request.path_params["name"],
+        _arriving(request),
+        media_type=headers.get("content-type", ""),
+        size=int(declared) if declared.isdigit() else None,
+        sha256=_said_digest(request),
+    )
+    return shown(slot, file, new=new)
+
+
+async def _arriving(request: Request) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if message.get("body"):
+            yield message["body"]
+        more = message.get("more_body", False)
+
+
+_SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;\s]+)", re.IGNORECASE)
+
+
+def _said_digest(request: Request) -> bytes | None:
+    """RFC 9530. Of a file sent whole, the digest of the content is that of the file."""
+    found: set[bytes] = set()
+    for name in ("repr-digest", "content-digest"):
+        said = _SHA256.search(",".join(request.headers.getlist(name)))
+        if said is not None:
+            found.add(_decoded_digest(name, said[1]))
+    if len(found) > 1:
+        raise BadRequest("Repr-Digest and Content-Digest say different things of the same bytes.")
+    return found.pop() if found else None
+
+
+def _decoded_digest(name: str, said: str) -> bytes:
+    try:
+        if not (said.startswith(":") and said.endswith(":") and len(said) > 1):
+            raise binascii.Error
+        digest = base64.b64decode(said[1:-1], validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != 32:
+        wrong = "The digest is base64 of 32 bytes between colons, as sha-256=:…=:"
+        raise BadRequest(wrong, errors=[FieldError(f"/{name}", wrong)])
+    return digest
+
+
+async def attach(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    http.check_json(request.headers)
+    body = await http.read_body(request, live.bounds.body)
+    if not body.strip():
+        raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
+    asked: Attach = decoded(_attach, body)
+    if (asked.path is None) == (asked.url is None):
+        raise Invalid.at("/path", "Give either a path or a url.")
+    if asked.path is not None:
+        file, new = await live.files.attach_path(slot, asked.path, asked.name, asked.media_type)
+    else:
+        file, new = await live.files.attach_url(slot, _elsewhere(asked))
+    return shown(slot, file, new=new)
+
+
+def _elsewhere(asked: Attach) -> File:
+    assert asked.url is not None
+    try:
+        parts = urlsplit(asked.url)
+        bad = not parts.hostname or parts.username is not None or parts.password is not None
+    except ValueError:
+        bad = True
+    if bad:
+        raise Invalid.at("/url", "This takes an http or https URL with a host and no password.")
+    name = checked_name(asked.name or parts.path.rpartition("/")[2])
+    kind = checked_media_type(asked.media_type, name)
+    return File(name, asked.size, kind, asked.sha256, url=asked.url)
+
+
+def shown(slot: Slot, file: File, *, new: bool) -> Response:
+    body = wire.file(slot.head.id, file, slot.base)
+    headers = {**NO_STORE, "location": body["url"]}
+    return http.JSONBytes(wire.encode(body), 201 if new else 200, headers)
+
+
+# Out
+
+
+async def listing(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    files = slot.head.files
+    tallies = await live.files.downloads.of(files)
+    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in files]
+    headers = {"cache-control": "private, no-cache", "vary": http.VARY}
+    return http.JSONBytes(wire.encode({"files": shown}), 200, headers)
+
+
+def _with_tally(slot: Slot, file: File, tally: Tally) -> dict[str, object]:
+    return {
+        **wire.file(slot.head.id, file, slot.base),
+        "downloads": tally.count,
+        "last_downloaded_at": wire_time(tally.last_at),
+    }
+
+
+async def get(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    name = checked_name(request.path_params["name"])
+    for file in slot.head.files:
+        if file.name == name:
+            return await deliver(request, slot, file)
+    raise NotFound(f"Job {slot.head.id!r} has no file {name!r}.", code="no_file")
+
+
+async def download(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    if slot.head.status != "succeeded":
+        raise Conflict(
+            f"Job {slot.head.id!r} is {slot.head.status}; it can be downloaded once it has "
+            "succeeded.",
+            code="job_not_succeeded",
+        )
+    file = main_file(slot.head)
+    if file is None:
+        raise NotFound(f"Job {slot.head.id!r} has no file.", code="no_file")
+    return await deliver(request, slot, file)
+
+
+def main_file(head: Head) -> File | None:
+    """The one that a download without a name means."""
+    return head.files[0] if head.files else None
+
+
+async def deliver(
+    request: Request,
+    slot: Slot,
+    file: File,
+    *,
+    headers: Mapping[str, str] | None = None,
+    media_type: str | None = None,
+) -> Response:
+    """The file as an answer: whole or in parts, or the address where it lies."""
+    if file.url is not None:
+        return RedirectResponse(file.url, 302, {**NO_STORE, "referrer-policy": "no-referrer"})
+    live = http.service(request)
+    by: Principal = http.principal(request)
+    inline = http.switch(request, "inline")
+    follow = http.switch(request, "follow") and file.path is not None
+    head, media_type = slot.head, media_type or file.media_type
+    said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
+
+    def sent(size: int, ranges: str | None, whole: bool) -> None:
+        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole))
+
+    opened = await live.files.open(file)
+    if follow:
+        return Following(opened, said, media_type, slot.changed, lambda: live.over(slot))
+    try:
+        decision = decided(request, opened)
+    except LivejobsError:
+        await opened.close()
+        raise
+    if file.sha256 is not None:
+        said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
+    return Delivery(opened, decision, said, media_type, sent)
+
+
+def decided(request: Request, opened: Opened) -> Decision:
+    decision = decide(
+        request.method,
+        request.headers,
+        etag=opened.etag,
+        modified=opened.modified,
+        size=opened.size,
+    )
+    if decision.status == 412:
+        raise PreconditionFailed("The file is not the one the request was made for.")
+    if decision.status == 416:
+        raise Unsatisfiable(
+            f"The file has {opened.size} bytes, none of them in the range asked for.",
+            headers={"Content-Range": f"bytes */{opened.size}", "ETag": opened.etag},
+        )
+    return decision
+
+
+async def archive(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    by, head = http.principal(request), slot.head
+    if not head.files:
+        raise NotFound(f"Job {head.id!r} has no file.", code="no_file")
+    for file in head.files:  # while a clear answer can still be given
+        if file.url is None:
+            await (await live.files.open(file)).close()
+
+    def sent(file: File, size: int) -> None:
+        live.files.downloads.note(Sent(head, file, by.name, size, None, True))
+
+    headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
+    body = () if request.method == "HEAD" else zipped(head.files, live.files, sent)
+    return StreamingResponse(body, 200, headers, "application/zip")
