@@ -46,6 +46,10 @@ def until_refused(method: str) -> Callable[[Api], httpx.Response]:
     return ask
 
 
+def upload(size: int) -> Callable[[Api], httpx.Response]:
+    return lambda api: api.put(f"/v1/jobs/{api.create()}/files/f", content=bytes(size))
+
+
 def stream_twice(api: Api) -> httpx.Response:
     with api.stream("GET", "/v1/events"):
         return api.get("/v1/events")
@@ -67,6 +71,8 @@ LIMITS = [
     Limit("max_line_bytes", "1000", "line_too_long", 422, report(LINE)),
     Limit("max_head_bytes", "2000", "head_too_large", 422,
           report({"type": "meta", "set": {"x": "y" * 2000}})),
+    Limit("max_file_bytes", "1000", "file_too_large", 413, upload(1001)),
+    Limit("max_project_bytes", "1000", "files_full", 413, upload(1001)),
     Limit("max_connections_per_key", "1", "too_many_connections", 429, stream_twice),
     Limit("max_connections", "1", "too_many_connections", 503, connect_twice),
     Limit("max_connections_per_address", "1", "too_many_from_address", 503, connect_twice),

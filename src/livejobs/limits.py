@@ -19,6 +19,8 @@ LIMIT_OF: Final = {
     "batch_too_large": "max_batch",
     "too_many_subscriptions": "max_subscriptions",
     "too_many_connections": "max_connections_per_key",
+    "file_too_large": "max_file_bytes",
+    "files_full": "max_project_bytes",
 }
 
 REMEMBERED: Final = 10_000  # callers; one that was quiet for so long has a full bucket anyway

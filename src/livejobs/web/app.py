@@ -113,7 +113,7 @@ ROUTES: Final[list[BaseRoute]] = [
     resource("/v1/jobs/{id}/files.zip", GET=read("view", files.archive)),
     resource("/v1/jobs/{id}/download", GET=read("view", files.download)),
     resource(
-        "/v1/jobs/{id}/files/{name:path}",
+        "/v1/jobs/{id}/files/{name}",
         GET=read("view", files.get),
         PUT=change("upload", files.put),
     ),

@@ -49,6 +49,9 @@ ROWS: Final = (
         "deliveries"),
     Row("resyncs", "counter", "Times that a subscription was brought up to date; each is at first.",
         "resyncs"),
+    Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
+    Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
+    Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 
