@@ -9,10 +9,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from livejobs import LiveJobs, create_app
+from livejobs.store.memory import MemoryStore
 from livejobs.web import pages
 
-FILES = ["/static/livejobs.js", "/static/style.css"]
-PAGES = ["/", "/jobs/teaser"]
+FILES = ["/static/livejobs.js", "/static/style.css", "/static/docs.css"]
+PAGES = ["/", "/jobs/teaser", "/docs"]
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def test_a_page_may_load_only_what_is_its_own(browser: TestClient, path: str) ->
 def test_every_link_of_a_page_leads_somewhere_below_where_it_is_mounted(
     prefix: str, path: str
 ) -> None:
-    inner: list[Mount] = [Mount(prefix, routes=pages.routes())]
-    browser = TestClient(Starlette(routes=inner))
+    app = create_app(LiveJobs(store=MemoryStore()))
+    browser = TestClient(Starlette(routes=[Mount(prefix, app)]))
     page = browser.get(prefix + path)
     assert links(page.text)
     for link in links(page.text):

@@ -661,6 +661,18 @@ def test_nothing_is_wider_than_a_phone(jobs: Jobs, visit: Opener) -> None:
     assert too_wide(page) <= 0
 
 
+def test_the_api_s_page_fits_a_phone_and_needs_nothing_from_elsewhere(
+    jobs: Jobs, visit: Opener
+) -> None:
+    page = visit(jobs.url + "/docs", width=390, height=844)
+    expect(page.get_by_role("heading", name="Create a job", exact=True)).to_be_visible()
+    assert too_wide(page) <= 0
+    loaded = "performance.getEntriesByType('resource').map(it => new URL(it.name).pathname)"
+    assert page.evaluate(loaded) == ["/static/style.css", "/static/docs.css"]
+    page.get_by_role("link", name="Live", exact=True).click()
+    expect(page.locator("#live")).to_be_in_viewport()
+
+
 def too_wide(page: Page) -> int:
     """Pixels that can be scrolled to sideways."""
     root = "document.documentElement"

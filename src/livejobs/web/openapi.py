@@ -130,7 +130,7 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/jobs/{id}", "Remove a finished job", {204: None}, errors=(409, 503)),
     Operation("post", "/v1/jobs/{id}/reports", "Say how a job is doing", {200: ref("Receipt")},
               (), AnyReport, errors=(409, 503),
-              example={"type": "progress", "current": 420, "total": 1000, "unit": "frames"}),
+              example={"type": "progress", "percent": 42}),
     Operation("post", "/v1/jobs/{id}/cancel", "Ask for a job's end", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now."),), errors=(409, 503)),
     Operation("get", "/v1/jobs/{id}/logs", "Log lines",
@@ -195,7 +195,10 @@ def document(version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation, described)
-    components = portable(components) | {"Job": JOB, "Problem": PROBLEM}
+    components = portable(components | {"Job": JOB, "Problem": PROBLEM})  # a copy of all
+    for name, members in MEANS.items():
+        for member, says in members.items():
+            components[name]["properties"][member]["description"] = says
     return {
         "openapi": "3.1.0",
         "info": {"title": "livejobs", "version": version},
@@ -302,6 +305,54 @@ def portable(schema: Any) -> Any:
         }
     return [portable(item) for item in schema] if isinstance(schema, list) else schema
 
+
+# What members of the schemas are, where the name does not say it all.
+MEANS: Final[dict[str, dict[str, str]]] = {
+    "NewJob": {
+        "id": "Unique in the server; a UUIDv7 unless said.",
+        "project": "The caller's own unless said.",
+        "type": "Jobs of a type queue together.",
+        "title": "For people.",
+        "total": "How much there is to do, in `unit`.",
+        "unit": "What is counted, as `frames`.",
+        "steps": "Planned ones, in order.",
+        "meta": "Anything else; reports can change it.",
+        "tags": "To find it by.",
+        "parent": "The job it is a part of.",
+        "owner": "The caller unless said; only admins name another.",
+        "heartbeat_timeout": "Seconds of silence after which it is stalled.",
+        "ttl_seconds": "How long it is kept once it has ended.",
+        "webhooks": "Kept with the job.",
+    },
+    "NewToken": {
+        "jobs": "Only these.",
+        "project": "Only this one.",
+        "scopes": "At most the caller's own; `view` unless said.",
+        "ttl_seconds": "900 unless said.",
+    },
+    "NewKey": {
+        "name": "Owner of the jobs it creates, as `key:NAME`.",
+        "scopes": "The highest counts: each has all below it.",
+        "projects": "All unless said.",
+        "expires_at": "Never unless said.",
+    },
+    "Receipt": {
+        "cursor": "Where the job is, with these reports.",
+        "accepted": "Reports that were applied, not skipped as seen before.",
+        "cancel_requested": "The worker is to end it.",
+    },
+    "Job": {
+        "project": "Whose it is; a feed stays within one.",
+        "stalled": "It runs, and has said nothing for its `heartbeat_timeout`.",
+        "cancel_requested": "Its end was asked for.",
+        "attempt": "Grows with each `retry`.",
+        "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
+        "steps": "`name title status weight current total percent started_at completed_at`.",
+        "counters": "Sums of what workers counted.",
+        "cursor": "Where one is, having read this: for `since`, `Last-Event-ID`, `If-None-Match`.",
+        "links": "`self events logs page`.",
+    },
+}
 
 JOB: Final[Schema] = {
     "type": "object",

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from livejobs.assets import static_dir
-from livejobs.web import http
+from livejobs.web import docs, http
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -37,6 +37,7 @@ def routes() -> list[BaseRoute]:
     return [
         serve("/", html, PAGE),
         serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # a level further down
+        serve("/docs", docs.page((folder / "docs.html").read_text()).encode(), PAGE),
         *(_serve_file(path) for path in files),
     ]
 
