@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from livejobs.committer import now_ms
 from livejobs.core.errors import StorageUnavailable
 from livejobs.files.area import Opened, gone
 
@@ -33,7 +34,8 @@ class LocalFile:
     def __init__(self, fd: int, threads: Executor, etag: str | None = None) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
-        self.modified = status.st_mtime_ns // 1_000_000
+        # Anyone may set it to anything, and no answer may say a time that is still to come.
+        self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms()))
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self._fd = fd
         self._threads = threads
