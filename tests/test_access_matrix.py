@@ -6,6 +6,7 @@ A route without a line in the table fails the first test, so that none is added 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from livejobs.access import LADDER, NEEDS
 from livejobs.web.app import ROUTES
+from livejobs.web.faces import door
+from livejobs.web.faces.chosen import BUILT_IN
 from tests.server import Server
 
 ADMIN = "the-first-admin-key"
@@ -61,6 +64,13 @@ CALLS = [
     Call("DELETE", "/v1/keys/{id}", "admin", 404),
     Call("GET", "/v1/audit", "admin", 200, None, 200),
     Call("GET", "/metrics", "admin", 200, None, 200),
+    Call("GET", "/api/v1/consolidation/status/{job_id}", "view", 200, None, 403),
+    Call("HEAD", "/api/v1/consolidation/status/{job_id}", "view", 200, None, 403),
+    Call("GET", "/api/v1/status/{job_id}", "view", 200),
+    Call("GET", "/api/jobs/{id}", "view", 200, None, 403),
+    Call("GET", "/api/tasks/{task_id}/status/", "view", 200),
+    Call("GET", "/api/tasks/{task_id}/status", "view", 200),
+    Call("POST", "/v1/toolkit/job/status", "view", 200, {"job_id": "j"}),
     Call("GET", "/openapi.json", None, 200),
     Call("GET", "/asyncapi.json", None, 200),
     Call("GET", "/healthz", None, 200),
@@ -76,7 +86,7 @@ def methods_of(route: Route) -> set[str]:
 def test_every_route_is_in_the_table() -> None:
     there = {
         (method, route.path)
-        for route in ROUTES
+        for route in [*ROUTES, *door.routes(BUILT_IN.values())]
         if isinstance(route, Route)
         for method in methods_of(route)
     }
@@ -96,7 +106,7 @@ class World(NamedTuple):
 
     def ask(self, call: Call, key: str | None) -> httpx.Response:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        url = self.server.url + (call.url or call.path.replace("{id}", "j"))
+        url = self.server.url + (call.url or re.sub(r"\{\w+\}", "j", call.path))
         return httpx.request(call.method, url, json=call.body, headers=headers)
 
 

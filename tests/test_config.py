@@ -81,6 +81,8 @@ def test_no_default_is_refused_by_its_own_reader() -> None:
         ("data", "some/where", Path("some/where")),
         ("base_path", "/api/jobs", "/api/jobs"),
         ("base_path", "", ""),
+        ("faces", "render, tasks", ("render", "tasks")),
+        ("faces", "", ()),
         ("log_level", "warning", "warning"),
         ("max_connections", "12", 12),
     ],
@@ -154,7 +156,6 @@ def test_a_variable_that_is_no_setting_is_named() -> None:
         {"redis": "redis://localhost"},
         {"files": "s3://bucket"},
         {"workers": "2"},
-        {"faces": "render"},
     ],
 )
 def test_what_this_version_cannot_do_is_refused_not_ignored(said: dict[str, object]) -> None:

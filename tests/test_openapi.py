@@ -14,6 +14,9 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 
 from livejobs.web.app import ROUTES
+from livejobs.web.faces import door
+from livejobs.web.faces.chosen import BUILT_IN
+from livejobs.web.faces.described import describe
 from livejobs.web.openapi import OPERATIONS, document
 from tests.server import Server
 
@@ -30,8 +33,19 @@ def test_every_route_is_documented() -> None:
     assert {(it.method, it.path) for it in OPERATIONS} == routes
 
 
+def test_every_address_of_a_face_is_documented() -> None:
+    faces = BUILT_IN.values()
+    routes = {
+        (method.lower(), route.path)
+        for route in door.routes(faces)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    described = describe(faces).paths
+    assert {(method, path) for path, it in described.items() for method in it} == routes
+
+
 def test_the_document_is_a_valid_one() -> None:
-    validate(document("1"))
+    validate(document("1", describe(BUILT_IN.values())))
 
 
 @pytest.fixture

@@ -89,6 +89,10 @@ def read_names(value: object) -> tuple[str, ...]:
     return tuple(read_text(part.strip()) for part in parts)
 
 
+def read_names_or_none(value: object) -> tuple[str, ...]:
+    return () if value == "" else read_names(value)
+
+
 def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
@@ -99,6 +103,9 @@ SIZE = Kind('bytes, as 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Kind("seconds, more than 0", read_seconds, "SECONDS")
 RATE = Kind('requests a second, as "200/s"', read_rate, "RATE")
 NAMES = Kind("names with commas between, or a TOML array", read_names, "NAMES")
+NAMES_OR_NONE = Kind(
+    "names with commas between, a TOML array, or nothing for none", read_names_or_none, "NAMES"
+)
 PREFIX_OF_LINKS = Kind('a path without a slash at its end, as "/jobs"', read_prefix, "PATH")
 SWITCH = Kind("true or false", lambda value: convert(value, bool), "")
 
@@ -165,8 +172,10 @@ class Settings:
     jwt_audience: str | None = setting(None, TEXT, "This server, as its tokens name it.")
     allowed_hosts: tuple[str, ...] = setting((), NAMES, "Hosts to answer to.")
     cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.")
-    faces: tuple[str, ...] = setting((), NAMES, "Other APIs to speak.", later=True)
-    tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.", later=True)
+    faces: tuple[str, ...] | None = setting(
+        None, NAMES_OR_NONE, "Other APIs to speak; if not set, all that are known."
+    )
+    tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.")
     webhook_allow_private: bool = setting(
         False, SWITCH, "Let webhooks go to private addresses.", later=True

@@ -76,6 +76,11 @@ class Lanes:
         self.queued += 1
         return lane, self._next
 
+    def length(self, head: Head) -> int:
+        """How many wait where this job does, or did."""
+        lane = self._lanes.get((head.project, head.type))
+        return 0 if lane is None else len(lane.tickets)
+
     def leave(self, lane: Lane, ticket: int, now: int, *, started: bool) -> None:
         lane.leave(ticket, now, started=started)
         self.queued -= 1

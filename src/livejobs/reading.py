@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from msgspec import Raw
+
 from livejobs.access import ANONYMOUS, Principal
 from livejobs.committer import Committer
 from livejobs.core import wire
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Kind, Stored
-from livejobs.state import Registry, Slot, Tail
+from livejobs.state import Registry, Slot, Tail, Whole
 from livejobs.store.base import Store
+
+PAGE: Final = 1000  # entries read at once
 
 
 class Reader:
@@ -17,6 +26,7 @@ class Reader:
         self._registry = registry
         self._committer = committer
         self._base = base
+        self._reading: WeakKeyDictionary[Slot, asyncio.Lock] = WeakKeyDictionary()
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
         """The job, if there is one that the caller may see."""
@@ -77,3 +87,36 @@ class Reader:
         for value in arriving.errors:
             tail.append(value, "errors")
         return tail
+
+    async def read_whole(self, slot: Slot) -> Whole:
+        """All results and errors, exactly those that the head counts. Without a query where the
+        tail has them all, and from then on."""
+        if slot.whole is None:
+            with slot.held():
+                async with self._reading.setdefault(slot, asyncio.Lock()):
+                    if slot.whole is None:
+                        slot.whole = await self._whole(slot)
+        return slot.whole
+
+    async def _whole(self, slot: Slot) -> Whole:
+        whole = Whole()
+        kinds: tuple[Kind, ...] = ("results", "errors")
+        behind = list(kinds)
+        while behind and not slot.gone:
+            for kind in behind:
+                have: Sequence[Raw] = getattr(whole, kind)
+                for value in await self._more(slot, kind, len(have)):
+                    whole.append(value, kind)
+            # Those committed meanwhile are looked for again. With no await after the last look,
+            # what comes next comes to the whole itself.
+            behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
+        return whole
+
+    async def _more(self, slot: Slot, kind: Kind, have: int) -> Sequence[Raw]:
+        """The next of them, as far as the head counts."""
+        total = slot.head.total(kind)
+        known = () if slot.tail is None else getattr(slot.tail, kind)
+        if total - len(known) <= have:
+            return list(known)[len(known) - (total - have) :]
+        records = await self._store.entries(slot.head.id, kind, after=have, limit=PAGE)
+        return [record.entry.value for record in records if record.entry.n <= total]

@@ -48,15 +48,14 @@ from livejobs.issuer import Issuer
 from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
 from livejobs.limits import LIMIT_OF, Limiter, Rate
-from livejobs.reading import Reader
-from livejobs.state import Registry, Slot
+from livejobs.reading import PAGE, Reader
+from livejobs.state import Registry, Slot, Whole
 from livejobs.store.base import Act, Idempotency, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
 
 log = logging.getLogger("livejobs")
 
-PAGE: Final = 1000  # entries read at once
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
 
 _ID: Final = re.compile(ID_PATTERN)
@@ -213,6 +212,8 @@ class LiveJobs:
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
+        # Seconds that finished jobs of a type are kept where nothing else is said; see Face.
+        self.retention: dict[str, float] = {}
         self.running = False
         self.draining = False  # those who wait are to be let go
         self._open_ended: set[CancelScope] = set()
@@ -393,7 +394,7 @@ class LiveJobs:
             owner=new.owner or by.name,
             now=now,
             heartbeat_timeout=self.settings.heartbeat_timeout or None,
-            ttl_seconds=self.settings.retention_seconds or None,
+            ttl_seconds=self.settings.retention_seconds or self.retention.get(new.type or ""),
         )
         self._check_size(head, "")
         return head
@@ -568,6 +569,13 @@ class LiveJobs:
             if slot.gone:  # and its results with it, while we read them
                 raise NotFound.job(slot.head.id)
         return slot.state_json(now_ms())
+
+    async def whole(self, slot: Slot) -> Whole:
+        """All results and errors, as of the head that the slot then has."""
+        whole = await self.reader.read_whole(slot)
+        if slot.gone:
+            raise NotFound.job(slot.head.id)
+        return whole
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
         """The whole job, for in-process code."""

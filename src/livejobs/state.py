@@ -22,7 +22,7 @@ from livejobs.core.model import Entry, Head, Kind, Record, Stored
 from livejobs.lanes import Lane
 
 FINISHED_KEPT: Final = 2_000  # finished jobs in memory
-TAIL_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, all jobs together
+ENTRY_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, all jobs together
 
 
 class Tail:
@@ -40,6 +40,23 @@ class Tail:
         if len(into) == wire.LAST:
             self.size -= len(bytes(into[0]))
         into.append(value)
+        self.size += len(bytes(value))
+
+
+class Whole:
+    """All results and errors of a job, for the faces, which show them all. It is read once, and
+    grows by what is committed, so that the next poll needs no query."""
+
+    __slots__ = ("errors", "made", "results", "size")
+
+    def __init__(self) -> None:
+        self.results: list[Raw] = []
+        self.errors: list[Raw] = []
+        self.made: dict[Any, Any] = {}  # by faces, of entries that will never change
+        self.size = 0
+
+    def append(self, value: Raw, kind: Kind) -> None:
+        (self.results if kind == "results" else self.errors).append(value)
         self.size += len(bytes(value))
 
 
@@ -93,6 +110,7 @@ class Slot:
         "busy",
         "channels",
         "epoch",
+        "faces",
         "gone",
         "head",
         "heard_at",
@@ -103,6 +121,7 @@ class Slot:
         "silent_since",
         "tail",
         "ticket",
+        "whole",
     )
 
     def __init__(self, stored: Stored, epoch: str, base: str, tail: Tail | None) -> None:
@@ -112,6 +131,7 @@ class Slot:
         self.base = base
         self.tail = tail  # None: not read from the store yet
         self.arriving: Tail | None = None  # what is committed while the tail is being read
+        self.whole: Whole | None = None  # None: no face has asked for it lately
         self.heard_at = stored.head.heartbeat_at  # moves without a commit
         # The clock of the wall may jump, and a jump is not silence; so it is measured by another,
         # and of a job of an earlier run from now: its worker could not reach us in between.
@@ -119,6 +139,7 @@ class Slot:
         self.recent = Recent(stored.seq)
         self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
         self.answer: Any = None  # the snapshot as a poller gets it, made by the web's door
+        self.faces: dict[Any, Any] = {}  # the same for other addresses, by where they are
         self.gone = False  # deleted
         self.busy = 0  # submissions and viewers that hold it in memory
         self.lane: Lane | None = None
@@ -142,11 +163,11 @@ class Slot:
         heard = None if head.finished else self.heard_at
         self.heard_at = wire.max_time(heard, head.heartbeat_at)
         self.recent.append(seq, entries)
-        into = self.tail or self.arriving
-        if into is not None:
-            for entry in entries:
-                if entry.kind != "logs":
-                    into.append(entry.value, entry.kind)
+        for into in (self.tail or self.arriving, self.whole):
+            if into is not None:
+                for entry in entries:
+                    if entry.kind != "logs":
+                        into.append(entry.value, entry.kind)
         self.forget_encoded()
         self.wake()
 
@@ -165,6 +186,21 @@ class Slot:
 
     def forget_encoded(self) -> None:
         self._fields = self._head_json = self._state_json = self.answer = None
+        self.faces.clear()
+
+    @property
+    def size(self) -> int:
+        """Bytes held that can be read again."""
+        size = 0 if self.tail is None else self.tail.size
+        if self.whole is not None:
+            size += self.whole.size
+        if self.faces:
+            size += sum(answer.size for answer in self.faces.values())
+        return size
+
+    def let_go(self) -> None:
+        self.tail = self.whole = None
+        self.forget_encoded()
 
     def fields(self, now: int) -> dict[str, Any]:
         """The job without results and errors; a queued one with its place as of now."""
@@ -296,14 +332,13 @@ class Registry:
         """Let go of tails past their bound, of those read longest ago first; they can be read
         again. Walks all slots, so it is for the sweeper."""
         slots = self.all()
-        over = sum(slot.tail.size for slot in slots if slot.tail) - TAIL_BYTES_KEPT
+        over = sum(slot.size for slot in slots) - ENTRY_BYTES_KEPT
         for slot in slots:
             if over <= 0:
                 return
-            if slot.tail is not None and not slot.busy:
-                over -= slot.tail.size
-                slot.tail = None
-                slot.forget_encoded()
+            if not slot.busy:
+                over -= slot.size
+                slot.let_go()
 
     def statistics(self) -> dict[str, int]:
         return {

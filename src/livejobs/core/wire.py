@@ -68,7 +68,7 @@ def fields(
         "completed_at": wire_time(head.completed_at),
         "heartbeat_at": wire_time(max_time(head.heartbeat_at, heartbeat_at)),
         "expires_at": wire_time(head.expires_at),
-        "timing": _timing(head),
+        "timing": timing(head),
         "cursor": str(cursor),
         "links": _links(head.id, base),
     }
@@ -139,7 +139,7 @@ def _error(error: Failure | None) -> dict[str, Any] | None:
     return {"message": error.message, "code": error.code, "detail": error.detail}
 
 
-def _timing(head: Head) -> dict[str, float | None]:
+def timing(head: Head) -> dict[str, float | None]:
     """Each is set when its phase has ended. A clock set back does not make a time negative."""
     ended = head.completed_at
     return {

@@ -29,6 +29,9 @@ from livejobs.web import (
     problems,
     streams,
 )
+from livejobs.web.faces import door
+from livejobs.web.faces.chosen import chosen
+from livejobs.web.faces.described import describe
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
@@ -166,12 +169,16 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
         async with live:
             yield
 
-    routes = [*ROUTES, *pages.routes()]
+    faces = chosen(live.settings)
+    for face in faces:
+        live.retention |= face.retention
+    # The two that are asked most come first: each route is a pattern that is tried.
+    routes = [*ROUTES[:2], *door.routes(faces), *ROUTES[2:], *pages.routes()]
     app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
     app.hosts = None if hosts is None else frozenset(hosts)
     if live.settings.cors_origins:
         app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)
     app.state.live = live
-    app.state.openapi = wire.encode(openapi.document(version("livejobs")))
+    app.state.openapi = wire.encode(openapi.document(version("livejobs"), describe(faces)))
     app.state.asyncapi = wire.encode(asyncapi.document(version("livejobs")))
     return app

@@ -29,6 +29,8 @@ from livejobs.web.http import PRINCIPAL
 COOKIE: Final = "livejobs_token"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+ANYONE: Final = Principal("anyone", "view")
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -66,6 +68,13 @@ async def admit(
     require(by, action)
     scope[PRINCIPAL] = by
     return by
+
+
+def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
+    """To what a setting has made public: whoever it is may look, but not too fast."""
+    check_rate(live.limiters.get(rate), ANONYMOUS, address(scope))
+    scope[PRINCIPAL] = ANYONE
+    return ANYONE
 
 
 async def identify(keyring: Keyring, scope: Scope) -> Principal:

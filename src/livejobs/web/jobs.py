@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import anyio
 from starlette.requests import Request
@@ -23,6 +23,7 @@ from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.guard import admit
+from livejobs.web.ready import Ready, ready
 from livejobs.web.streams import job_events
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
@@ -81,14 +82,6 @@ def _idempotency(request: Request) -> str | None:
 # Reading
 
 
-class Answer(NamedTuple):
-    """A snapshot ready to send, with the tag that tells it from others."""
-
-    tag: bytes
-    whole: tuple[dict[str, Any], dict[str, Any]]
-    not_modified: tuple[dict[str, Any], dict[str, Any]]
-
-
 async def plain_snapshot(scope: Scope, send: Send) -> bool:
     """A poll of a job in memory, by ready bytes: no request, no response, no encoding. False:
     it asks for more than that, and nothing was sent."""
@@ -102,7 +95,7 @@ async def plain_snapshot(scope: Scope, send: Send) -> bool:
             known = value
         elif name == b"prefer" or (name == b"accept" and b"event-stream" in value):
             return False
-    answer: Answer = slot.answer or _make_answer(slot)
+    answer: Ready = slot.answer or _make_answer(slot)
     if known is not None and known != answer.tag:
         return False
     by = await admit(live, scope, "view", "read")
@@ -114,32 +107,10 @@ async def plain_snapshot(scope: Scope, send: Send) -> bool:
     return True
 
 
-def _make_answer(slot: Slot) -> Answer:
-    body = slot.state_json(now_ms())
-    tag = f'W/"{slot.cursor}"'.encode()
-    headers = [
-        (b"cache-control", b"private, no-cache"),
-        (b"vary", http.VARY.encode()),
-        (b"etag", tag),
-    ]
-    if not slot.head.finished:
-        headers.append((b"retry-after", POLL_AGAIN.encode()))
-    bodied = [
-        *headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    answer = Answer(
-        tag,
-        (_start(200, bodied), {"type": "http.response.body", "body": body}),
-        (_start(304, headers), {"type": "http.response.body", "body": b""}),
-    )
-    slot.answer = answer
-    return answer
-
-
-def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-    return {"type": "http.response.start", "status": status, "headers": headers}
+def _make_answer(slot: Slot) -> Ready:
+    again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
+    slot.answer = made = ready(slot.state_json(now_ms()), slot.cursor, *again)
+    return made
 
 
 async def snapshot(request: Request) -> Response:
@@ -177,12 +148,19 @@ async def _wait(request: Request, live: LiveJobs, slot: Slot, known: Sequence[st
     since = slot.seq if _matches(slot, known) else None
     if not finished and since is None:
         return asked
-    # A client that has gone is not waited for.
+    await hold(request, slot, asked or 30, since=since, finished=finished)
+    return asked
+
+
+async def hold(
+    request: Request, slot: Slot, seconds: float, *, since: int | None, finished: bool
+) -> None:
+    """Wait for the job, but not for a client that has gone."""
+    live = http.service(request)
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
-        await live.wait(slot, since=since, seconds=asked or 30, finished=finished)
+        await live.wait(slot, since=since, seconds=seconds, finished=finished)
         group.cancel_scope.cancel()
-    return asked
 
 
 async def _cancel_when_gone(request: Request, scope: anyio.CancelScope) -> None:

@@ -46,8 +46,11 @@ def whole(least: int, most: int | None = None) -> Schema:
     return {"type": "integer", "minimum": least, **bound}
 
 
+REF: Final = "#/components/schemas/{name}"
+
+
 def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": REF.format(name=name)}
 
 
 def listed(name: str, item: Schema, next_: Schema, **more: Schema) -> Schema:
@@ -186,15 +189,23 @@ ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
 PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
 
-def document(version: str) -> dict[str, Any]:
+class Part(NamedTuple):
+    """What others add to the document."""
+
+    paths: dict[str, dict[str, Any]]
+    schemas: dict[str, Any]
+
+
+def document(version: str, *parts: Part) -> dict[str, Any]:
     bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach]
-    schemas, components = msgspec.json.schema_components(
-        bodies, ref_template="#/components/schemas/{name}"
-    )
+    schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation, described)
+    for part in parts:
+        paths |= part.paths
+        components |= part.schemas
     components = portable(components | {"Job": JOB, "Problem": PROBLEM})  # a copy of all
     for name, members in MEANS.items():
         for member, says in members.items():
@@ -230,18 +241,22 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
     told: dict[str, Any] = {
         "tags": [tag_of(operation.path)],
         "summary": operation.summary,
-        "operationId": operation.method + operation.path.translate(_NAMES),
-        "parameters": [_parameter(parameter) for parameter in parameters],
+        "operationId": operation_id(operation.method, operation.path),
+        "parameters": [parameter(one) for one in parameters],
         "responses": {str(status): _answer(body) for status, body in operation.good.items()},
     }
     for status in sorted(_errors(operation) - operation.good.keys()):
-        told["responses"][str(status)] = _problem()
+        told["responses"][str(status)] = problem()
     if operation.body is not None:
         told["requestBody"] = _body(operation, described)
     return told
 
 
 _NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
+
+
+def operation_id(method: str, path: str) -> str:
+    return method + path.translate(_NAMES)
 
 
 def _errors(operation: Operation) -> set[int]:
@@ -255,13 +270,13 @@ def _errors(operation: Operation) -> set[int]:
     return errors
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def parameter(it: Parameter) -> dict[str, Any]:
     return {
-        "name": parameter.name,
-        "in": parameter.where,
-        "description": parameter.says,
-        "schema": parameter.schema,
-        "required": parameter.where == "path",
+        "name": it.name,
+        "in": it.where,
+        "description": it.says,
+        "schema": it.schema,
+        "required": it.where == "path",
     }
 
 
@@ -289,7 +304,7 @@ def _answer(body: Schema | str | None) -> dict[str, Any]:
     return {"description": "Done", "content": {"application/json": {"schema": body}}}
 
 
-def _problem() -> dict[str, Any]:
+def problem() -> dict[str, Any]:
     content = {"application/problem+json": {"schema": ref("Problem")}}
     return {"description": "A problem", "content": content}
 
