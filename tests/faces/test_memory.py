@@ -17,6 +17,7 @@ from livejobs.store.sqlite import SqliteStore
 from livejobs.web.faces.base import LOG_SIZE
 
 MANY = 2500  # more than the native job shows
+SWEPT = ("expires", "FROM files")  # what the sweepers look for
 
 
 class Traced(SqliteStore):
@@ -32,7 +33,7 @@ class Traced(SqliteStore):
         yield said
         for connection in self._connections:
             await connection.set_trace_callback(None)  # type: ignore[arg-type]
-        said += [sql for sql in seen if "expires" not in sql]
+        said += [sql for sql in seen if not any(word in sql for word in SWEPT)]
 
 
 class World:

@@ -20,12 +20,13 @@ from starlette.responses import Response
 from livejobs.access import Action, Principal
 from livejobs.config import Settings
 from livejobs.core.clock import rfc3339
-from livejobs.core.errors import Forbidden, LivejobsError, NotFound
+from livejobs.core.errors import Forbidden, Invalid, LivejobsError, NotFound
 from livejobs.core.model import Head, Kind, Number, Status
 from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.service import LiveJobs
 from livejobs.state import Slot, Whole
+from livejobs.web.files import PreconditionFailed, Unsatisfiable
 
 T = TypeVar("T")
 Line = TypeVar("Line")
@@ -157,6 +158,14 @@ class Face:
 
 
 ACCESS_DENIED: Final = Forbidden("Access denied", code="foreign_job")
+NO_FILE: Final = NotFound("The job has no file.", code="no_file")
+# What a download may say besides, from its headers and its query; for the OpenAPI document.
+NOT_SENT: Final = (
+    NO_FILE,
+    PreconditionFailed("The file is not the one the request was made for."),
+    Unsatisfiable("The file has 1000 bytes, none of them in the range asked for."),
+    Invalid("Query parameter 'inline' takes true or false."),
+)
 
 
 # Reading
@@ -237,6 +246,11 @@ def text(values: Mapping[str, Any], name: str) -> str:
 def integer(values: Mapping[str, Any], name: str) -> int:
     value = values.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def header_text(value: str) -> str:
+    """Without what a header can't carry."""
+    return "".join(one for one in value if " " <= one <= "~").strip()
 
 
 def first_file(head: Head) -> str:

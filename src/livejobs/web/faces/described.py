@@ -4,7 +4,7 @@ sources, and what each says to errors, by asking it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -22,6 +22,10 @@ from livejobs.web import openapi
 from livejobs.web.faces.base import ACCESS_DENIED, JSON, Face, Way
 
 SAMPLE: Final = "JOB"
+BINARY: Final = {"type": "string", "format": "binary"}
+KNOWN: Final = openapi.Parameter(
+    "If-None-Match", openapi.TEXT, "The tag of what is known.", "header"
+)
 EVERYWHERE: Final = (
     Unauthorized("This takes a key or a token: Authorization: Bearer …"),
     NotFound(f"There is no job {SAMPLE!r}.", code="job_not_found", extra={"job_id": SAMPLE}),
@@ -50,9 +54,9 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
         "tags": ["Other APIs"],
         "summary": f"{way.summary} ({face.name})",
         "operationId": openapi.operation_id(way.method.lower(), way.path),
-        "parameters": [openapi.parameter(one) for one in (*in_path, openapi.TOKEN)],
+        "parameters": [openapi.parameter(one) for one in (*in_path, *_taken(way), openapi.TOKEN)],
         "responses": {
-            str(way.status): _good(way, schemas),
+            **_good(way, schemas),
             **_refusals(face, way),
             "421": openapi.problem(),
         },
@@ -63,11 +67,21 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
+def _taken(way: Way) -> Sequence[openapi.Parameter]:
     if way.returns is None:
-        content: dict[str, Any] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-        return {"description": "The file", "content": content}
-    return {"description": "Done", "content": _content(way.returns, way.example, schemas)}
+        return openapi.FETCHED
+    return (KNOWN,) if way.shape is not None else ()
+
+
+def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
+    not_modified = {"304": {"description": "It is as it was known"}}
+    if way.returns is None:
+        file = {"description": "The file", "content": {openapi.BYTES: {"schema": BINARY}}}
+        elsewhere = {"description": "The file lies elsewhere"}
+        return {"200": file, "206": file, "302": elsewhere, **not_modified}
+    content = _content(way.returns, way.example, schemas)
+    done = {str(way.status): {"description": "Done", "content": content}}
+    return done if way.shape is None else done | not_modified
 
 
 def _content(kind: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:

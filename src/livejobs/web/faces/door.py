@@ -69,7 +69,9 @@ class Door:
         if response is not None:
             await response(scope, receive, send)
 
-    async def _answer(self, id: str, scope: Scope, receive: Receive, send: Send) -> Response | None:
+    async def _answer(
+        self, live: LiveJobs, id: str, scope: Scope, receive: Receive, send: Send
+    ) -> Response | None:
         """What is still to be sent."""
         way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if way is None:

@@ -1,15 +1,21 @@
-"""Video rendering: a job's status, with its log when it has failed."""
+"""Video rendering: a job's status, with its log when it has failed, and its file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Final, Literal, NotRequired, TypedDict
 
+from starlette.responses import Response
+
 from livejobs.core.clock import rfc3339
-from livejobs.core.errors import LivejobsError
+from livejobs.core.errors import Conflict, LivejobsError
 from livejobs.core.model import Head, Kind, Status
 from livejobs.web.faces.base import (
+    NO_FILE,
+    NOT_SENT,
     Around,
+    Call,
     Face,
     Way,
     failure,
@@ -18,6 +24,7 @@ from livejobs.web.faces.base import (
     said,
     text,
 )
+from livejobs.web.files import deliver, main_file
 
 Word = Literal["queued", "processing", "completed", "failed", "cancelled"]
 WORDS: Final[Mapping[Status, Word]] = {
@@ -68,8 +75,21 @@ def logs_once_failed(head: Head) -> Sequence[Kind]:
     return ("logs",) if head.status == "failed" else ()
 
 
+WORDING: Final = {"job_not_found": "Job not found", "no_file": "File not found"}
+
+
+async def download(call: Call) -> Response:
+    slot = await call.job(call.request.path_params["id"])
+    if slot.head.status != "succeeded":
+        raise Conflict("Job is not completed", code="job_not_succeeded")
+    file = main_file(slot.head)
+    if file is None:
+        raise copy(NO_FILE)
+    return await deliver(call.request, slot, file)
+
+
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
-    return {"error": said(error, {"job_not_found": "Job not found"})}
+    return {"error": said(error, WORDING)}
 
 
 EXAMPLE: Final[JobStatusResponse] = {
@@ -94,6 +114,12 @@ FACE: Final = Face(
             logs_once_failed,
             returns=JobStatusResponse,
             example=EXAMPLE,
+        ),
+        Way(
+            "/api/jobs/{id}/download",
+            "The file of a render job",
+            handler=download,
+            refuses=(Conflict("Job is not completed", code="job_not_succeeded"), *NOT_SENT),
         ),
     ),
     refusal=refusal,

@@ -1,23 +1,31 @@
-"""Document translation: a job's status."""
+"""Document translation: a job's status, and its file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final, Literal, TypedDict
+
+from starlette.responses import Response
 
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head, Status
 from livejobs.web.faces.base import (
+    NO_FILE,
+    NOT_SENT,
     Around,
+    Call,
     Face,
     Way,
     failure,
     first_file,
+    header_text,
     percent,
     said,
     seconds_time,
     text,
 )
+from livejobs.web.files import deliver, main_file
 
 DAY: Final = 24 * 3600.0
 Word = Literal["started", "processing", "completed", "failed"]
@@ -64,6 +72,31 @@ def output_file(head: Head) -> str | None:
     return text(head.meta, "output_file") or first_file(head) or None
 
 
+class NotCompleted(LivejobsError):
+    status, title, default_code = 400, "Bad request", "job_not_succeeded"
+
+
+async def download(call: Call) -> Response:
+    slot = await call.job(call.request.path_params["job_id"])
+    head = slot.head
+    if head.status != "succeeded":
+        raise NotCompleted("Translation not completed")
+    file = main_file(head)
+    if file is None:
+        raise copy(NO_FILE)
+    return await deliver(
+        call.request, slot, file, headers=told_of(head), media_type="application/octet-stream"
+    )
+
+
+def told_of(head: Head) -> dict[str, str]:
+    kept = head.meta.get("format_preservation") is True
+    return {
+        "x-processing-type": header_text(text(head.meta, "processing_type")),
+        "x-format-preserved": "true" if kept else "false",
+    }
+
+
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
     words = {"job_not_found": "Job not found", "no_file": "Output file not found"}
     return {"detail": said(error, words)}
@@ -91,6 +124,12 @@ FACE: Final = Face(
             shape,
             returns=TranslationStatus,
             example=EXAMPLE,
+        ),
+        Way(
+            "/api/v1/download/{job_id}",
+            "The file of a translation job",
+            handler=download,
+            refuses=(NotCompleted("Translation not completed"), *NOT_SENT),
         ),
     ),
     refusal=refusal,
