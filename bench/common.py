@@ -121,14 +121,15 @@ class Server(AbstractContextManager["Server"]):
         self.log.close()
 
 
-def build_sink() -> Path:
-    source, sink = HERE / "sink.c", BUILD / "sink"
+def build(name: str) -> Path:
+    """A program of ours in C, by its source's name."""
+    source, program = HERE / f"{name}.c", BUILD / name
     BUILD.mkdir(exist_ok=True)
-    if not sink.exists() or sink.stat().st_mtime < source.stat().st_mtime:
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         if not shutil.which("cc"):
             need("gcc", "libc6-dev")
-        subprocess.run(["cc", "-O2", "-o", sink, source], check=True)
-    return sink
+        subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+    return program
 
 
 class Sink(AbstractContextManager["Sink"]):
@@ -151,7 +152,7 @@ class Sink(AbstractContextManager["Sink"]):
         options += ["-m", message] if message else []
         where = [kind, "127.0.0.1", str(port), path, str(viewers)]
         self.process = subprocess.Popen(
-            [build_sink(), *options, *where],
+            [build("sink"), *options, *where],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -17,6 +18,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from livejobs import LiveJobs, Settings, create_app
 from tests.server import Server
 
 
@@ -468,3 +470,24 @@ def test_a_download_can_be_no_page_of_ours(desk: Desk) -> None:
         assert headers["content-security-policy"] == "sandbox; default-src 'none'"
         assert headers["x-content-type-options"] == "nosniff"
     problem(desk.http.get(f"{job}/files/x.html?inline=2"), 422, "invalid")
+
+
+# Under another server, which gives no descriptor to write to
+
+
+async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Path) -> None:
+    data = os.urandom((3 << 20) + 5)
+    async with LiveJobs(Settings(data=tmp_path)) as live:
+        job = await live.create(id="j")
+        file = await job.put_file("a.bin", data)
+        assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        (tmp_path / "b.txt").write_text("from a path")
+        await job.put_file("b.txt", tmp_path / "b.txt")
+        transport = httpx.ASGITransport(await asyncio.to_thread(create_app, live))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            url = "/v1/jobs/j/files/a.bin"
+            assert (await http.get(url)).content == data
+            part = await http.get(url, headers={"range": "bytes=1048570-2097160"})
+            assert (part.status_code, part.content) == (206, data[1048570:2097161])
+            assert (await http.get("/v1/jobs/j/files/b.txt")).text == "from a path"
+            assert (await http.head(url)).headers["content-length"] == str(len(data))

@@ -25,7 +25,7 @@ ORDER = [
     "web",
     "client",
     "",  # the package itself, which hands out the public names
-    "admission", "connection", "websocket", "direct", "http2", "tls", "runner",
+    "admission", "connection", "websocket", "direct", "http2", "tls", "runner", "sendfile",
     "demo", "keys_cli", "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""

@@ -21,6 +21,7 @@ from livejobs.config import (
 )
 from livejobs.direct import writer_of
 from livejobs.runner import CannotListen, run
+from livejobs.sendfile import sender_of
 from livejobs.service import LiveJobs
 from livejobs.store.base import StoreUnusable
 from livejobs.web.app import create_app
@@ -75,6 +76,7 @@ def serve(**flags: object) -> None:
         live = LiveJobs(settings)
         live.hub.inline = True  # this runner's `send` may be stepped by hand, or passed by
         live.hub.writer_of = writer_of
+        live.files.sender_of = sender_of
         run(create_app(live, hosts=own_hosts(settings)), settings, drain=live.drain)
     except SettingError as error:
         fail(2, error)

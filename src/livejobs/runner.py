@@ -29,6 +29,7 @@ from livejobs.websocket import WebSocketConnection
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 
 DRAIN_SECONDS = 2  # together well under the 10 s a stop may take
+UNSENT = 32 << 10  # bytes of a connection that the kernel takes before the network does
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 65  # longer than proxies keep theirs, so that they are the ones to close
 RESERVED_DESCRIPTORS = 64  # for the database, files, the log
@@ -181,7 +182,7 @@ def prepare(sock: socket.socket, bounds: Bounds) -> None:
     for name, value in (
         # ms; else a client that reads nothing is never freed
         ("TCP_USER_TIMEOUT", 1000 * bounds.stuck_seconds),
-        ("TCP_NOTSENT_LOWAT", 32 << 10),  # else the kernel holds megabytes of stale states
+        ("TCP_NOTSENT_LOWAT", UNSENT),  # else the kernel holds megabytes of stale states
         ("TCP_KEEPIDLE", 60),  # else a silent peer whose host is gone is never noticed
         ("TCP_KEEPINTVL", 10),
     ):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from livejobs.core.errors import NotFound
+
+# Sends so many bytes of a descriptor from an offset, unless the future is done before; says how
+# many went out.
+FileSender: TypeAlias = Callable[[int, int, int, Any], Awaitable[int]]
 
 
 class Opened(Protocol):

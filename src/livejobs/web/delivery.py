@@ -1,7 +1,7 @@
 """An answer that carries a file, or parts of it (RFC 9110), from an open descriptor.
 
-Reads are large and done by threads. Where the server can send from a descriptor by itself
-(the ASGI extension `http.response.zerocopysend`), the bytes do not come through here at all.
+Reads are large and done by threads. Behind our own runner the kernel copies, and the bytes do
+not come through here at all (see sendfile.py).
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import secrets
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from livejobs.files.area import Opened
+from livejobs.files.area import FileSender, Opened
 from livejobs.web.http import VARY
+from livejobs.web.lasting import hand_over
 from livejobs.web.ranges import Decision, Span, http_date
 
 PIECE: Final = 1 << 20  # bytes read and sent at once
+LEAST: Final = 64 << 10  # bytes worth handing to the kernel
 LOOK_AGAIN: Final = 0.25  # seconds: nothing tells us that a file has grown
-ZERO_COPY: Final = "http.response.zerocopysend"
 
 # What a worker uploads is its own affair: it must not act as a page of ours.
 HARMLESS: Final = {
@@ -60,6 +62,7 @@ class Delivery(Response):
         headers: Mapping[str, str],
         media_type: str,
         sent: Callable[[int, str | None, bool], None],
+        sender_of: Callable[[Send], FileSender | None],
     ) -> None:
         self.status_code = decision.status  # for layers that look
         self.background = None
@@ -68,14 +71,18 @@ class Delivery(Response):
         self._said = headers
         self._media_type = media_type
         self._sent = sent
+        self._sender_of = sender_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hand_over(scope, partial(self._last, scope["method"]))
+
+    async def _last(self, method: str, receive: Receive, send: Send) -> None:
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(method, receive, send)
         finally:
             await self._opened.close()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, method: str, receive: Receive, send: Send) -> None:
         it = self._opened
         common = {
             "etag": it.etag,
@@ -91,13 +98,13 @@ class Delivery(Response):
         body = Body(it, self._decision, self._media_type)
         headers = {**common, **HARMLESS, **self._said, **body.headers}
         await _send_head(send, self.status_code, headers)
-        if scope["method"] == "HEAD":
+        if method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
-            return
-        await self._send_body(body, scope, receive, send)
+        else:
+            await self._send_body(body, receive, send)
 
-    async def _send_body(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
-        sender = Sender(self._opened, scope, send)
+    async def _send_body(self, body: Body, receive: Receive, send: Send) -> None:
+        sender = Sender(self._opened, send, self._sender_of(send))
         try:
             async with watched(receive) as gone:
                 complete = await sender.send(body, gone)
@@ -142,12 +149,12 @@ class Body:
 class Sender:
     """The bytes of one answer, on their way."""
 
-    def __init__(self, opened: Opened, scope: Scope, send: Send) -> None:
+    def __init__(self, opened: Opened, send: Send, past: FileSender | None) -> None:
         self.sent = 0  # of the file
         self._opened = opened
         self._send = send
-        extensions = scope.get("extensions") or {}
-        self._descriptor = opened.fileno() if ZERO_COPY in extensions else None
+        self._descriptor = opened.fileno()
+        self._past = past  # `send`, for bytes that need not come through here
 
     async def send(self, body: Body, gone: asyncio.Task[None]) -> bool:
         """Whether all of it went out."""
@@ -161,25 +168,20 @@ class Sender:
 
     async def _span(self, span: Span, gone: asyncio.Task[None]) -> bool:
         at = span.first
-        while at < span.end:
-            if gone.done():
-                return False
-            at += await self._piece(at, span.end - at)
-        return True
+        while at < span.end and not gone.done():
+            sent = await self._piece(at, span.end - at, gone)
+            if not sent and not gone.done():
+                raise Shortened
+            at += sent
+            self.sent += sent
+        return at == span.end
 
-    async def _piece(self, at: int, left: int) -> int:
-        if self._descriptor is not None:
-            await self._send(
-                {"type": ZERO_COPY, "file": self._descriptor, "offset": at, "count": left,
-                 "more_body": True}
-            )  # fmt: skip
-            self.sent += left
-            return left
+    async def _piece(self, at: int, left: int, gone: asyncio.Task[None]) -> int:
+        if self._past is not None and self._descriptor is not None and left >= LEAST:
+            return await self._past(self._descriptor, at, left, gone)
         piece = await self._opened.read(at, min(PIECE, left))
-        if not piece:
-            raise Shortened
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        self.sent += len(piece)
+        if piece:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         return len(piece)
 
 

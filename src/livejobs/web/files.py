@@ -240,7 +240,7 @@ async def deliver(
         raise
     if file.sha256 is not None:
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    return Delivery(opened, decision, said, media_type, sent)
+    return Delivery(opened, decision, said, media_type, sent, live.files.sender_of)
 
 
 def decided(request: Request, opened: Opened) -> Decision:

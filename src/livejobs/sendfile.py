@@ -1,0 +1,157 @@
+"""Files from their descriptor to the socket, by the kernel, past the event loop.
+
+One thread waits for all sockets that can take more and has the kernel copy. The loop hears of
+it when a file is through. So a download costs the loop nothing, however large, and those who
+wait for a report do not wait for a disk. It is for plain HTTP/1.1 behind our own runner; what
+it can't serve goes through `send`, a piece at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import threading
+from collections import deque
+from functools import partial
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from livejobs.files.area import FileSender
+from livejobs.runner import UNSENT
+from livejobs.sink import Send
+
+PIECE: Final = 1 << 20  # bytes copied for one before another has its turn
+TURNS: Final = 10  # of the loop, within which a head usually has gone out
+AHEAD: Final = 1 << 20  # bytes that may wait in the kernel: nothing here grows stale
+
+
+class Transfer:
+    """Some bytes of a file on their way to a socket. Both are descriptors of its own."""
+
+    def __init__(self, sock: socket.socket, file: int, offset: int, count: int) -> None:
+        self.sock = sock
+        self.file = file
+        self.offset = offset
+        self.left = count
+        self.cancelled = False
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self.loop.create_future()
+
+    def advance(self) -> bool:
+        """Whether there is nothing more to do: all was sent, or no more can be."""
+        if self.cancelled:
+            return True
+        try:
+            sent = os.sendfile(self.sock.fileno(), self.file, self.offset, min(self.left, PIECE))
+        except BlockingIOError:
+            return False
+        except OSError:  # the client has gone, or the disk can't read
+            return True
+        self.offset += sent
+        self.left -= sent
+        return not sent or not self.left
+
+    def finish(self) -> None:
+        os.close(self.file)
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        self.sock.close()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Pump:
+    """The thread. It is begun with the first transfer, and ends with the process."""
+
+    def __init__(self) -> None:
+        self._arrived: deque[Transfer] = deque()
+        self._lock = threading.Lock()
+        self._wake = -1
+
+    def take(self, transfer: Transfer) -> None:
+        with self._lock:
+            if self._wake < 0:
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                threading.Thread(target=self._run, name="livejobs-sendfile", daemon=True).start()
+        self._arrived.append(transfer)
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something new, or somebody has been cancelled."""
+        os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        under_way: dict[int, Transfer] = {}
+        with select.epoll() as poll:
+            poll.register(self._wake, select.EPOLLIN)
+            while True:
+                for descriptor, _ in poll.poll():
+                    if descriptor == self._wake:
+                        os.eventfd_read(self._wake)
+                        self._welcome(poll, under_way)
+                    elif under_way[descriptor].advance():
+                        self._part(poll, under_way, descriptor)
+
+    def _welcome(self, poll: select.epoll, under_way: dict[int, Transfer]) -> None:
+        for descriptor in [fd for fd, it in under_way.items() if it.cancelled]:
+            self._part(poll, under_way, descriptor)
+        while self._arrived:
+            transfer = self._arrived.popleft()
+            under_way[transfer.sock.fileno()] = transfer
+            poll.register(transfer.sock.fileno(), select.EPOLLOUT)
+
+    @staticmethod
+    def _part(poll: select.epoll, under_way: dict[int, Transfer], descriptor: int) -> None:
+        poll.unregister(descriptor)
+        under_way.pop(descriptor).finish()
+
+
+PUMP: Final = Pump()
+
+
+def sender_of(send: Send) -> FileSender | None:
+    """None: it is not known what this `send` does (HTTP/2, TLS, or a layer in between)."""
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return None
+    if cycle.transport.get_extra_info("sslcontext") is not None:
+        return None
+    return partial(send_file, cycle)
+
+
+async def send_file(
+    cycle: RequestResponseCycle, file: int, offset: int, count: int, gone: asyncio.Future[None]
+) -> int:
+    """How many of the bytes went out: all, or those before the client left or the file ended."""
+    turns = 0
+    while cycle.transport.get_write_buffer_size():  # the head is before us
+        turns += 1
+        await asyncio.sleep(0 if turns < TURNS else 0.002)
+        if gone.done():
+            return 0
+    transfer = Transfer(_second_hold(cycle.transport), os.dup(file), offset, count)
+    PUMP.take(transfer)
+    try:
+        await asyncio.wait({transfer.done, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not transfer.done.done():
+            transfer.cancelled = True
+            PUMP.wake()
+    sent = count - transfer.left
+    cycle.expected_content_length -= sent
+    return sent
+
+
+def _second_hold(transport: asyncio.Transport) -> socket.socket:
+    """The same socket by a descriptor of our own: the loop's must not be used by others."""
+    held = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD)
+    return held
