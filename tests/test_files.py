@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import io
 import os
 import socket
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,43 +17,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs import LiveJobs, Settings, create_app
-from tests.server import Server
-
-
-class Desk:
-    """A server with files, and one who works with it."""
-
-    def __init__(self, tmp: Path, *args: str) -> None:
-        self.root = tmp / "root"
-        self.root.mkdir()
-        self.data = tmp / "data"
-        self.args = ("--files-roots", str(self.root), *args)
-        self.server = Server(self.data, *self.args)
-        self.http = httpx.Client(base_url=self.server.url)
-        self._jobs = 0
-
-    def job(self) -> str:
-        self._jobs += 1
-        assert self.http.put(f"/v1/jobs/j{self._jobs}").status_code == 201
-        return f"/v1/jobs/j{self._jobs}"
-
-    def put(self, job: str, name: str, data: bytes, **headers: str) -> httpx.Response:
-        return self.http.put(f"{job}/files/{name}", content=data, headers=headers)
-
-    def attach(self, job: str, **said: Any) -> httpx.Response:
-        return self.http.post(f"{job}/files", json=said)
-
-    def files(self, job: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.http.get(job).json()["files"]
-        return found
-
-    def kept(self) -> list[Path]:
-        """What is on disk."""
-        return [path for path in (self.data / "files").rglob("*") if path.is_file()]
-
-    def close(self) -> None:
-        self.http.close()
-        self.server.__exit__(None, None, None)
+from tests.desk import Desk, digest, eventually, problem
 
 
 @pytest.fixture(scope="module")
@@ -76,25 +38,6 @@ def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     yield make
     for desk in made:
         desk.close()
-
-
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    told: dict[str, Any] = answer.json()
-    return told
-
-
-def digest(data: bytes) -> str:
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """What the server does on its own follows at most some rounds of its sweeper later."""
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen")
 
 
 # In
