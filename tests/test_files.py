@@ -7,6 +7,8 @@ import hashlib
 import io
 import os
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -434,3 +436,35 @@ async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Pa
             assert (part.status_code, part.content) == (206, data[1048570:2097161])
             assert (await http.get("/v1/jobs/j/files/b.txt")).text == "from a path"
             assert (await http.head(url)).headers["content-length"] == str(len(data))
+
+
+def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
+    """granian: a file whole goes by its path, a part of it does not."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [
+        Path(sys.executable).parent / "granian", "--interface", "asgi", "--port", str(port),
+        "--log-level", "error", "tests.path_sender:app",
+    ]  # fmt: skip
+    environment = {**os.environ, "DATA": str(tmp_path / "data"), "PYTHONPATH": "."}
+    server = subprocess.Popen([*map(str, command)], env=environment)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            eventually(lambda: answers(http))
+            data = os.urandom(3 << 20)
+            assert http.put("/v1/jobs/j").status_code == 201
+            assert http.put("/v1/jobs/j/files/a", content=data).status_code == 201
+            assert http.get("/v1/jobs/j/files/a").content == data
+            part = http.get("/v1/jobs/j/files/a", headers={"range": "bytes=5-9"})
+            assert (part.status_code, part.content) == (206, data[5:10])
+            [listed] = http.get("/v1/jobs/j/files").json()["files"]
+            assert listed["downloads"] == 1
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def answers(http: httpx.Client) -> bool:
+    with suppress(httpx.ConnectError):
+        return http.get("/readyz").is_success
+    return False

@@ -263,7 +263,7 @@ class Reading:
 
     def __init__(self, opened: Opened, reading: Counter[str], key: str) -> None:
         self.size, self.modified, self.etag = opened.size, opened.modified, opened.etag
-        self.read, self.fileno = opened.read, opened.fileno
+        self.path, self.read, self.fileno = opened.path, opened.read, opened.fileno
         self._opened = opened
         self._reading: Counter[str] | None = reading
         self._key = key

@@ -31,12 +31,15 @@ FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class LocalFile:
     """An open descriptor: what it reads can't be replaced under it."""
 
-    def __init__(self, fd: int, threads: Executor, etag: str | None = None) -> None:
+    def __init__(
+        self, fd: int, threads: Executor, etag: str | None = None, path: Path | None = None
+    ) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
         # Anyone may set it to anything, and no answer may say a time that is still to come.
         self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms()))
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
+        self.path = path
         self._fd = fd
         self._threads = threads
 
@@ -83,7 +86,7 @@ class LocalArea:
             raise gone() from None
         except OSError as error:
             raise unavailable(error) from error
-        return LocalFile(fd, self._threads, f'"{key}"')
+        return LocalFile(fd, self._threads, f'"{key}"', self.place(key))
 
     async def link(self, key: str, disposition: str, media_type: str) -> str | None:
         return None

@@ -27,6 +27,7 @@ from livejobs.web.ranges import Decision, Span, http_date
 
 PIECE: Final = 1 << 20  # bytes read and sent at once
 LEAST: Final = 64 << 10  # bytes worth handing to the kernel
+BY_PATH: Final = "http.response.pathsend"  # what some servers offer (ASGI extensions)
 LOOK_AGAIN: Final = 0.25  # seconds: nothing tells us that a file has grown
 
 # What a worker uploads is its own affair: it must not act as a page of ours.
@@ -74,15 +75,16 @@ class Delivery(Response):
         self._sender_of = sender_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hand_over(scope, partial(self._last, scope["method"]))
+        by_path = BY_PATH in (scope.get("extensions") or {})
+        hand_over(scope, partial(self._last, scope["method"], by_path))
 
-    async def _last(self, method: str, receive: Receive, send: Send) -> None:
+    async def _last(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
         try:
-            await self._answer(method, receive, send)
+            await self._answer(method, by_path, receive, send)
         finally:
             await self._opened.close()
 
-    async def _answer(self, method: str, receive: Receive, send: Send) -> None:
+    async def _answer(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
         it = self._opened
         common = {
             "etag": it.etag,
@@ -100,6 +102,9 @@ class Delivery(Response):
         await _send_head(send, self.status_code, headers)
         if method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
+        elif by_path and it.path is not None and self.status_code == 200:
+            await send({"type": BY_PATH, "path": str(it.path)})
+            self._sent(it.size, None, True)
         else:
             await self._send_body(body, receive, send)
 
