@@ -4,6 +4,9 @@ elsewhere can't do with them."""
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.api import Socket
 from tests.server import DidNotStart, Server
 
 ADMIN = "the-first-admin-key"
@@ -79,6 +83,16 @@ def test_a_key_in_an_address_or_a_cookie_is_refused(closed: Server, admin: Clien
     ):
         assert answer.status_code == 401
         assert answer.json()["code"] == "token_required"
+    for address, headers in (
+        (f"/v1/ws?token={key}", {}),
+        ("/v1/ws", {"cookie": f"livejobs_token={key}"}),
+    ):
+        with connect(closed.url.replace("http", "ws") + address, additional_headers=headers) as ws:
+            assert json.loads(ws.recv(10))["code"] == "unauthenticated"
+            with pytest.raises(ConnectionClosed) as gone:
+                ws.recv(10)
+        assert gone.value.rcvd is not None
+        assert gone.value.rcvd.code == 4401
 
 
 def test_a_token_comes_in_a_header_an_address_or_a_cookie(closed: Server, admin: Client) -> None:
@@ -98,8 +112,61 @@ def test_no_credential_is_ever_in_the_log(tmp_path: Path) -> None:
         httpx.get(f"{server.url}/v1/jobs?token={key}")
         with connect(f"{server.url.replace('http', 'ws')}/v1/ws?token={token}"):
             pass
+        for good in (f"GET /v1/events?token={token} HTTP/1.1", f"GET /jobs/j?token={token} x"):
+            with Socket(server.url) as raw:  # one that is cut off, one that is no HTTP
+                raw.send(f"{good}\r\nhost: localhost\r\n\r\n")
+                raw.file.readline()
         server.stop()
         assert not [word for word in (ADMIN, key, token) if word in server.stderr]
+
+
+UVICORN = """
+import uvicorn
+from pathlib import Path
+from livejobs import LiveJobs, Settings, create_app
+settings = Settings(data=Path("data"), admin_key="the-first-admin-key")
+uvicorn.run(create_app(LiveJobs(settings)), port=0)
+"""
+
+
+def test_a_token_is_not_in_the_access_log_of_another_server_either(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UVICORN]
+    log = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, b"")
+        found = next(filter(None, (re.search(rb"http://[0-9.:]+", line) for line in lines)))
+        url = found[0].decode()
+        with Client(base_url=url, headers={"x-api-key": ADMIN}) as admin:
+            admin.put("/v1/jobs/j")
+            token = make_token(admin)
+        for path in (
+            "/v1/jobs?limit=1&token=",
+            "/jobs/j?token=",
+            "/v1/jobs/j/events?logs=1&token=",
+        ):
+            with httpx.stream("GET", url + path + token) as answer:
+                assert answer.status_code == 200
+        with connect(f"{url.replace('http', 'ws')}/v1/ws?token={token}") as ws:
+            ws.send('{"op": "ping", "id": 1}')
+            assert json.loads(ws.recv(10))["op"] == "pong"
+        process.terminate()
+        said = b"".join(lines).decode()
+    assert "/v1/jobs?limit=1 HTTP" in said
+    assert "/v1/jobs/j/events?logs=1 HTTP" in said
+    assert "WebSocket /v1/ws" in said
+    assert token not in said
+
+
+def test_a_page_of_a_list_leads_to_the_next_with_the_same_token(
+    closed: Server, admin: Client
+) -> None:
+    for _ in range(3):
+        admin.post("/v1/jobs")
+    token = make_token(admin)
+    first = httpx.get(closed.url + "/v1/jobs", params={"limit": 2, "token": token})
+    after = httpx.get(closed.url + first.links["next"]["url"])
+    assert [len(page.json()["jobs"]) for page in (first, after)] == [2, 1]
 
 
 def test_a_page_s_address_is_not_passed_on_to_others(closed: Server) -> None:

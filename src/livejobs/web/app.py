@@ -32,7 +32,7 @@ from livejobs.web import (
 from livejobs.web.faces import door
 from livejobs.web.faces.chosen import chosen
 from livejobs.web.faces.described import describe
-from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read
+from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read, take_token
 from livejobs.web.lasting import LASTING
 from livejobs.web.reports import REPORTS
 from livejobs.web.socket import SOCKET
@@ -144,8 +144,10 @@ class App(Starlette):
     cors: CORSMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.hosts is not None and scope["type"] in ("http", "websocket"):
-            wrong = check_host(self.hosts, scope)
+        if scope["type"] in ("http", "websocket"):
+            if b"token=" in scope["query_string"]:
+                take_token(scope)
+            wrong = None if self.hosts is None else check_host(self.hosts, scope)
             if wrong is not None:
                 await problems.refuse(wrong, scope, receive, send)
                 return

@@ -16,6 +16,12 @@ METHODS: Final = ("get", "post", "put", "delete")
 EVERYWHERE: Final = frozenset({"token"})  # said once, at the top
 LARGEST: Final = 2**53  # bounds past which nobody asks
 SHOWN: Final = ("Job", "Receipt", "Problem")
+# Of curl, by what the answer is.
+OPTIONS: Final = {
+    "text/event-stream": "-N",
+    "application/octet-stream": "-OJ",
+    "application/zip": "-OJ",
+}
 LIVE: Final = {
     "Events": ("event", "event_", "Server-Sent Events, by the name of the event."),
     "Messages of a client": ("op", "heard_", "WebSocket livejobs.v1, by op."),
@@ -259,18 +265,18 @@ def _fields(title: str, rows: list[Field]) -> str:
 def curl(method: str, path: str, operation: Any) -> str:
     """How to call it from a shell."""
     address = re.sub(r"\{(\w+)\}", lambda it: "$" + it[1].upper(), path)
-    streams = any("text/event-stream" in it.get("content", {})
-                  for it in operation["responses"].values())  # fmt: skip
+    answers = {media for it in operation["responses"].values() for media in it.get("content", ())}
     content = operation.get("requestBody", {}).get("content", {})
-    lines = ["curl" + (" -N" if streams else "") + f' "$LIVEJOBS_URL{address}"']
+    options, lines = [], []
     if "token" in {it["name"] for it in operation["parameters"]}:
         lines.append('-H "Authorization: Bearer $LIVEJOBS_KEY"')
     if "application/json" in content:
         example = content["application/json"].get("example", {})
         lines.append(f"--json '{json.dumps(example)}'")
-        method = "" if method == "post" else method
     elif content:
-        lines.append("--data-binary @file")
-    if method not in ("get", ""):
-        lines[0] = lines[0].replace("curl", f"curl -X {method.upper()}", 1)
-    return " \\\n  ".join(lines)
+        lines.append("-T file")
+    if method not in ("get", "post" if "application/json" in content else "put" if content else ""):
+        options.append(f"-X {method.upper()}")
+    options += [option for media, option in OPTIONS.items() if media in answers]
+    first = " ".join(["curl", *options, f'"$LIVEJOBS_URL{address}"'])
+    return " \\\n  ".join([first, *lines])

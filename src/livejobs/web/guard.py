@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, Literal, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from msgspec.structs import replace
 from starlette.requests import Request
@@ -27,6 +27,7 @@ from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL
 
 COOKIE: Final = "livejobs_token"
+TOKEN: Final = "livejobs.token"  # noqa: S105 - where in the scope is one that came in the address
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ANYONE: Final = Principal("anyone", "view")
@@ -109,11 +110,19 @@ def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query"
             return value.decode("latin-1").strip(), "header"
         elif name == b"cookie":
             cookie = value
-    if b"token=" in scope["query_string"]:
-        said = parse_qs(scope["query_string"].decode("latin-1")).get("token")
-        if said:
-            return said[0], "query"
+    if TOKEN in scope:
+        return scope[TOKEN], "query"
     return (_of_cookie(cookie), "cookie") if cookie else (None, "header")
+
+
+def take_token(scope: Scope) -> None:
+    """A token leaves the address before anything else is done with it, so that no access log has
+    it: neither ours nor that of a server or an app around us, which tell of this same scope."""
+    pairs = scope["query_string"].split(b"&")
+    tokens = [pair for pair in pairs if pair.startswith(b"token=")]
+    if tokens:
+        scope["query_string"] = b"&".join(pair for pair in pairs if pair not in tokens)
+        scope[TOKEN] = unquote_plus(tokens[0][len(b"token=") :].decode("latin-1"))
 
 
 def _of_cookie(header: bytes) -> str | None:

@@ -22,7 +22,7 @@ from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.guard import admit
+from livejobs.web.guard import TOKEN, admit
 from livejobs.web.ready import Ready, ready
 from livejobs.web.streams import job_events
 
@@ -181,7 +181,8 @@ async def listing(request: Request) -> Response:
     rest = wire.encode({"next": found.next, "counts": found.counts})
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     if found.next is not None:
-        query_string = request.url.include_query_params(after=found.next).query
+        token = {"token": request.scope[TOKEN]} if TOKEN in request.scope else {}
+        query_string = request.url.include_query_params(after=found.next, **token).query
         headers["link"] = f'<{live.settings.base_path}/v1/jobs?{query_string}>; rel="next"'
     return http.JSONBytes(b'{"jobs":[' + jobs + b"]," + rest[1:], 200, headers)
 
