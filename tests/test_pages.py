@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from livejobs import LiveJobs, create_app
 from livejobs.store.memory import MemoryStore
-from livejobs.web import pages
+from livejobs.web import openapi, pages
 
 FILES = ["/static/livejobs.js", "/static/style.css", "/static/docs.css"]
 PAGES = ["/", "/jobs/teaser", "/docs"]
@@ -19,7 +19,7 @@ PAGES = ["/", "/jobs/teaser", "/docs"]
 
 @pytest.fixture
 def browser() -> TestClient:
-    return TestClient(Starlette(routes=pages.routes()))
+    return TestClient(Starlette(routes=pages.routes(openapi.document("1"))))
 
 
 def links(html: str) -> list[str]:

@@ -174,13 +174,14 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
     faces = chosen(live.settings)
     for face in faces:
         live.retention |= face.retention
+    document = openapi.document(version("livejobs"), describe(faces))
     # The two that are asked most come first: each route is a pattern that is tried.
-    routes = [*ROUTES[:2], *door.routes(faces), *ROUTES[2:], *pages.routes()]
+    routes = [*ROUTES[:2], *door.routes(faces), *ROUTES[2:], *pages.routes(document)]
     app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
     app.hosts = None if hosts is None else frozenset(hosts)
     if live.settings.cors_origins:
         app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)
     app.state.live = live
-    app.state.openapi = wire.encode(openapi.document(version("livejobs"), describe(faces)))
+    app.state.openapi = wire.encode(document)
     app.state.asyncapi = wire.encode(asyncapi.document(version("livejobs")))
     return app

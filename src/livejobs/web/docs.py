@@ -9,11 +9,12 @@ from html import escape
 from typing import Any, Final
 
 from livejobs.web.asyncapi import document as asyncapi
+from livejobs.web.http import JSON
 from livejobs.web.openapi import Schema
-from livejobs.web.openapi import document as openapi
 
 METHODS: Final = ("get", "post", "put", "delete")
 EVERYWHERE: Final = frozenset({"token"})  # said once, at the top
+PROBLEM: Final = "application/problem+json"
 LARGEST: Final = 2**53  # bounds past which nobody asks
 SHOWN: Final = ("Job", "Receipt", "Problem")
 # Of curl, by what the answer is.
@@ -29,9 +30,9 @@ LIVE: Final = {
 }
 
 
-def page(frame: str) -> str:
-    """The frame with what the documents say."""
-    rest, live = openapi(""), asyncapi("")
+def page(frame: str, rest: Mapping[str, Any]) -> str:
+    """The frame with what the documents say; `rest` is the OpenAPI one."""
+    live = asyncapi("")
     tags = [tag["name"] for tag in rest["tags"]]
     contents = "".join(_contents(rest, tag) for tag in tags)
     groups = "".join(_group(rest, live, tag) for tag in tags)
@@ -80,7 +81,7 @@ def _operation(rest: Mapping[str, Any], method: str, path: str, operation: Any) 
         f"<h3>{escape(operation['summary'])}</h3>"
         f'<p class="address"><span class="method {method}">{method.upper()}</span>'
         f"<code>{address}</code></p>"
-        f"{_parameters(operation)}{_body(rest, operation)}{_answers(operation)}</div>"
+        f"{_parameters(operation)}{_body(rest, operation)}{_answers(rest, operation)}</div>"
         f'<div class="example code"><pre>{escape(curl(method, path, operation))}</pre></div>'
         "</article>"
     )
@@ -104,11 +105,11 @@ def _where(parameter: Any) -> str:
 
 def _body(rest: Mapping[str, Any], operation: Any) -> str:
     content = operation.get("requestBody", {}).get("content", {})
-    if "application/json" not in content:
+    if JSON not in content:
         return _fields("Body", [(_code(media), "", "", "") for media in content])
-    schema = content["application/json"]["schema"]
+    schema = content[JSON]["schema"]
     title = "Body: one of these types, or an array of them" if "anyOf" in schema else "Body"
-    title += "".join(f"; or {media}" for media in content if media != "application/json")
+    title += "".join(f"; or {media}" for media in content if media != JSON)
     return _fields(title, [*_members(rest, schema)])
 
 
@@ -130,11 +131,11 @@ def _variants(variants: list[Schema]) -> Iterator[Field]:
     common = set.intersection(*(set(it["properties"]) for it in variants))
     for variant in variants:
         own = [name for name in variant["properties"] if name not in common]
-        names = "".join(f'<code class="more">{_star(variant, name)}</code>' for name in own)
+        names = " ".join(f'<code class="more">{_star(variant, name)}</code>' for name in own)
         yield _code(variant["properties"]["type"]["enum"][0]), names, "", ""
     shared = [name for name in variants[0]["properties"] if name in common - {"type"}]
     if shared:
-        names = "".join(f'<code class="more">{escape(name)}</code>' for name in shared)
+        names = " ".join(f'<code class="more">{escape(name)}</code>' for name in shared)
         yield "each also", names, "", ""
 
 
@@ -194,27 +195,29 @@ def _bounds(schema: Schema) -> str:
 # What comes out
 
 
-def _answers(operation: Any) -> str:
-    good, problems = [], []
-    for status, answer in operation["responses"].items():
+def _answers(rest: Mapping[str, Any], operation: Any) -> str:
+    good, problems, shapes = [], [], set()
+    for status, answer in sorted(operation["responses"].items()):
         content = answer.get("content", {})
-        if "application/problem+json" in content:
+        if status >= "400" and content:
             problems.append(f"<b>{status}</b>")
+            shapes |= content.keys()
         else:
-            good.append(f"<li><b>{status}</b><span>{_content(content)}</span></li>")
-    link = '<a href="#Problem">Problem</a>'
+            good.append(f"<li><b>{status}</b><span>{_content(rest, content)}</span></li>")
+    link = '<a href="#Problem">Problem</a>' if shapes == {PROBLEM} else ""
     bad = f'<li class="problems">{"".join(problems)}{link}</li>' if problems else ""
     return f'<h4>Answers</h4><ul class="answers">{"".join(good)}{bad}</ul>'
 
 
-def _content(content: Mapping[str, Any]) -> str:
+def _content(rest: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     for media, said in content.items():
-        if media != "application/json":
+        if media != JSON:
             return f"<small>{escape(media)}</small>"
-        members = said["schema"].get("properties")
-        if members:
-            return "".join(f'<code class="more">{escape(name)}</code>' for name in members)
-        return _kind(said["schema"])
+        schema = said["schema"]
+        if schema.get("$ref", "").rpartition("/")[2] in SHOWN:
+            return _kind(schema)
+        members = _found(rest, schema).get("properties", {})
+        return " ".join(f'<code class="more">{escape(name)}</code>' for name in members)
     return "<small>no body</small>"
 
 
@@ -270,12 +273,12 @@ def curl(method: str, path: str, operation: Any) -> str:
     options, lines = [], []
     if "token" in {it["name"] for it in operation["parameters"]}:
         lines.append('-H "Authorization: Bearer $LIVEJOBS_KEY"')
-    if "application/json" in content:
-        example = content["application/json"].get("example", {})
+    if JSON in content:
+        example = content[JSON].get("example", {})
         lines.append(f"--json '{json.dumps(example)}'")
     elif content:
         lines.append("-T file")
-    if method not in ("get", "post" if "application/json" in content else "put" if content else ""):
+    if method not in ("get", "post" if JSON in content else "put" if content else ""):
         options.append(f"-X {method.upper()}")
     options += [option for media, option in OPTIONS.items() if media in answers]
     first = " ".join(["curl", *options, f'"$LIVEJOBS_URL{address}"'])

@@ -4,8 +4,9 @@ they need no key."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,7 +30,7 @@ MEDIA_TYPES: Final = {
 }
 
 
-def routes() -> list[BaseRoute]:
+def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
     """Read once, here: what is served is what is in the folder when the app is made."""
     folder = static_dir()
     html = (folder / "index.html").read_bytes()
@@ -37,7 +38,7 @@ def routes() -> list[BaseRoute]:
     return [
         serve("/", html, PAGE),
         serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # a level further down
-        serve("/docs", docs.page((folder / "docs.html").read_text()).encode(), PAGE),
+        serve("/docs", docs.page((folder / "docs.html").read_text(), document).encode(), PAGE),
         *(_serve_file(path) for path in files),
     ]
 
