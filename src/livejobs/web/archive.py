@@ -3,15 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 from zipfile import ZipFile, ZipInfo
 
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from livejobs.core.errors import LivejobsError
 from livejobs.core.model import File
 from livejobs.files.filing import Files
+from livejobs.web.delivery import Shortened, send_head, watched
 
 PIECE: Final = 1 << 20
+
+log = logging.getLogger("livejobs.downloads")
+
+
+class Archive(Response):
+    """Files as a zip. One that is gone when its turn comes leaves the answer without its end: a
+    client must not take it for whole."""
+
+    def __init__(
+        self,
+        files: tuple[File, ...],
+        at: Files,
+        headers: Mapping[str, str],
+        sent: Callable[[File, int], None],
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._said = {**headers, "content-type": "application/zip"}
+        self._zipped = zipped(files, at, sent)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_head(send, 200, self._said)
+        if scope["method"] != "HEAD":
+            try:
+                async with watched(receive) as gone, aclosing(self._zipped) as pieces:
+                    async for piece in pieces:
+                        await send(_body(piece, more=True))
+                        if gone.done():
+                            return
+            except (Shortened, LivejobsError) as error:
+                log.warning("a file could not be read while it was zipped: %s", error)
+                return
+        await send(_body(b"", more=False))
+
+
+def _body(piece: bytes, *, more: bool) -> dict[str, object]:
+    return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
 class Sink:
@@ -35,7 +79,7 @@ class Sink:
 
 async def zipped(
     files: tuple[File, ...], at: Files, sent: Callable[[File, int], None]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Stored, not compressed: what is large is compressed already."""
     sink = Sink()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]  # it only writes
@@ -53,6 +97,8 @@ async def zipped(
                         yield sink.take()
             finally:
                 await opened.close()
+            if offset < opened.size:
+                raise Shortened
             sent(file, offset)
     yield sink.take()
 

@@ -42,6 +42,9 @@ log = logging.getLogger("livejobs.downloads")
 class Shortened(Exception):
     """The file has become shorter than it was when its answer began."""
 
+    def __str__(self) -> str:
+        return "it became shorter"
+
 
 def disposition(name: str, *, inline: bool = False) -> str:
     """RFC 6266, with a plain name for those who read no other (RFC 8187)."""
@@ -94,12 +97,12 @@ class Delivery(Response):
             "accept-ranges": "bytes",
         }
         if self.status_code == 304:
-            await _send_head(send, 304, common)
+            await send_head(send, 304, common)
             await send({"type": "http.response.body", "body": b""})
             return
         body = Body(it, self._decision, self._media_type)
         headers = {**common, **HARMLESS, **self._said, **body.headers}
-        await _send_head(send, self.status_code, headers)
+        await send_head(send, self.status_code, headers)
         if method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
         elif by_path and it.path is not None and self.status_code == 200:
@@ -213,7 +216,7 @@ class Following(Response):
             "cache-control": "no-store", "vary": VARY, "x-accel-buffering": "no", **self._said,
         }  # fmt: skip
         try:
-            await _send_head(send, 200, headers)
+            await send_head(send, 200, headers)
             if scope["method"] != "HEAD":
                 async with watched(receive) as gone:
                     await self._follow(send, gone)
@@ -251,6 +254,6 @@ async def watched(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
 
 
-async def _send_head(send: Send, status: int, headers: Mapping[str, Any]) -> None:
+async def send_head(send: Send, status: int, headers: Mapping[str, Any]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta as Bound
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from livejobs.access import Principal
 from livejobs.core import wire
@@ -27,7 +27,7 @@ from livejobs.files.names import checked_media_type, checked_name
 from livejobs.state import Slot
 from livejobs.store.base import Tally
 from livejobs.web import http
-from livejobs.web.archive import zipped
+from livejobs.web.archive import Archive
 from livejobs.web.delivery import HARMLESS, Delivery, Following, disposition
 from livejobs.web.ranges import Decision, decide
 
@@ -275,5 +275,4 @@ async def archive(request: Request) -> Response:
         live.files.downloads.note(Sent(head, file, by.name, size, None, True))
 
     headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
-    body = () if request.method == "HEAD" else zipped(head.files, live.files, sent)
-    return StreamingResponse(body, 200, headers, "application/zip")
+    return Archive(head.files, live.files, headers, sent)
