@@ -1,0 +1,53 @@
+"""What the workers beside this file share: how to tell livejobs, over plain HTTP.
+
+Each is run as `python NAME.py http://127.0.0.1:8000 [JOB]`, with LIVEJOBS_KEY where a key is needed
+and PACE to make it faster or slower than a step every half second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import httpx2 as httpx
+
+PACE = float(os.environ.get("PACE", "0.5"))
+
+
+class Job:
+    """A job with the id on the command line, made unless it is there; without one, a new one."""
+
+    def __init__(self, type: str, title: str) -> None:
+        url, *rest = sys.argv[1:]
+        key = os.environ.get("LIVEJOBS_KEY")
+        self._http = httpx.Client(
+            base_url=url, headers={"authorization": f"Bearer {key}"} if key else {}
+        )
+        fields = {"type": type, "title": title}
+        made = (
+            self._http.put(f"/v1/jobs/{rest[0]}", json=fields)
+            if rest
+            else self._http.post("/v1/jobs", json=fields)
+        )
+        made.raise_for_status()
+        self.id = str(made.json()["id"])
+        self.cancelled = False
+        print(f"{url}/jobs/{self.id}")
+
+    def say(self, *reports: dict[str, Any]) -> None:
+        """All of them or none. The answer tells whether somebody wants the job to end."""
+        answer = self._http.post(f"/v1/jobs/{self.id}/reports", json=list(reports))
+        answer.raise_for_status()
+        self.cancelled = answer.json()["cancel_requested"]
+
+    def upload(self, name: str, content: bytes, media_type: str) -> None:
+        headers = {"content-type": media_type}
+        path = f"/v1/jobs/{self.id}/files/{name}"
+        self._http.put(path, content=content, headers=headers).raise_for_status()
+
+
+def work() -> None:
+    """Where a real worker would do something."""
+    time.sleep(PACE)
