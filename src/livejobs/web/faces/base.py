@@ -24,9 +24,12 @@ from livejobs.core.errors import Forbidden, Invalid, LivejobsError, NotFound
 from livejobs.core.model import Head, Kind, Number, Status
 from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
+from livejobs.core.wire import encode
 from livejobs.service import LiveJobs
 from livejobs.state import Slot, Whole
 from livejobs.web.files import PreconditionFailed, Unsatisfiable
+from livejobs.web.http import JSONBytes
+from livejobs.web.jobs import hold
 
 T = TypeVar("T")
 Line = TypeVar("Line")
@@ -120,6 +123,13 @@ class Call(NamedTuple):
 
     async def seen(self, slot: Slot, shape: Shape, needs: Needs = nothing) -> Any:
         return await seen(self.live, slot, shape, needs)
+
+    async def ended(self, slot: Slot, seconds: float) -> None:
+        """Once the job has ended, the time has passed, or the client has gone."""
+        await hold(self.request, slot, seconds, since=None, finished=True)
+
+    def json(self, value: Any, status: int = 200) -> Response:
+        return JSONBytes(encode(value), status, {"cache-control": "no-store"})
 
 
 class Way(NamedTuple):

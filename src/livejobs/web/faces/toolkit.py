@@ -139,7 +139,7 @@ async def status(call: Call) -> Response:
         queue_length=call.live.lanes.length(slot.head),
         build=BUILD,
     )
-    return http.JSONBytes(wire.encode(said), 200, {"cache-control": "no-store"})
+    return call.json(said)
 
 
 async def _asked(call: Call) -> Asked:

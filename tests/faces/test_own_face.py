@@ -1,0 +1,156 @@
+"""A face from another package, installed as a package and served by a real server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from tests.api import PROBLEM, Api
+from tests.server import DidNotStart, Server
+
+PACKAGE = Path(__file__).parents[2] / "examples" / "faces" / "replicate"
+MODEL = {"model": "replicate/hello-world", "version": "5c7d", "input": {"text": "Alice"}}
+
+
+def has_pip(python: str) -> bool:
+    asked = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip has put it; pip may be that of another Python, as in scripts/setup."""
+    folder = tmp_path_factory.mktemp("site")
+    pip = next(python for python in (sys.executable, "python3") if has_pip(python))
+    subprocess.run(
+        [
+            pip, "-m", "pip", "--python", sys.executable, "install", "--quiet", "--no-index",
+            "--no-deps", "--no-build-isolation", "--no-compile", "--target", folder, PACKAGE,
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def api(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    environment = {"PYTHONPATH": str(installed), "LIVEJOBS_RATE_READ": "1000/s"}
+    data = tmp_path_factory.mktemp("data")
+    with Server(data, env=environment) as server, Api(server.url) as api:
+        yield api
+
+
+def prediction(api: Api, id: str, **headers: str) -> Any:
+    answer = api.get(f"/v1/predictions/{id}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_prediction_goes_from_its_start_to_its_output(api: Api) -> None:
+    id = api.create(meta=MODEL)
+    starting = prediction(api, id)
+    own = f"{api.url}/v1/predictions/{id}"
+    assert starting == {
+        "id": id,
+        **MODEL,
+        "output": None,
+        "error": None,
+        "status": "starting",
+        "created_at": api.job(id)["created_at"],
+        "started_at": None,
+        "completed_at": None,
+        "logs": "",
+        "metrics": {},
+        "urls": {
+            "get": own,
+            "cancel": f"{own}/cancel",
+            "stream": f"{api.url}/v1/jobs/{id}/events",
+        },
+    }
+    api.report(id, {"type": "log", "message": "loading"}, {"type": "result", "value": "hello"})
+    processing = prediction(api, id)
+    assert (processing["status"], processing["logs"]) == ("processing", "loading")
+    assert processing["output"] == ["hello"]
+    api.report(id, {"type": "succeed", "result": "hello Alice"})
+    done = prediction(api, id)
+    assert (done["status"], done["output"], done["error"]) == ("succeeded", "hello Alice", None)
+    job = api.job(id)
+    assert done["metrics"] == {"predict_time": job["timing"]["run_seconds"]}
+    assert (done["started_at"], done["completed_at"]) == (job["started_at"], job["completed_at"])
+
+
+@pytest.mark.parametrize("prefer", ["wait", "wait=30", "respond-async, wait=30"])
+def test_prefer_wait_is_answered_at_the_end(api: Api, prefer: str) -> None:
+    id = api.create()
+    api.report(id, {"type": "start"})
+
+    def finish() -> None:
+        with Api(api.url) as other:  # while the other waits, or before it came: it is the same
+            other.report(id, {"type": "fail", "message": "no GPU"})
+
+    worker = threading.Thread(target=finish)
+    worker.start()
+    said = prediction(api, id, prefer=prefer)
+    worker.join()
+    assert (said["status"], said["error"]) == ("failed", "no GPU")
+
+
+def test_a_wait_that_ends_too_early_shows_what_there_is(api: Api) -> None:
+    id = api.create()
+    assert prediction(api, id, prefer="wait=1")["status"] == "starting"
+
+
+def test_a_prediction_is_canceled(api: Api) -> None:
+    queued, running = api.create(), api.create()
+    api.report(running, {"type": "start"})
+    assert api.post(f"/v1/predictions/{queued}/cancel").json()["status"] == "canceled"
+    assert api.post(f"/v1/predictions/{running}/cancel").json()["status"] == "processing"
+    assert api.job(running)["cancel_requested"]
+    again = api.post(f"/v1/predictions/{queued}/cancel")
+    assert (again.status_code, again.json()["status"]) == (200, "canceled")
+
+
+def test_errors_have_its_own_shape(api: Api) -> None:
+    missing = api.get("/v1/predictions/none")
+    why = "The requested resource could not be found."
+    assert missing.json() == {"title": "Not found", "detail": why, "status": 404}
+    wrong = api.delete("/v1/predictions/none")
+    assert (wrong.status_code, wrong.json()["status"]) == (405, 405)
+
+
+def test_it_is_in_the_openapi_document_beside_those_built_in(api: Api) -> None:
+    paths = api.get("/openapi.json").json()["paths"]
+    assert {"/v1/predictions/{id}", "/v1/predictions/{id}/cancel", "/api/jobs/{id}"} <= {*paths}
+
+
+def test_it_can_be_turned_off_by_its_name(installed: Path, tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(installed)}
+    with Server(tmp_path, "--faces", "tasks", env=environment) as server:
+        assert httpx.get(f"{server.url}/v1/predictions/none").headers["content-type"] == PROBLEM
+        assert httpx.get(f"{server.url}/api/tasks/none/status/").json() == {
+            "error": "Task not found"
+        }
+
+
+def test_a_package_that_is_broken_stops_the_start(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    about = site / "broken-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[livejobs.faces]\nbroken = broken:FACE\n")
+    (site / "broken.py").write_text("FACE = 'not one'\n")
+    environment = {"PYTHONPATH": str(site)}
+    with pytest.raises(DidNotStart, match=r"livejobs: faces \(broken\): broken:FACE is not a Face"):
+        Server(tmp_path / "data", env=environment)
+    (site / "broken.py").write_text("import nothing_there\n")
+    with pytest.raises(DidNotStart, match=r"faces \(broken\): can't be loaded: ModuleNotFound"):
+        Server(tmp_path / "data", env=environment)
+    with Server(tmp_path / "data", "--faces", "render", env=environment):
+        pass  # what is not asked for is not loaded
