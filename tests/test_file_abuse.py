@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx2 as httpx
@@ -45,6 +46,16 @@ def test_a_socket_is_no_file(desk: Desk) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         problem(desk.attach(desk.job(), path=str(path)), 422, "invalid")
+
+
+@pytest.mark.parametrize("seconds", [-(10**9), 0, 10**10, 2**40])
+def test_a_file_of_any_age_is_served_with_a_date_that_can_be(desk: Desk, seconds: int) -> None:
+    job, path = desk.job(), desk.root / "aged"
+    path.write_text("x")
+    os.utime(path, (seconds, seconds))
+    desk.attach(job, path=str(path)).raise_for_status()
+    headers = desk.http.get(f"{job}/files/aged").raise_for_status().headers
+    assert parsedate_to_datetime(headers["last-modified"]) < parsedate_to_datetime(headers["date"])
 
 
 @contextmanager

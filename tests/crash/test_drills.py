@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import clock, full_disk, kill, refuse, stop
+from tests.needs import need
 
 Damage = Callable[[Path], None]
 
@@ -21,13 +21,6 @@ def seed() -> int:
     chosen = random.randrange(10**6)
     print(f"seed {chosen}")  # noqa: T201
     return chosen
-
-
-def need(there: bool, what: str) -> None:
-    """Where all is to be tried, nothing is left out."""
-    if not there and "CI" not in os.environ:
-        pytest.skip(f"NOT TRIED: {what}")
-    assert there, what
 
 
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:

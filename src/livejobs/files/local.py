@@ -36,8 +36,9 @@ class LocalFile:
     ) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
-        # Anyone may set it to anything, and no answer may say a time that is still to come.
-        self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms()))
+        # Anyone may set it to anything, and no answer may say a time later than its own Date,
+        # which the server takes from its clock once a second.
+        self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms() - 1000))
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
         self._fd = fd
