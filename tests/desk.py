@@ -60,7 +60,7 @@ def digest(data: bytes) -> str:
 
 def eventually(condition: Callable[[], object]) -> None:
     """What the server does on its own follows at most some rounds of its sweeper later."""
-    for _ in range(100):
+    for _ in range(300):
         if condition():
             return
         time.sleep(0.1)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import click
+from starlette.applications import Starlette
 
 from livejobs import keys_cli
 from livejobs.config import (
@@ -19,6 +22,7 @@ from livejobs.config import (
     own_hosts,
     unknown_variables,
 )
+from livejobs.demo.hands import playing
 from livejobs.direct import writer_of
 from livejobs.runner import CannotListen, run
 from livejobs.sendfile import sender_of
@@ -69,6 +73,23 @@ def described(row: Setting) -> str:
 @setting_options
 def serve(**flags: object) -> None:
     """Run the server."""
+    serve_with(flags)
+
+
+@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
+@setting_options
+@click.option("--pace", type=click.FloatRange(0.1, 100), default=1, help="Times as fast as life.")
+def demo(pace: float, **flags: object) -> None:
+    """Run the server with simulated jobs of all kinds, kept in ./livejobs-demo."""
+    if "LIVEJOBS_DATA" not in os.environ:
+        flags["data"] = flags["data"] or "livejobs-demo"  # not among anyone's own jobs
+    serve_with(flags, partial(playing, pace=pace))
+
+
+def serve_with(
+    flags: dict[str, object],
+    show: Callable[[LiveJobs], AbstractAsyncContextManager[None]] | None = None,
+) -> None:
     for name in unknown_variables(os.environ):
         say(f"{name}: there is no such setting; it is ignored")
     try:
@@ -77,11 +98,26 @@ def serve(**flags: object) -> None:
         live.hub.inline = True  # this runner's `send` may be stepped by hand, or passed by
         live.hub.writer_of = writer_of
         live.files.sender_of = sender_of
-        run(create_app(live, hosts=own_hosts(settings)), settings, drain=live.drain)
+        app = create_app(live, hosts=own_hosts(settings))
+        if show is not None:
+            beside(app, show(live))
+        run(app, settings, drain=live.drain)
     except SettingError as error:
         fail(2, error)
     except (StoreUnusable, CannotListen) as error:
         fail(1, error)
+
+
+def beside(app: Starlette, other: AbstractAsyncContextManager[None]) -> None:
+    """Something else for as long as the app runs."""
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def both(app: Starlette) -> AsyncIterator[None]:
+        async with inner(app), other:
+            yield
+
+    app.router.lifespan_context = both
 
 
 main.add_command(keys_cli.key)

@@ -157,6 +157,10 @@ class Job:
     async def fail(self, message: str, **said: Any) -> Receipt:
         return await self.report(say.Fail(message=message, **said))
 
+    async def ask_to_cancel(self) -> None:
+        """As anyone may: its worker sees `cancel_requested`, and says when it has ended."""
+        await self._live.cancel(self.id)
+
     async def put_file(
         self, name: str, data: bytes | Path | AsyncIterable[bytes], *, media_type: str = ""
     ) -> File:
