@@ -51,8 +51,10 @@ def upload(size: int) -> Callable[[Api], httpx.Response]:
 
 
 def stream_twice(api: Api) -> httpx.Response:
-    with api.stream("GET", "/v1/events"):
-        return api.get("/v1/events")
+    with api.stream("GET", "/v1/events"), api.stream("GET", "/v1/events") as second:
+        assert second.status_code != 200  # which would not end
+        second.read()
+        return second
 
 
 def connect_twice(api: Api) -> httpx.Response:
