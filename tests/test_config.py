@@ -154,7 +154,6 @@ def test_a_variable_that_is_no_setting_is_named() -> None:
     "said",
     [
         {"redis": "redis://localhost"},
-        {"files": "s3://bucket"},
         {"workers": "2"},
     ],
 )

@@ -93,6 +93,10 @@ def read_names_or_none(value: object) -> tuple[str, ...]:
     return () if value == "" else read_names(value)
 
 
+def read_store(value: object) -> str:
+    return str(convert(value, Annotated[str, Meta(pattern=r"^(s3|gs|az)://[!-~]+\Z")]))
+
+
 def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
@@ -101,6 +105,14 @@ TEXT = Kind("text", read_text, "TEXT")
 PATH = Kind("a path", read_path, "PATH")
 SIZE = Kind('bytes, as 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Kind("seconds, more than 0", read_seconds, "SECONDS")
+STORE = Kind('"s3://bucket/prefix", or so with gs:// or az://', read_store, "URL")
+SENDFILE = Kind(
+    '"x-accel-redirect:/location" or "x-sendfile"',
+    lambda value: convert(
+        value, Annotated[str, Meta(pattern=r"^(x-sendfile|x-accel-redirect:(/[\w.~-]+)+)\Z")]
+    ),
+    "HEADER",
+)
 RATE = Kind('requests a second, as "200/s"', read_rate, "RATE")
 NAMES = Kind("names with commas between, or a TOML array", read_names, "NAMES")
 NAMES_OR_NONE = Kind(
@@ -157,7 +169,13 @@ class Settings:
     port: int = setting(8000, whole(0, 65535), "Port to listen on; 0 picks a free one.")
     data: Path = setting(Path("livejobs-data"), PATH, "Folder of the database and the files.")
     redis: str | None = setting(None, TEXT, "Keep jobs in this Redis (URL).", later=True)
-    files: str | None = setting(None, TEXT, "Keep files in this store (URL).", later=True)
+    files: str | None = setting(None, STORE, "Keep files in this object store.")
+    sendfile: str | None = setting(
+        None, SENDFILE, "Let the nginx or Apache in front send files, told by this header."
+    )
+    files_redirect: bool = setting(
+        False, SWITCH, "Send downloads on to the object store, by links that last an hour."
+    )
     config: Path | None = setting(None, PATH, "TOML file to read settings from.")
     workers: int = setting(1, whole(1), "Server processes.", later=True)
     base_path: str = setting("", PREFIX_OF_LINKS, "Put before every link, when mounted below it.")
@@ -230,6 +248,10 @@ class Settings:
             )
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise SettingError("ssl_certfile", "ssl_keyfile", "both or neither must be set")
+        if self.files_redirect and self.files is None:
+            raise SettingError("files_redirect", "files_redirect", "needs files: an object store")
+        if self.sendfile and self.files:
+            raise SettingError("sendfile", "files", "files in an object store can't be sent so")
         if self.http2 and self.ssl_certfile is None:
             raise SettingError("http2", "http2", "needs ssl_certfile: it is spoken over TLS only")
 

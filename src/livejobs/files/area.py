@@ -14,7 +14,8 @@ FileSender: TypeAlias = Callable[[int, int, int, Any], Awaitable[int]]
 
 
 class Opened(Protocol):
-    """A file as it was when it was opened: replaced or removed since, it still reads the same."""
+    """A file as it was when it was opened. Removed since, it still reads the same, or, where the
+    medium can't do that, it is NotFound `no_file`; it never reads otherwise."""
 
     size: int
     modified: int  # milliseconds since 1970, UTC
@@ -40,15 +41,17 @@ class Area(Protocol):
     async def close(self) -> None:
         """Let go of everything. Safe to call twice."""
 
-    async def keep(self, key: str, path: Path, media_type: str) -> None:
+    async def keep(self, key: str, path: Path, name: str, media_type: str) -> None:
         """Take the file at `path`, which is gone from there afterwards. On return it is durable.
-        If the medium refuses: StorageUnavailable, and nothing is kept."""
+        `name` and `media_type` are for who fetches it by a link. If the medium refuses:
+        StorageUnavailable, and nothing is kept."""
 
     async def find(self, key: str) -> Opened:
         """The file, for reading; NotFound `no_file` if it is not there."""
 
-    async def link(self, key: str, disposition: str, media_type: str) -> str | None:
-        """An address from where a client may fetch it by itself for a while, if there is one."""
+    async def link(self, key: str) -> str | None:
+        """An address from where a client may fetch it by itself for a while, to be saved under its
+        name, if there is one."""
 
     async def remove(self, keys: Sequence[str]) -> None:
         """They are gone on return, or were not there."""

@@ -26,6 +26,7 @@ class Sent(NamedTuple):
     size: int  # bytes of it that were sent
     range: str | None  # as asked for; None: all of it
     whole: bool  # sent to the file's last byte
+    handed: bool = False  # to one who sends it in our place, so how much is not known
 
 
 class Downloads:
@@ -40,7 +41,7 @@ class Downloads:
         log.info(
             "download job=%s file=%r by=%s bytes=%d range=%s%s",
             sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",
-            "" if sent.whole else " (not to the end)",
+            _ending(sent),
         )  # fmt: skip
         self.bytes += sent.size
         self._acts.setdefault((sent.by, sent.head.id, sent.file.name), []).append(sent)
@@ -72,11 +73,20 @@ class Downloads:
         return kept
 
 
+def _ending(sent: Sent) -> str:
+    if sent.handed:
+        return " (handed over)"
+    return "" if sent.whole else " (not to the end)"
+
+
 def _act(sents: Sequence[Sent]) -> Act:
     first = sents[0]
     detail: dict[str, Any] = {"file": first.file.name, "bytes": sum(sent.size for sent in sents)}
     if len(sents) > 1:
         detail["answers"] = len(sents)
+    handed = sum(sent.handed for sent in sents)
+    if handed:
+        detail["handed_over"] = handed
     ranges = [sent.range for sent in sents if sent.range is not None]
     if ranges:
         detail["ranges"] = ranges[:SHOWN]

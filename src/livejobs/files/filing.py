@@ -14,7 +14,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +42,17 @@ LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # o
 log = logging.getLogger("livejobs.files")
 
 
+def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
+    if settings.files is None:
+        return LocalArea(folder, threads)
+    try:
+        from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
+    except ImportError:
+        wrong = "needs an extra: pip install 'livejobs[objects]'"
+        raise SettingError("files", settings.files, wrong) from None
+    return ObjectArea(settings.files, threads)
+
+
 class DigestMismatch(LivejobsError):
     status, title, default_code = 400, "Digest mismatch", "digest_mismatch"
 
@@ -57,7 +68,7 @@ class Files:
         self.threads = ThreadPoolExecutor(THREADS, "livejobs-files")
         self.folder = settings.data / "files"
         self.incoming = self.folder / "incoming"
-        self.area: Area = LocalArea(self.folder, self.threads)
+        self.area = chosen_area(settings, self.folder, self.threads)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)
         self.sender_of: Callable[[Any], FileSender | None] = lambda _: None
@@ -134,7 +145,7 @@ class Files:
         digest = upload.sha256.hex()
         self._coming.add(key)
         try:
-            await self.area.keep(key, upload.path, media_type)
+            await self.area.keep(key, upload.path, name, media_type)
             file = File(name, upload.size, media_type, digest, now_ms(), key)
             return file, await self._give(slot, file)
         except LivejobsError:
@@ -191,6 +202,10 @@ class Files:
         except BaseException:
             _less(self._reading, file.key)
             raise
+
+    def place(self, file: File) -> Path | None:
+        """Where in `folder` its bytes lie, if they do."""
+        return self.area.place(file.key) if isinstance(self.area, LocalArea) else None
 
     def _root_of(self, path: str) -> tuple[str, str]:
         for root, real in self._roots:

@@ -68,7 +68,7 @@ class LocalArea:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def keep(self, key: str, path: Path, media_type: str) -> None:
+    async def keep(self, key: str, path: Path, name: str, media_type: str) -> None:
         await self._run(self._keep, key, path)
 
     def _keep(self, key: str, path: Path) -> None:
@@ -89,7 +89,7 @@ class LocalArea:
             raise unavailable(error) from error
         return LocalFile(fd, self._threads, f'"{key}"', self.place(key))
 
-    async def link(self, key: str, disposition: str, media_type: str) -> str | None:
+    async def link(self, key: str) -> str | None:
         return None
 
     async def remove(self, keys: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import mimetypes
 import re
 import unicodedata
 from typing import Final
+from urllib.parse import quote
 
 from livejobs.core.errors import Invalid
 
@@ -66,3 +67,12 @@ def checked_media_type(said: str, name: str) -> str:
     if not _MEDIA_TYPE.match(said):
         raise Invalid.at("/Content-Type", "This is no media type, as 'video/mp4' is.")
     return said
+
+
+def disposition(name: str, *, inline: bool = False) -> str:
+    """RFC 6266, with a plain name for those who read no other (RFC 8187)."""
+    kind = "inline" if inline else "attachment"
+    plain = re.sub(r'[^ !#-&\'-\[\]-~]|[%"\\]', "_", name)
+    if plain == name:
+        return f'{kind}; filename="{name}"'
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import secrets
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from livejobs.core.errors import LivejobsError
 from livejobs.files.area import FileSender, Opened
 from livejobs.web.http import VARY
 from livejobs.web.lasting import hand_over
@@ -44,15 +43,6 @@ class Shortened(Exception):
 
     def __str__(self) -> str:
         return "it became shorter"
-
-
-def disposition(name: str, *, inline: bool = False) -> str:
-    """RFC 6266, with a plain name for those who read no other (RFC 8187)."""
-    kind = "inline" if inline else "attachment"
-    plain = re.sub(r'[^ !#-&\'-\[\]-~]|[%"\\]', "_", name)
-    if plain == name:
-        return f'{kind}; filename="{name}"'
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"
 
 
 class Delivery(Response):
@@ -88,14 +78,7 @@ class Delivery(Response):
             await self._opened.close()
 
     async def _answer(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
-        it = self._opened
-        common = {
-            "etag": it.etag,
-            "last-modified": http_date(it.modified),
-            "cache-control": "private, no-cache",
-            "vary": VARY,
-            "accept-ranges": "bytes",
-        }
+        it, common = self._opened, self._common()
         if self.status_code == 304:
             await send_head(send, 304, common)
             await send({"type": "http.response.body", "body": b""})
@@ -111,13 +94,27 @@ class Delivery(Response):
         else:
             await self._send_body(body, receive, send)
 
+    def _common(self) -> dict[str, str]:
+        return {
+            "etag": self._opened.etag,
+            "last-modified": http_date(self._opened.modified),
+            "cache-control": "private, no-cache",
+            "vary": VARY,
+            "accept-ranges": "bytes",
+        }
+
+    @property
+    def headers_of_all(self) -> dict[str, str]:
+        """What is said of the file, whatever part of it is sent."""
+        return {**self._common(), **HARMLESS, **self._said, "content-type": self._media_type}
+
     async def _send_body(self, body: Body, receive: Receive, send: Send) -> None:
         sender = Sender(self._opened, send, self._sender_of(send))
         try:
             async with watched(receive) as gone:
                 complete = await sender.send(body, gone)
-        except Shortened:
-            log.warning("a file became shorter while it was sent; its answer was cut off")
+        except (Shortened, LivejobsError) as error:
+            log.warning("the answer with a file was cut off: %s", error)
             complete = False
         reached = complete and any(span.end == self._opened.size for span in body.spans)
         asked = ",".join(f"{span.first}-{span.end - 1}" for span in self._decision.spans)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta as Bound
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from livejobs.access import Principal
 from livejobs.core import wire
@@ -23,12 +23,12 @@ from livejobs.core.model import File, Head
 from livejobs.core.reports import decoded
 from livejobs.files.area import Opened
 from livejobs.files.counting import Sent
-from livejobs.files.names import checked_media_type, checked_name
+from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.state import Slot
 from livejobs.store.base import Tally
-from livejobs.web import http
+from livejobs.web import handing, http
 from livejobs.web.archive import Archive
-from livejobs.web.delivery import HARMLESS, Delivery, Following, disposition
+from livejobs.web.delivery import HARMLESS, Delivery, Following
 from livejobs.web.ranges import Decision, decide
 
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -219,17 +219,21 @@ async def deliver(
 ) -> Response:
     """The file as an answer: whole or in parts, or the address where it lies."""
     if file.url is not None:
-        return RedirectResponse(file.url, 302, {**NO_STORE, "referrer-policy": "no-referrer"})
-    live = http.service(request)
+        return handing.sent_on(file.url)
+    live, head = http.service(request), slot.head
     by: Principal = http.principal(request)
     inline = http.switch(request, "inline")
     follow = http.switch(request, "follow") and file.path is not None
-    head, media_type = slot.head, media_type or file.media_type
+    handed = handing.allowed(request, file) and headers is None and media_type is None
+
+    def sent(size: int, ranges: str | None, whole: bool, *, handed: bool = False) -> None:
+        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole, handed))
+
+    if handed and (answer := await handing.to_the_store(live, file)):
+        sent(0, None, False, handed=True)
+        return answer
     said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
-
-    def sent(size: int, ranges: str | None, whole: bool) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole))
-
+    media_type = media_type or file.media_type
     opened = await live.files.open(file)
     if follow:
         return Following(opened, said, media_type, slot.changed, lambda: live.over(slot))
@@ -240,7 +244,14 @@ async def deliver(
         raise
     if file.sha256 is not None:
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    return Delivery(opened, decision, said, media_type, sent, live.files.sender_of)
+    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of)
+    if handed and decision.status != 304:
+        answer = handing.to_the_proxy(live, request, file, delivery.headers_of_all)
+        if answer is not None:
+            await opened.close()
+            sent(0, request.headers.get("range"), False, handed=True)
+            return answer
+    return delivery
 
 
 def decided(request: Request, opened: Opened) -> Decision:

@@ -1,0 +1,65 @@
+"""A real server that speaks S3 (moto's), as a process on a free port."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from typing import Self
+
+import httpx2 as httpx
+import obstore
+from obstore.store import S3Store
+
+
+class ObjectStore:
+    """With one bucket. `environment` is what its clients need."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port = found.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.files = "s3://bucket/some/files"
+        self.environment = {
+            "AWS_ENDPOINT": self.url,
+            "AWS_ACCESS_KEY_ID": "someone",
+            "AWS_SECRET_ACCESS_KEY": "something",
+            "AWS_REGION": "us-east-1",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                pass
+        httpx.put(f"{self.url}/bucket").raise_for_status()
+
+    def objects(self) -> list[str]:
+        listed = httpx.get(f"{self.url}/bucket?list-type=2").raise_for_status().text
+        return [it.partition("</Key>")[0] for it in listed.split("<Key>")[1:]]
+
+    def remove(self, key: str) -> None:
+        store = S3Store(
+            "bucket",
+            endpoint=self.url,
+            region="us-east-1",
+            access_key_id="someone",
+            secret_access_key="something",
+            client_options={"allow_http": True},
+        )
+        obstore.delete(store, key)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
