@@ -19,8 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livejobs.core.errors import Invalid
-from livejobs.files.names import checked_name
-from livejobs.web.delivery import disposition
+from livejobs.files.names import checked_name, disposition
 from tests.desk import Desk, eventually, problem
 from tests.test_ranges import Date, Same, Tags, dates, model, ranges, runs, sames, tags
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from tests.desk import eventually, problem
 from tests.objects import ObjectStore
 from tests.server import DidNotStart, Server
-from tests.test_files import eventually, problem
 
 
 @pytest.fixture(scope="module")

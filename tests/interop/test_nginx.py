@@ -6,6 +6,8 @@ The read timeout is 16 s in place of 60, a second longer than the time between t
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from websockets.sync.client import connect as connect_websocket
 from tests.server import LONG_ENOUGH, Server
 
 CONF: Final = Path(__file__).with_name("nginx.conf")
+FILES_PAGE: Final = Path(__file__).parents[2] / "docs" / "files.md"
 NGINX: Final = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -29,12 +32,14 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 class Nginx:
     """In front of a server, on a port of its own."""
 
-    def __init__(self, upstream: Server, home: Path) -> None:
+    def __init__(self, upstream: Server, home: Path, more: str = "") -> None:
         with socket.create_server(("127.0.0.1", 0)) as found:
             self.port: int = found.getsockname()[1]
+        self.home = home
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
         conf = CONF.read_text().replace("UPSTREAM", str(upstream.port))
+        conf = conf.replace("location / {", more + "location / {", 1)
         (home / "nginx.conf").write_text(conf.replace("PORT", str(self.port)))
         command = [str(NGINX), "-p", str(home), "-c", "nginx.conf"]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -186,3 +191,109 @@ def test_a_large_upload_of_lines_goes_through(nginx: Nginx) -> None:
     url = nginx.url + "/v1/jobs/j/reports"
     answer = httpx2.post(url, content=5000 * line, headers=headers, timeout=LONG_ENOUGH)
     assert answer.json()["accepted"] == 5000
+
+
+# Files that nginx sends in our place
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx with the location that docs/files.md gives."""
+    tmp_path = tmp_path_factory.mktemp("sending")
+    [location] = re.findall(r"```nginx\n(location .*?)```", FILES_PAGE.read_text(), re.DOTALL)
+    data, home = tmp_path / "data", tmp_path / "nginx"
+    home.mkdir()
+    location = location.replace("/var/lib/livejobs", str(data))
+    with (
+        Server(data, "--sendfile", "x-accel-redirect:/_files") as server,
+        Nginx(server, home, location) as running,
+    ):
+        running.wait_until_it_listens()
+        httpx2.put(running.url + "/v1/jobs/j").raise_for_status()
+        yield running
+
+
+def kept(sending: Nginx, address: str) -> Path:
+    key = httpx2.head(address).headers["etag"].strip('"')
+    [path] = (sending.home.parent / "data" / "files").rglob(key)
+    return path
+
+
+def test_nginx_sends_a_file_as_we_would(sending: Nginx) -> None:
+    data, address = os.urandom(300_000), sending.url + "/v1/jobs/j/files/ü.html"
+    httpx2.put(address, content=data).raise_for_status()
+    os.utime(kept(sending, address), (10**9, 10**9))  # we call none younger than a second
+    whole = httpx2.get(address)
+    assert (whole.status_code, whole.content) == (200, data)
+    headers = httpx2.head(address).headers
+    for name in (
+        "accept-ranges", "cache-control", "content-disposition", "content-length",
+        "content-security-policy", "content-type", "etag", "last-modified", "repr-digest", "vary",
+        "x-content-type-options",
+    ):  # fmt: skip
+        assert whole.headers[name] == headers[name], name
+    assert "x-accel-redirect" not in whole.headers
+    assert httpx2.get(address, params={"inline": "1"}).content == data
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"range": "bytes=1000-1999"}, 206),
+        ({"range": "bytes=-5"}, 206),
+        ({"range": "bytes=300000-"}, 416),
+        ({"if-none-match": "TAG"}, 304),
+        ({"if-none-match": '"other"'}, 200),
+        ({"if-match": "TAG", "range": "bytes=0-9"}, 206),
+        ({"if-match": '"other"'}, 412),
+        ({"if-range": "TAG", "range": "bytes=0-9"}, 206),
+        ({"if-range": '"other"', "range": "bytes=0-9"}, 200),
+        ({"if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304),
+        ({"if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412),
+    ],
+)
+def test_ranges_and_preconditions_hold_whoever_sends(
+    sending: Nginx, said: dict[str, str], status: int
+) -> None:
+    data, address = os.urandom(300_000), sending.url + "/v1/jobs/j/files/a"
+    httpx2.put(address, content=data).raise_for_status()
+    tag = httpx2.head(address).headers["etag"]
+    answer = httpx2.get(address, headers={k: v.replace("TAG", tag) for k, v in said.items()})
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.content == data
+    if status == 206:
+        first, last = answer.headers["content-range"].split()[1].split("/")[0].split("-")
+        assert answer.content == data[int(first) : int(last) + 1]
+    if status in (200, 206):
+        assert answer.headers["etag"] == tag
+
+
+def test_two_ranges_at_once_are_nginx_s_too(sending: Nginx) -> None:
+    address = sending.url + "/v1/jobs/j/files/a"
+    httpx2.put(address, content=b"0123456789").raise_for_status()
+    answer = httpx2.get(address, headers={"range": "bytes=0-1,8-9"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"].startswith("multipart/byteranges")
+
+
+def test_what_nginx_sends_can_t_be_had_from_outside_by_its_path(
+    sending: Nginx,
+) -> None:
+    address = sending.url + "/v1/jobs/j/files/a"
+    httpx2.put(address, content=b"0123456789").raise_for_status()
+    path = kept(sending, address)
+    inside = f"{path.parent.name}/{path.name}"
+    for path in (f"/_files/{inside}", f"/x/..//_files/{inside}", "/_files/../livejobs.db"):
+        assert httpx2.get(sending.url + path).status_code == 404
+
+
+def test_for_apache_the_path_is_absolute(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--sendfile", "x-sendfile") as server:
+        httpx2.put(server.url + "/v1/jobs/j").raise_for_status()
+        address = server.url + "/v1/jobs/j/files/a"
+        httpx2.put(address, content=b"0123456789").raise_for_status()
+        answer = httpx2.get(address)
+        assert answer.content == b""
+        assert Path(answer.headers["x-sendfile"]).read_bytes() == b"0123456789"
+        assert httpx2.get(address, headers={"if-range": '"x"'}).content == b"0123456789"

@@ -203,10 +203,6 @@ class Files:
             _less(self._reading, file.key)
             raise
 
-    def place(self, file: File) -> Path | None:
-        """Where in `folder` its bytes lie, if they do."""
-        return self.area.place(file.key) if isinstance(self.area, LocalArea) else None
-
     def _root_of(self, path: str) -> tuple[str, str]:
         for root, real in self._roots:
             for way in (root, real):

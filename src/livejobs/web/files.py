@@ -246,7 +246,7 @@ async def deliver(
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
     delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of)
     if handed and decision.status != 304:
-        answer = handing.to_the_proxy(live, request, file, delivery.headers_of_all)
+        answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
         if answer is not None:
             await opened.close()
             sent(0, request.headers.get("range"), False, handed=True)

@@ -7,6 +7,7 @@ Either way we hear no more of it: how much was sent is not known, and none of it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
@@ -39,13 +40,15 @@ def sent_on(address: str) -> Response:
 
 
 def to_the_proxy(
-    live: LiveJobs, request: Request, file: File, headers: Mapping[str, str]
+    live: LiveJobs, request: Request, place: Path | None, headers: Mapping[str, str]
 ) -> Response | None:
     """It has judged the other preconditions as we have, and ranges it judges by itself."""
-    way, place = live.settings.sendfile, live.files.place(file)
+    way = live.settings.sendfile
     if way is None or place is None or any(name in request.headers for name in OURS_TO_ANSWER):
         return None
     header, _, prefix = way.partition(":")
     inside = place.relative_to(live.files.folder)
     where = f"{prefix}/{inside}" if prefix else str(place.absolute())
-    return Response(None, 200, {**headers, header: where})
+    told = {**headers, header: where}
+    del told["accept-ranges"]  # nginx would say it twice
+    return Response(None, 200, told)
