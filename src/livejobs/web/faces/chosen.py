@@ -15,10 +15,10 @@ GROUP: Final = "livejobs.faces"
 BUILT_IN: Final[Mapping[str, Face]] = {
     face.name: face
     for face in (
+        tasks.FACE,  # first, as it is asked the most: routes are tried in this order
         consolidation.FACE,
         translation.FACE,
         render.FACE,
-        tasks.FACE,
         toolkit.FACE,
     )
 }

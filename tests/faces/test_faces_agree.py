@@ -1,0 +1,256 @@
+"""The same job, seen at one cursor through every face and natively: whatever was said, they agree
+in every fact. What each face should say is worked out here from the native answers alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from itertools import count
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livejobs import LiveJobs, create_app
+from livejobs.core import reports as say
+from livejobs.core.errors import Conflict
+from livejobs.store.memory import MemoryStore
+from tests.faces.jobs import schema
+from tests.strategies import json_values, new_jobs, said, texts, wire_reports
+
+META = [
+    "file_path", "source_language", "target_language", "processing_type", "output_file",
+    "format_preservation", "projectPath", "outputPath", "endpoint", "id", "current_segment_id",
+]  # fmt: skip
+COUNTERS = ["memories_merged", "memories_archived", "memories_promoted", "summaries_created"]
+worker = st.dictionaries(
+    st.sampled_from(["pid", "queue_id", "queue_length"]), st.integers(0, 2**48) | json_values
+)
+# What the faces look at comes up more often than by chance.
+looked_at = st.one_of(
+    said("start", worker=worker),
+    said("meta", {"set": st.dictionaries(st.sampled_from(META), texts | json_values, max_size=5)}),
+    said("count", {"counters": st.dictionaries(st.sampled_from(COUNTERS), st.integers(-9, 99))}),
+    said("result", {"value": texts | st.fixed_dictionaries({"id": texts | st.integers(0, 9)})}),
+)
+told = st.lists(st.one_of(wire_reports, looked_at), max_size=12)
+
+
+class World:
+    def __init__(self) -> None:
+        self.ids = (f"j{n}" for n in count())
+        self.runner = asyncio.Runner()
+        self.exits = AsyncExitStack()
+        self.live = LiveJobs(store=MemoryStore())
+        app = create_app(self.live)
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost"
+        )
+        self.run(self.exits.enter_async_context(self.live))
+
+    def run(self, what: Any) -> Any:
+        return self.runner.run(what)
+
+    async def happen(self, new: say.NewJob, reports: list[Any], forced: bool) -> str:
+        id = next(self.ids)
+        slot, _ = await self.live.put(id, new)
+        for report in reports:
+            try:
+                await self.live.report(id, report)
+            except Conflict:
+                break  # it has ended
+        if forced and not slot.head.finished:
+            await self.live.cancel(id, force=True)
+        return id
+
+    async def get(self, path: str) -> Any:
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def seen(self, id: str) -> tuple[Any, dict[str, Any]]:
+        """Natively with all its log, and through each face, all at one cursor."""
+        native = await self.get(f"/v1/jobs/{id}")
+        native["logs"] = (await self.get(f"/v1/jobs/{id}/logs?limit=1000"))["logs"]
+        faces: dict[str, Any] = {}
+        for face, path in (
+            ("consolidation", f"/api/v1/consolidation/status/{id}"),
+            ("translation", f"/api/v1/status/{id}"),
+            ("render", f"/api/jobs/{id}"),
+            ("tasks", f"/api/tasks/{id}/status/"),
+        ):
+            answer = await self.http.get(path)
+            assert answer.headers["etag"] == f'W/"{native["cursor"]}"'
+            faces[face] = answer.json()
+        asked = await self.http.post("/v1/toolkit/job/status", json={"job_id": id})
+        faces["toolkit"] = asked.json()["response"]
+        schema("toolkit").validate(asked.json())
+        return native, faces
+
+    def close(self) -> None:
+        self.run(self.http.aclose())
+        self.run(self.exits.aclose())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@settings(max_examples=100)
+@given(new=new_jobs, reports=told, forced=st.booleans())
+def test_all_faces_agree_with_the_job(
+    world: World, new: say.NewJob, reports: list[Any], forced: bool
+) -> None:
+    native, faces = world.run(agreeing(world, new, reports, forced))
+    for face, answer in faces.items():
+        if face != "toolkit":
+            schema(face).validate(answer)
+    assert faces == expected(native)
+
+
+async def agreeing(world: World, *what: Any) -> Any:
+    return await world.seen(await world.happen(*what))
+
+
+# What should be said
+
+
+def expected(job: Any) -> dict[str, Any]:
+    return {
+        "consolidation": consolidation(job),
+        "translation": translation(job),
+        "render": render(job),
+        "tasks": tasks(job),
+        "toolkit": toolkit(job),
+    }
+
+
+def word(job: Any, *words: str) -> str:
+    order = ["queued", "running", "succeeded", "failed", "cancelled"]
+    return words[order.index(job["status"])]
+
+
+def percent(job: Any) -> int:
+    return job["progress"]["percent"] or 0
+
+
+def why(job: Any, cancelled: str | None = "Cancelled") -> Any:
+    ways = {"failed": (job["error"] or {}).get("message"), "cancelled": cancelled}
+    return ways.get(job["status"])
+
+
+def text(job: Any, name: str) -> str:
+    value = job["meta"].get(name)
+    return value if type(value) is str else ""
+
+
+def number(worker: Any, name: str) -> int:
+    value = (worker or {}).get(name)
+    return value if type(value) is int else 0
+
+
+def consolidation(job: Any) -> Any:
+    changes = []
+    for value in (result["value"] for result in job["results"]):
+        if type(value) is str:
+            changes.append(value)
+        elif type(value) is dict and type(value.get("id")) in (str, int):
+            changes.append(value["id"])
+    return {
+        "job_id": job["id"],
+        "project_id": job["project"],
+        "status": word(job, "pending", "running", "completed", "failed", "cancelled"),
+        "progress": percent(job),
+        "started_at": job["started_at"],
+        "completed_at": job["completed_at"],
+        **{name: int(job["counters"].get(name, 0)) for name in COUNTERS},
+        "consolidation_changes": changes,
+        "error_message": why(job, None),
+    }
+
+
+def translation(job: Any) -> Any:
+    done = job["status"] == "succeeded"
+    return {
+        "status": word(job, "started", "processing", "completed", "failed", "failed"),
+        "progress": percent(job),
+        **{name: text(job, name) for name in ("file_path", "source_language", "target_language")},
+        "created_at": job["created_at"].partition(".")[0] + "Z",
+        "output_file": (text(job, "output_file") or None) if done else None,
+        "error": why(job),
+        "processing_type": text(job, "processing_type"),
+        "format_preservation": job["meta"].get("format_preservation") is True,
+    }
+
+
+def render(job: Any) -> Any:
+    said = {
+        "id": job["id"],
+        "status": word(job, "queued", "processing", "completed", "failed", "cancelled"),
+        "progress": percent(job),
+        "projectPath": text(job, "projectPath"),
+        "outputPath": text(job, "outputPath"),
+        "createdAt": job["created_at"],
+        "updatedAt": job["updated_at"],
+    }
+    if job["completed_at"]:
+        said["completedAt"] = job["completed_at"]
+    if job["status"] == "failed":
+        said["error"] = why(job)
+        said["logs"] = "\n".join(line["message"] for line in job["logs"])
+    return said
+
+
+def tasks(job: Any) -> Any:
+    errors = [{"segment_id": it["item"], "error": it["message"]} for it in job["errors"]]
+    if why(job) is not None:
+        errors.append({"segment_id": None, "error": why(job)})
+    progress = {
+        "current": int(job["progress"]["current"] or 0),
+        "total": int(job["progress"]["total"] or 0),
+        "percentage": percent(job),
+    }
+    if job["meta"].get("current_segment_id") is not None:
+        progress["current_segment_id"] = job["meta"]["current_segment_id"]
+    return {
+        "task_id": job["id"],
+        "status": word(job, "PENDING", "PROCESSING", "COMPLETED", "FAILED", "FAILED"),
+        "progress": progress,
+        "completed_segments": [result["value"] for result in job["results"]],
+        "errors": errors,
+    }
+
+
+def toolkit(job: Any) -> Any:
+    worker, timing = job["worker"], job["timing"]
+    done, good = job["completed_at"] is not None, job["status"] == "succeeded"
+    outcome = {
+        "endpoint": text(job, "endpoint"),
+        "code": 200 if good else 500,
+        "id": text(job, "id") or None,
+        "job_id": job["id"],
+        "response": job["result"] if good else None,
+        "message": "success" if good else why(job),
+        "pid": number(worker, "pid"),
+        "queue_id": number(worker, "queue_id"),
+        "run_time": timing["run_seconds"] or 0.0,
+        "queue_time": timing["queue_seconds"] or 0.0,
+        "total_time": timing["total_seconds"] or 0.0,
+        "queue_length": number(worker, "queue_length"),
+        "build_number": version("livejobs"),
+    }
+    return {
+        "job_status": word(job, "queued", "running", "done", "done", "done"),
+        "job_id": job["id"],
+        "queue_id": number(worker, "queue_id"),
+        "process_id": number(worker, "pid"),
+        "response": outcome if done else None,
+    }
