@@ -207,3 +207,20 @@ async def test_of_a_log_without_end_the_newest_is_there(world: World) -> None:
     logs = (await world.http.get("/api/jobs/j")).json()["logs"]
     assert logs.endswith("\nthe last")
     assert LOG_SIZE * 0.9 < len(logs) <= LOG_SIZE
+
+
+async def test_a_job_that_was_removed_is_not_there_any_more(world: World) -> None:
+    await world.say({"type": "succeed"})
+    assert (await world.task())["status"] == "COMPLETED"
+    await world.live.delete("j")
+    for path in (
+        "/api/v1/consolidation/status/j",
+        "/api/v1/status/j",
+        "/api/v1/download/j",
+        "/api/jobs/j",
+        "/api/jobs/j/download",
+        "/api/tasks/j/status/",
+    ):
+        assert (await world.http.get(path)).status_code == 404
+    asked = await world.http.post("/v1/toolkit/job/status", json={"job_id": "j"})
+    assert asked.status_code == 404

@@ -1,0 +1,50 @@
+"""docs/faces.md says what is so."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from livejobs.core.errors import NotFound
+from livejobs.web.faces.base import Face
+from livejobs.web.faces.chosen import BUILT_IN
+from livejobs.web.faces.described import describe
+from tests.faces.jobs import created
+
+TESTS = Path(__file__).parents[1]
+PAGE = (TESTS.parent / "docs" / "faces.md").read_text()
+
+
+def names_of_tests() -> set[str]:
+    return {
+        node.name
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_every_test_it_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert len(named) > 40
+    assert named - names_of_tests() == set()
+
+
+def test_it_has_every_face_with_its_addresses() -> None:
+    for face in BUILT_IN.values():
+        assert f"| `{face.name}` |" in PAGE
+        assert f"### {face.name}\n" in PAGE
+        assert face.ways[0].path in PAGE
+
+
+def test_the_face_it_shows_how_to_write_is_one() -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    made: dict[str, Any] = {"__name__": "tiny"}
+    exec(compile(code, "docs/faces.md", "exec", dont_inherit=True), made)
+    face: Face = made["FACE"]
+    assert face.ways[0].shape is not None
+    assert created().with_file("a").seen(face.ways[0].shape) == {"done": 0, "files": 1}
+    assert face.refusal(NotFound("There is none."), "j") == {"why": "There is none."}
+    assert "/tiny/{id}" in describe([face]).paths
