@@ -55,6 +55,10 @@ def make_token(asker: Client, **asked: Any) -> str:
     return str(asker.post("/v1/tokens", json=asked).json()["token"])
 
 
+EVENTS = {"accept": "text/event-stream"}
+TEXT = {"accept": "text/plain"}
+
+
 def events(answer: httpx.Response) -> Iterator[dict[str, str]]:
     event: dict[str, str] = {}
     for line in answer.iter_lines():
@@ -312,6 +316,8 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
         token = make_token(ci)
         with (
             ci.stream("GET", "/v1/jobs/j/events") as by_key,
+            ci.stream("GET", "/v1/jobs/j/logs", headers=EVENTS) as logs_by_key,
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=TEXT) as text_by_key,
             client(closed, token) as page,
             page.stream("GET", "/v1/jobs/j/events") as by_token,
             admin.stream("GET", "/v1/jobs/j/events") as other,
@@ -325,6 +331,8 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
                 bye = list(stream)[-1]
                 assert bye["event"] == "bye"
                 assert "revoked" in bye["data"]
+            assert "revoked" in list(events(logs_by_key))[-1]["data"]
+            assert list(text_by_key.iter_lines()) == []
             assert json.loads(ws.recv(10))["op"] == "bye"
             with pytest.raises(ConnectionClosed) as gone:
                 ws.recv(10)

@@ -617,12 +617,19 @@ class LiveJobs:
         kind: Kind,
         *,
         after: int = 0,
+        after_seq: int = 0,
         limit: int = 100,
         level: int = 0,
         tail: bool = False,
     ) -> Sequence[Record]:
         return await self.store.entries(
-            slot.head.id, kind, after=after, limit=limit, level=level, tail=tail
+            slot.head.id,
+            kind,
+            after=after,
+            after_seq=after_seq,
+            limit=limit,
+            level=level,
+            tail=tail,
         )
 
     async def logs(
@@ -630,6 +637,7 @@ class LiveJobs:
         slot: Slot,
         *,
         after: int = 0,
+        after_seq: int = 0,
         level: int = 0,
         limit: int | None = None,
         tail: int | None = None,
@@ -644,8 +652,9 @@ class LiveJobs:
             left = limit if limit is not None else sys.maxsize
             while left > 0 and (follow or tail is None):
                 ended, seq = not follow or self.over(slot), slot.seq  # as of before reading
+                most = min(left, PAGE)
                 records = await self.entries(
-                    slot, "logs", after=after, limit=min(left, PAGE), level=level
+                    slot, "logs", after=after, after_seq=after_seq, limit=most, level=level
                 )
                 if records:
                     after = records[-1].entry.n

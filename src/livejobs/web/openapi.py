@@ -137,7 +137,7 @@ OPERATIONS: Final = (
     Operation("post", "/v1/jobs/{id}/cancel", "Ask for a job's end", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now."),), errors=(409, 503)),
     Operation("get", "/v1/jobs/{id}/logs", "Log lines",
-              {200: listed("logs", ENTRY, NEXT)},
+              {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "The last ones."),
                Parameter("follow", SWITCH, "As text: go on until the job ends."))),
     Operation("get", "/v1/jobs/{id}/results", "Results", {200: listed("results", ENTRY, NEXT)},

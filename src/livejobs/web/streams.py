@@ -41,7 +41,7 @@ async def job_events(request: Request) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     options = options_of(request, "state")
     first = tail_of(request)
-    since, foreign = position(live, slot.head.project, _said_cursor(request))
+    since, foreign = position(live, slot.head.project, said_cursor(request))
     if slot.head.finished and since is not None and since >= slot.seq:
         return Response(status_code=204)  # an EventSource takes it as the end
 
@@ -56,7 +56,7 @@ async def feed_events(request: Request) -> Response:
     filter = filter_of(request)
     options = options_of(request, "state")
     first = http.whole(request, "limit", 100, least=1, most=1000)
-    since, foreign = position(live, filter.project, _said_cursor(request))
+    since, foreign = position(live, filter.project, said_cursor(request))
 
     def subscribe(sink: Sink, since: int | None) -> Viewer:
         return live.hub.watch_feed(sink, SSE, filter, options, since, first)
@@ -92,7 +92,7 @@ class EventStream(Response):
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink, self._since)
-        hello = _retry() + event(RESET) if self._foreign else _retry()
+        hello = retry() + event(RESET) if self._foreign else retry()
         await sink.write(({"type": "http.response.body", "body": hello, "more_body": True},))
         await self._hub.settle(sink)
 
@@ -115,7 +115,7 @@ async def last(
         hub.close(sink)
 
 
-def _retry() -> bytes:
+def retry() -> bytes:
     """How long to wait before coming back, jittered so that not all do at once. Not an event of
     its own: it is part of the one that follows."""
     return b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
@@ -132,7 +132,7 @@ def seen_ids(by: Principal, asked: Iterable[str]) -> frozenset[str]:
     return (ids & by.jobs if ids else by.jobs) or frozenset({NOBODY})
 
 
-def _said_cursor(request: Request) -> str | None:
+def said_cursor(request: Request) -> str | None:
     return request.headers.get("last-event-id") or request.query_params.get("since")
 
 
