@@ -1028,16 +1028,15 @@ class JobPage {
   }
 
   #showFiles(job) {
-    this.#parts["files-section"].hidden = !job.files.length;
-    const create = (file) => {
-      const link = element("a", file.name, { download: "" });
-      link.href = new URL(`${jobPath(job.id)}/files/${encodeURIComponent(file.name)}`, BASE);
-      const row = element("li");
-      row.append(link, element("span"));
-      return row;
-    };
-    const tell = (row, file) => put(row.lastChild, bytes(file.size));
-    keyed(this.#parts.files, job.files, (file) => file.name, create, tell);
+    const { files, all, "files-section": section, "files-count": count } = this.#parts;
+    section.hidden = !job.files.length;
+    all.hidden = job.files.length < 2;
+    put(count, all.hidden ? "" : number.format(job.files.length));
+    carryToken(all, `${jobPath(job.id)}/files.zip`);
+    const shown = previewed(job.files);
+    const create = (file) => makeFile(pathOf(job, file), file);
+    const tell = (row, file) => shown.has(file) && preview(row, pathOf(job, file), file);
+    keyed(files, job.files, (file) => `${file.name} ${file.sha256}`, create, tell);
   }
 
   #showFamily({ id, project, parent, children }) {
@@ -1200,6 +1199,89 @@ function member(label, text, href) {
   const item = element("li", `${label} `);
   item.append(element("a", text, { href }));
   return item;
+}
+
+// Files: links that carry a token, and what a browser can show in place
+
+const PLAYERS = 3; // each may hold on to one of the six connections that a browser has for a server
+const PICTURES = 24;
+const AS_GOOD_AS_NEW = 60_000; // ms
+
+const pathOf = (job, file) => `${jobPath(job.id)}/files/${encodeURIComponent(file.name)}`;
+
+/** A link is no place for a key, and a token does not last: who has a key gets another to go with. */
+function carryToken(link, path, query = {}) {
+  const refresh = () => (link.href = address(path, { ...query, token: credential.token }));
+  let renewed = 0;
+  refresh();
+  link.onpointerdown = refresh;
+  link.onclick = async (event) => {
+    if (!credential.key || Date.now() - renewed < AS_GOOD_AS_NEW) return;
+    event.preventDefault();
+    await credential.renew().catch(() => false);
+    refresh();
+    renewed = Date.now();
+    link.click();
+  };
+}
+
+/** The tag that shows it, if there is one. */
+function tagOf({ media_type: type }) {
+  const kind = type.slice(0, type.indexOf("/"));
+  if (kind === "image") return "img";
+  if (kind !== "video" && kind !== "audio") return null;
+  return document.createElement(kind).canPlayType(type) ? kind : null;
+}
+
+function previewed(files) {
+  const left = { player: PLAYERS, img: PICTURES };
+  const fits = (tag) => tag && left[tag === "img" ? "img" : "player"]-- > 0;
+  return new Set(files.filter((file) => fits(tagOf(file))));
+}
+
+function makeFile(path, file) {
+  const row = make("file");
+  const { link, name, size } = row.parts;
+  put(name, file.name);
+  put(size, file.size === null ? "" : bytes(file.size));
+  carryToken(link, path);
+  return row;
+}
+
+/** Below its link. One of the same name may come later, and must not be taken for this one. */
+function preview(row, path, file) {
+  if (row.shown) return;
+  const tag = tagOf(file);
+  const query = { inline: 1, v: file.sha256?.slice(0, 16) };
+  const name = harmless(file.name);
+  const media = (row.shown = element(tag));
+  if (tag === "img") {
+    Object.assign(media, { loading: "lazy", alt: name });
+    row.shown = element("a", undefined, { target: "_blank", rel: "noopener", "aria-label": `View ${name}` });
+    row.shown.append(media);
+    carryToken(row.shown, path, query);
+  } else {
+    Object.assign(media, { controls: true, preload: "metadata", ariaLabel: name });
+  }
+  row.shown.classList.add("preview", tag);
+  keepLoading(media, path, query, () => row.shown.remove());
+  row.append(row.shown);
+}
+
+/** A token that is over by the time of a seek is replaced; what can't be shown is taken away. */
+function keepLoading(media, path, query, giveUp) {
+  let renewed = false;
+  const load = () => (media.src = address(path, { ...query, token: credential.token }));
+  media.onloadeddata = () => (renewed = false);
+  media.onerror = async () => {
+    const { currentTime: at, paused } = media;
+    if (renewed || !(await credential.renew().catch(() => false))) return giveUp();
+    renewed = true;
+    load();
+    if (at) media.currentTime = at;
+    if (paused === false) media.play();
+  };
+  load();
 }
 
 const STEP = { pending: "queued", skipped: "cancelled" }; // as what it is drawn
