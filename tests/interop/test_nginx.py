@@ -284,8 +284,8 @@ def test_what_nginx_sends_can_t_be_had_from_outside_by_its_path(
     httpx2.put(address, content=b"0123456789").raise_for_status()
     path = kept(sending, address)
     inside = f"{path.parent.name}/{path.name}"
-    for path in (f"/_files/{inside}", f"/x/..//_files/{inside}", "/_files/../livejobs.db"):
-        assert httpx2.get(sending.url + path).status_code == 404
+    for asked in (f"/_files/{inside}", f"/x/..//_files/{inside}", "/_files/../livejobs.db"):
+        assert httpx2.get(sending.url + asked).status_code == 404
 
 
 def test_for_apache_the_path_is_absolute(tmp_path: Path) -> None:
