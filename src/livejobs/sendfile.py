@@ -137,7 +137,10 @@ async def send_file(
         await asyncio.sleep(0 if turns < TURNS else 0.002)
         if gone.done():
             return 0
-    transfer = Transfer(_second_hold(cycle.transport), os.dup(file), offset, count)
+    held = _second_hold(cycle.transport)
+    if held is None:
+        return 0
+    transfer = Transfer(held, os.dup(file), offset, count)
     PUMP.take(transfer)
     try:
         await asyncio.wait({transfer.done, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -150,8 +153,12 @@ async def send_file(
     return sent
 
 
-def _second_hold(transport: asyncio.Transport) -> socket.socket:
-    """The same socket by a descriptor of our own: the loop's must not be used by others."""
-    held = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+def _second_hold(transport: asyncio.Transport) -> socket.socket | None:
+    """The same socket by a descriptor of our own: the loop's must not be used by others. None:
+    it was closed just now."""
+    descriptor = transport.get_extra_info("socket").fileno()
+    if transport.is_closing() or descriptor < 0:
+        return None
+    held = socket.socket(fileno=os.dup(descriptor))
     held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD)
     return held

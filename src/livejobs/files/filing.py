@@ -37,6 +37,7 @@ from livejobs.store.base import Store
 
 THREADS: Final = 16  # a disk that is slow to one must not stop the others
 REMOVED_AT_ONCE: Final = 500
+HEARD_EVERY: Final = 1000  # ms
 LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a path said
 
 log = logging.getLogger("livejobs.files")
@@ -314,8 +315,10 @@ def refuse_finished(slot: Slot) -> None:
 
 def hear(slot: Slot) -> None:
     """A worker that sends a large file has not fallen silent."""
-    if slot.head.status == "running" and not slot.head.stalled:
-        slot.hear(now_ms())
+    now = now_ms()
+    running = slot.head.status == "running" and not slot.head.stalled
+    if running and now - (slot.heard_at or 0) >= HEARD_EVERY:
+        slot.hear(now)
 
 
 def _new_key() -> str:

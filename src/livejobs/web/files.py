@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from livejobs.access import Principal
+from livejobs.committer import now_ms
 from livejobs.core import wire
 from livejobs.core.clock import wire_time
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
@@ -229,6 +230,9 @@ async def deliver(
     def sent(size: int, ranges: str | None, whole: bool, *, handed: bool = False) -> None:
         live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole, handed))
 
+    def over() -> bool:
+        return live.over(slot) or live.keyring.valid(by, now_ms()) is not None
+
     if handed and (answer := await handing.to_the_store(live, file)):
         sent(0, None, False, handed=True)
         return answer
@@ -236,7 +240,7 @@ async def deliver(
     media_type = media_type or file.media_type
     opened = await live.files.open(file)
     if follow:
-        return Following(opened, said, media_type, slot.changed, lambda: live.over(slot))
+        return Following(opened, said, media_type, slot.changed, over)
     try:
         decision = decided(request, opened)
     except LivejobsError:
