@@ -23,6 +23,7 @@ from livejobs.lanes import Lane
 
 FINISHED_KEPT: Final = 2_000  # finished jobs in memory
 ENTRY_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, all jobs together
+OBJECT: Final = 150  # bytes of an entry beside its value, with what a face makes of it
 
 
 class Tail:
@@ -57,7 +58,7 @@ class Whole:
 
     def append(self, value: Raw, kind: Kind) -> None:
         (self.results if kind == "results" else self.errors).append(value)
-        self.size += len(bytes(value))
+        self.size += len(bytes(value)) + OBJECT
 
 
 class Recent:
@@ -139,7 +140,7 @@ class Slot:
         self.recent = Recent(stored.seq)
         self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
         self.answer: Any = None  # the snapshot as a poller gets it, made by the web's door
-        self.faces: dict[Any, Any] = {}  # the same for other addresses, by where they are
+        self.faces: dict[Any, Any] | None = None  # the same for other addresses, by where they are
         self.gone = False  # deleted
         self.busy = 0  # submissions and viewers that hold it in memory
         self.lane: Lane | None = None
@@ -185,8 +186,7 @@ class Slot:
         self.forget_encoded()
 
     def forget_encoded(self) -> None:
-        self._fields = self._head_json = self._state_json = self.answer = None
-        self.faces.clear()
+        self._fields = self._head_json = self._state_json = self.answer = self.faces = None
 
     @property
     def size(self) -> int:
@@ -194,7 +194,7 @@ class Slot:
         size = 0 if self.tail is None else self.tail.size
         if self.whole is not None:
             size += self.whole.size
-        if self.faces:
+        if self.faces is not None:
             size += sum(answer.size for answer in self.faces.values())
         return size
 

@@ -224,3 +224,15 @@ async def test_a_job_that_was_removed_is_not_there_any_more(world: World) -> Non
         assert (await world.http.get(path)).status_code == 404
     asked = await world.http.post("/v1/toolkit/job/status", json={"job_id": "j"})
     assert asked.status_code == 404
+
+
+async def test_toolkit_knows_how_many_wait(world: World) -> None:
+    async def length(id: str) -> Any:
+        asked = await world.http.post("/v1/toolkit/job/status", json={"job_id": id})
+        return asked.json()["queue_length"]
+
+    for id in ("a", "b", "c"):
+        await world.live.create(id=id, type="transcribe")
+    assert [await length(id) for id in ("a", "c", "j")] == [3, 3, 1]
+    await world.live.report("a", {"type": "succeed"})
+    assert [await length(id) for id in ("a", "c", "j")] == [2, 2, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -139,18 +140,46 @@ def test_it_can_be_turned_off_by_its_name(installed: Path, tmp_path: Path) -> No
         }
 
 
-def test_a_package_that_is_broken_stops_the_start(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    about = site / "broken-1.dist-info"
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Where a package is installed that brings a face by the name of `other`."""
+    about = tmp_path / "site" / "other-1.dist-info"
     about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[livejobs.faces]\nbroken = broken:FACE\n")
-    (site / "broken.py").write_text("FACE = 'not one'\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[livejobs.faces]\nother = other:FACE\n")
+    return about.parent
+
+
+TAKEN = """
+from livejobs.web.faces.base import Face, Way
+FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("FACE = 'not one'", "other:FACE is not a Face"),
+        ("import nothing_there", "can't be loaded: ModuleNotFoundError: No module"),
+        ("FAC = 1", "can't be loaded: AttributeError"),
+        (TAKEN.format(path="/v1/jobs/{job}"), "/v1/jobs/{job} is the address of another"),
+        (TAKEN.format(path="/api/jobs/{it}"), "/api/jobs/{it} is the address of another"),
+    ],
+)
+def test_a_package_that_is_broken_stops_the_start(site: Path, code: str, why: str) -> None:
+    (site / "other.py").write_text(code)
+    with pytest.raises(DidNotStart, match=re.escape(f"livejobs: faces (other): {why}")):
+        Server(site.parent / "data", env={"PYTHONPATH": str(site)})
+
+
+def test_a_package_that_is_not_asked_for_is_not_loaded(site: Path) -> None:
     environment = {"PYTHONPATH": str(site)}
-    with pytest.raises(DidNotStart, match=r"livejobs: faces \(broken\): broken:FACE is not a Face"):
-        Server(tmp_path / "data", env=environment)
-    (site / "broken.py").write_text("import nothing_there\n")
-    with pytest.raises(DidNotStart, match=r"faces \(broken\): can't be loaded: ModuleNotFound"):
-        Server(tmp_path / "data", env=environment)
-    with Server(tmp_path / "data", "--faces", "render", env=environment):
-        pass  # what is not asked for is not loaded
+    with Server(site.parent / "data", "--faces", "render", env=environment):
+        pass
+
+
+def test_a_package_cannot_take_the_name_of_a_face_there_is(site: Path) -> None:
+    points = site / "other-1.dist-info" / "entry_points.txt"
+    points.write_text("[livejobs.faces]\ntasks = other:FACE\n")
+    with pytest.raises(DidNotStart, match=r"faces \(tasks\): has the name of one that is built in"):
+        Server(site.parent / "data", env={"PYTHONPATH": str(site)})

@@ -47,6 +47,7 @@ CORS: Final[dict[str, Any]] = {
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
         "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
+        "x-format-preserved", "x-processing-type",
     ),
     "allow_credentials": True,
     "max_age": 600,
@@ -171,7 +172,7 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
         async with live:
             yield
 
-    faces = chosen(live.settings)
+    faces = chosen(live.settings, [route.path for route in ROUTES if isinstance(route, Route)])
     for face in faces:
         live.retention |= face.retention
     document = openapi.document(version("livejobs"), describe(faces))

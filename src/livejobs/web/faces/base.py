@@ -21,7 +21,7 @@ from livejobs.access import Action, Principal
 from livejobs.config import Settings
 from livejobs.core.clock import rfc3339
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, NotFound
-from livejobs.core.model import Head, Kind, Number, Status
+from livejobs.core.model import Head, Kind, Number
 from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.core.wire import encode
@@ -167,11 +167,17 @@ class Face:
     retention: Mapping[str, float] = field(default_factory=dict)
 
 
-ACCESS_DENIED: Final = Forbidden("Access denied", code="foreign_job")
-NO_FILE: Final = NotFound("The job has no file.", code="no_file")
+def access_denied() -> Forbidden:
+    return Forbidden("Access denied", code="foreign_job")
+
+
+def no_file() -> NotFound:
+    return NotFound("The job has no file.", code="no_file")
+
+
 # What a download may say besides, from its headers and its query; for the OpenAPI document.
 NOT_SENT: Final = (
-    NO_FILE,
+    no_file(),
     PreconditionFailed("The file is not the one the request was made for."),
     Unsatisfiable("The file has 1000 bytes, none of them in the range asked for."),
     Invalid("Query parameter 'inline' takes true or false."),
@@ -189,9 +195,7 @@ async def find(live: LiveJobs, face: Face, id: str, by: Principal) -> Slot:
 
 def check_sees(face: Face, by: Principal, head: Head) -> None:
     if not by.sees(head):
-        raise (
-            Forbidden("Access denied", code="foreign_job") if face.denies else NotFound.job(head.id)
-        )
+        raise access_denied() if face.denies else NotFound.job(head.id)
 
 
 async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
@@ -203,6 +207,8 @@ async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
             logs = await _logs(live, slot) if "logs" in kinds else ()
             if needs(slot.head) == kinds:  # not moved on while its log was read
                 break
+        if slot.gone:  # and its entries with it, while they were read
+            raise NotFound.job(slot.head.id)
     results = Listed(ResultLine, whole.results, whole.made)
     errors = Listed(ErrorLine, whole.errors, whole.made)
     return shape(slot.head, Around(results, errors, logs, slot.base))
@@ -270,7 +276,3 @@ def first_file(head: Head) -> str:
 def seconds_time(ms: int) -> str:
     """RFC 3339 without a fraction, for clients whose pattern has none."""
     return f"{rfc3339(ms)[:19]}Z"
-
-
-def reverse(words: Mapping[Status, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(words.values()))

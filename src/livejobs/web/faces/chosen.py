@@ -3,7 +3,8 @@ the settings leave out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -24,25 +25,44 @@ BUILT_IN: Final[Mapping[str, Face]] = {
 }
 
 
-def chosen(settings: Settings) -> Sequence[Face]:
-    """Those that were asked for; if nothing was said, all that are known."""
+def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
+    """Those that were asked for; if nothing was said, all that are known. `addresses` are taken."""
     installed = {point.name: point for point in entry_points(group=GROUP)}
-    known = {**installed, **BUILT_IN}
+    for name in installed.keys() & BUILT_IN.keys():
+        raise unusable(installed[name], "has the name of one that is built in")
+    known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **installed}
     asked = known if settings.faces is None else dict.fromkeys(settings.faces)
+    taken = set(map(bare, addresses))
+    faces = []
     for name in asked:
         if name not in known:
             takes = f"takes some of: {', '.join(sorted(known))}"
             raise SettingError("faces", "faces", f"there is no face {name!r}; {takes}")
-    return [BUILT_IN[name] if name in BUILT_IN else _load(installed[name]) for name in asked]
+        it = known[name]
+        face = it if isinstance(it, Face) else _load(it, taken)
+        taken |= {bare(way.path) for way in face.ways}
+        faces.append(face)
+    return faces
 
 
-def _load(point: EntryPoint) -> Face:
+def bare(path: str) -> str:
+    """What an address is, whatever its parameters are called."""
+    return re.sub(r"\{.*?\}", "{}", path)
+
+
+def _load(point: EntryPoint, taken: set[str]) -> Face:
     """One that can't be had stops the start: its clients would find nothing there."""
     try:
         face = point.load()
     except Exception as error:  # whatever another's code may raise
-        why = f"{type(error).__name__}: {error}"
-        raise SettingError("faces", point.name, f"can't be loaded: {why}") from error
+        raise unusable(point, f"can't be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(face, Face):
-        raise SettingError("faces", point.name, f"{point.value} is not a Face")
+        raise unusable(point, f"{point.value} is not a Face")
+    for way in face.ways:
+        if bare(way.path) in taken:
+            raise unusable(point, f"{way.path} is the address of another")
     return face
+
+
+def unusable(point: EntryPoint, why: str) -> SettingError:
+    return SettingError("faces", point.name, why)

@@ -19,7 +19,7 @@ from livejobs.core.errors import (
     Unauthorized,
 )
 from livejobs.web import openapi
-from livejobs.web.faces.base import ACCESS_DENIED, JSON, Face, Way
+from livejobs.web.faces.base import JSON, Face, Way, access_denied
 
 SAMPLE: Final = "JOB"
 BINARY: Final = {"type": "string", "format": "binary"}
@@ -93,7 +93,7 @@ def _content(kind: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]
 def _refusals(face: Face, way: Way) -> dict[str, Any]:
     """By status, with an example for each reason there is."""
     answers: dict[str, Any] = {}
-    for error in (*EVERYWHERE, *((ACCESS_DENIED,) if face.denies else ()), *way.refuses):
+    for error in (*EVERYWHERE, *((access_denied(),) if face.denies else ()), *way.refuses):
         status = str(error.status)
         said = answers.setdefault(status, {"description": HTTPStatus(error.status).phrase})
         content = said.setdefault("content", {JSON: {"schema": {"type": "object"}}})

@@ -22,8 +22,8 @@ from livejobs.core.errors import LivejobsError
 from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import guard, http
-from livejobs.web.faces.base import Call, Face, Way, check_sees, find, seen
-from livejobs.web.ready import Ready, ready
+from livejobs.web.faces.base import Call, Face, Way, find, seen
+from livejobs.web.ready import Message, Ready, ready
 
 log = logging.getLogger("livejobs.faces")
 
@@ -57,22 +57,24 @@ class Door:
         live: LiveJobs = scope["app"].state.live
         id = next(iter(scope["path_params"].values()), "")
         try:
-            response = await self._answer(live, id, scope, receive, send)
+            answer = await self._answer(live, id, scope, receive)
         except LivejobsError as error:
             live.note_refusal(error)
-            response = refuse(self.face, error, id)
+            answer = refuse(self.face, error, id)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("the face %r failed", self.face.name)
-            response = refuse(self.face, UNEXPECTED, id)
-        if response is not None:
-            await response(scope, receive, send)
+            answer = refuse(self.face, UNEXPECTED, id)
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+        else:
+            for message in answer:
+                await send(message)
 
     async def _answer(
-        self, live: LiveJobs, id: str, scope: Scope, receive: Receive, send: Send
-    ) -> Response | None:
-        """What is still to be sent."""
+        self, live: LiveJobs, id: str, scope: Scope, receive: Receive
+    ) -> Response | tuple[Message, Message]:
         way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if way is None:
             raise self._method_not_allowed()
@@ -81,13 +83,10 @@ class Door:
             assert way.handler is not None, "a way has a shape or a handler"
             return await way.handler(Call(Request(scope, receive), live, by, self.face))
         slot = await find(live, self.face, id, by)
-        answer: Ready = slot.faces.get(way.path) or await self._make(live, slot, way)
-        check_sees(self.face, by, slot.head)
+        made: Ready | None = None if slot.faces is None else slot.faces.get(way.path)
+        answer = made or await self._make(live, slot, way)
         known = guard.header(scope, b"if-none-match")
-        start, body = answer.not_modified if _matches(known, answer) else answer.whole
-        await send(start)
-        await send(body)
-        return None
+        return answer.not_modified if _matches(known, answer) else answer.whole
 
     async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
         if NEEDS[way.action] != "view":
@@ -99,7 +98,8 @@ class Door:
     async def _make(self, live: LiveJobs, slot: Slot, way: Way) -> Ready:
         assert way.shape is not None
         made = await seen(live, slot, way.shape, way.entries)
-        slot.faces[way.path] = answer = ready(wire.encode(made), slot.cursor)
+        answer = ready(wire.encode(made), slot.cursor)
+        slot.faces = {**(slot.faces or {}), way.path: answer}
         return answer
 
     def _method_not_allowed(self) -> MethodNotAllowed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import Any, Final, Literal, NotRequired, TypedDict
 
 from starlette.responses import Response
@@ -12,7 +11,6 @@ from livejobs.core.clock import rfc3339
 from livejobs.core.errors import Conflict, LivejobsError
 from livejobs.core.model import Head, Kind, Status
 from livejobs.web.faces.base import (
-    NO_FILE,
     NOT_SENT,
     Around,
     Call,
@@ -20,6 +18,7 @@ from livejobs.web.faces.base import (
     Way,
     failure,
     first_file,
+    no_file,
     percent,
     said,
     text,
@@ -84,7 +83,7 @@ async def download(call: Call) -> Response:
         raise Conflict("Job is not completed", code="job_not_succeeded")
     file = main_file(slot.head)
     if file is None:
-        raise copy(NO_FILE)
+        raise no_file()
     return await deliver(call.request, slot, file)
 
 

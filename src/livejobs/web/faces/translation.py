@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, Final, Literal, TypedDict
 
 from starlette.responses import Response
@@ -11,7 +10,6 @@ from starlette.responses import Response
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head, Status
 from livejobs.web.faces.base import (
-    NO_FILE,
     NOT_SENT,
     Around,
     Call,
@@ -20,6 +18,7 @@ from livejobs.web.faces.base import (
     failure,
     first_file,
     header_text,
+    no_file,
     percent,
     said,
     seconds_time,
@@ -83,7 +82,7 @@ async def download(call: Call) -> Response:
         raise NotCompleted("Translation not completed")
     file = main_file(head)
     if file is None:
-        raise copy(NO_FILE)
+        raise no_file()
     return await deliver(
         call.request, slot, file, headers=told_of(head), media_type="application/octet-stream"
     )
