@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, full_disk, kill, refuse, stop
+from tests.crash import clock, full_disk, kill, refuse, stop, uploads
 from tests.crash.checker import Broken
 
 
@@ -73,6 +73,30 @@ def clock_(rounds: int, seed: int) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(clock.drill(rounds, Path(folder), seed, click.echo))
+
+
+@main.command("uploads")
+@click.option("--rounds", default=20)
+@seeded
+def uploads_(rounds: int, seed: int) -> None:
+    """kill -9 at random moments while files come in."""
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        uploads.drill(rounds, Path(folder) / "data", seed, click.echo)
+
+
+@main.command("full-disk-uploads")
+@click.option("--cycles", default=5)
+@seeded
+@click.option("--inside", is_flag=True, hidden=True)
+def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
+    """The disk fills up while files come in, and has room again."""
+    if not inside:
+        here = sys.executable, "-m", "tests.crash", "full-disk-uploads", "--inside"
+        full_disk.enter(*here, "--cycles", str(cycles), "--seed", str(seed))
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        uploads.full(cycles, Path(folder) / "disk", seed, click.echo)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import clock, full_disk, kill, refuse, stop
+from tests.crash import clock, full_disk, kill, refuse, stop, uploads
 from tests.needs import need
 
 Damage = Callable[[Path], None]
@@ -31,9 +31,14 @@ async def test_a_pause_loses_nothing_and_a_stop_ends_in_time(tmp_path: Path) -> 
     await stop.drill(2, tmp_path / "data", seed(), print)
 
 
-def test_a_full_disk_is_said_and_is_no_end() -> None:
+def test_files_are_whole_or_not_there_after_kill_9(tmp_path: Path) -> None:
+    uploads.drill(2, tmp_path / "data", seed(), print)
+
+
+@pytest.mark.parametrize(("name", "cycles"), [("full-disk", 3), ("full-disk-uploads", 1)])
+def test_a_full_disk_is_said_and_is_no_end(name: str, cycles: int) -> None:
     need(full_disk.possible(), "a small disk of our own needs the right to mount (root)")
-    command = [sys.executable, "-m", "tests.crash", "full-disk", "--cycles", "3"]
+    command = [sys.executable, "-m", "tests.crash", name, "--cycles", str(cycles)]
     root = Path(__file__).parents[2]
     done = subprocess.run(
         command, cwd=root, capture_output=True, text=True, timeout=300, check=False
