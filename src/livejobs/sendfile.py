@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import select
 import socket
@@ -27,6 +28,9 @@ from livejobs.sink import Send
 PIECE: Final = 1 << 20  # bytes copied for one before another has its turn
 TURNS: Final = 10  # of the loop, within which a head usually has gone out
 AHEAD: Final = 1 << 20  # bytes that may wait in the kernel: nothing here grows stale
+
+
+log = logging.getLogger("livejobs.sendfile")
 
 
 class Transfer:
@@ -90,6 +94,16 @@ class Pump:
 
     def _run(self) -> None:
         under_way: dict[int, Transfer] = {}
+        try:
+            self._carry(under_way)
+        except Exception:  # a bug; whoever waits is let go, and the next one begins anew
+            log.exception("sending files failed")
+            with self._lock:
+                self._wake = -1
+            for transfer in under_way.values():
+                transfer.finish()
+
+    def _carry(self, under_way: dict[int, Transfer]) -> None:
         with select.epoll() as poll:
             poll.register(self._wake, select.EPOLLIN)
             while True:
@@ -97,7 +111,8 @@ class Pump:
                     if descriptor == self._wake:
                         os.eventfd_read(self._wake)
                         self._welcome(poll, under_way)
-                    elif under_way[descriptor].advance():
+                    # One that was parted with just now may still be among the events.
+                    elif descriptor in under_way and under_way[descriptor].advance():
                         self._part(poll, under_way, descriptor)
 
     def _welcome(self, poll: select.epoll, under_way: dict[int, Transfer]) -> None:
