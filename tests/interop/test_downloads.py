@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -216,17 +215,27 @@ def found(said: str) -> set[str]:
     }
 
 
-TOOLS: Final = Path(sys.executable).parent
+JUDGES: Final = Path(__file__).parents[2] / ".venv" / "judges"  # see scripts/test
+judged = pytest.mark.skipif(not JUDGES.is_dir(), reason="scripts/test installs the judges")
 
 
+def judge(name: str, *words: str, given: bytes | None = None) -> str:
+    command = [str(JUDGES / "bin" / name), *words]
+    environment = {**os.environ, "PYTHONPATH": str(JUDGES)}
+    done = subprocess.run(command, input=given, capture_output=True, check=True, env=environment)
+    return done.stdout.decode()
+
+
+@judged
 def test_redbot_finds_nothing_wrong(desk: Desk) -> None:
     item = Item(desk, "a.txt", b"hello\n" * 10_000)
-    said = run(TOOLS / "redbot", "-o", "text", item.url).stdout.decode()
+    said = judge("redbot", "-o", "text", item.url)
     assert found(said) - PRAISE_AND_FACTS <= EXPLAINED
     assert "A ranged request returned the correct partial content." in said
     assert "If-None-Match conditional requests are supported." in said
 
 
+@judged
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
@@ -241,5 +250,4 @@ def test_httplint_finds_nothing_wrong(desk: Desk, asked: str, status: int) -> No
     item = Item(desk, "a.txt", b"hello\n" * 1000)
     answer = run("curl", "-si", "-H", asked, item.url).stdout
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    done = subprocess.run([TOOLS / "httplint", "-n"], input=answer, capture_output=True, check=True)
-    assert found(done.stdout.decode()) - PRAISE_AND_FACTS <= EXPLAINED
+    assert found(judge("httplint", "-n", given=answer)) - PRAISE_AND_FACTS <= EXPLAINED
