@@ -235,7 +235,7 @@ def test_a_line_is_bounded_in_bytes_not_characters(kind: str) -> None:
     fits = msgspec.json.encode({"type": kind, "message": "é" * 8192})
     longer = msgspec.json.encode([{"type": "start"}, {"type": kind, "message": "é" * 8193}])
     assert len(decode_body(fits, BOUNDS)) == 1
-    assert refusal(longer) == (422, "invalid", "/1/message")
+    assert refusal(longer) == (422, "line_too_long", "/1/message")
 
 
 def test_bounds_are_settings() -> None:
