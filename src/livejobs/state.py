@@ -191,9 +191,11 @@ class Slot:
     @property
     def size(self) -> int:
         """Bytes held that can be read again."""
-        size = 0 if self.tail is None else self.tail.size
-        if self.whole is not None:
-            size += self.whole.size
+        return (0 if self.tail is None else self.tail.size) + self.size_of_faces
+
+    @property
+    def size_of_faces(self) -> int:
+        size = 0 if self.whole is None else self.whole.size
         if self.faces is not None:
             size += sum(answer.size for answer in self.faces.values())
         return size
@@ -332,7 +334,7 @@ class Registry:
         """Let go of tails past their bound, of those read longest ago first; they can be read
         again. Walks all slots, so it is for the sweeper."""
         slots = self.all()
-        over = sum(slot.size for slot in slots) - ENTRY_BYTES_KEPT
+        over = sum(_sizes(slots)) - ENTRY_BYTES_KEPT
         for slot in slots:
             if over <= 0:
                 return
@@ -345,3 +347,12 @@ class Registry:
             "jobs_unfinished": len(self._unfinished),
             "jobs_finished_in_memory": len(self._finished),
         }
+
+
+def _sizes(slots: list[Slot]) -> Iterator[int]:
+    """Of those that hold anything. There may be very many, and most have had no face look."""
+    for slot in slots:
+        if slot.tail is not None:
+            yield slot.tail.size
+        if slot.whole is not None or slot.faces is not None:
+            yield slot.size_of_faces

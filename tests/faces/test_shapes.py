@@ -184,6 +184,8 @@ def test_translation_names_its_output_once_it_is_completed() -> None:
     named = {"type": "meta", "set": {"output_file": "/out/document.de.pdf"}}
     exactly(see(uploaded.later(2, named, OK)), done | {"output_file": "/out/document.de.pdf"})
     exactly(see(translating().later(2, OK)), done)
+    failed = {"status": "failed", "error": "Out of memory"}
+    exactly(see(uploaded.later(2, named, BOOM)), TRANSLATING | failed)
 
 
 def test_translation_moves_as_the_source_says() -> None:

@@ -93,7 +93,7 @@ def outcome(head: Head, worker: Mapping[str, Any], build: str) -> Outcome:
         "code": 200 if good else 500,
         "id": text(head.meta, "id") or None,
         "job_id": head.id,
-        "response": head.result if good else None,
+        "response": head.result,
         "message": "success" if good else why or "",
         "pid": integer(worker, "pid"),
         "queue_id": integer(worker, "queue_id"),
