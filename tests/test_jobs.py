@@ -123,6 +123,16 @@ def test_an_idempotency_key_gives_the_same_job_again(api: Api) -> None:
     problem(mismatch, 422, "idempotency_mismatch")
 
 
+def test_an_idempotency_key_of_a_job_that_was_deleted_makes_another(api: Api) -> None:
+    key = {"idempotency-key": "k-deleted"}
+    first = api.post("/v1/jobs", headers=key).json()
+    api.post(f"/v1/jobs/{first['id']}/cancel")
+    assert api.delete(f"/v1/jobs/{first['id']}").status_code == 204
+    second = api.post("/v1/jobs", headers=key)
+    assert (second.status_code, second.json()["id"] == first["id"]) == (201, False)
+    assert api.post("/v1/jobs", headers=key).json()["id"] == second.json()["id"]
+
+
 def test_an_idempotency_key_said_at_once_makes_one_job(api: Api) -> None:
     def post(_: int) -> httpx.Response:
         return api.post("/v1/jobs", json={}, headers={"idempotency-key": "race"})

@@ -332,7 +332,7 @@ class LiveJobs:
         self, new: say.NewJob, by: Principal, key: str, digest: bytes
     ) -> tuple[Slot, bool]:
         made = await self.store.repeated(by.name, key, now_ms())
-        if made is None:
+        if made is None or await self.reader.look_up(made.job) is None:  # or deleted since
             record = Idempotency(by.name, key, digest, "", now_ms() + REPEATABLE)
             return await self._create(new, by, record), True
         if made.body != digest:
