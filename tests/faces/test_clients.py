@@ -154,3 +154,12 @@ def test_toolkit_in_curl(api: Api) -> None:
     assert done["pid"] == seen[-1]["process_id"] > 0
     assert done["total_time"] == pytest.approx(done["run_time"] + done["queue_time"])
     assert min(done["run_time"], done["queue_time"]) > 0
+
+
+def test_a_worker_without_a_job_makes_one(api: Api) -> None:
+    working = start(sys.executable, WORKERS / "toolkit.py", api.url, PACE="0")
+    said, trouble = working.communicate(timeout=LONG_ENOUGH)
+    assert working.returncode == 0, trouble
+    page = said.strip()
+    assert page.startswith(f"{api.url}/jobs/")
+    assert api.job(page.rpartition("/")[2])["status"] == "succeeded"
