@@ -1,10 +1,12 @@
-"""What would make a request last: it is not sent to the server that way."""
+"""What would make a request last is not sent to the server that way; bytes are sent as bytes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import schemathesis
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
 WAITS = ("until", "follow", "Prefer")
 

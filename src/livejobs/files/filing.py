@@ -30,6 +30,7 @@ from livejobs.files.area import Area, FileSender, Opened, gone
 from livejobs.files.counting import Downloads
 from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
+from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
 from livejobs.files.upload import Upload
 from livejobs.state import Slot
@@ -72,6 +73,7 @@ class Files:
         self.area = chosen_area(settings, self.folder, self.threads)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)
+        self.partials = Partials(self.incoming, self.quota, self.threads)
         self.sender_of: Callable[[Any], FileSender | None] = lambda _: None
         self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
         self._store = store
@@ -91,6 +93,7 @@ class Files:
         await self.area.open()
         self.quota.begin(await self._store.file_bytes())
         await self._run(self._clear_incoming)
+        await self.partials.start()
 
     async def stop(self) -> None:
         with contextlib.suppress(LivejobsError):
@@ -138,8 +141,47 @@ class Files:
             upload.abandon()
             room.release()
 
+    async def begin(
+        self, slot: Slot, name: str, *, media_type: str, length: int, metadata: str
+    ) -> Partial:
+        """A file that will come in pieces."""
+        name = checked_name(name)
+        media_type = checked_media_type(media_type, name)
+        refuse_finished(slot)
+        head = slot.head
+        partial = await self.partials.create(
+            Said(_new_key(), head.id, head.project, name, media_type, length, metadata)
+        )
+        await self.finish(slot, partial)  # it may be a file of nothing
+        return partial
+
+    async def go_on(
+        self, slot: Slot, partial: Partial, offset: int, body: AsyncIterable[bytes]
+    ) -> None:
+        def heard() -> None:
+            refuse_finished(slot)
+            hear(slot)
+
+        with partial.claimed():
+            await self.partials.receive(partial, offset, body, heard)
+        await self.finish(slot, partial)
+
+    async def finish(self, slot: Slot, partial: Partial) -> None:
+        """If all of it is there, it becomes a file of the job."""
+        if not partial.whole or partial.done:
+            return
+        with partial.claimed():
+            try:
+                await self.partials.read_back(partial)
+                await self.keep(slot, partial.said.name, partial, partial.said.media_type)
+            except LivejobsError:
+                if not await self._run(partial.path.exists):  # it was taken, and then refused
+                    await self.partials.remove(partial)
+                raise
+            await self.partials.finished(partial)
+
     async def keep(
-        self, slot: Slot, name: str, upload: Upload, media_type: str
+        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str
     ) -> tuple[File, bool]:
         """What has arrived whole becomes a file of the job."""
         key = _new_key()
@@ -232,11 +274,15 @@ class Files:
 
     def _committed(self, changes: Sequence[Committed]) -> None:
         self.quota.committed(changes)
+        for change in changes if self.partials else ():
+            if change.after is None or change.after.finished:
+                self.partials.job_ended(change.slot.head.id)
         self._ended |= any(_lost_some(change) for change in changes)
 
     async def sweep(self) -> None:
         """Remove the bytes of files that no job has and nobody reads."""
         await self.downloads.flush()
+        await self.partials.sweep()
         if not self._ended:
             return
         self._ended = False
@@ -267,6 +313,7 @@ class Files:
             "downloads": self.downloads.total,
             "download_bytes": self.downloads.bytes,
             "files_being_read": self._reading.total(),
+            "uploads_unfinished": len(self.partials),
         }
 
 

@@ -27,6 +27,7 @@ from livejobs.web import (
     openapi,
     pages,
     problems,
+    resumable,
     streams,
 )
 from livejobs.web.faces import door
@@ -39,14 +40,17 @@ from livejobs.web.socket import SOCKET
 
 # What pages of other origins may send, and see of the answers.
 CORS: Final[dict[str, Any]] = {
-    "allow_methods": ("GET", "HEAD", "POST", "PUT", "DELETE"),
+    "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
         "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-        "last-event-id", "prefer", "range", "x-api-key",
+        "last-event-id", "prefer", "range", "tus-resumable", "upload-length",
+        "upload-metadata", "upload-offset", "x-api-key", "x-http-method-override",
     ),
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
         "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
+        "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires",
+        "upload-length", "upload-metadata", "upload-offset",
         "x-format-preserved", "x-processing-type",
     ),
     "allow_credentials": True,
@@ -76,7 +80,7 @@ def resource(path: str, **methods: Rule) -> Route:
 
 def _dispatch(methods: Mapping[str, Rule]) -> Handler:
     async def dispatch(request: Request) -> Response:
-        rule = methods["GET" if request.method == "HEAD" else request.method]
+        rule = methods.get(request.method) or methods["GET"]  # which answers HEAD too
         if rule.action is not None:
             await admit(http.service(request), request.scope, rule.action, rule.rate)
         return await rule.handler(request)
@@ -120,6 +124,19 @@ ROUTES: Final[list[BaseRoute]] = [
         "/v1/jobs/{id}/files/{name}",
         GET=read("view", files.get),
         PUT=change("upload", files.put),
+    ),
+    resource(
+        "/v1/jobs/{id}/uploads",
+        POST=change("upload", resumable.create),
+        OPTIONS=public(resumable.options),
+    ),
+    resource(
+        "/v1/jobs/{id}/uploads/{upload}",
+        HEAD=read("upload", resumable.head),
+        PATCH=change("upload", resumable.patch),
+        DELETE=change("upload", resumable.delete),
+        POST=change("upload", resumable.post),
+        OPTIONS=public(resumable.options),
     ),
     resource("/v1/jobs/{id}/events", GET=read("view", streams.job_events)),
     resource("/v1/events", GET=read("view", streams.feed_events)),

@@ -75,7 +75,7 @@ async def put(request: Request) -> Response:
     file, new = await live.files.take(
         slot,
         request.path_params["name"],
-        _arriving(request),
+        arriving(request),
         media_type=headers.get("content-type", ""),
         size=int(declared) if declared.isdigit() else None,
         sha256=_said_digest(request),
@@ -83,7 +83,7 @@ async def put(request: Request) -> Response:
     return shown(slot, file, new=new)
 
 
-async def _arriving(request: Request) -> AsyncIterator[bytes]:
+async def arriving(request: Request) -> AsyncIterator[bytes]:
     more = True
     while more:
         message = await request.receive()

@@ -51,6 +51,7 @@ ROWS: Final = (
         "resyncs"),
     Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
     Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
+    Row("uploads_unfinished", "gauge", "Resumable uploads under way.", "uploads_unfinished"),
     Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above

@@ -18,6 +18,7 @@ from livejobs.service import Receipt
 from livejobs.web import http
 from livejobs.web.admin import NewKey, NewToken
 from livejobs.web.files import Attach
+from livejobs.web.resumable import PIECE
 
 Schema = dict[str, Any]
 
@@ -119,6 +120,8 @@ DIGESTS: Final = (
     Parameter("Content-Digest", TEXT, "The same.", "header"),
 )
 
+TUS: Final = Parameter("Tus-Resumable", {"enum": ["1.0.0"]}, "The version.", "header")
+
 OPERATIONS: Final = (
     Operation("get", "/v1/jobs", "Jobs, newest first", {
         200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
@@ -161,6 +164,23 @@ OPERATIONS: Final = (
               errors=(503,)),
     Operation("get", "/v1/jobs/{id}/download", "Download the only or first file, once succeeded",
               {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
+    Operation("post", "/v1/jobs/{id}/uploads", "Begin a resumable upload (tus 1.0)", {201: None},
+              (TUS, Parameter("Upload-Length", TEXT, "Bytes in all.", "header"),
+               Parameter("Upload-Metadata", TEXT, "filename, filetype; values are base64.",
+                         "header")), errors=(409, 412, 413, 503)),
+    Operation("options", "/v1/jobs/{id}/uploads", "What of tus is spoken", {204: None}),
+    Operation("head", "/v1/jobs/{id}/uploads/{upload}", "How far an upload has come", {200: None},
+              (TUS,), errors=(409, 412, 423, 503)),
+    Operation("patch", "/v1/jobs/{id}/uploads/{upload}", "Go on with an upload", {204: None},
+              (TUS, Parameter("Upload-Offset", TEXT, "Where it goes on.", "header")), PIECE,
+              errors=(409, 412, 423, 503)),
+    Operation("delete", "/v1/jobs/{id}/uploads/{upload}", "Give an upload up", {204: None}, (TUS,),
+              errors=(409, 412, 423)),
+    Operation("post", "/v1/jobs/{id}/uploads/{upload}", "The same three, for who can't say them",
+              {200: None, 204: None},
+              (TUS, Parameter("X-HTTP-Method-Override", {"enum": ["HEAD", "PATCH", "DELETE"]},
+                              "Which.", "header")), PIECE, errors=(405, 409, 412, 423, 503)),
+    Operation("options", "/v1/jobs/{id}/uploads/{upload}", "What of tus is spoken", {204: None}),
     Operation("post", "/v1/tokens", "A short-lived token", {201: {"type": "object"}}, (), NewToken,
               True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
     Operation("get", "/v1/keys", "The keys", {200: {"type": "object"}}),
@@ -179,7 +199,7 @@ OPERATIONS: Final = (
 # What belongs together, by the address; the first that fits.
 TAGS: Final = (
     ("Live", r"/events$"),
-    ("Files", r"^/v1/jobs/.*/(files|download)"),
+    ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/jobs"),
     ("Access", r"^/v1/(tokens|keys|audit)"),
     ("Server", r"^/(healthz|readyz|metrics)"),
@@ -237,6 +257,8 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         parameters.append(TOKEN)
     if "{id}" in operation.path:
         parameters.insert(0, Parameter("id", TEXT, "Which.", "path"))
+    if "{upload}" in operation.path:
+        parameters.insert(1, Parameter("upload", TEXT, "Which.", "path"))
     if "{name}" in operation.path:
         parameters.insert(1, Parameter("name", TEXT, "The file's.", "path"))
     told: dict[str, Any] = {
@@ -282,8 +304,8 @@ def parameter(it: Parameter) -> dict[str, Any]:
 
 
 def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
-    if operation.body is BYTES:
-        return {"required": False, "content": {BYTES: {"schema": TEXT}}}
+    if operation.body in (BYTES, PIECE):
+        return {"required": False, "content": {operation.body: {"schema": TEXT}}}
     schema = described[id(operation.body)]
     content: dict[str, Schema] = {"application/json": {"schema": schema}}
     if operation.body is AnyReport:

@@ -1,0 +1,272 @@
+"""Uploads that arrive in pieces, over several requests and several lives of the server.
+
+Each is two files in the folder of what is coming in: `ID.part`, its bytes so far, and `ID.json`,
+what was said of it. How many bytes there are is what the disk says: a request that is cut off
+counts as far as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterable, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial as bound
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from livejobs.committer import now_ms
+from livejobs.core.errors import Conflict, LivejobsError, TooMany
+from livejobs.files.local import refusals
+from livejobs.files.quota import FileTooLarge, Quota, Reservation
+from livejobs.files.upload import PIECE
+
+T = TypeVar("T")
+
+KEPT_FOR: Final = 24 * 3600 * 1000  # since the last byte
+MOST: Final = 1_000  # of one project: however small, each is two files
+REMEMBERED: Final = 1_000  # that became files, for who did not hear of it
+
+
+class UploadLocked(LivejobsError):
+    status, title, default_code = 423, "Locked", "upload_locked"
+
+
+class Said(Struct, frozen=True):
+    """What its sender said of it when it began."""
+
+    id: str
+    job: str
+    project: str
+    name: str
+    media_type: str
+    length: int
+    metadata: str  # as it was sent
+
+
+decode_said: Final = msgspec.json.Decoder(Said).decode
+
+
+class Partial:
+    """One such upload. One request at a time adds to it."""
+
+    def __init__(self, said: Said, folder: Path, room: Reservation) -> None:
+        self.said = said
+        self.path = folder / f"{said.id}.part"
+        self.sidecar = folder / f"{said.id}.json"
+        self.room = room
+        self.size = 0  # bytes on disk
+        self.moved_at = now_ms()
+        self.unwanted = False  # its job has ended
+        self.done = False  # it is a file of its job
+        self._busy = False
+        self._writing: asyncio.Future[None] | None = None
+        self._digest = hashlib.sha256()
+        self._digested = 0
+        self._turn = Lock()
+
+    @property
+    def whole(self) -> bool:
+        return self.size == self.said.length
+
+    @property
+    def expires_at(self) -> int:
+        return self.moved_at + KEPT_FOR
+
+    @property
+    def sha256(self) -> bytes:
+        assert self._digested == self.size, "it is read back before it is asked for"
+        return self._digest.digest()
+
+    @property
+    def busy(self) -> bool:
+        """A request that was cut off leaves a thread that still writes."""
+        return self._busy or (self._writing is not None and not self._writing.done())
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        if self.busy:
+            raise UploadLocked("Another request is sending this upload. Try again.")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    async def write(self, at: int, data: bytearray, threads: Executor, *, sync: bool) -> None:
+        """Goes on to its end even if who waits is cut off."""
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(threads, bound(self._write, at, data, sync=sync))
+        await asyncio.shield(self._writing)
+
+    # In threads
+
+    def create(self) -> None:
+        with refusals():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(0o640, exist_ok=False)
+            self.sidecar.write_bytes(msgspec.json.encode(self.said))
+
+    def recall(self) -> None:
+        """Where an earlier run left it."""
+        status = self.path.stat()
+        self.size = min(status.st_size, self.said.length)
+        self.moved_at = status.st_mtime_ns // 1_000_000
+
+    def _write(self, at: int, data: bytearray, *, sync: bool) -> None:
+        with self._turn, refusals():
+            if at != self.size:  # what should have gone before was refused
+                return
+            fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                view = memoryview(data)
+                while view:
+                    count = os.pwrite(fd, view, self.size)
+                    self._count(view[:count])
+                    view = view[count:]
+                if sync:
+                    os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+    def _count(self, data: memoryview) -> None:
+        if self._digested == self.size:
+            self._digest.update(data)
+            self._digested += len(data)
+        self.size += len(data)
+        self.moved_at = now_ms()
+
+    def read_back(self) -> None:
+        """The digest of what an earlier run received."""
+        with self._turn, refusals(), self.path.open("rb") as source:
+            source.seek(self._digested)
+            while piece := source.read(min(PIECE, self.size - self._digested)):
+                self._digest.update(piece)
+                self._digested += len(piece)
+
+    def remove(self) -> None:
+        with self._turn, refusals():
+            self.sidecar.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+
+
+class Partials:
+    def __init__(self, folder: Path, quota: Quota, threads: Executor) -> None:
+        self._folder = folder
+        self._quota = quota
+        self._threads = threads
+        self._all: dict[str, Partial] = {}
+        self._done: dict[str, Partial] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    async def start(self) -> None:
+        for said in await self._run(self._left):
+            try:
+                room = self._quota.reserve(said.project, said.length)
+            except FileTooLarge:  # less is allowed than when it began
+                room = self._quota.reserve(said.project, 0)
+                await self._run(Partial(said, self._folder, room).remove)
+                continue
+            partial = self._all[said.id] = Partial(said, self._folder, room)
+            await self._run(partial.recall)
+
+    def _left(self) -> list[Said]:
+        """What an earlier run was still being sent. Halves of a pair are removed."""
+        found: list[Said] = []
+        paths = set(self._folder.iterdir()) if self._folder.is_dir() else set()
+        for path in paths:
+            other = path.with_suffix({".json": ".part", ".part": ".json"}.get(path.suffix, ".none"))
+            try:
+                if other not in paths:
+                    path.unlink()
+                elif path.suffix == ".json":
+                    found.append(decode_said(path.read_bytes()))
+            except msgspec.DecodeError:
+                path.unlink()
+                other.unlink(missing_ok=True)
+        return found
+
+    async def create(self, said: Said) -> Partial:
+        if sum(it.said.project == said.project for it in self._all.values()) >= MOST:
+            raise TooMany(
+                f"{MOST} uploads of project {said.project!r} are under way, the most there may "
+                "be. Finish or delete some.",
+                code="too_many_uploads",
+            )
+        partial = Partial(said, self._folder, self._quota.reserve(said.project, said.length))
+        self._all[said.id] = partial
+        try:
+            await self._run(partial.create)
+        except LivejobsError:
+            await self.remove(partial)
+            raise
+        return partial
+
+    def find(self, job: str, id: str) -> Partial | None:
+        partial = self._all.get(id) or self._done.get(id)
+        if partial is None or partial.said.job != job or partial.unwanted:
+            return None
+        return partial
+
+    async def receive(
+        self, partial: Partial, offset: int, body: AsyncIterable[bytes], heard: Callable[[], None]
+    ) -> None:
+        """Bytes from `offset` on. Whatever ends them, those that came are kept."""
+        if offset != partial.size:
+            raise Conflict(
+                f"The upload goes on at byte {partial.size}, not at {offset}.",
+                code="offset_mismatch",
+            )
+        at, gathered = offset, bytearray()
+        try:
+            async for data in body:
+                heard()
+                if at + len(gathered) + len(data) > partial.said.length:
+                    raise FileTooLarge("More bytes came than Upload-Length said.")
+                gathered += data
+                if len(gathered) >= PIECE:
+                    piece, gathered = gathered, bytearray()
+                    at += len(piece)
+                    await partial.write(at - len(piece), piece, self._threads, sync=False)
+        finally:
+            if not partial.done:
+                await partial.write(at, gathered, self._threads, sync=True)
+
+    async def read_back(self, partial: Partial) -> None:
+        await self._run(partial.read_back)
+
+    async def finished(self, partial: Partial) -> None:
+        """Its bytes are a file. That it is whole can still be asked for a while."""
+        partial.done = True
+        if len(self._done) >= REMEMBERED:
+            del self._done[next(iter(self._done))]
+        self._done[partial.said.id] = partial
+        await self.remove(partial)
+
+    async def remove(self, partial: Partial) -> None:
+        if self._all.pop(partial.said.id, None) is not None:
+            partial.room.release()
+            with contextlib.suppress(LivejobsError):  # what stays is found at the next start
+                await self._run(partial.remove)
+
+    def job_ended(self, id: str) -> None:
+        for partial in self._all.values():
+            partial.unwanted |= partial.said.job == id
+
+    async def sweep(self) -> None:
+        now = now_ms()
+        for partial in list(self._all.values()):
+            if (partial.unwanted or partial.expires_at <= now) and not partial.busy:
+                await self.remove(partial)
+
+    async def _run(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)

@@ -1,0 +1,29 @@
+// npm `tus-js-client`: sends a file in pieces, remembers in `memory` what it began, and goes on
+// with it in another life. With `limit` it dies once so many bytes were taken.
+import { createReadStream, statSync } from "node:fs";
+import tus from "tus-js-client";
+import { say } from "./transcript.mjs";
+
+const [endpoint, path, memory, limit] = process.argv.slice(2);
+const upload = new tus.Upload(createReadStream(path), {
+  endpoint,
+  chunkSize: 400_000,
+  uploadSize: statSync(path).size,
+  metadata: { filename: "film.mp4", filetype: "video/mp4" },
+  urlStorage: new tus.FileUrlStorage(memory),
+  fingerprint: async () => path,
+  retryDelays: [100, 300, 1000, 3000],
+  onChunkComplete: (size, taken) => {
+    say({ taken });
+    if (limit && taken >= Number(limit)) process.exit(0);
+  },
+  onError: (error) => {
+    say({ error: String(error) });
+    process.exit(1);
+  },
+  onSuccess: () => say({ over: upload.url }),
+});
+const [before] = await upload.findPreviousUploads();
+say({ resumed: before?.uploadUrl ?? null });
+if (before) upload.resumeFromPreviousUpload(before);
+upload.start();
