@@ -9,10 +9,10 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -43,15 +43,19 @@ class Item:
     def check(self, path: Path) -> None:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == self.told["sha256"]
 
-    def ranges(self) -> list[str]:
-        """As the server noted them, once they stand in its audit."""
+    def wait_for_ranges(self, enough: Callable[[list[str]], object]) -> None:
+        """As the server notes them in its audit."""
 
-        def found() -> list[dict[str, Any]]:
+        def noted() -> list[str]:
             acts = self.desk.http.get("/v1/audit?limit=1000").json()["acts"]
-            return [it["detail"] for it in acts if it["job"] == self.job.rpartition("/")[2]]
+            mine = [it["detail"] for it in acts if it["job"] == self.job.rpartition("/")[2]]
+            return [one for act in mine for one in act.get("ranges", [])]
 
-        eventually(found)
-        return [one for act in found() for one in act.get("ranges", [])]
+        eventually(lambda: enough(noted()))
+
+
+def first(asked: str) -> int:
+    return int(asked.partition("-")[0])
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def test_curl_goes_on_where_it_was_cut(item: Item, proxy: CuttingProxy, tmp_path
         run("curl", "-sS", "-C", "-", "-o", out, proxy.url + item.path, codes=codes)
     item.check(out)
     assert proxy.broken == 2
-    assert len(item.ranges()) == 2
+    item.wait_for_ranges(lambda asked: len(asked) == 2)
 
 
 def test_curl_that_was_killed_goes_on(item: Item, tmp_path: Path) -> None:
@@ -132,8 +136,10 @@ def test_curl_that_was_killed_goes_on(item: Item, tmp_path: Path) -> None:
     slow = ["curl", "-sS", "--limit-rate", "4M", "-o", str(out), item.url]
     need(shutil.which("curl"), "curl is not installed")
     with subprocess.Popen(slow) as killed:
-        eventually(lambda: out.exists() and out.stat().st_size > 100_000)
-        killed.kill()
+        try:
+            eventually(lambda: out.exists() and out.stat().st_size > 100_000)
+        finally:
+            killed.kill()
     assert out.stat().st_size < SIZE
     run("curl", "-sS", "-C", "-", "-o", out, item.url)
     item.check(out)
@@ -156,7 +162,7 @@ def test_aria2_fetches_four_parts_at_once(item: Item, proxy: CuttingProxy, tmp_p
     run("aria2c", "-q", "-x4", "-s4", "-k1M", "--max-tries=9", "--retry-wait=0", "--no-conf",
         "-d", tmp_path, "-o", "out", proxy.url + item.path)  # fmt: skip
     item.check(tmp_path / "out")
-    assert len({one.partition("-")[0] for one in item.ranges()}) >= 3
+    item.wait_for_ranges(lambda asked: len({first(one) for one in asked}) >= 3)
 
 
 def test_rclone_copies_it(item: Item, tmp_path: Path) -> None:
@@ -178,7 +184,7 @@ def test_ffmpeg_seeks(desk: Desk, tmp_path: Path) -> None:
 
     for at in ("2", "25"):
         assert frame(at, item.url) == frame(at, str(film)) != b""
-    assert any(int(one.partition("-")[0]) > 3_000_000 for one in item.ranges())
+    item.wait_for_ranges(lambda asked: any(first(one) > 3_000_000 for one in asked))
 
 
 # Judges
