@@ -17,8 +17,8 @@ class ObjectStore:
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+            self.port = found.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.files = "s3://bucket/some/files"
         self.environment = {
             "AWS_ENDPOINT": self.url,
@@ -26,14 +26,18 @@ class ObjectStore:
             "AWS_SECRET_ACCESS_KEY": "something",
             "AWS_REGION": "us-east-1",
         }
+        self.start()
+
+    def start(self) -> None:
+        """With nothing in it, as it keeps all in memory."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         while self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", port)).close()
+                socket.create_connection(("127.0.0.1", self.port)).close()
                 break
             except ConnectionRefusedError:
                 pass

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import pytest
 from tests.desk import eventually, problem
 from tests.objects import ObjectStore
 from tests.server import DidNotStart, Server
+
+TUS = {"tus-resumable": "1.0.0"}
+BEGIN = {**TUS, "upload-length": "10", "upload-metadata": "filename Yg=="}
+PIECE = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +47,23 @@ def own(store: ObjectStore, tmp_path: Path) -> list[str]:
     return [key for key in store.objects() if f"/{tmp_path.name}/" in key]
 
 
-@pytest.mark.parametrize("size", [0, 5, (21 << 20) + 3])
 def test_a_file_goes_to_the_store_and_comes_back_whole_and_in_parts(
-    http: httpx.Client, store: ObjectStore, tmp_path: Path, size: int
+    http: httpx.Client, store: ObjectStore, tmp_path: Path
 ) -> None:
-    data = os.urandom(size)
-    assert http.put("/v1/jobs/j/files/a", content=data).status_code == 201
-    assert len(own(store, tmp_path)) == 1
-    assert not [it for it in (tmp_path / "data" / "files").rglob("*") if it.is_file()]
-    whole = http.get("/v1/jobs/j/files/a")
-    assert (whole.status_code, whole.content) == (200, data)
-    assert (
-        http.get("/v1/jobs/j/files/a", headers={"if-none-match": whole.headers["etag"]}).status_code
-        == 304
-    )
-    if size:
-        part = http.get("/v1/jobs/j/files/a", headers={"range": f"bytes={size // 3}-"})
-        assert (part.status_code, part.content) == (206, data[size // 3 :])
-        two = http.get("/v1/jobs/j/files/a", headers={"range": "bytes=0-0,-1"})
-        assert two.headers["content-type"].startswith("multipart/byteranges")
+    for count, size in enumerate([0, 5, (21 << 20) + 3]):
+        data, address = os.urandom(size), f"/v1/jobs/j/files/{size}"
+        assert http.put(address, content=data).status_code == 201
+        assert len(own(store, tmp_path)) == count + 1
+        assert not [it for it in (tmp_path / "data" / "files").rglob("*") if it.is_file()]
+        whole = http.get(address)
+        assert (whole.status_code, whole.content) == (200, data)
+        known = {"if-none-match": whole.headers["etag"]}
+        assert http.get(address, headers=known).status_code == 304
+        if size:
+            part = http.get(address, headers={"range": f"bytes={size // 3}-"})
+            assert (part.status_code, part.content) == (206, data[size // 3 :])
+            two = http.get(address, headers={"range": "bytes=0-0,-1"})
+            assert two.headers["content-type"].startswith("multipart/byteranges")
 
 
 def test_replaced_and_deleted_files_leave_the_store(
@@ -90,6 +93,34 @@ def test_what_somebody_took_out_of_the_store_is_not_found(
     problem(http.get("/v1/jobs/j/files.zip"), 404, "no_file")
 
 
+def test_an_upload_in_pieces_goes_to_the_store_once_it_is_whole(
+    http: httpx.Client, store: ObjectStore, tmp_path: Path
+) -> None:
+    upload = http.post("/v1/jobs/j/uploads", headers=BEGIN).headers["location"]
+    http.patch(upload, content=b"01234", headers=PIECE)
+    assert own(store, tmp_path) == []
+    http.patch(upload, content=b"56789", headers={**PIECE, "upload-offset": "5"})
+    assert len(own(store, tmp_path)) == 1
+    assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
+
+
+def test_what_is_taken_out_of_the_store_while_it_is_sent_ends_in_an_answer_cut_off(
+    http: httpx.Client, store: ObjectStore, tmp_path: Path
+) -> None:
+    data = os.urandom(48 << 20)
+    http.put("/v1/jobs/j/files/a", content=data).raise_for_status()
+    [key] = own(store, tmp_path)
+    got = bytearray()
+    with http.stream("GET", "/v1/jobs/j/files/a") as answer:
+        pieces = answer.iter_raw()
+        got += next(pieces)
+        store.remove(key)
+        with pytest.raises(httpx.RemoteProtocolError):
+            deque(map(got.extend, pieces), maxlen=0)
+    assert 0 < len(got) < len(data)
+    assert data.startswith(got)
+
+
 @pytest.mark.parametrize("http", [["--files-redirect"]], indirect=True)
 def test_a_download_is_sent_on_to_the_store_which_says_what_it_is(http: httpx.Client) -> None:
     http.put("/v1/jobs/j/files/ü.txt", content=b"0123456789")
@@ -112,16 +143,22 @@ def test_a_download_is_sent_on_to_the_store_which_says_what_it_is(http: httpx.Cl
     eventually(lambda: "handed_over" in http.get("/v1/audit").text)
 
 
-def test_a_store_that_is_away_is_503_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_store_that_is_away_is_503_and_an_upload_in_pieces_waits_for_it(tmp_path: Path) -> None:
     with ObjectStore() as store:
         server = Server(tmp_path, "--files", store.files, env=store.environment)
         with server, httpx.Client(base_url=server.url, timeout=30) as http:
             http.put("/v1/jobs/j").raise_for_status()
             http.put("/v1/jobs/j/files/a", content=b"a").raise_for_status()
+            upload = http.post("/v1/jobs/j/uploads", headers=BEGIN).headers["location"]
             store.kill()
+            answer = http.patch(upload, content=b"0123456789", headers=PIECE)
+            problem(answer, 503, "storage_unavailable")
+            problem(http.put("/v1/jobs/j/files/c", content=b"c"), 503, "storage_unavailable")
             problem(http.get("/v1/jobs/j/files/a"), 503, "storage_unavailable")
-            problem(http.put("/v1/jobs/j/files/b", content=b"b"), 503, "storage_unavailable")
             assert [it["name"] for it in http.get("/v1/jobs/j").json()["files"]] == ["a"]
+            store.start()
+            assert http.head(upload, headers=PIECE).headers["upload-offset"] == "10"
+            assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
 def test_a_store_that_can_not_be_used_stops_the_start_with_one_line(
