@@ -85,12 +85,13 @@ class Pump:
             if self._wake < 0:
                 self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
                 threading.Thread(target=self._run, name="livejobs-sendfile", daemon=True).start()
-        self._arrived.append(transfer)
-        self.wake()
+            self._arrived.append(transfer)
+            self.wake()
 
     def wake(self) -> None:
         """There is something new, or somebody has been cancelled."""
-        os.eventfd_write(self._wake, 1)
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         under_way: dict[int, Transfer] = {}
@@ -100,7 +101,8 @@ class Pump:
             log.exception("sending files failed")
             with self._lock:
                 self._wake = -1
-            for transfer in under_way.values():
+                waiting, self._arrived = self._arrived, deque()
+            for transfer in (*under_way.values(), *waiting):
                 transfer.finish()
 
     def _carry(self, under_way: dict[int, Transfer]) -> None:
