@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -27,6 +28,7 @@ from livejobs.sink import Send
 
 PIECE: Final = 1 << 20  # bytes copied for one before another has its turn
 TURNS: Final = 10  # of the loop, within which a head usually has gone out
+PAUSES: Final = (0.002, 0.1)  # seconds between looks after that: from, to
 AHEAD: Final = 1 << 20  # bytes that may wait in the kernel: nothing here grows stale
 
 
@@ -42,6 +44,7 @@ class Transfer:
         self.offset = offset
         self.left = count
         self.cancelled = False
+        self.refused = False  # by the socket: its client has gone
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
 
@@ -53,7 +56,8 @@ class Transfer:
             sent = os.sendfile(self.sock.fileno(), self.file, self.offset, min(self.left, PIECE))
         except BlockingIOError:
             return False
-        except OSError:  # the client has gone, or the disk can't read
+        except OSError as error:
+            self.refused = error.errno != errno.EIO  # which is the disk's
             return True
         self.offset += sent
         self.left -= sent
@@ -148,14 +152,19 @@ async def send_file(
     cycle: RequestResponseCycle, file: int, offset: int, count: int, gone: asyncio.Future[None]
 ) -> int:
     """How many of the bytes went out: all, or those before the client left or the file ended."""
-    turns = 0
+    turns, pause = 0, PAUSES[0]
     while cycle.transport.get_write_buffer_size():  # the head is before us
         turns += 1
-        await asyncio.sleep(0 if turns < TURNS else 0.002)
+        if turns < TURNS:
+            await asyncio.sleep(0)
+        else:  # one who does not read costs ever less
+            await asyncio.wait({gone}, timeout=pause)
+            pause = min(2 * pause, PAUSES[1])
         if gone.done():
             return 0
     held = _second_hold(cycle.transport)
     if held is None:
+        await _left(cycle, gone)
         return 0
     transfer = Transfer(held, os.dup(file), offset, count)
     PUMP.take(transfer)
@@ -167,7 +176,15 @@ async def send_file(
             PUMP.wake()
     sent = count - transfer.left
     cycle.expected_content_length -= sent
+    if transfer.refused:
+        await _left(cycle, gone)
     return sent
+
+
+async def _left(cycle: RequestResponseCycle, gone: asyncio.Future[None]) -> None:
+    """The thread may know before the loop does that a client has gone; so the loop is told."""
+    cycle.transport.abort()
+    await asyncio.wait({gone})
 
 
 def _second_hold(transport: asyncio.Transport) -> socket.socket | None:

@@ -154,7 +154,18 @@ def test_a_state_that_is_known_is_not_sent_again(world: World, address: Address)
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"{}", b'{"job_id": 7}', b'{"job_id": null}', b'"j"', b"\xff"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        pytest.param(b"[" * 10**5, id="deep"),
+        b'{"job_id": 7}',
+        b'{"job_id": null}',
+        b'"j"',
+        b"\xff",
+    ],
 )
 def test_toolkit_takes_nothing_but_an_object_with_a_job_id(world: World, body: bytes) -> None:
     answer = world.http.post(

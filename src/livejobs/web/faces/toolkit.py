@@ -147,7 +147,9 @@ async def _asked(call: Call) -> Asked:
         http.check_json(call.request.headers)
         body = await http.read_body(call.request, call.live.bounds.body)
         return msgspec.json.decode(body, type=Asked)
-    except (msgspec.MsgspecError, UnsupportedMediaType, UnicodeDecodeError) as error:
+    except (
+        msgspec.MsgspecError, UnsupportedMediaType, UnicodeDecodeError, RecursionError,
+    ) as error:  # fmt: skip
         raise BadJson(f"Invalid payload: {error}") from None
 
 
