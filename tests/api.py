@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
+from websockets.sync.client import ClientConnection
 
 PROBLEM = "application/problem+json"
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -62,6 +63,13 @@ def problem(answer: httpx.Response, status: int, code: str, pointer: str | None 
         assert said["errors"][0]["pointer"] == pointer
         assert said["errors"][0]["detail"]
     return said
+
+
+def hear(ws: ClientConnection) -> Any:
+    """The next message that is not a ping; those come when their turn is."""
+    while (message := json.loads(ws.recv(30)))["op"] == "ping":
+        pass
+    return message
 
 
 class Socket:

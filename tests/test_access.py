@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.api import Socket
+from tests.api import Socket, hear
 from tests.server import DidNotStart, Server
 
 ADMIN = "the-first-admin-key"
@@ -92,9 +92,9 @@ def test_a_key_in_an_address_or_a_cookie_is_refused(closed: Server, admin: Clien
         ("/v1/ws", {"cookie": f"livejobs_token={key}"}),
     ):
         with connect(closed.url.replace("http", "ws") + address, additional_headers=headers) as ws:
-            assert json.loads(ws.recv(10))["code"] == "unauthenticated"
+            assert hear(ws)["code"] == "unauthenticated"
             with pytest.raises(ConnectionClosed) as gone:
-                ws.recv(10)
+                hear(ws)
         assert gone.value.rcvd is not None
         assert gone.value.rcvd.code == 4401
 
@@ -153,7 +153,7 @@ def test_a_token_is_not_in_the_access_log_of_another_server_either(tmp_path: Pat
                 assert answer.status_code == 200
         with connect(f"{url.replace('http', 'ws')}/v1/ws?token={token}") as ws:
             ws.send('{"op": "ping", "id": 1}')
-            assert json.loads(ws.recv(10))["op"] == "pong"
+            assert hear(ws)["op"] == "pong"
         process.terminate()
         said = b"".join(lines).decode()
     assert "/v1/jobs?limit=1 HTTP" in said
@@ -297,12 +297,14 @@ def test_a_stream_ends_with_its_token_and_goes_on_with_another(
     worker = threading.Thread(target=work)
     worker.start()
     with client(closed, make_key(admin, "page", "view")["key"]) as page:
-        seen, word = follow(make_token(page, ttl_seconds=1), seen)
+        try:
+            seen, word = follow(make_token(page, ttl_seconds=5), seen)
+        finally:
+            stop.set()
+            worker.join()
         assert word == "bye: The credential has expired."
-        stop.set()
         seen, word = follow(make_token(page), seen)
         assert word == "end: "
-    worker.join()
     assert lines == [str(n) for n in range(len(lines))]
     assert len(lines) == admin.get("/v1/jobs/j").json()["logs_total"]
 
@@ -333,9 +335,9 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
                 assert "revoked" in bye["data"]
             assert "revoked" in list(events(logs_by_key))[-1]["data"]
             assert list(text_by_key.iter_lines()) == []
-            assert json.loads(ws.recv(10))["op"] == "bye"
+            assert hear(ws)["op"] == "bye"
             with pytest.raises(ConnectionClosed) as gone:
-                ws.recv(10)
+                hear(ws)
             assert gone.value.rcvd is not None
             assert gone.value.rcvd.code == 4401
             assert time.monotonic() - since < 30  # five are promised; tests do not time
@@ -350,17 +352,14 @@ def socket(server: Server, key: str | None, **headers: str) -> ClientConnection:
 
 def test_a_socket_goes_on_with_a_fresh_token(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/j")
-    with socket(closed, make_token(admin, ttl_seconds=2)) as ws:
+    with socket(closed, make_token(admin, ttl_seconds=4)) as ws:
         ws.send(json.dumps({"op": "subscribe", "id": 1, "job": "j"}))
-        assert [json.loads(ws.recv(10))["op"] for _ in range(2)] == ["ack", "snapshot"]
+        assert [hear(ws)["op"] for _ in range(2)] == ["ack", "snapshot"]
         ws.send(json.dumps({"op": "auth", "id": 2, "token": make_token(admin)}))
-        assert json.loads(ws.recv(10)) == {"op": "ack", "id": 2}
-        with admin.stream("GET", "/v1/jobs", params={"token": "x"}):  # the old one's time passes
-            time.sleep(6)
+        assert hear(ws) == {"op": "ack", "id": 2}
+        time.sleep(8)  # past the old one's end, and the rounds that would close its sockets
         admin.post("/v1/jobs/j/reports", json={"type": "start"})
-        while (heard := json.loads(ws.recv(10))["op"]) == "ping":
-            pass
-        assert heard == "delta"
+        assert hear(ws)["op"] == "delta"
 
 
 # Pages elsewhere

@@ -22,6 +22,7 @@ from livejobs.access import LADDER, NEEDS
 from livejobs.web.app import ROUTES
 from livejobs.web.faces import door
 from livejobs.web.faces.chosen import BUILT_IN
+from tests.api import hear
 from tests.server import Server
 
 ADMIN = "the-first-admin-key"
@@ -239,7 +240,7 @@ def socket(world: World, key: str | None, path: str = "/v1/ws") -> ClientConnect
 def say(ws: ClientConnection, **message: Any) -> Any:
     """The answer with the same id."""
     ws.send(json.dumps(message))
-    while (answer := json.loads(ws.recv(10)))["op"] == "ping" or answer.get("id") != message["id"]:
+    while (answer := hear(ws)).get("id") != message["id"]:
         pass
     return answer
 
@@ -282,9 +283,9 @@ def test_with_a_bad_credential_a_socket_says_why_and_closes(
     world: World, which: str, path: str
 ) -> None:
     with socket(world, world.keys[which], path) as ws:
-        assert json.loads(ws.recv(10))["code"] == "unauthenticated"
+        assert hear(ws)["code"] == "unauthenticated"
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            hear(ws)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4401
 
@@ -293,7 +294,7 @@ def test_a_bad_token_in_place_of_a_good_one_ends_the_connection(world: World) ->
     with socket(world, world.keys["mine-view"]) as ws:
         assert say(ws, op="auth", id=1, token="nonsense")["code"] == "bad_credential"
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            hear(ws)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4401
 
@@ -308,9 +309,9 @@ def test_a_socket_that_says_nothing_is_closed(world: World) -> None:
 
 def test_a_job_s_own_socket_is_for_who_may_see_it(world: World) -> None:
     with socket(world, world.keys["mine-view"], "/v1/jobs/j") as ws:
-        assert json.loads(ws.recv(10)) == {"op": "ack", "id": 0}
-        assert json.loads(ws.recv(10))["op"] == "snapshot"
+        assert hear(ws) == {"op": "ack", "id": 0}
+        assert hear(ws)["op"] == "snapshot"
     with socket(world, world.keys["other-admin"], "/v1/jobs/j") as ws:
-        assert json.loads(ws.recv(10))["code"] == "job_not_found"
+        assert hear(ws)["code"] == "job_not_found"
         with pytest.raises(ConnectionClosed):
-            ws.recv(10)
+            hear(ws)

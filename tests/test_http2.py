@@ -16,6 +16,7 @@ from h2.settings import SettingCodes
 from websockets.sync.client import connect as connect_websocket
 
 from livejobs.http2 import MOST_GIVEN_UP, MOST_STREAMS, join_cookies
+from tests.api import hear
 from tests.certificate import Certificate
 from tests.peer import Peer
 from tests.server import LONG_ENOUGH, Running, Server, clean_environment
@@ -83,7 +84,7 @@ def test_http_1_and_websockets_are_spoken_beside_it(live: Server, certificate: C
         subprotocols=["livejobs.v1"],  # type: ignore[list-item]
     ) as websocket:
         websocket.send('{"op": "ping", "id": 1}')
-        assert json.loads(websocket.recv()) == {"op": "pong", "id": 1}
+        assert hear(websocket) == {"op": "pong", "id": 1}
 
 
 def test_websockets_are_not_offered_as_streams(live: Server, certificate: Certificate) -> None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from livejobs.config import TABLE
-from tests.api import Api, problem
+from tests.api import Api, hear, problem
 from tests.server import Server
 from tests.test_metrics import numbers
 
@@ -127,7 +127,7 @@ def socket(api: Api) -> ClientConnection:
 
 def say(ws: ClientConnection, **message: Any) -> Any:
     ws.send(json.dumps(message))
-    while (heard := json.loads(ws.recv(10))).get("id") != message["id"]:
+    while (heard := hear(ws)).get("id") != message["id"]:
         pass
     return heard
 

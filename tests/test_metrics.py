@@ -17,7 +17,7 @@ from livejobs import LiveJobs, Settings, create_app
 from livejobs.core.errors import StorageUnavailable
 from livejobs.store.memory import MemoryStore
 from livejobs.web.metrics import ROWS, SUMS, Row
-from tests.api import Api
+from tests.api import Api, hear
 from tests.server import Server
 
 DOCS = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -49,7 +49,7 @@ def test_jobs_viewers_and_what_was_sent_are_counted(tmp_path: Path) -> None:
         ):
             lines = stream.iter_lines()
             assert any(line.startswith("data: ") for line in lines)
-            assert [ws.recv(10) for _ in range(2)]
+            assert [hear(ws) for _ in range(2)]
             before = numbers(api)
             assert before["livejobs_jobs", "queued"] == 1
             assert before["livejobs_jobs", "running"] == 1

@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
+from tests.api import hear
 from tests.server import LONG_ENOUGH, Server
 
 CONF: Final = Path(__file__).with_name("nginx.conf")
@@ -145,16 +146,16 @@ def test_pings_keep_streams_open_past_the_proxy_s_timeout(nginx: Nginx) -> None:
         socket_waits.result()
         tell(nginx, {"type": "progress", "percent": 8})
         assert events.until("message")["progress"]["percent"] == 8
-        assert json.loads(websocket.recv(LONG_ENOUGH))["set"]["progress"]["percent"] == 8
+        assert hear(websocket)["set"]["progress"]["percent"] == 8
 
 
 def test_a_websocket_reports_and_hears(nginx: Nginx) -> None:
     with connect_websocket(nginx.ws_url) as websocket:
         websocket.send('{"op": "subscribe", "id": 1, "job": "j", "view": "state"}')
-        ops = [json.loads(websocket.recv(LONG_ENOUGH))["op"] for _ in range(2)]
+        ops = [hear(websocket)["op"] for _ in range(2)]
         assert ops == ["ack", "state"]
         websocket.send('{"op": "report", "id": 2, "job": "j", "reports": {"type": "start"}}')
-        said = [json.loads(websocket.recv(LONG_ENOUGH)) for _ in range(2)]
+        said = [hear(websocket) for _ in range(2)]
         assert {message["op"] for message in said} == {"ack", "state"}
 
 

@@ -12,7 +12,7 @@ from livejobs.web.asyncapi import document as asyncapi
 from livejobs.web.http import JSON
 from livejobs.web.openapi import Schema
 
-METHODS: Final = ("get", "post", "put", "delete")
+METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options")
 EVERYWHERE: Final = frozenset({"token"})  # said once, at the top
 PROBLEM: Final = "application/problem+json"
 LARGEST: Final = 2**53  # bounds past which nobody asks
@@ -273,12 +273,19 @@ def curl(method: str, path: str, operation: Any) -> str:
     options, lines = [], []
     if "token" in {it["name"] for it in operation["parameters"]}:
         lines.append('-H "Authorization: Bearer $LIVEJOBS_KEY"')
+    said = [it for it in operation["parameters"] if it["in"] == "header"]
+    lines += [
+        f'-H "{it["name"]}: {value}"' for it in said for value in it["schema"].get("examples", ())
+    ]
     if JSON in content:
         example = content[JSON].get("example", {})
         lines.append(f"--json '{json.dumps(example)}'")
     elif content:
+        lines += [f'-H "Content-Type: {media}"' for media in content]
         lines.append("-T file")
-    if method not in ("get", "post" if JSON in content else "put" if content else ""):
+    if method == "head":
+        options.append("-I")
+    elif method not in ("get", "post" if JSON in content else "put" if content else ""):
         options.append(f"-X {method.upper()}")
     options += [option for media, option in OPTIONS.items() if media in answers]
     first = " ".join(["curl", *options, f'"$LIVEJOBS_URL{address}"'])

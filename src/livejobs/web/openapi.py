@@ -120,7 +120,17 @@ DIGESTS: Final = (
     Parameter("Content-Digest", TEXT, "The same.", "header"),
 )
 
-TUS: Final = Parameter("Tus-Resumable", {"enum": ["1.0.0"]}, "The version.", "header")
+
+def _tus(name: str, schema: Schema, example: str, says: str) -> Parameter:
+    return Parameter(name, {**schema, "examples": [example]}, says, "header")
+
+
+TUS: Final = _tus("Tus-Resumable", {"enum": ["1.0.0"]}, "1.0.0", "The version.")
+LENGTH: Final = _tus("Upload-Length", TEXT, "1048576", "Bytes in all.")
+OFFSET: Final = _tus("Upload-Offset", TEXT, "0", "Where it goes on.")
+METADATA: Final = _tus(
+    "Upload-Metadata", TEXT, "filename ZmlsbS5tcDQ=", "filename, filetype; values are base64."
+)
 
 OPERATIONS: Final = (
     Operation("get", "/v1/jobs", "Jobs, newest first", {
@@ -165,15 +175,12 @@ OPERATIONS: Final = (
     Operation("get", "/v1/jobs/{id}/download", "Download the only or first file, once succeeded",
               {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
     Operation("post", "/v1/jobs/{id}/uploads", "Begin a resumable upload (tus 1.0)", {201: None},
-              (TUS, Parameter("Upload-Length", TEXT, "Bytes in all.", "header"),
-               Parameter("Upload-Metadata", TEXT, "filename, filetype; values are base64.",
-                         "header")), errors=(409, 412, 413, 503)),
+              (TUS, LENGTH, METADATA), errors=(409, 412, 413, 503)),
     Operation("options", "/v1/jobs/{id}/uploads", "What of tus is spoken", {204: None}),
     Operation("head", "/v1/jobs/{id}/uploads/{upload}", "How far an upload has come", {200: None},
               (TUS,), errors=(409, 412, 423, 503)),
     Operation("patch", "/v1/jobs/{id}/uploads/{upload}", "Go on with an upload", {204: None},
-              (TUS, Parameter("Upload-Offset", TEXT, "Where it goes on.", "header")), PIECE,
-              errors=(409, 412, 423, 503)),
+              (TUS, OFFSET), PIECE, errors=(409, 412, 423, 503)),
     Operation("delete", "/v1/jobs/{id}/uploads/{upload}", "Give an upload up", {204: None}, (TUS,),
               errors=(409, 412, 423)),
     Operation("post", "/v1/jobs/{id}/uploads/{upload}", "The same three, for who can't say them",
