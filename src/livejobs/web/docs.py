@@ -20,7 +20,7 @@ SHOWN: Final = ("Job", "Receipt", "Problem")
 # Of curl, by what the answer is.
 OPTIONS: Final = {
     "text/event-stream": "-N",
-    "application/octet-stream": "-OJ",
+    "*/*": "-OJ",
     "application/zip": "-OJ",
 }
 LIVE: Final = {

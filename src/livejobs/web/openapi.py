@@ -92,6 +92,7 @@ POLLED: Final = (
 IDEMPOTENCY: Final = Parameter("Idempotency-Key", TEXT, "Repeats give the same job.", "header")
 LINES: Final = (AFTER, LIMIT, Parameter("level", {"enum": list(LEVELS)}, "The least level."))
 BYTES: Final = "application/octet-stream"
+ANY: Final = "*/*"  # a file comes with its own media type
 FILE: Final[Schema] = {
     "type": "object",
     "required": ["name", "size", "media_type", "sha256", "url"],
@@ -167,13 +168,13 @@ OPERATIONS: Final = (
               {201: FILE, 200: FILE}, (), Attach, errors=(409, 503),
               example={"name": "out.mp4", "url": "https://cdn.example/out.mp4"}),
     Operation("get", "/v1/jobs/{id}/files/{name}", "Download a file",
-              {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(412, 416, 503)),
+              {200: ANY, 206: ANY, 302: None, 304: None}, FETCHED, errors=(412, 416, 503)),
     Operation("put", "/v1/jobs/{id}/files/{name}", "Upload a file, in place of one of its name",
               {201: FILE, 200: FILE}, DIGESTS, BYTES, errors=(409, 503)),
     Operation("get", "/v1/jobs/{id}/files.zip", "Download all files", {200: "application/zip"},
               errors=(503,)),
     Operation("get", "/v1/jobs/{id}/download", "Download the only or first file, once succeeded",
-              {200: BYTES, 206: BYTES, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
+              {200: ANY, 206: ANY, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
     Operation("post", "/v1/jobs/{id}/uploads", "Begin a resumable upload (tus 1.0)", {201: None},
               (TUS, LENGTH, METADATA), errors=(409, 412, 413, 503)),
     Operation("options", "/v1/jobs/{id}/uploads", "What of tus is spoken", {204: None}),

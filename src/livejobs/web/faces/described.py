@@ -76,7 +76,7 @@ def _taken(way: Way) -> Sequence[openapi.Parameter]:
 def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     not_modified = {"304": {"description": "It is as it was known"}}
     if way.returns is None:
-        file = {"description": "The file", "content": {openapi.BYTES: {"schema": BINARY}}}
+        file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
         elsewhere = {"description": "The file lies elsewhere"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
     content = _content(way.returns, way.example, schemas)
