@@ -7,6 +7,7 @@ first: `drain` ends the streams, then connections close, then the app.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import socket
@@ -75,6 +76,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         assert sockets
+        # What is there by now stays. Unfrozen, the collector would look through all of it every
+        # now and then, and everybody waits meanwhile: 20 to 30 ms.
+        gc.collect()
+        gc.freeze()
         sys.stdout.write(f"livejobs ready on {url_of(sockets[0], self.settings)}\n")
         sys.stdout.flush()
 

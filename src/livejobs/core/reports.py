@@ -180,7 +180,7 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
     if len(reports) > bounds.batch:
         said = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
         raise BatchTooLarge(said, errors=[FieldError("", said)])
-    odd = _may_be_odd(body)
+    odd = _may_be_odd(body, len(reports))
     for at, report in enumerate(reports):
         _check(report, bounds, f"/{at}", odd)
     return reports
@@ -198,7 +198,7 @@ def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
         raise BadJson("A report is not on one line.")
     if len(body) > bounds.body and max(map(len, lines)) > bounds.body:
         raise BadJson("A line is too long.")
-    odd = _may_be_odd(body)
+    odd = _may_be_odd(body, len(reports))
     for report in reports:
         _check(report, bounds, "", odd)
     return reports
@@ -307,10 +307,11 @@ def _escape(token: str) -> str:
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
-def _may_be_odd(body: bytes) -> bool:
-    """Whether free values need a look: too deep to be sure, or a number past 64 bits."""
-    opened = body.count(b"[") + body.count(b"{")
-    return opened > DEPTH or _LONG_NUMBER.search(body) is not None
+def _may_be_odd(body: bytes, reports: int = 1) -> bool:
+    """Whether free values need a look: too deep to be sure, or a number past 64 bits. Each report
+    is an object itself."""
+    opened = body.count(b"[") + body.count(b"{") - reports
+    return opened >= DEPTH or _LONG_NUMBER.search(body) is not None
 
 
 _FREE = ("worker", "value", "detail", "item", "counters", "set", "error", "result")
