@@ -119,6 +119,7 @@ async def main(directory: Path, fault: str, filling: str) -> None:
                 await until_refused(fill, disk.says)
             await drill.check()
             disk.mend()
+            assert list(await store.commit([])) == []
             await fill()
             await drill.check()
         await store.close()

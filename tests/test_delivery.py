@@ -363,6 +363,20 @@ def test_a_file_deleted_while_it_is_served_is_served_to_its_end(desk: Desk) -> N
     assert hashlib.sha256(data).hexdigest() == expected
 
 
+def test_who_leaves_with_another_request_asked_leaves_nothing_open(desk: Desk) -> None:
+    job, path = desk.job(), lay(desk, "left")
+    desk.attach(job, path=str(path)).raise_for_status()
+    url = f"{job}/files/left"
+    with started(desk, url, f"\r\nGET {url} HTTP/1.1\r\nhost: 127.0.0.1\r\n") as sock:
+        sock.recv(1000)
+
+    def open_files() -> list[str]:
+        kept = Path(f"/proc/{desk.server.process.pid}/fd")
+        return [str(fd.readlink()) for fd in kept.iterdir() if fd.is_symlink()]
+
+    eventually(lambda: str(path) not in open_files())
+
+
 @pytest.mark.parametrize("asked", ["", "range: bytes=0-9,100-\r\n"])
 def test_a_file_cut_short_while_it_is_served_is_an_answer_cut_short(desk: Desk, asked: str) -> None:
     job, path = desk.job(), lay(desk, "truncated")

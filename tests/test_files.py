@@ -169,6 +169,9 @@ def test_the_media_type_is_what_was_said_or_what_the_name_says(
 
 def test_a_media_type_that_is_none_is_refused(desk: Desk) -> None:
     problem(desk.put(desk.job(), "a", b"x", **{"content-type": "video"}), 422, "invalid")
+    for said in ("text/plain\n;x", "text/plain\r\nx: y;z", "text/plain\u2028;x"):
+        attached = desk.attach(desk.job(), url="https://example.com/a", name="a", media_type=said)
+        problem(attached, 422, "invalid")
 
 
 def test_uploading_starts_nothing_but_keeps_a_running_job_alive(desk: Desk) -> None:

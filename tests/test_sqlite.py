@@ -258,6 +258,14 @@ async def test_a_cancelled_commit_counts_if_it_was_written(store: SqliteStore) -
     assert await found(store, Query(None)) == ["b", "a"]
 
 
+async def test_a_commit_of_nothing_finds_out_by_writing(store: SqliteStore, path: Path) -> None:
+    await store.project("default")
+    log = path.with_name(path.name + "-wal")
+    before = log.stat().st_size
+    assert await store.commit([]) == []
+    assert log.stat().st_size > before
+
+
 async def test_a_refused_commit_keeps_nothing(store: SqliteStore) -> None:
     await create(store, job("a"))
     with pytest.raises(sqlite3.IntegrityError):

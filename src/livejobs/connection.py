@@ -106,6 +106,7 @@ class Connection(Bounded, HttpToolsProtocol):
     # shares the keys of dicts, and an idle connection would take a kilobyte more.
     __slots__ = (
         "admission",
+        "answering",
         "bounds",
         "counted",
         "head_bytes",
@@ -128,6 +129,8 @@ class Connection(Bounded, HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.admission, self.bounds = config.admission, config.bounds
         self.refused = False
+        # What the app is at; uvicorn's `cycle` is the request that came last, and it may queue.
+        self.answering: RequestResponseCycle | None = None
         self.heard = False  # bytes came since the last tick
         self.piece_bytes = 0  # of the bytes that came last
         self.head_bytes = 0  # of a head that comes in pieces: all but its first
@@ -143,6 +146,9 @@ class Connection(Bounded, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.answering is not None and not self.answering.response_complete:
+            self.answering.disconnected = True
+            self.answering.message_event.set()
         self.admission.leave(self.client)
 
     def data_received(self, data: bytes) -> None:
@@ -157,6 +163,7 @@ class Connection(Bounded, HttpToolsProtocol):
         self.take_turns(len(data), began)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.answering = cycle
         if may_be_silent(cycle.scope["headers"]):
             receive: Any = partial(receive_all, cycle, cycle.receive)
             cycle.receive = receive  # type: ignore[method-assign]
@@ -238,12 +245,12 @@ class Connection(Bounded, HttpToolsProtocol):
 
     def refuse(self, status: int, code: str, detail: str) -> None:
         self.refused = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            if self.cycle.response_started:
+        if self.answering is not None and not self.answering.response_complete:
+            if self.answering.response_started:
                 self.transport.close()  # another answer is under way; a second would garble it
                 return
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self.answering.disconnected = True
+            self.answering.message_event.set()
         body = problem(status, code, detail)
         self.transport.write(
             STATUS_LINE[status]

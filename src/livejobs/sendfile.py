@@ -81,21 +81,33 @@ class Pump:
 
     def __init__(self) -> None:
         self._arrived: deque[Transfer] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._wake = -1
 
     def take(self, transfer: Transfer) -> None:
         with self._lock:
             if self._wake < 0:
-                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-                threading.Thread(target=self._run, name="livejobs-sendfile", daemon=True).start()
+                self._begin()
             self._arrived.append(transfer)
             self.wake()
 
+    def _begin(self) -> None:
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            threading.Thread(target=self._run, name="livejobs-sendfile", daemon=True).start()
+        except RuntimeError:  # there can be no more threads; the next one may have more luck
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        os.close(self._wake)
+        self._wake = -1
+
     def wake(self) -> None:
         """There is something new, or somebody has been cancelled."""
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        with self._lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         under_way: dict[int, Transfer] = {}
@@ -104,7 +116,7 @@ class Pump:
         except Exception:  # a bug; whoever waits is let go, and the next one begins anew
             log.exception("sending files failed")
             with self._lock:
-                self._wake = -1
+                self._end()
                 waiting, self._arrived = self._arrived, deque()
             for transfer in (*under_way.values(), *waiting):
                 transfer.finish()
@@ -167,7 +179,11 @@ async def send_file(
         await _left(cycle, gone)
         return 0
     transfer = Transfer(held, os.dup(file), offset, count)
-    PUMP.take(transfer)
+    try:
+        PUMP.take(transfer)
+    except BaseException:
+        transfer.finish()
+        raise
     try:
         await asyncio.wait({transfer.done, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -43,21 +43,22 @@ class Sweeper:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        self._registry.trim()
+        # Each for itself: where the disk refuses one, another may be what makes room.
+        for job in (self._ask, self._notice_silence, self._remove_expired, *self.also):
             try:
-                await self.sweep()
+                await job()
             except LivejobsError as error:  # the disk refused; the next round tries again
                 log.debug("%s", error)
             except Exception:
                 log.exception("a sweep failed")
 
-    async def sweep(self) -> None:
-        self._registry.trim()
+    async def _ask(self) -> None:
         if self._committer.failing:
             await self._committer.ask()
-        await self._notice_silence()
-        await self._remove_expired()
-        for job in self.also:
-            await job()
 
     async def _notice_silence(self) -> None:
         slots = self._registry.unfinished()

@@ -21,6 +21,7 @@ class Opened(Protocol):
     modified: int  # milliseconds since 1970, UTC
     etag: str  # strong, in its quotes
     path: Path | None  # where it stays for as long as it is open, for a server that sends by path
+    piece: int  # bytes worth reading at once
 
     async def read(self, offset: int, length: int) -> bytes:
         """As many bytes, or fewer at the end of what there is."""

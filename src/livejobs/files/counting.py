@@ -60,7 +60,9 @@ class Downloads:
         except StorageUnavailable:  # they are kept for the next time
             for key, tally in self._tallies.items():
                 tallies[key] = Tally(tallies.get(key, Tally()).count + tally.count, tally.last_at)
-            self._tallies, self._acts = tallies, {**acts, **self._acts}
+            for about, sents in self._acts.items():
+                acts.setdefault(about, []).extend(sents)
+            self._tallies, self._acts = tallies, acts
             raise
 
     async def of(self, files: Sequence[File]) -> Mapping[str, Tally]:

@@ -99,7 +99,7 @@ class Files:
         with contextlib.suppress(LivejobsError):
             await self.downloads.flush()
         await self.area.close()
-        self.threads.shutdown(wait=False)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def _clear_incoming(self) -> None:
         """What an earlier run was still being sent."""
@@ -280,9 +280,13 @@ class Files:
         self._ended |= any(_lost_some(change) for change in changes)
 
     async def sweep(self) -> None:
-        """Remove the bytes of files that no job has and nobody reads."""
-        await self.downloads.flush()
+        """What makes room comes first: what is to be noted may be waiting for it."""
         await self.partials.sweep()
+        await self._remove_ended()
+        await self.downloads.flush()
+
+    async def _remove_ended(self) -> None:
+        """Remove the bytes of files that no job has and nobody reads."""
         if not self._ended:
             return
         self._ended = False
@@ -322,7 +326,8 @@ class Reading:
 
     def __init__(self, opened: Opened, reading: Counter[str], key: str) -> None:
         self.size, self.modified, self.etag = opened.size, opened.modified, opened.etag
-        self.path, self.read, self.fileno = opened.path, opened.read, opened.fileno
+        self.path, self.piece = opened.path, opened.piece
+        self.read, self.fileno = opened.read, opened.fileno
         self._opened = opened
         self._reading: Counter[str] | None = reading
         self._key = key

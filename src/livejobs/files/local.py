@@ -24,6 +24,7 @@ from livejobs.files.area import Opened, gone
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PIECE: Final = 128 << 10  # a hundred streams of one HTTP/2 connection may each hold two
 FOLDERS: Final = [f"{n:02x}" for n in range(256)]
 FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -41,6 +42,7 @@ class LocalFile:
         self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms() - 1000))
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
+        self.piece = PIECE
         self._fd = fd
         self._threads = threads
 

@@ -18,7 +18,7 @@ _FORBIDDEN: Final = re.compile(
     "[/\\\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]"
 )
 _MEDIA_TYPE: Final = re.compile(
-    r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(\s*;[\x20-\x7e]{0,200})?\Z"
+    r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}([ \t]*;[\x20-\x7e]{0,200})?\Z"
 )
 # Not the system's own table: what a name means should not differ from one machine to the next.
 _TYPES: Final = mimetypes.MimeTypes()

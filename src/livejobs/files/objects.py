@@ -60,6 +60,7 @@ class ObjectFile:
         self.modified = int(modified.timestamp() * 1000)
         self.etag = f'"{key}"'
         self.path: Path | None = None
+        self.piece = 1 << 20
         self._store = store
         self._key = key
         self._ahead: deque[Piece] = deque()

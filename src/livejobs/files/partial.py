@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 KEPT_FOR: Final = 24 * 3600 * 1000  # since the last byte
 MOST: Final = 1_000  # of one project: however small, each is two files
+READ_BACK: Final = 256 << 20  # bytes at a time
 REMEMBERED: Final = 1_000  # that became files, for who did not hear of it
 
 
@@ -143,13 +144,15 @@ class Partial:
         self.size += len(data)
         self.moved_at = now_ms()
 
-    def read_back(self) -> None:
-        """The digest of what an earlier run received."""
+    def read_back(self) -> bool:
+        """The digest of some of what an earlier run received; whether that was the last of it."""
+        upto = min(self.size, self._digested + READ_BACK)
         with self._turn, refusals(), self.path.open("rb") as source:
             source.seek(self._digested)
-            while piece := source.read(min(PIECE, self.size - self._digested)):
+            while piece := source.read(min(PIECE, upto - self._digested)):
                 self._digest.update(piece)
                 self._digested += len(piece)
+        return self._digested < upto or upto == self.size
 
     def remove(self) -> None:
         with self._turn, refusals():
@@ -242,7 +245,9 @@ class Partials:
                 await partial.write(at, gathered, self._threads, sync=True)
 
     async def read_back(self, partial: Partial) -> None:
-        await self._run(partial.read_back)
+        done = False
+        while not done:  # it may be very large, and the server be told to stop meanwhile
+            done = await self._run(partial.read_back)
 
     async def finished(self, partial: Partial) -> None:
         """Its bytes are a file. That it is whole can still be asked for a while."""

@@ -52,6 +52,7 @@ GONE_OLDEST: Final = "SELECT seq FROM gone WHERE project = ? ORDER BY seq LIMIT 
 GONE_TRIM: Final = "DELETE FROM gone WHERE project = ? AND seq <= ?"
 FLOOR: Final = "UPDATE projects SET floor = ? WHERE pk = ?"
 KEYS: Final = "SELECT key FROM keys ORDER BY id"
+TOUCHED: Final = "UPDATE projects SET floor = floor + ? WHERE pk = 1"
 KEY_NEW: Final = "REPLACE INTO keys (id, key) VALUES (?, ?)"
 KEY_GONE: Final = "DELETE FROM keys WHERE id = ?"
 ACT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"

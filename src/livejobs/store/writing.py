@@ -50,6 +50,9 @@ class Writer:
         return self.projects[name]
 
     def commit(self, changes: Sequence[Change]) -> list[int]:
+        if not changes:
+            self._touch()
+            return []
         seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
         batch = Batch(seqs, self.project_pks, self._next_pk)
         batch.add(changes, self._known(changes))
@@ -65,6 +68,12 @@ class Writer:
             self._ended = ended
         self._moved_on(batch, floors)
         return batch.given
+
+    def _touch(self) -> None:
+        """A page is written, as it was: what stays the same at once would not be."""
+        with transaction(self._db):
+            for by in (1, -1):
+                self._db.execute(sql.TOUCHED, (by,))
 
     def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
         """Where the jobs are. Unfinished ones are known, others are looked up."""

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Final
 from zipfile import ZipFile, ZipInfo
 
 from starlette.responses import Response
@@ -15,10 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import File
+from livejobs.files.area import Opened
 from livejobs.files.filing import Files
 from livejobs.web.delivery import Shortened, send_head, watched
-
-PIECE: Final = 1 << 20
 
 log = logging.getLogger("livejobs.downloads")
 
@@ -91,7 +89,7 @@ async def zipped(
             try:
                 offset = 0
                 with archive.open(_entry(file), "w", force_zip64=True) as entry:
-                    while piece := await opened.read(offset, min(PIECE, opened.size - offset)):
+                    while piece := await _next(opened, offset):
                         await asyncio.to_thread(entry.write, piece)  # it sums up what it is given
                         offset += len(piece)
                         yield sink.take()
@@ -101,6 +99,10 @@ async def zipped(
                 raise Shortened
             sent(file, offset)
     yield sink.take()
+
+
+async def _next(opened: Opened, offset: int) -> bytes:
+    return await opened.read(offset, min(opened.piece, opened.size - offset))
 
 
 def _entry(file: File, more: str = "") -> ZipInfo:

@@ -24,7 +24,6 @@ from livejobs.web.http import VARY
 from livejobs.web.lasting import hand_over
 from livejobs.web.ranges import Decision, Span, http_date
 
-PIECE: Final = 1 << 20  # bytes read and sent at once
 LEAST: Final = 64 << 10  # bytes worth handing to the kernel
 BY_PATH: Final = "http.response.pathsend"  # what some servers offer (ASGI extensions)
 LOOK_AGAIN: Final = 0.25  # seconds: nothing tells us that a file has grown
@@ -184,7 +183,7 @@ class Sender:
     async def _piece(self, at: int, left: int, gone: asyncio.Task[None]) -> int:
         if self._past is not None and self._descriptor is not None and left >= LEAST:
             return await self._past(self._descriptor, at, left, gone)
-        piece = await self._opened.read(at, min(PIECE, left))
+        piece = await self._opened.read(at, min(self._opened.piece, left))
         if piece:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         return len(piece)
@@ -222,17 +221,18 @@ class Following(Response):
             await self._opened.close()
 
     async def _follow(self, send: Send, gone: asyncio.Task[None]) -> None:
-        at = 0
+        at, changed = 0, self._changed()
         while not gone.done():
+            if changed.done():
+                changed = self._changed()
             over = self._over()  # as of before reading
-            piece = await self._opened.read(at, PIECE)
+            piece = await self._opened.read(at, self._opened.piece)
             if piece:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 at += len(piece)
             elif over:
                 return
             else:
-                changed = self._changed()
                 await asyncio.wait({gone, changed}, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
 
 

@@ -1,0 +1,43 @@
+"""Downloads that are noted while the disk refuses are written once it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from livejobs.core import reducer
+from livejobs.core.errors import StorageUnavailable
+from livejobs.core.model import File
+from livejobs.core.reports import NewJob
+from livejobs.files.counting import Downloads, Sent
+from livejobs.store.base import Act, Tally
+from livejobs.store.memory import MemoryStore
+
+HEAD = reducer.create(NewJob(), id="j", project="default", owner="a", now=0)
+FILE = File("a", 9, "text/plain", key="k")
+
+
+class Full(MemoryStore):
+    """Another answer goes out just while the disk refuses to note the one before."""
+
+    downloads_of: Downloads
+    full = True
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        if self.full:
+            self.downloads_of.note(Sent(HEAD, FILE, "a", 2, None, whole=True))
+            raise StorageUnavailable("The disk is full.")
+        await super().downloaded(tallies, acts)
+
+
+async def test_none_is_forgotten() -> None:
+    store = Full()
+    store.downloads_of = downloads = Downloads(store)
+    downloads.note(Sent(HEAD, FILE, "a", 1, None, whole=True))
+    with pytest.raises(StorageUnavailable):
+        await downloads.flush()
+    store.full = False
+    await downloads.flush()
+    (noted,) = await store.acts(limit=10)
+    assert (noted.act.detail["bytes"], noted.act.detail["answers"]) == (3, 2)
