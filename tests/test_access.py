@@ -345,6 +345,81 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
             assert list(streams[2])[-1]["event"] == "end"  # another's goes on
 
 
+def test_a_stream_that_never_rests_is_ended_too(closed: Server, admin: Client) -> None:
+    """Nothing in it waits for a moment without news; so it is asked at the news as well."""
+    admin.put("/v1/jobs/j")
+    made = make_key(admin, "ci")
+    url = f"{closed.url}/v1/jobs/j/reports"
+    with client(closed, made["key"]) as ci, Socket(closed.url) as open_line:
+        headers = ("content-type: application/x-ndjson", f"authorization: Bearer {made['key']}")
+        open_line.post("/v1/jobs/j/reports", *headers)
+        open_line.chunk('{"type": "log", "message": "0"}\n')
+        stop = threading.Event()
+
+        def busy() -> None:
+            while not stop.wait(0.05):
+                admin.post(url, json={"type": "log", "message": "busy"})
+
+        worker = threading.Thread(target=busy)
+        with (
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=EVENTS) as as_events,
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=TEXT) as as_text,
+        ):
+            heard, lines = events(as_events), as_text.iter_lines()
+            next(heard), next(lines)
+            worker.start()
+            try:
+                admin.delete(f"/v1/keys/{made['id']}")
+                assert "revoked" in list(heard)[-1]["data"]
+                assert set(lines) <= {"0", "busy"}
+            finally:
+                stop.set()
+                worker.join()
+        open_line.chunk('{"type": "log", "message": "from the grave"}\n')
+        status, _, said = open_line.answer()
+        assert (status, said["code"], said["kept"]) == (401, "expired", 1)
+
+
+def test_what_was_let_in_while_all_were_is_out_once_there_is_a_key(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server, client(server, None) as anyone:
+        anyone.put("/v1/jobs/j")
+        token = make_token(anyone)
+        with (
+            socket(server, None) as ws,
+            anyone.stream("GET", "/v1/jobs/j/events") as answer,
+        ):
+            stream = events(answer)
+            assert "status" in next(stream)["data"]
+            make_key(anyone, "first", "admin")
+            assert "keys now" in list(stream)[-1]["data"]
+            assert "keys now" in hear(ws)["reason"]
+        assert httpx.get(f"{server.url}/v1/jobs?token={token}").status_code == 401
+
+
+def test_a_token_for_some_jobs_is_for_nothing_else(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/a")
+    token = make_token(admin, scopes=["admin"], jobs=["a"])
+    with client(closed, token) as holder:
+        for method, path, body in (
+            ("GET", "/v1/keys", None),
+            ("POST", "/v1/keys", {"name": "more", "scopes": ["admin"]}),
+            ("GET", "/v1/audit", None),
+            ("GET", "/metrics", None),
+            ("POST", "/v1/jobs", {}),
+            ("PUT", "/v1/jobs/c", None),
+        ):
+            answer = holder.request(method, path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "foreign_job"), path
+        assert holder.put("/v1/jobs/a").status_code == 200
+
+
+def test_an_admin_of_some_projects_sees_their_keys_alone(closed: Server, admin: Client) -> None:
+    make_key(admin, "theirs", projects=["theirs"])
+    mine = make_key(admin, "mine", "admin", projects=["mine"])
+    with client(closed, mine["key"]) as holder:
+        assert [key["name"] for key in holder.get("/v1/keys").json()["keys"]] == ["mine"]
+
+
 def socket(server: Server, key: str | None, **headers: str) -> ClientConnection:
     own = {"authorization": f"Bearer {key}"} if key else {}
     return connect(server.url.replace("http", "ws") + "/v1/ws", additional_headers=own | headers)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from livejobs.admission import Admission, party
+from livejobs.admission import Admission
+from livejobs.limits import party
+from livejobs.web.guard import address
 
 
 @pytest.mark.parametrize(
@@ -15,10 +17,16 @@ from livejobs.admission import Admission, party
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::9", "2001:db8:1:2::"),
         ("fe80::1%eth0", "fe80::"),
+        ("testclient", "testclient"),  # of no network
     ],
 )
 def test_a_party_is_an_address_or_a_network_of_ipv6(host: str, counted: str) -> None:
     assert party(host) == counted
+
+
+def test_a_rate_counts_by_party_too() -> None:
+    first, second = ({"client": (f"2001:db8:1:2::{n}", 1)} for n in range(2))
+    assert address(first) == address(second) == "2001:db8:1:2::"
 
 
 def test_the_bound_that_is_exceeded_most_is_the_one_that_counts() -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ class Publisher:
     def __init__(self) -> None:
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.asked = 0
+        self.ready = threading.Event()
+        self.ready.set()
         publisher = self
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.asked += 1
+                publisher.ready.wait(30)
                 body = json.dumps({"keys": publisher.published()}).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
@@ -131,6 +135,30 @@ def test_a_key_that_is_published_later_is_learned_and_one_that_is_not_is_refused
         assert ask(trusting, stranger.sign("z")).status_code == 401
     assert issuer.asked == asked
     assert ask(trusting, issuer.sign()).status_code == 200
+
+
+def test_all_who_come_while_the_keys_are_asked_for_wait_for_them(
+    trusting: Server, issuer: Publisher
+) -> None:
+    issuer.ready.clear()
+    with ThreadPoolExecutor(8) as crowd:
+        answers = [crowd.submit(ask, trusting, issuer.sign()) for _ in range(8)]
+        while not issuer.asked:
+            time.sleep(0.01)
+        issuer.ready.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 8
+    assert issuer.asked == 1
+
+
+def test_while_its_keys_can_t_be_read_a_client_is_told_to_come_back(
+    trusting: Server, issuer: Publisher
+) -> None:
+    issuer.server.shutdown()
+    issuer.server.server_close()
+    for _ in range(2):
+        answer = ask(trusting, issuer.sign())
+        assert (answer.status_code, answer.json()["code"]) == (503, "issuer_unavailable")
+        assert answer.headers["retry-after"] == "10"
 
 
 def test_the_keys_address_never_comes_from_a_token(trusting: Server, issuer: Publisher) -> None:

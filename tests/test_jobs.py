@@ -799,6 +799,15 @@ def test_logs_come_as_events_until_the_job_ends(api: Api, id: str) -> None:
     assert again.status_code == 204
 
 
+def test_a_full_page_of_lines_is_told_at_once(api: Api, id: str) -> None:
+    events = log_events(api, id)
+    api.report(id, {**LOG, "message": "first"})
+    assert messages(next(events)) == ["first"]
+    api.report(id, *[{**LOG, "message": str(n)} for n in range(1000)])
+    assert len(messages(next(events))) == 1000
+    assert len(messages(next(log_events(api, id, "?tail=1000")))) == 1000
+
+
 def test_log_events_go_on_after_any_of_their_ids(api: Api, id: str) -> None:
     for n in range(20):  # some changes larger than what is read at once
         api.report(id, *[{**LOG, "message": f"{n}.{at}"} for at in range(1 + 333 * (n % 3))])

@@ -36,6 +36,9 @@ NEEDS: Final[dict[Action, Scope]] = {
 }
 
 
+# What is of no job: not for a token that is limited to some.
+_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics"})
+
 _RUNG: Final = {scope: rung for rung, scope in enumerate(LADDER)}
 
 
@@ -82,6 +85,8 @@ def require(by: Principal, action: Action) -> None:
             f"This takes the scope {NEEDS[action]!r}; the credential has {by.scope!r}.",
             code="missing_scope",
         )
+    if by.jobs is not None and action in _OF_ALL:
+        raise Forbidden("The credential is for some jobs only.", code="foreign_job")
 
 
 def require_job(by: Principal, action: Action, head: Head) -> None:
@@ -94,6 +99,14 @@ def require_job(by: Principal, action: Action, head: Head) -> None:
 def require_project(by: Principal, project: str) -> None:
     if not by.sees_project(project):
         raise Forbidden(f"The credential is not for project {project!r}.", code="foreign_project")
+
+
+def require_id(by: Principal, id: str | None) -> None:
+    """For a job that is about to be made."""
+    if by.jobs is not None and id not in by.jobs:
+        raise Forbidden(
+            "The credential is for some jobs only, and not for this.", code="foreign_job"
+        )
 
 
 def highest(scopes: tuple[Scope, ...] | list[Scope]) -> Scope:

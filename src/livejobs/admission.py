@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from functools import lru_cache
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from livejobs.limits import party
 from livejobs.web.problems import document
 
 OVERFLOW: Final = 32  # connections past a bound that still get an answer, not a reset
@@ -64,15 +63,6 @@ class Admission:
             self.addresses[address] -= 1
             if not self.addresses[address]:
                 del self.addresses[address]
-
-
-@lru_cache(maxsize=4096)
-def party(host: str) -> str:
-    """What one party commonly has: an IPv4 address, or a /64 of IPv6."""
-    address = ip_address(host.partition("%")[0])
-    if not isinstance(address, IPv6Address):
-        return host
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 async def _turn_away(code: str, detail: str, scope: Scope, send: Send) -> None:

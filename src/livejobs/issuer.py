@@ -7,6 +7,7 @@ said in the settings and here, never in a token (RFC 8725). What the token allow
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any, Final
@@ -15,10 +16,12 @@ import httpx2
 import jwt
 
 from livejobs.access import LADDER, Principal, highest
+from livejobs.core.errors import LivejobsError
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 KEYS_GOOD_FOR: Final = 600.0  # seconds
 ASK_AGAIN: Final = 10.0  # seconds, however many tokens come with keys that are not known
+PATIENCE: Final = 5.0  # seconds for an answer
 MOST_BYTES: Final = 256 * 1024
 
 log = logging.getLogger("livejobs.issuer")
@@ -26,6 +29,12 @@ log = logging.getLogger("livejobs.issuer")
 
 class UnknownSigner(Exception):
     """The token's key is not known yet, or was learned too long ago: refresh and look again."""
+
+
+class IssuerUnavailable(LivejobsError):
+    """Not the token's fault: a client that is told so comes back."""
+
+    status, title, default_code = 503, "Issuer unavailable", "issuer_unavailable"
 
 
 class Issuer:
@@ -36,6 +45,8 @@ class Issuer:
         self._keys: dict[tuple[str, str], jwt.PyJWK] = {}  # by kid and algorithm
         self._fresh_until = 0.0
         self._ask_after = 0.0
+        self._asking: asyncio.Task[None] | None = None
+        self._failed = False  # the last time we asked
 
     def verify(self, token: str) -> Principal:
         """The caller. Raises jwt.InvalidTokenError, or UnknownSigner."""
@@ -45,8 +56,16 @@ class Issuer:
             raise jwt.InvalidAlgorithmError(algorithm)
         key = self._keys.get((kid, algorithm))
         now = time.monotonic()
-        if (key is None or now > self._fresh_until) and now > self._ask_after:
+        stale = key is None or now > self._fresh_until
+        if stale and self._asking is None and now > self._ask_after:
             raise UnknownSigner
+        if key is None and self._asking is not None:  # wait with those who ask already
+            raise UnknownSigner
+        if key is None and self._failed:
+            raise IssuerUnavailable(
+                f"The keys of {self.issuer} can't be read. Try again later.",
+                headers={"Retry-After": str(int(ASK_AGAIN))},
+            )
         if key is None:
             raise jwt.InvalidKeyError("no such key")
         claims = jwt.decode(
@@ -60,17 +79,30 @@ class Issuer:
         return _principal(claims)
 
     async def refresh(self) -> None:
-        """Ask for the keys. When that fails those known stay good."""
-        self._ask_after = time.monotonic() + ASK_AGAIN
+        """Ask for the keys, all who need them together."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        """When that fails those known stay good."""
+        self._failed = True
         try:
-            async with httpx2.AsyncClient(timeout=5, follow_redirects=False) as client:
+            async with (
+                asyncio.timeout(PATIENCE),
+                httpx2.AsyncClient(timeout=PATIENCE, follow_redirects=False) as client,
+            ):
                 answer = await client.get(self._url)
             answer.raise_for_status()
             if len(answer.content) > MOST_BYTES:
                 raise ValueError("too large")
             self._learn(answer.json()["keys"])
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
-            log.warning("The keys of %s can't be read from %s: %s", self.issuer, self._url, error)
+            self._failed = False
+        except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            log.warning("The keys of %s can't be read from %s: %r", self.issuer, self._url, error)
+        finally:
+            self._ask_after = time.monotonic() + ASK_AGAIN
+            self._asking = None
 
     def _learn(self, published: list[dict[str, Any]]) -> None:
         keys = {}

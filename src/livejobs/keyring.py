@@ -21,7 +21,7 @@ import jwt
 from msgspec import Struct
 from msgspec.structs import replace
 
-from livejobs.access import LADDER, Principal, Scope, highest
+from livejobs.access import ANONYMOUS, LADDER, Principal, Scope, highest
 from livejobs.core.errors import Unauthorized
 from livejobs.issuer import Issuer
 from livejobs.store.base import Act, Key, Store
@@ -137,8 +137,13 @@ class Keyring:
         self.closed = True
 
     async def revoke(self, id: str, act: Act | None = None) -> None:
-        await self._store.drop_key(id, act)
-        self._keys.pop(id, None)
+        # First, so that nobody keeps its last use after it was dropped, and it with it.
+        key = self._keys.pop(id)
+        try:
+            await self._store.drop_key(id, act)
+        except BaseException:
+            self._keys[id] = key
+            raise
         self._used.pop(id, None)
 
     async def note_uses(self) -> None:
@@ -172,6 +177,8 @@ class Keyring:
 
     def valid(self, principal: Principal, now: int) -> str | None:
         """Why the principal is no longer good; None while it is."""
+        if self.closed and principal.name == ANONYMOUS.name:  # or its token, made while it was open
+            return "There are keys now: this takes one, or a token."
         if principal.expires_at is not None and principal.expires_at <= now:
             return "The credential has expired."
         key = principal.key

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -51,6 +53,18 @@ class Verdict(NamedTuple):
     allowed: bool
     left: int  # calls that may come at once after this one
     retry_after: int  # whole seconds until one call is allowed for certain; 0 when it is
+
+
+@lru_cache(maxsize=4096)
+def party(host: str) -> str:
+    """What one party commonly has: an IPv4 address, or a /64 of IPv6."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:  # of no network
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 class Limiter:

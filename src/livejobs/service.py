@@ -23,7 +23,7 @@ from anyio import CancelScope
 from msgspec import Struct
 from msgspec.structs import replace
 
-from livejobs.access import ANONYMOUS, Principal, require, require_project
+from livejobs.access import ANONYMOUS, Principal, require, require_id, require_project
 from livejobs.committer import Committer, Draft, now_ms
 from livejobs.config import SettingError, Settings, refuse_strangers
 from livejobs.core import reducer
@@ -370,6 +370,7 @@ class LiveJobs:
     ) -> Slot:
         project = new.project or by.default_project
         require_project(by, project)
+        require_id(by, new.id)
         if new.owner not in (None, by.name):
             require(by, "own")
         await self._project(project)
@@ -643,11 +644,14 @@ class LiveJobs:
         tail: int | None = None,
         follow: bool = False,
     ) -> AsyncIterator[Sequence[Record]]:
-        """Pages of log lines; with `follow` until the job has ended."""
+        """Pages of log lines; with `follow` until the job has ended. A full one that is the last
+        for now has an empty one behind it."""
+        full = False
         with slot.held():
             if tail is not None:
                 records = await self.entries(slot, "logs", limit=tail, level=level, tail=True)
                 after = records[-1].entry.n if records else slot.head.logs_total
+                full = len(records) == tail
                 yield records
             left = limit if limit is not None else sys.maxsize
             while left > 0 and (follow or tail is None):
@@ -659,9 +663,13 @@ class LiveJobs:
                 if records:
                     after = records[-1].entry.n
                     left -= len(records)
+                    full = len(records) == most
                     yield records
                 elif ended:
                     return
+                elif full:
+                    full = False
+                    yield ()
                 elif seq == slot.seq and not self.over(slot):
                     await slot.changed()
 

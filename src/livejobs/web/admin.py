@@ -52,8 +52,8 @@ _new_token: Final = msgspec.json.Decoder(NewToken)
 
 
 async def keys(request: Request) -> Response:
-    live = http.service(request)
-    shown = [_shown(key) for key in live.keyring.all()]
+    live, by = http.service(request), http.principal(request)
+    shown = [_shown(key) for key in live.keyring.all() if _governs(by, key)]
     return http.JSONBytes(wire.encode({"keys": shown}), 200, NO_STORE)
 
 

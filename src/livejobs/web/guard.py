@@ -22,7 +22,7 @@ from livejobs.committer import now_ms
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.issuer import UnknownSigner
 from livejobs.keyring import Keyring, unauthorized
-from livejobs.limits import Limiter
+from livejobs.limits import Limiter, party
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL
 
@@ -199,7 +199,7 @@ def check_rate(limiter: Limiter | None, by: Principal, address: str) -> None:
 
 def address(scope: Scope) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else "-"
+    return party(str(client[0])) if client else "-"
 
 
 def too_fast(limiter: Limiter, retry_after: int) -> TooMany:

@@ -85,9 +85,9 @@ async def log_text(request: Request) -> Response:
 async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[bytes]:
     async with aclosing(ticking(pages, LOOK_EVERY)) as looks:
         async for records in looks:
-            if records is None:
-                if live.keyring.valid(by, now_ms()) is not None:
-                    return
+            if live.keyring.valid(by, now_ms()) is not None:
+                return
+            if not records:
                 continue
             lines = (msgspec.json.decode(record.entry.value)["message"] for record in records)
             yield "".join(f"{harmless(line)}\n" for line in lines).encode()
@@ -137,11 +137,11 @@ async def _events(
         quiet = 0
         async for records in looks:
             quiet = 0 if records else quiet + LOOK_EVERY
-            if records:
-                yield event(_logs(slot, records))
-            elif (why := live.keyring.valid(by, now_ms())) is not None:
+            if (why := live.keyring.valid(by, now_ms())) is not None:
                 yield event(Message("unwelcome", wire.encode({"reason": why})))
                 return
+            if records:
+                yield event(_logs(slot, records))
             elif quiet % PING_EVERY == 0:
                 yield event(PING)
     cursor = str(slot.cursor)
@@ -169,7 +169,8 @@ async def whole_changes(pages: Pages) -> AsyncIterator[Sequence[Record]]:
                 yield whole
             rest = rest[len(whole) :]
         else:
-            yield rest
+            if rest:
+                yield rest
             rest = []
     if rest:
         yield rest

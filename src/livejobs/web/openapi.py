@@ -293,7 +293,7 @@ def operation_id(method: str, path: str) -> str:
 def _errors(operation: Operation) -> set[int]:
     errors = {400, 421, *operation.errors}
     if operation.path not in PUBLIC:
-        errors |= {401, 403, 422, 429}
+        errors |= {401, 403, 422, 429, 503}
     if "{id}" in operation.path:
         errors.add(404)
     if operation.body is not None:

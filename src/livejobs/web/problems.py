@@ -57,7 +57,7 @@ async def livejobs_error(request: Request, error: Exception) -> Response:
     live.note_refusal(error)
     headers = dict(error.headers)
     if error.status == 503:
-        headers.setdefault("retry-after", "5")
+        headers.setdefault("Retry-After", "5")
     return answer(of(error), headers)
 
 

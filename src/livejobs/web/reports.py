@@ -13,10 +13,12 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from livejobs.committer import shutting_down
+from livejobs.access import Principal
+from livejobs.committer import now_ms, shutting_down
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
+from livejobs.keyring import unauthorized
 from livejobs.service import Batch, LiveJobs, Receipt
 from livejobs.state import Slot
 from livejobs.web import http
@@ -32,7 +34,7 @@ class ReportDoor:
         by = await admit(live, scope, "report", "report")
         slot = await live.find(request.path_params["id"], by)
         if http.takes_lines(request.headers):
-            receipt = await _report_lines(request, live, slot)
+            receipt = await _report_lines(request, live, slot, by)
         else:
             body = await http.read_body(request, live.bounds.body)
             receipt = await live.apply(slot, live.decode(body))
@@ -52,9 +54,9 @@ async def _answer(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _report_lines(request: Request, live: LiveJobs, slot: Slot) -> Receipt:
+async def _report_lines(request: Request, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
     """Lines are kept as they arrive: all complete ones of what has come make one commit."""
-    taken = Lines(live, slot)
+    taken = Lines(live, slot, by)
     rest = b""
     try:
         async for chunk in _pieces(request, live, taken):
@@ -85,15 +87,19 @@ async def _pieces(request: Request, live: LiveJobs, taken: Lines) -> AsyncIterat
 class Lines:
     """Where a stream of reports is: how many lines came, how many were kept."""
 
-    def __init__(self, live: LiveJobs, slot: Slot) -> None:
+    def __init__(self, live: LiveJobs, slot: Slot, by: Principal) -> None:
         self._live = live
         self._slot = slot
+        self._by = by
         self._read = 0  # lines, the empty ones too: what an editor would count
         self._kept = 0
         self._accepted = 0
         self._last: Receipt | None = None
 
     async def keep(self, lines: Sequence[bytes]) -> None:
+        # It was good when the first line came; that may be hours ago.
+        if (why := self._live.keyring.valid(self._by, now_ms())) is not None:
+            self.refuse(unauthorized(why, "expired"))
         good, numbers, bad = self._decoded(lines)
         if good:
             batch = await self._applied(good)
