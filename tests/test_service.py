@@ -492,6 +492,25 @@ async def test_finished_jobs_in_memory_are_bounded_and_read_again_when_asked_for
         assert (await live.job("first"))["results"][0]["value"] == 1
 
 
+async def test_viewers_of_a_job_keep_no_more_of_it_in_memory_than_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livejobs.state.ENTRY_BYTES_KEPT", 30_000)
+    async with over(MemoryStore(), tmp_path) as live:
+        small, large = await live.create(id="small"), await live.create(id="large")
+        for job, size in ((small, 10), (large, 20_000)):
+            await job.result("x" * size)
+        slots = [await live.find(job.id) for job in (small, large)]
+        for slot in slots:
+            await live.whole(slot)
+        with slots[1].held():  # as by one who watches
+            live.registry.trim()
+        assert slots[0].whole is not None  # the one that is too large makes room first
+        assert slots[1].whole is None
+        assert slots[1].tail is not None
+        assert len((await live.whole(slots[1])).results) == 1
+
+
 async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     path = tmp_path / "livejobs.db"
     ids = ["finished", "running", "queued-1", "queued-2", "child"]

@@ -92,7 +92,7 @@ class Reader:
         """All results and errors, exactly those that the head counts. Without a query where the
         tail has them all, and from then on."""
         if slot.whole is None:
-            with slot.held():
+            with slot.held_whole():
                 async with self._reading.setdefault(slot, asyncio.Lock()):
                     if slot.whole is None:
                         slot.whole = await self._whole(slot)

@@ -117,6 +117,7 @@ class Slot:
         "heard_at",
         "lane",
         "moves",
+        "reading",
         "recent",
         "seq",
         "silent_since",
@@ -143,6 +144,7 @@ class Slot:
         self.faces: dict[Any, Any] | None = None  # the same for other addresses, by where they are
         self.gone = False  # deleted
         self.busy = 0  # submissions and viewers that hold it in memory
+        self.reading = 0  # faces that are at its whole
         self.lane: Lane | None = None
         self.ticket = 0
         self.moves = -1  # of the lane, when the encoded forms were made
@@ -200,9 +202,15 @@ class Slot:
             size += sum(answer.size for answer in self.faces.values())
         return size
 
-    def let_go(self) -> None:
-        self.tail = self.whole = None
-        self.forget_encoded()
+    def let_go(self) -> int:
+        """What nobody needs just now; its size. Viewers need the tail alone."""
+        before = self.size
+        if not self.reading:
+            self.whole = self.faces = None
+        if not self.busy:
+            self.tail = None
+            self.forget_encoded()
+        return before - self.size
 
     def fields(self, now: int) -> dict[str, Any]:
         """The job without results and errors; a queued one with its place as of now."""
@@ -245,6 +253,16 @@ class Slot:
             yield
         finally:
             self.busy -= 1
+
+    @contextmanager
+    def held_whole(self) -> Iterator[None]:
+        """The same, with all its results and errors."""
+        self.reading += 1
+        try:
+            with self.held():
+                yield
+        finally:
+            self.reading -= 1
 
     def wake(self) -> None:
         waiting, self._waiting = self._waiting, set()
@@ -331,16 +349,16 @@ class Registry:
         return list(self._unfinished.values())
 
     def trim(self) -> None:
-        """Let go of tails past their bound, of those read longest ago first; they can be read
-        again. Walks all slots, so it is for the sweeper."""
+        """Let go of what is past the bound and can be read again: of jobs that are past it by
+        themselves, then of those read longest ago. Walks all slots, so it is for the sweeper."""
         slots = self.all()
         over = sum(_sizes(slots)) - ENTRY_BYTES_KEPT
+        if over > 0:
+            slots.sort(key=lambda slot: slot.size <= ENTRY_BYTES_KEPT)
         for slot in slots:
             if over <= 0:
                 return
-            if not slot.busy:
-                over -= slot.size
-                slot.let_go()
+            over -= slot.let_go()
 
     def statistics(self) -> dict[str, int]:
         return {

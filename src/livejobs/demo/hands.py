@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, Literal
 
-from livejobs.core.errors import LivejobsError
+from livejobs.core.errors import LivejobsError, StorageUnavailable
 from livejobs.demo.scripts import SCRIPTS, Script
 from livejobs.service import Job, LiveJobs
 from livejobs.store.base import Query
@@ -116,8 +116,14 @@ class Queue:
                 self._jobs.put_nowait(job)
             except Ended:
                 pass
+            except StorageUnavailable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(5)
+                self._jobs.put_nowait(job)
             except LivejobsError as error:  # it was ended or deleted by somebody: so be it
                 log.debug("%s", error)
+            except Exception as error:  # noqa: BLE001  what visitors say of a job is nobody's end
+                log.warning("A job was told what its worker can't use: %r", error)
 
     async def _do(self, job: Job, number: int) -> None:
         first = (await job.state())["attempt"] == 1

@@ -200,7 +200,7 @@ def check_sees(face: Face, by: Principal, head: Head) -> None:
 
 async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
     """What the shape makes of the job as of one moment: its head, and all entries it counts."""
-    with slot.held():
+    with slot.held_whole():
         while True:
             kinds = needs(slot.head)
             whole = await live.whole(slot) if {"results", "errors"} & {*kinds} else Whole()
@@ -265,8 +265,8 @@ def integer(values: Mapping[str, Any], name: str) -> int:
 
 
 def header_text(value: str) -> str:
-    """Without what a header can't carry."""
-    return "".join(one for one in value if " " <= one <= "~").strip()
+    """Without what a header can't carry, and no more of it than any client takes."""
+    return "".join(one for one in value[:200] if " " <= one <= "~").strip()
 
 
 def first_file(head: Head) -> str:

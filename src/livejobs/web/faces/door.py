@@ -122,6 +122,6 @@ def _matches(known: str | None, answer: Ready) -> bool:
 def refuse(face: Face, error: LivejobsError, id: str) -> Response:
     headers = {"cache-control": "no-store", **error.headers}
     if error.status == 503:
-        headers.setdefault("retry-after", "5")
+        headers.setdefault("Retry-After", "5")
     body = msgspec.json.encode(face.refusal(error, id))
     return http.JSONBytes(body, error.status, headers)
