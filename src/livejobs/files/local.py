@@ -38,8 +38,9 @@ class LocalFile:
         status = os.fstat(fd)
         self.size = status.st_size
         # Anyone may set it to anything, and no answer may say a time later than its own Date,
-        # which the server takes from its clock once a second.
-        self.modified = max(0, min(status.st_mtime_ns // 1_000_000, now_ms() - 1000))
+        # which the server takes from its clock once a second, or later when it is busy.
+        modified, now = status.st_mtime_ns // 1_000_000, now_ms()
+        self.modified = max(0, min(modified, now - 1000) if modified <= now else now - 60_000)
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
         self.piece = PIECE
