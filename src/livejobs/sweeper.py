@@ -46,15 +46,17 @@ class Sweeper:
             await self.sweep()
 
     async def sweep(self) -> None:
-        self._registry.trim()
         # Each for itself: where the disk refuses one, another may be what makes room.
-        for job in (self._ask, self._notice_silence, self._remove_expired, *self.also):
+        for job in (self._trim, self._ask, self._notice_silence, self._remove_expired, *self.also):
             try:
                 await job()
             except LivejobsError as error:  # the disk refused; the next round tries again
                 log.debug("%s", error)
             except Exception:
                 log.exception("a sweep failed")
+
+    async def _trim(self) -> None:
+        self._registry.trim()
 
     async def _ask(self) -> None:
         if self._committer.failing:

@@ -222,18 +222,22 @@ class Following(Response):
 
     async def _follow(self, send: Send, gone: asyncio.Task[None]) -> None:
         at, changed = 0, self._changed()
-        while not gone.done():
-            if changed.done():
-                changed = self._changed()
-            over = self._over()  # as of before reading
-            piece = await self._opened.read(at, self._opened.piece)
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                at += len(piece)
-            elif over:
-                return
-            else:
-                await asyncio.wait({gone, changed}, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+        try:
+            while not gone.done():
+                if changed.done():
+                    changed = self._changed()
+                over = self._over()  # as of before reading
+                piece = await self._opened.read(at, self._opened.piece)
+                if piece:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    at += len(piece)
+                elif over:
+                    return
+                else:
+                    either = {gone, changed}
+                    await asyncio.wait(either, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+        finally:
+            changed.cancel()  # or a job at rest would remember each of its viewers
 
 
 @asynccontextmanager
