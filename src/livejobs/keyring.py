@@ -141,7 +141,7 @@ class Keyring:
         key = self._keys.pop(id)
         try:
             await self._store.drop_key(id, act)
-        except Exception:  # but not when nobody waits any more: then it may have been dropped
+        except Exception:  # whatever the store says no with; cancelled, it may have dropped the key
             self._keys[id] = key
             raise
         self._used.pop(id, None)

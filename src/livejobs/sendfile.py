@@ -181,7 +181,7 @@ async def send_file(
     transfer = Transfer(held, os.dup(file), offset, count)
     try:
         PUMP.take(transfer)
-    except BaseException:
+    except BaseException:  # whatever it was, nobody else would close its descriptors
         transfer.finish()
         raise
     try:
