@@ -90,7 +90,7 @@ def test_a_job_has_all_of_its_fields_from_its_start(
     assert names == set(NAMES[""].split()) - {"results", "errors"}
     for report in msgspec.convert(said, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
-            head = reducer.advance(head, report, NOW, [])
+            head = reducer.fold(head, [report], NOW).head
             assert shown(head).keys() == names
 
 
@@ -103,7 +103,7 @@ def test_a_head_reads_back_as_it_was_written(
     head = replace(head, cancel_requested=asked, files=(File("f", 1, "text/plain", "ab", NOW),))
     for report in msgspec.convert(said, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
-            head = reducer.advance(head, report, NOW, [])
+            head = reducer.fold(head, [report], NOW).head
     again = decode_head(encode_head(head))
     assert again == head
     assert wire.encode(wire.fields(again, CURSOR)) == wire.encode(wire.fields(head, CURSOR))

