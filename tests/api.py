@@ -95,10 +95,14 @@ class Socket:
     def end(self) -> None:
         self.send("0\r\n\r\n")
 
-    def answer(self) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and JSON of the answer."""
+    def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of the answer."""
         status = int(self.file.readline().split()[1])
-        headers = dict(self._headers())
+        return status, dict(self._headers())
+
+    def answer(self) -> tuple[int, dict[str, str], Any]:
+        """The same, and its JSON."""
+        status, headers = self.head()
         body = self.file.read(int(headers.get("content-length", 0)))
         return status, headers, json.loads(body) if body else None
 

@@ -15,7 +15,9 @@ import httpx2 as httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livejobs import LiveJobs, Settings, create_app
 from livejobs.config import SettingError
@@ -147,6 +149,36 @@ async def test_errors_below_the_mount_are_problems_and_others_are_not(outer: Sta
         problem(await client.post("/live/v1/jobs", content="x"), 400, "bad_json")
         elsewhere = await client.get("/elsewhere")
         assert (elsewhere.status_code, elsewhere.headers["content-type"] == PROBLEM) == (404, False)
+
+
+class Closed:
+    """A layer that somebody puts around the app: nothing comes through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=418)(scope, receive, send)
+
+
+@pytest.fixture
+def layered(live: LiveJobs) -> Starlette:
+    app = create_app(live)
+    app.add_middleware(Closed)
+    return app
+
+
+async def test_a_layer_around_the_app_is_met_by_every_request(
+    layered: Starlette, live: LiveJobs
+) -> None:
+    async with client_of(layered) as client:
+        job = await live.create()
+        await job.start()
+        path = f"/v1/jobs/{job.id}"
+        report = {"type": "log", "message": "x"}
+        assert (await client.get(path)).status_code == 418
+        assert (await client.post(f"{path}/reports", json=report)).status_code == 418
+        assert (await live.job(job.id))["logs_total"] == 0
 
 
 async def test_code_in_process_and_clients_see_the_same_job(

@@ -420,6 +420,28 @@ def test_a_snapshot_may_be_kept_and_must_be_asked_after(api: Api, id: str) -> No
     assert "retry-after" not in api.get(f"/v1/jobs/{id}").headers
 
 
+def test_what_comes_in_one_packet_is_answered_in_its_order(api: Api, id: str, url: str) -> None:
+    api.report(id, {"type": "start"})
+    poll, log = f"/v1/jobs/{id} HTTP/1.1\r\nhost: localhost\r\n", json.dumps(LOG)
+    told = f"POST /v1/jobs/{id}/reports HTTP/1.1\r\nhost: localhost\r\n"
+    with Socket(url) as worker:
+        worker.send(
+            f"GET {poll}\r\n",
+            f"{told}content-length: {len(log)}\r\n\r\n{log}",
+            f"{told}content-length: 1\r\n\r\n!",
+            f"HEAD {poll}\r\n",
+            f"GET {poll}connection: close\r\n\r\n",
+        )
+        assert worker.answer()[2]["logs_total"] == 0
+        assert worker.answer()[2]["accepted"] == 1
+        assert worker.answer()[2]["code"] == "bad_json"
+        status, headers = worker.head()
+        assert (status, headers["content-length"] > "0") == (200, True)
+        _, headers, job = worker.answer()
+        assert (headers["connection"], job["logs_total"]) == ("close", 1)
+        assert worker.file.read() == b""
+
+
 @pytest.mark.parametrize("report", [{"type": "start"}, SUCCEED])
 def test_who_has_the_state_is_told_so(api: Api, id: str, report: Any) -> None:
     api.report(id, report)

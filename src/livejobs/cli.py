@@ -23,7 +23,7 @@ from livejobs.config import (
     unknown_variables,
 )
 from livejobs.demo.hands import playing
-from livejobs.direct import writer_of
+from livejobs.direct import answer_at_once, writer_of
 from livejobs.runner import CannotListen, run
 from livejobs.sendfile import sender_of
 from livejobs.service import LiveJobs
@@ -99,6 +99,7 @@ def serve_with(
         live.hub.writer_of = writer_of
         live.files.sender_of = sender_of
         app = create_app(live, hosts=own_hosts(settings))
+        app.at_once = answer_at_once
         if show is not None:
             beside(app, show(live))
         run(app, settings, drain=live.drain)

@@ -1,17 +1,19 @@
 """Past `send`, straight to the transport.
 
-The hub writes the same bytes to thousands of connections. Behind our own runner's `send` it is
-known what stands there, and with the same looks that `send` takes the bytes may go out as they
-are: a fifth less work a delivery. Where one of them fails, `send` says what to do.
+The hub writes the same bytes to thousands of connections, and what is asked most is answered with
+bytes that are ready. Behind our own runner's `send` it is known what stands there, and with the
+same looks that `send` takes the bytes may go out as they are: a fifth less work a delivery, a
+third less a poll. Where one of them fails, `send` says what to do.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from livejobs.sink import Send, Writer
+from livejobs.web.ready import Answer
 from livejobs.websocket import WebSocketConnection
 
 
@@ -31,4 +33,22 @@ def write_chunk(cycle: RequestResponseCycle, chunk: bytes) -> bool:
     if cycle.response_complete or cycle.transport.is_closing():
         return False
     cycle.transport.write(chunk)
+    return True
+
+
+def answer_at_once(send: Send, answer: Answer) -> bool:
+    """Head and body in one packet, which two calls of `send` can't be."""
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle) or not cycle.keep_alive:
+        return False
+    if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
+        return False
+    if cycle.access_log or cycle.scope["method"] == "HEAD":
+        return False
+    ours = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+    cycle.transport.write(b"".join((STATUS_LINE[answer.status], *ours, answer.head, answer.body)))
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    cycle.on_response()
     return True

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core import wire
@@ -27,15 +27,17 @@ from livejobs.web import (
     openapi,
     pages,
     problems,
+    reports,
     resumable,
     streams,
 )
+from livejobs.web.express import Raised, met
 from livejobs.web.faces import door
 from livejobs.web.faces.chosen import chosen
 from livejobs.web.faces.described import describe
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read, take_token
 from livejobs.web.lasting import LASTING
-from livejobs.web.reports import REPORTS
+from livejobs.web.ready import AtOnce, never
 from livejobs.web.socket import SOCKET
 
 # What pages of other origins may send, and see of the answers.
@@ -88,26 +90,14 @@ def _dispatch(methods: Mapping[str, Rule]) -> Handler:
     return dispatch
 
 
-class JobDoor:
-    """A job's own address. Its polls are met before the framework makes a request of them."""
-
-    rules: Final = {
-        "GET": read("view", jobs.snapshot),
-        "PUT": change("create", jobs.put),
-        "DELETE": change("delete", jobs.delete),
-    }
-
-    def __init__(self) -> None:
-        self._rest = request_response(_dispatch(self.rules))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "GET" or not await jobs.plain_snapshot(scope, send):
-            await self._rest(scope, receive, send)
-
-
 ROUTES: Final[list[BaseRoute]] = [
-    Route("/v1/jobs/{id}/reports", REPORTS, methods=["POST"]),
-    Route("/v1/jobs/{id}", JobDoor(), methods=list(JobDoor.rules)),
+    resource("/v1/jobs/{id}/reports", POST=change("report", reports.report)),
+    resource(
+        "/v1/jobs/{id}",
+        GET=read("view", jobs.snapshot),
+        PUT=change("create", jobs.put),
+        DELETE=change("delete", jobs.delete),
+    ),
     resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
     resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
     resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),
@@ -160,6 +150,7 @@ class App(Starlette):
 
     hosts: frozenset[str] | None = None  # names to answer to; None: any
     cors: CORSMiddleware | None = None
+    at_once: AtOnce = staticmethod(never)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -175,12 +166,17 @@ class App(Starlette):
             await self._inner(scope, receive, send)
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        # What somebody has put around the app is asked about every request.
+        express = scope["type"] == "http" and not self.user_middleware
+        if express and await met(scope, receive, send):
+            return
         await super().__call__(scope, receive, send)
         if LASTING in scope:
             await scope.pop(LASTING)(receive, send)  # not held by a name here
 
 
-def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlette:
+def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> App:
     """The service over HTTP. Run alone it starts and stops `live`; mounted into another app,
     that app does: `async with live:` in its own lifespan. `hosts`: names to answer to."""
 
@@ -193,8 +189,8 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> Starlet
     for face in faces:
         live.retention |= face.retention
     document = openapi.document(version("livejobs"), describe(faces))
-    # The two that are asked most come first: each route is a pattern that is tried.
-    routes = [*ROUTES[:2], *door.routes(faces), *ROUTES[2:], *pages.routes(document)]
+    # Faces first, as they are polled: each route is a pattern that is tried.
+    routes = [Raised(), *door.routes(faces), *ROUTES, *pages.routes(document)]
     app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
     app.hosts = None if hosts is None else frozenset(hosts)
     if live.settings.cors_origins:

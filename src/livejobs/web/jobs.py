@@ -23,7 +23,7 @@ from livejobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.guard import TOKEN, admit
-from livejobs.web.ready import Ready, ready
+from livejobs.web.ready import Ready, give, ready
 from livejobs.web.streams import job_events
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
@@ -82,28 +82,24 @@ def _idempotency(request: Request) -> str | None:
 # Reading
 
 
-async def plain_snapshot(scope: Scope, send: Send) -> bool:
+async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
     """A poll of a job in memory, by ready bytes: no request, no response, no encoding. False:
     it asks for more than that, and nothing was sent."""
     live: LiveJobs = scope["app"].state.live
-    slot = live.registry.get(scope["path_params"]["id"])
+    slot = live.registry.get(id)
     if slot is None or slot.lane is not None or slot.tail is None or scope["query_string"]:
         return False
     known = None
     for name, value in scope["headers"]:
         if name == b"if-none-match":
-            known = value
+            known = value if known is None else known + b"," + value
         elif name == b"prefer" or (name == b"accept" and b"event-stream" in value):
             return False
-    answer: Ready = slot.answer or _make_answer(slot)
-    if known is not None and known != answer.tag:
-        return False
     by = await admit(live, scope, "view", "read")
     if not by.sees(slot.head):
         raise NotFound.job(slot.head.id)
-    start, body = answer.whole if known is None else answer.not_modified
-    await send(start)
-    await send(body)
+    made: Ready = slot.answer or _make_answer(slot)
+    await give(made.to(known), scope, send)
     return True
 
 

@@ -1,45 +1,74 @@
-"""A poll's answer as bytes, made once for each state of a job: no request, no response, no
-encoding."""
+"""Answers that are bytes already: of a poll made once for each state of a job, and given with no
+request, no response and no encoding."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from starlette.types import Scope, Send
 
 from livejobs.web import http
 
-Message = dict[str, Any]
-Headers = list[tuple[bytes, bytes]]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Headers
+    head: bytes  # the headers as they stand on the wire, with the empty line
+    body: bytes
+
+
+# Writes an answer past `send`, if that can be done; says whether it was. A server of ours can.
+AtOnce: TypeAlias = Callable[[Send, Answer], bool]
+
+
+def never(send: Send, answer: Answer) -> bool:
+    return False
+
+
+def answer(status: int, headers: Headers, body: bytes = b"") -> Answer:
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return Answer(status, headers, b"".join([*lines, b"\r\n"]), body)
+
+
+def answer_json(body: bytes, *more: tuple[bytes, bytes]) -> Answer:
+    length = b"%d" % len(body)
+    headers = (*more, (b"content-type", b"application/json"), (b"content-length", length))
+    return answer(200, headers, body)
+
+
+async def give(answer: Answer, scope: Scope, send: Send) -> None:
+    if not scope["app"].at_once(send, answer):
+        headers = list(answer.headers)  # a layer in between may add to them
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 class Ready(NamedTuple):
+    """What a poll of one state is answered."""
+
     tag: bytes  # what tells it from others
-    whole: tuple[Message, Message]
-    not_modified: tuple[Message, Message]
+    whole: Answer
+    not_modified: Answer
 
     @property
     def size(self) -> int:
-        return len(self.whole[1]["body"])
+        return len(self.whole.body)
+
+    def to(self, known: bytes | None) -> Answer:
+        """For who sent this If-None-Match, which compares weakly."""
+        same = known is not None and (self.tag[2:] in known or known.strip() == b"*")
+        return self.not_modified if same else self.whole
 
 
 def ready(body: bytes, cursor: object, *more: tuple[bytes, bytes]) -> Ready:
     tag = f'W/"{cursor}"'.encode()
-    headers: Headers = [
+    headers = (
         (b"cache-control", b"private, no-cache"),
         (b"vary", http.VARY.encode()),
         (b"etag", tag),
         *more,
-    ]
-    bodied: Headers = [
-        *headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    return Ready(
-        tag,
-        (_start(200, bodied), {"type": "http.response.body", "body": body}),
-        (_start(304, headers), {"type": "http.response.body", "body": b""}),
     )
-
-
-def _start(status: int, headers: Headers) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}
+    return Ready(tag, answer_json(body, *headers), answer(304, headers))

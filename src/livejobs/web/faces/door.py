@@ -23,7 +23,7 @@ from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import guard, http
 from livejobs.web.faces.base import Call, Face, Way, find, seen
-from livejobs.web.ready import Message, Ready, ready
+from livejobs.web.ready import Answer, Ready, give, ready
 
 log = logging.getLogger("livejobs.faces")
 
@@ -56,6 +56,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live: LiveJobs = scope["app"].state.live
         id = next(iter(scope["path_params"].values()), "")
+        answer: Response | Answer
         try:
             answer = await self._answer(live, id, scope, receive)
         except LivejobsError as error:
@@ -69,12 +70,11 @@ class Door:
         if isinstance(answer, Response):
             await answer(scope, receive, send)
         else:
-            for message in answer:
-                await send(message)
+            await give(answer, scope, send)
 
     async def _answer(
         self, live: LiveJobs, id: str, scope: Scope, receive: Receive
-    ) -> Response | tuple[Message, Message]:
+    ) -> Response | Answer:
         way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if way is None:
             raise self._method_not_allowed()
@@ -84,9 +84,9 @@ class Door:
             return await way.handler(Call(Request(scope, receive), live, by, self.face))
         slot = await find(live, self.face, id, by)
         made: Ready | None = None if slot.faces is None else slot.faces.get(way.path)
-        answer = made or await self._make(live, slot, way)
+        made = made or await self._make(live, slot, way)
         known = guard.header(scope, b"if-none-match")
-        return answer.not_modified if _matches(known, answer) else answer.whole
+        return made.to(None if known is None else known.encode("latin-1"))
 
     async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
         if NEEDS[way.action] != "view":
@@ -110,13 +110,6 @@ class Door:
 UNEXPECTED: Final = LivejobsError(
     "Something went wrong here. It has been logged; trying again may help."
 )
-
-
-def _matches(known: str | None, answer: Ready) -> bool:
-    """Weakly, as If-None-Match compares."""
-    if known is None:
-        return False
-    return known.strip() == "*" or answer.tag.decode()[2:] in known
 
 
 def refuse(face: Face, error: LivejobsError, id: str) -> Response:
