@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from livejobs.config import TABLE
+from livejobs.limits import Limiter, Rate
 from tests.api import Api, hear, problem
 from tests.server import Server
 from tests.test_metrics import numbers
@@ -60,6 +64,34 @@ def stream_twice(api: Api) -> httpx.Response:
 def connect_twice(api: Api) -> httpx.Response:
     api.get("/healthz")  # and keeps the connection
     return httpx.get(api.url + "/healthz")
+
+
+rates = st.builds(Rate, st.integers(1, 1000), st.sampled_from([1.0, 60.0, 3600.0]))
+pauses = st.lists(st.floats(0, 100), min_size=1, max_size=50)
+
+
+@given(rates, pauses, st.floats(0, 1e7))
+def test_a_rate_lets_through_what_it_says_and_its_word_is_good(
+    rate: Rate, pauses: list[float], now: float
+) -> None:
+    limiter, begin, taken = Limiter(rate), now, 0
+    for pause in pauses:
+        now += pause
+        while (retry_after := limiter.take("me", now)) == 0:
+            taken += 1
+        assert taken <= rate.calls + (now - begin) * rate.calls / rate.seconds + 0.01
+        now += retry_after
+        assert limiter.take("me", now) == 0
+        taken += 1
+    assert limiter.take("another", now) == 0
+
+
+@given(rates, st.floats(0, 1e7))
+def test_as_many_calls_may_come_at_once(rate: Rate, now: float) -> None:
+    limiter = Limiter(rate)
+    assert [limiter.take("me", now) for _ in range(rate.calls)] == [0] * rate.calls
+    assert 0 < limiter.take("me", now) <= ceil(rate.seconds / rate.calls)
+    assert limiter.refused == 1
 
 
 LINE = {"type": "log", "message": "x" * 2000}

@@ -49,12 +49,6 @@ class Rate(NamedTuple):
         return f'"default";q={self.calls};w={self.seconds:.0f}'
 
 
-class Verdict(NamedTuple):
-    allowed: bool
-    left: int  # calls that may come at once after this one
-    retry_after: int  # whole seconds until one call is allowed for certain; 0 when it is
-
-
 @lru_cache(maxsize=4096)
 def party(host: str) -> str:
     """What one party commonly has: an IPv4 address, or a /64 of IPv6."""
@@ -73,18 +67,19 @@ class Limiter:
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
         self.refused = 0
-        self._filled = rate.calls / rate.seconds  # calls a second
+        self._a_call = rate.seconds / rate.calls  # takes so many seconds to fill up again
+        self._most = rate.seconds + self._a_call / 1000  # which sums of fractions may miss
         # A bucket is the time at which it will be full: full now is any time past.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
-    def take(self, caller: str, now: float) -> Verdict:
-        full_at = max(now, self._full_at.get(caller, now)) + 1 / self._filled
-        left = (self.rate.seconds - (full_at - now)) * self._filled
-        if left < -1e-9:
+    def take(self, caller: str, now: float) -> int:
+        """0, or the whole seconds until a call is allowed for certain."""
+        full_at = max(now, self._full_at.get(caller, now)) + self._a_call
+        if full_at - now > self._most:
             self.refused += 1
-            return Verdict(False, 0, max(1, ceil(-left / self._filled)))
+            return ceil(full_at - now - self.rate.seconds)
         self._full_at[caller] = full_at
         self._full_at.move_to_end(caller)
         if len(self._full_at) > REMEMBERED:
             self._full_at.popitem(last=False)
-        return Verdict(True, int(left + 1e-9), 0)
+        return 0

@@ -192,9 +192,8 @@ def check_rate(limiter: Limiter | None, by: Principal, address: str) -> None:
     if limiter is None:
         return
     caller = address if by is ANONYMOUS else by.credential
-    verdict = limiter.take(caller, time.monotonic())
-    if not verdict.allowed:
-        raise too_fast(limiter, verdict.retry_after)
+    if retry_after := limiter.take(caller, time.monotonic()):
+        raise too_fast(limiter, retry_after)
 
 
 def address(scope: Scope) -> str:
