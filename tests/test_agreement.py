@@ -84,7 +84,7 @@ class Callers:
         await self.live.create(id=id, parent=parent)
 
     async def put(self, id: str) -> None:
-        slot, _ = await self.live.put(id, NewJob())
+        slot, _ = await self.live.creating.put(id, NewJob())
         assert slot.gone or self.live.registry.get(id) is slot
 
     async def report(self, id: str, reports: list[Any]) -> None:
@@ -92,7 +92,9 @@ class Callers:
         assert receipt.accepted <= len(reports)
 
     async def lines(self, id: str, reports: list[Any]) -> None:
-        batch = await self.live.apply_lines(await self.live.find(id), self.live.check(reports))
+        batch = await self.live.reporting.apply_lines(
+            await self.live.find(id), self.live.reporting.check(reports)
+        )
         assert (batch.kept == len(reports)) == (batch.refused is None)
 
     async def cancel(self, id: str, force: bool) -> None:

@@ -21,6 +21,7 @@ ORDER = [
     "issuer", "keyring",
     "lanes", "state", "committer", "reading",
     "frames", "sink", "channel", "catchup", "hub",
+    "reporting", "creating",
     "files", "sweeper", "webhooks", "service",
     "web",
     "client",

@@ -178,7 +178,7 @@ async def test_an_id_is_unique_in_the_server_whatever_the_project(live: LiveJobs
 
 
 async def test_of_those_who_put_the_same_job_at_once_one_makes_it(live: LiveJobs) -> None:
-    made = await asyncio.gather(*[live.put("j", say.NewJob()) for _ in range(20)])
+    made = await asyncio.gather(*[live.creating.put("j", say.NewJob()) for _ in range(20)])
     assert sum(new for _, new in made) == 1
     assert len({id(slot) for slot, _ in made}) == 1
 
@@ -186,7 +186,7 @@ async def test_of_those_who_put_the_same_job_at_once_one_makes_it(live: LiveJobs
 @pytest.mark.parametrize("id", ["a b", "a\n", "", "a" * 129, "ä", "-a"])
 async def test_an_id_that_is_put_is_held_to_the_same_rules(live: LiveJobs, id: str) -> None:
     with pytest.raises(Invalid) as caught:
-        await live.put(id, say.NewJob())
+        await live.creating.put(id, say.NewJob())
     assert caught.value.errors[0].pointer == "/id"
 
 
@@ -213,20 +213,20 @@ async def test_a_parent_counts_its_children_as_they_move(live: LiveJobs) -> None
 
 async def test_an_idempotency_key_makes_one_job_however_often_it_is_said(live: LiveJobs) -> None:
     def create() -> Any:
-        return live.create_once(say.NewJob(title="x"), key="k", body=b"x")
+        return live.creating.once(say.NewJob(title="x"), key="k", body=b"x")
 
     made = [*await asyncio.gather(*[create() for _ in range(20)]), await create()]
     assert sum(new for _, new in made) == 1
     assert len({slot.head.id for slot, _ in made}) == 1
     with pytest.raises(IdempotencyMismatch):
-        await live.create_once(say.NewJob(), key="k", body=b"y")
+        await live.creating.once(say.NewJob(), key="k", body=b"y")
 
 
 async def test_a_create_that_failed_does_not_use_up_its_key(live: LiveJobs) -> None:
     with pytest.raises(Invalid):
-        await live.create_once(say.NewJob(parent="later"), key="k", body=b"x")
+        await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
     await live.create(id="later")
-    _, new = await live.create_once(say.NewJob(parent="later"), key="k", body=b"x")
+    _, new = await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
     assert new
 
 
@@ -333,7 +333,7 @@ async def test_a_head_does_not_grow_by_names_of_producers_either(
             for n in range(100):
                 report = say.Log(message="m", producer=f"{n:0128}", n=1)
                 if lines:
-                    batch = await live.apply_lines(slot, [report])
+                    batch = await live.reporting.apply_lines(slot, [report])
                     if batch.refused is not None:
                         raise batch.refused
                 else:
@@ -385,7 +385,7 @@ async def test_who_reads_a_job_while_it_is_being_made_gets_the_same_one(tmp_path
         making = asyncio.create_task(live.create(id="j"))
         await store.written.wait()
         finding = asyncio.create_task(live.find("j"))
-        putting = asyncio.create_task(live.put("j", say.NewJob()))
+        putting = asyncio.create_task(live.creating.put("j", say.NewJob()))
         for _ in range(10):
             await asyncio.sleep(0)  # both have read it
         store.answers.set()

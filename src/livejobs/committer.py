@@ -20,7 +20,7 @@ from copy import copy
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs.core import reducer
-from livejobs.core.errors import LivejobsError, StorageUnavailable
+from livejobs.core.errors import LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Entry, Head, Status, Stored
 from livejobs.lanes import Lanes
 from livejobs.state import Registry, Slot, Tail
@@ -73,6 +73,13 @@ class Draft:
         if slot.gone or self._slots.get(slot.head.id, slot) is not slot:
             return None
         return self._heads.get(slot.head.id, slot.head)
+
+    def present(self, slot: Slot) -> Head:
+        """For an act that is of a job that may have been deleted meanwhile."""
+        head = self.head(slot)
+        if head is None:
+            raise NotFound.job(slot.head.id)
+        return head
 
     def create(self, head: Head, base: str, idempotency: Idempotency | None = None) -> Slot:
         slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())

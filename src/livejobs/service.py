@@ -6,41 +6,26 @@ Reading goes through memory first, then the store; changing goes through the com
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
-import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
-from weakref import WeakValueDictionary
+from typing import Any, Self
 
 import msgspec
 from anyio import CancelScope
 from msgspec import Struct
-from msgspec.structs import replace
 
-from livejobs.access import ANONYMOUS, Principal, require, require_id, require_project
+from livejobs.access import ANONYMOUS, Principal
 from livejobs.committer import Committer, Draft, now_ms
 from livejobs.config import SettingError, Settings, refuse_strangers
 from livejobs.core import reducer
 from livejobs.core import reports as say
-from livejobs.core.errors import (
-    BadCursor,
-    Conflict,
-    FieldError,
-    HeadTooLarge,
-    IdempotencyMismatch,
-    Invalid,
-    LivejobsError,
-    NotFound,
-    TooMany,
-)
-from livejobs.core.model import ID_PATTERN, File, Head, Kind, Record, Status, Stored, encode_head
-from livejobs.core.uuid7 import uuid7
+from livejobs.core.errors import BadCursor, Conflict, FieldError, LivejobsError, NotFound
+from livejobs.core.model import File, Head, Kind, Record, Status, Stored
+from livejobs.creating import Creating
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.hub import Hub
@@ -49,39 +34,19 @@ from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
 from livejobs.limits import LIMIT_OF, Limiter, Rate
 from livejobs.reading import PAGE, Reader
+from livejobs.reporting import Receipt, Reporting, encoded
 from livejobs.state import Registry, Slot, Whole
-from livejobs.store.base import Act, Idempotency, Query, Store
+from livejobs.store.base import Act, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
 
 log = logging.getLogger("livejobs")
-
-REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
-
-_ID: Final = re.compile(ID_PATTERN)
 
 
 def outside_issuer(settings: Settings) -> Issuer | None:
     if settings.jwks_url is None or settings.jwt_issuer is None or settings.jwt_audience is None:
         return None
     return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)
-
-
-class Receipt(Struct, frozen=True):
-    """What a worker hears once its reports are on disk."""
-
-    cursor: str
-    status: Status
-    accepted: int
-    cancel_requested: bool
-
-
-class Batch(Struct, frozen=True):
-    """What became of lines sent one by one: those kept, and why the next was not."""
-
-    receipt: Receipt
-    kept: int
-    refused: LivejobsError | None = None
 
 
 class Listing(Struct, frozen=True):
@@ -111,7 +76,8 @@ class Job:
 
     async def report(self, *reports: say.AnyReport | Mapping[str, Any]) -> Receipt:
         """All of the reports, or none."""
-        return await self._live.apply(self._slot, self._live.check(reports))
+        reporting = self._live.reporting
+        return await reporting.apply(self._slot, reporting.check(reports))
 
     async def start(self, **worker: Any) -> Receipt:
         return await self.report(say.Start(worker=worker or None))
@@ -191,7 +157,10 @@ class LiveJobs:
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
-        self.files = Files(self.settings, self.store, self.committer, self._check_size)
+        self.reporting = Reporting(self.committer, self.bounds)
+        check_size = self.reporting.check_size
+        self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
+        self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
             self.store, admin_key=self.settings.admin_key, issuer=outside_issuer(self.settings)
         )
@@ -216,13 +185,10 @@ class LiveJobs:
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
-        # Seconds that finished jobs of a type are kept where nothing else is said; see Face.
-        self.retention: dict[str, float] = {}
         self.running = False
         self.draining = False  # those who wait are to be let go
         self._open_ended: set[CancelScope] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     # Life
 
@@ -248,7 +214,8 @@ class LiveJobs:
             for project in await self.store.projects():
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
-            await self._project(ANONYMOUS.default_project)  # there to be watched from the start
+            # There to be watched from the start.
+            await self.creating.project(ANONYMOUS.default_project)
             await self.files.start()
             # In the order they joined their queues: a job that was sent back is behind.
             unfinished = await self.store.unfinished()
@@ -306,134 +273,12 @@ class LiveJobs:
         await self.files.stop()
         await self.store.close()
 
-    # Creating
+    # Creating and changing
 
     async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
         """A new job, for in-process code. The fields are those of the create call."""
-        new = say.decode_new_job(_encoded(fields))
-        return Job(self, await self._create(new, by, None))
-
-    async def create_once(
-        self,
-        new: say.NewJob,
-        *,
-        by: Principal = ANONYMOUS,
-        key: str | None = None,
-        body: bytes = b"",
-    ) -> tuple[Slot, bool]:
-        """The new job, and whether it is new: with an idempotency `key` used before for the same
-        `body`, it is the one that was made then."""
-        if key is None:
-            return await self._create(new, by, None), True
-        async with self._repeating.setdefault((by.name, key), asyncio.Lock()):
-            return await self._recall_or_create(new, by, key, hashlib.sha256(body).digest())
-
-    async def _recall_or_create(
-        self, new: say.NewJob, by: Principal, key: str, digest: bytes
-    ) -> tuple[Slot, bool]:
-        made = await self.store.repeated(by.name, key, now_ms())
-        if made is None or await self.reader.look_up(made.job) is None:  # or deleted since
-            record = Idempotency(by.name, key, digest, "", now_ms() + REPEATABLE)
-            return await self._create(new, by, record), True
-        if made.body != digest:
-            raise IdempotencyMismatch(
-                "This Idempotency-Key was used with another body. Use a new key for a new job."
-            )
-        return await self.find(made.job, by), False
-
-    async def put(
-        self, id: str, new: say.NewJob, *, by: Principal = ANONYMOUS
-    ) -> tuple[Slot, bool]:
-        """Create if absent; else what is there, if it is of the same project."""
-        if not _ID.match(id):
-            raise Invalid.at("/id", "An id is a letter or digit, then up to 127 of A-Za-z0-9._:~-")
-        if new.id not in (None, id):
-            raise Invalid.at("/id", "The id in the body is not the one in the URL.")
-        new = replace(new, id=id)
-        require_project(by, new.project or by.default_project)
-        for _ in range(2):
-            there = await self.reader.look_up(id)
-            if there is not None:
-                if there.head.project != (new.project or by.default_project) or not by.sees(
-                    there.head
-                ):
-                    raise _exists(id)
-                return there, False
-            try:
-                return await self._create(new, by, None), True
-            except Conflict:  # made by somebody else since we looked
-                continue
-        raise _exists(id)
-
-    async def _create(
-        self, new: say.NewJob, by: Principal, idempotency: Idempotency | None
-    ) -> Slot:
-        project = new.project or by.default_project
-        require_project(by, project)
-        require_id(by, new.id)
-        if new.owner not in (None, by.name):
-            require(by, "own")
-        await self._project(project)
-        if new.id is not None and await self.reader.look_up(new.id) is not None:
-            raise _exists(new.id)
-        if new.parent is not None:
-            await self._check_parent(new.parent, project)
-        head = self._new_head(new, project, by)
-        if idempotency is not None:
-            idempotency = replace(idempotency, job=head.id)
-
-        def act(draft: Draft) -> Slot:
-            if draft.slot(head.id) is not None:
-                raise _exists(head.id)
-            self._check_room(draft, project)
-            return draft.create(head, self.settings.base_path, idempotency)
-
-        return (await self.committer.submit(act)).value
-
-    def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
-        now = now_ms()
-        head = reducer.create(
-            new,
-            id=new.id or uuid7(now, os.urandom(10)),
-            project=project,
-            owner=new.owner or by.name,
-            now=now,
-            heartbeat_timeout=self.settings.heartbeat_timeout or None,
-            ttl_seconds=self.settings.retention_seconds or self.retention.get(new.type or ""),
-        )
-        self._check_size(head, "")
-        return head
-
-    def _check_room(self, draft: Draft, project: str) -> None:
-        """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
-        limit = self.settings.max_queued
-        if draft.queued >= limit:
-            raise TooMany(
-                f"{limit} jobs are queued, the most this server takes. Try again later.",
-                code="queue_full",
-                headers={"Retry-After": "5"},
-            )
-        most = self.settings.max_unfinished
-        if most is not None and draft.unfinished(project) >= most:
-            raise TooMany(
-                f"{most} jobs of project {project!r} have not ended, the most it may have. "
-                "Finish or cancel some, or try again later.",
-                code="too_many_unfinished",
-                headers={"Retry-After": "5"},
-            )
-
-    async def _check_parent(self, parent: str, project: str) -> None:
-        slot = await self.reader.look_up(parent)
-        if slot is None or slot.head.project != project:
-            raise Invalid.at("/parent", f"There is no job {parent!r} in project {project!r}.")
-
-    async def _project(self, name: str) -> None:
-        if name not in self.committer.epochs:
-            project = await self.store.project(name)
-            self.committer.epochs[name] = project.epoch
-            self.committer.seqs.setdefault(name, project.seq)
-
-    # Changing
+        new = say.decode_new_job(encoded(fields))
+        return Job(self, await self.creating.create(new, by, None))
 
     async def report(
         self,
@@ -442,101 +287,14 @@ class LiveJobs:
         by: Principal = ANONYMOUS,
     ) -> Receipt:
         """All of the reports, or none."""
-        return await self.apply(await self.find(id, by), self.check(reports))
-
-    def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
-        """In-process reports held to the same rules as those that come over the wire."""
-        return self.decode(_encoded(reports))
-
-    def decode(self, body: bytes) -> list[say.AnyReport]:
-        """One report or an array of them, held to this server's bounds."""
-        return say.decode_body(body, self.bounds)
-
-    async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
-        """Reports that have been checked."""
-        if self._only_heard(slot, reports):
-            slot.hear(now_ms())
-            new = sum(not reducer.seen_before(slot.head, report) for report in reports)
-            return _receipt(slot, slot.head, slot.seq, new)
-
-        def act(draft: Draft) -> tuple[Head, int]:
-            head = _present(draft, slot)
-            folded = self._fold(head, reports, draft.now)
-            if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
-            return folded.head, folded.accepted
-
-        with slot.held():
-            done = await self.committer.submit(act)
-        head, accepted = done.value
-        return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
-
-    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Batch:
-        """Reports that came line by line: each is kept that comes before one that can't be."""
-
-        def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
-            head = _present(draft, slot)
-            folded, kept, refused = self._fold_lines(head, reports, draft.now)
-            if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
-            return folded.head, folded.accepted, kept, refused
-
-        with slot.held():
-            done = await self.committer.submit(act)
-        head, accepted, kept, refused = done.value
-        seq = done.seqs.get(slot, slot.seq)
-        return Batch(_receipt(slot, head, seq, accepted), kept, refused)
-
-    def _fold_lines(
-        self, head: Head, reports: Sequence[say.AnyReport], now: int
-    ) -> tuple[reducer.Folded, int, LivejobsError | None]:
-        """All of them, as is usual; else those before the first that can't be kept."""
-        try:
-            return self._fold(head, reports, now), len(reports), None
-        except LivejobsError:
-            sofar = reducer.Folded(head, (), 0)
-        for kept, report in enumerate(reports):
-            try:
-                next_ = self._fold(sofar.head, [report], now)
-            except LivejobsError as error:
-                return sofar, kept, error
-            sofar = reducer.Folded(
-                next_.head, sofar.entries + next_.entries, sofar.accepted + next_.accepted
-            )
-        return sofar, len(reports), None
-
-    def _fold(self, head: Head, reports: Sequence[say.AnyReport], now: int) -> reducer.Folded:
-        folded = reducer.fold(head, reports, now)
-        grown = _grown_by(head, reports)
-        if grown is not None:
-            self._check_size(folded.head, grown)
-        return folded
-
-    @staticmethod
-    def _only_heard(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
-        """Heartbeats of a job that runs as it should change nothing that is kept."""
-        head = slot.head
-        if head.status != "running" or head.stalled or slot.gone:
-            return False
-        return all(type(report) is say.Heartbeat for report in reports)
-
-    def _check_size(self, head: Head, at: str) -> None:
-        limit = self.bounds.head
-        if head.finished:  # a job whose head is full must be able to say how it ended
-            limit += limit // 32
-        size = len(encode_head(head))
-        if size > limit:
-            said = (
-                f"The job's current state would take {size} bytes; {limit} are allowed. Keep "
-                "large values in results or files."
-            )
-            raise HeadTooLarge(said, errors=[FieldError(at, said)])
+        checked = self.reporting.check(reports)
+        return await self.reporting.apply(await self.find(id, by), checked)
 
     async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
         slot = await self.find(id, by)
 
         def act(draft: Draft) -> None:
-            head = _present(draft, slot)
+            head = draft.present(slot)
             after = reducer.cancel(head, draft.now, force=force)
             if after is not head:
                 noted = _act(draft, by, "cancel", head, {"force": True} if force else {})
@@ -550,7 +308,7 @@ class LiveJobs:
         slot = await self.find(id, by)
 
         def act(draft: Draft) -> None:
-            head = _present(draft, slot)
+            head = draft.present(slot)
             if not head.finished:
                 raise Conflict(
                     f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
@@ -725,61 +483,9 @@ def _make_folder(path: Path) -> None:
         raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
 
 
-def _exists(id: str) -> Conflict:
-    return Conflict(f"There is a job {id!r} already.", code="job_exists")
-
-
-def _encoded(said: object) -> bytes:
-    try:
-        return msgspec.json.encode(said)
-    except UnicodeEncodeError:  # as in the name of a file that is not UTF-8
-        raise Invalid.at("", "Holds half of a surrogate pair, which is no character.") from None
-
-
 def _bad_token(said: str) -> BadCursor:
     return BadCursor(said, errors=[FieldError("/after", said)])
 
 
 def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
     return Act(draft.now, by.name, action, head.project, head.id, detail)
-
-
-def _present(draft: Draft, slot: Slot) -> Head:
-    head = draft.head(slot)
-    if head is None:
-        raise NotFound.job(slot.head.id)
-    return head
-
-
-def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
-    cursor = str(slot.cursor._replace(seq=seq))
-    return Receipt(cursor, head.status, accepted, head.cancel_requested)
-
-
-# Which fields of a report can make the head larger by more than digits.
-_GROWS: Final[Mapping[type, tuple[str, ...]]] = {
-    say.Start: ("worker",),
-    say.Progress: ("message", "unit"),
-    say.Step: ("title", "name"),
-    say.Count: ("counters",),
-    say.Meta: ("set",),
-    say.Retry: ("error",),
-    say.Succeed: ("result",),
-    say.Fail: ("detail", "message"),
-}
-
-
-def _grown_by(head: Head, reports: Sequence[say.AnyReport]) -> str | None:
-    """Where to point if the head has become too large: the last field that could do it."""
-    for at in range(len(reports) - 1, -1, -1):
-        if (name := _grows(head, reports[at])) is not None:
-            return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"
-    return None
-
-
-def _grows(head: Head, report: say.AnyReport) -> str | None:
-    for name in _GROWS.get(type(report), ()):
-        if getattr(report, name) is not None:
-            return name
-    new = report.n is not None and report.producer not in head.producers
-    return "producer" if new else None

@@ -57,7 +57,7 @@ class World:
 
     async def happen(self, new: say.NewJob, reports: list[Any], forced: bool) -> str:
         id = next(self.ids)
-        slot, _ = await self.live.put(id, new)
+        slot, _ = await self.live.creating.put(id, new)
         for report in reports:
             try:
                 await self.live.report(id, report)

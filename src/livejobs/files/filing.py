@@ -222,9 +222,7 @@ class Files:
 
     async def _give(self, slot: Slot, file: File) -> bool:
         def act(draft: Draft) -> bool:
-            head = draft.head(slot)
-            if head is None:
-                raise NotFound.job(slot.head.id)
+            head = draft.present(slot)
             after = reducer.take_file(head, file, draft.now)
             self._check_size(after, "/name")
             draft.change(slot, after)

@@ -187,7 +187,7 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> App:
 
     faces = chosen(live.settings, [route.path for route in ROUTES if isinstance(route, Route)])
     for face in faces:
-        live.retention |= face.retention
+        live.creating.retention |= face.retention
     document = openapi.document(version("livejobs"), describe(faces))
     # Faces first, as they are polled: each route is a pattern that is tried.
     routes = [Raised(), *door.routes(faces), *ROUTES, *pages.routes(document)]

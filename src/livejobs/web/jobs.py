@@ -37,7 +37,7 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     http.check_json(request.headers)
     body = await http.read_body(request, live.bounds.body)
-    slot, new = await live.create_once(
+    slot, new = await live.creating.once(
         say.decode_new_job(body), by=http.principal(request), key=_idempotency(request), body=body
     )
     return await _created(request, live, slot, new)
@@ -49,7 +49,7 @@ async def put(request: Request) -> Response:
     body = await http.read_body(request, live.bounds.body)
     id = request.path_params["id"]
     new = say.decode_new_job(body)
-    slot, made = await live.put(id, new, by=http.principal(request))
+    slot, made = await live.creating.put(id, new, by=http.principal(request))
     return await _created(request, live, slot, made)
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from livejobs.core.model import LEVELS, STATUSES
 from livejobs.core.reports import AnyReport, NewJob
-from livejobs.service import Receipt
+from livejobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.admin import NewKey, NewToken
 from livejobs.web.files import Attach

@@ -20,7 +20,8 @@ from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
 from livejobs.keyring import unauthorized
-from livejobs.service import Batch, LiveJobs, Receipt
+from livejobs.reporting import Batch, Receipt
+from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import http
 from livejobs.web.guard import admit
@@ -51,7 +52,7 @@ async def take(live: LiveJobs, by: Principal, id: str, request: Request) -> byte
         receipt = await _report_lines(request, live, slot, by)
     else:
         body = await http.read_body(request, live.bounds.body)
-        receipt = await live.apply(slot, live.decode(body))
+        receipt = await live.reporting.apply(slot, live.reporting.decode(body))
     return wire.encode(receipt)
 
 
@@ -117,7 +118,7 @@ class Lines:
     async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
         """None of these lines is kept if the disk refuses; those before them stay."""
         try:
-            return await self._live.apply_lines(self._slot, good)
+            return await self._live.reporting.apply_lines(self._slot, good)
         except LivejobsError as error:
             self.refuse(error)
 

@@ -279,9 +279,9 @@ class Conversation:
                 self._live.hub.unsubscribe(viewer)
 
     async def _report(self, by: Principal, message: Report) -> None:
-        checked = self._live.decode(bytes(message.reports))
+        checked = self._live.reporting.decode(bytes(message.reports))
         slot = await self._live.find(message.job, by)
-        receipt = await self._live.apply(slot, checked)
+        receipt = await self._live.reporting.apply(slot, checked)
         await self._say({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
 
     # Subscriptions
