@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import settings
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
 
 from tests.certificate import Certificate, make_certificate
-from tests.server import Server
+from tests.server import LONG_ENOUGH, Server
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+# A busy machine is no failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+for wait in ("connect", "read", "write", "pool"):  # a client's own patience is five seconds
+    setattr(DEFAULT_TIMEOUT_CONFIG, wait, LONG_ENOUGH)
 
 
 @pytest.fixture(autouse=True)

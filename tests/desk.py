@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2 as httpx
 
-from tests.server import Server
+from tests.server import LONG_ENOUGH, Server
 
 
 class Desk:
@@ -60,8 +60,7 @@ def digest(data: bytes) -> str:
 
 def eventually(condition: Callable[[], object]) -> None:
     """What the server does on its own follows at most some rounds of its sweeper later."""
-    for _ in range(300):
-        if condition():
-            return
+    patience = time.monotonic() + LONG_ENOUGH
+    while not condition():
+        assert time.monotonic() < patience, "it did not happen"
         time.sleep(0.1)
-    raise AssertionError("it did not happen")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from typing import Self
 
 import httpx2 as httpx
 import obstore
 from obstore.store import S3Store
 
+from tests.server import free_port
+
 
 class ObjectStore:
     """With one bucket. `environment` is what its clients need."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port = found.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.files = "s3://bucket/some/files"
         self.environment = {
@@ -40,7 +42,7 @@ class ObjectStore:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 break
             except ConnectionRefusedError:
-                pass
+                time.sleep(0.05)  # what starts needs the processor
         httpx.put(f"{self.url}/bucket").raise_for_status()
 
     def objects(self) -> list[str]:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 BIN = Path(sys.executable).parent
 READY = "livejobs ready on "
-LONG_ENOUGH = 30.0  # seconds; reached only when something is broken
+LONG_ENOUGH = 60.0  # seconds; reached only when something is broken
+
+# Below those that the kernel gives out by itself, and each process of the tests has fifty.
+_PORTS = count(10_000 + os.getpid() * 50 % 20_000)
+
+
+def free_port() -> int:
+    """For a server that can't be asked which port it was given: nobody takes it meanwhile."""
+    for port in _PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("there is always another")
 
 
 class DidNotStart(Exception):
