@@ -20,6 +20,7 @@ import pytest
 
 from livejobs import LiveJobs, Settings, create_app
 from tests.desk import Desk, digest, eventually, problem
+from tests.server import LONG_ENOUGH, free_port
 
 
 @pytest.fixture(scope="module")
@@ -360,9 +361,13 @@ def test_downloads_are_counted_and_noted(desk: Desk) -> None:
     for asked in (None, "bytes=0-3", "bytes=4-", "bytes=0-0,8-9"):
         desk.http.get(f"{job}/files/a", headers={} if asked is None else {"range": asked})
     desk.http.head(f"{job}/files/a")
-    [listed] = desk.http.get(f"{job}/files").json()["files"]
-    assert listed["downloads"] == 3
-    assert listed["last_downloaded_at"] is not None
+
+    def listed() -> dict[str, Any]:
+        [file] = desk.http.get(f"{job}/files").json()["files"]
+        return dict(file)
+
+    eventually(lambda: listed()["downloads"] == 3)  # not while they are being written
+    assert listed()["last_downloaded_at"] is not None
     assert desk.http.get(job).json()["cursor"] == cursor
 
     def noted() -> list[dict[str, Any]]:
@@ -443,8 +448,7 @@ async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Pa
 
 def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
     """granian: a file whole goes by its path, a part of it does not."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         Path(sys.executable).parent / "granian", "--interface", "asgi", "--port", str(port),
         "--log-level", "error", "tests.path_sender:app",
@@ -460,11 +464,15 @@ def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
             assert http.get("/v1/jobs/j/files/a").content == data
             part = http.get("/v1/jobs/j/files/a", headers={"range": "bytes=5-9"})
             assert (part.status_code, part.content) == (206, data[5:10])
-            [listed] = http.get("/v1/jobs/j/files").json()["files"]
-            assert listed["downloads"] == 1
+            eventually(lambda: downloads(http) == 1)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(LONG_ENOUGH)
+
+
+def downloads(http: httpx.Client) -> int:
+    [listed] = http.get("/v1/jobs/j/files").json()["files"]
+    return int(listed["downloads"])
 
 
 def answers(http: httpx.Client) -> bool:
