@@ -20,7 +20,7 @@ from tests.api import hear
 from tests.certificate import Certificate
 from tests.peer import Peer
 from tests.server import LONG_ENOUGH, Running, Server, clean_environment
-from tests.test_runner import stub
+from tests.test_runner import SHORT, stub
 
 HALF_A_HEAD = bytes.fromhex("000001 01 00 00000001 82")  # HEADERS that are to be continued
 
@@ -228,7 +228,7 @@ def ping_without_end(peer: Peer) -> None:
 
 
 def test_a_connection_without_a_request_is_cut(start: Start, certificate: Certificate) -> None:
-    server = start(head_seconds=1)
+    server = start(head_seconds=SHORT)
     with Peer(server, certificate) as silent, Peer(server, certificate) as slow:
         slow.sock.sendall(HALF_A_HEAD)
         silent.until_closed()
@@ -236,10 +236,11 @@ def test_a_connection_without_a_request_is_cut(start: Start, certificate: Certif
 
 
 def test_a_stream_keeps_its_connection(start: Start, certificate: Certificate) -> None:
-    server = start(head_seconds=1, body_silence_seconds=1)
-    with Peer(server, certificate) as viewer, Peer(server, certificate) as silent:
+    server = start(head_seconds=SHORT, body_silence_seconds=1)
+    with Peer(server, certificate) as viewer:
         stream = viewer.get("/stream")
-        silent.until_closed()
+        with Peer(server, certificate) as silent:
+            silent.until_closed()
         server.signal(signal.SIGTERM)
         assert viewer.answer(stream)[1].endswith(b"event: bye\ndata: {}\n\n")
 
