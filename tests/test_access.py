@@ -298,7 +298,7 @@ def test_a_stream_ends_with_its_token_and_goes_on_with_another(
     worker.start()
     with client(closed, make_key(admin, "page", "view")["key"]) as page:
         try:
-            seen, word = follow(make_token(page, ttl_seconds=5), seen)
+            seen, word = follow(make_token(page, ttl_seconds=10), seen)
         finally:
             stop.set()
             worker.join()
@@ -427,12 +427,12 @@ def socket(server: Server, key: str | None, **headers: str) -> ClientConnection:
 
 def test_a_socket_goes_on_with_a_fresh_token(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/j")
-    with socket(closed, make_token(admin, ttl_seconds=4)) as ws:
+    with socket(closed, make_token(admin, ttl_seconds=10)) as ws:
         ws.send(json.dumps({"op": "subscribe", "id": 1, "job": "j"}))
         assert [hear(ws)["op"] for _ in range(2)] == ["ack", "snapshot"]
         ws.send(json.dumps({"op": "auth", "id": 2, "token": make_token(admin)}))
         assert hear(ws) == {"op": "ack", "id": 2}
-        time.sleep(8)  # past the old one's end, and the rounds that would close its sockets
+        time.sleep(14)  # past the old one's end, and the rounds that would close its sockets
         admin.post("/v1/jobs/j/reports", json={"type": "start"})
         assert hear(ws)["op"] == "delta"
 
@@ -538,17 +538,18 @@ def test_others_are_let_in_only_with_keys_or_on_purpose(tmp_path: Path) -> None:
 def test_past_its_rate_a_key_is_told_when_to_come_back_and_another_is_not_slowed(
     tmp_path: Path,
 ) -> None:
-    with Server(tmp_path / "data", "--rate-read", "50/s", env=KEYED) as server:
+    # So few that they are passed also by a client that is slow.
+    with Server(tmp_path / "data", "--rate-read", "5/s", env=KEYED) as server:
         with client(server) as admin:
             keys = [make_key(admin, name, "view")["key"] for name in ("fast", "slow")]
         with client(server, keys[0]) as fast, client(server, keys[1]) as slow:
-            answers = [fast.get("/v1/jobs") for _ in range(400)]
+            answers = [fast.get("/v1/jobs") for _ in range(40)]
             refused = [answer for answer in answers if answer.status_code == 429]
             assert refused
             assert {answer.json()["code"] for answer in refused} == {"rate_limited"}
-            assert refused[0].headers["ratelimit-policy"] == '"default";q=50;w=1'
+            assert refused[0].headers["ratelimit-policy"] == '"default";q=5;w=1'
             assert refused[0].headers["ratelimit"].startswith('"default";r=0;t=')
-            assert all(slow.get("/v1/jobs").status_code == 200 for _ in range(20))
+            assert all(slow.get("/v1/jobs").status_code == 200 for _ in range(5))
             for _ in range(3):  # who obeys is not refused twice in a row
                 while (answer := fast.get("/v1/jobs")).status_code == 200:
                     pass
