@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -17,8 +18,17 @@ from livejobs.store.memory import MemoryStore
 DAY = 86_400_000
 
 
-def live(store: MemoryStore | None = None) -> LiveJobs:
-    return LiveJobs(Settings(lost_after=3600.0), store=store or MemoryStore())
+Live: TypeAlias = Callable[..., LiveJobs]
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    """Services over one data folder, each with the store it is given."""
+
+    def make(store: MemoryStore | None = None) -> LiveJobs:
+        return LiveJobs(Settings(data=tmp_path, lost_after=3600.0), store=store or MemoryStore())
+
+    return make
 
 
 @pytest.fixture
@@ -51,7 +61,7 @@ def seconds_of_silence(jobs: LiveJobs, seconds: float) -> Iterator[None]:
         slot.silent_since += seconds
 
 
-async def test_silence_makes_a_job_stall_and_then_be_lost() -> None:
+async def test_silence_makes_a_job_stall_and_then_be_lost(live: Live) -> None:
     async with live() as jobs:
         job = await running(jobs)
         with seconds_of_silence(jobs, 61):
@@ -62,7 +72,7 @@ async def test_silence_makes_a_job_stall_and_then_be_lost() -> None:
         assert (await job.state())["error"]["code"] == "lost"
 
 
-async def test_a_heartbeat_ends_the_silence() -> None:
+async def test_a_heartbeat_ends_the_silence(live: Live) -> None:
     async with live() as jobs:
         job = await running(jobs)
         with seconds_of_silence(jobs, 61):
@@ -72,7 +82,7 @@ async def test_a_heartbeat_ends_the_silence() -> None:
 
 
 @pytest.mark.parametrize("jump", [3 * DAY, -DAY // 24])
-async def test_a_clock_that_jumps_is_not_silence(clock: list[int], jump: int) -> None:
+async def test_a_clock_that_jumps_is_not_silence(live: Live, clock: list[int], jump: int) -> None:
     async with live() as jobs:
         job = await running(jobs)
         clock[0] += jump
@@ -81,7 +91,9 @@ async def test_a_clock_that_jumps_is_not_silence(clock: list[int], jump: int) ->
         assert (state["status"], state["stalled"]) == ("running", False)
 
 
-async def test_silence_is_noticed_after_the_clock_was_set_back(clock: list[int]) -> None:
+async def test_silence_is_noticed_after_the_clock_was_set_back(
+    live: Live, clock: list[int]
+) -> None:
     async with live() as jobs:
         job = await running(jobs)
         clock[0] -= DAY
@@ -90,7 +102,7 @@ async def test_silence_is_noticed_after_the_clock_was_set_back(clock: list[int])
         assert (await job.state())["stalled"] is True
 
 
-async def test_being_cancelled_is_not_the_workers_word(clock: list[int]) -> None:
+async def test_being_cancelled_is_not_the_workers_word(live: Live, clock: list[int]) -> None:
     async with live() as jobs:
         job = await running(jobs)
         clock[0] += 1000
@@ -103,7 +115,7 @@ async def test_being_cancelled_is_not_the_workers_word(clock: list[int]) -> None
         assert (state["stalled"], state["heartbeat_at"]) == (True, "2023-11-14T22:13:21.000Z")
 
 
-async def test_the_last_heartbeat_is_kept_with_the_end(clock: list[int]) -> None:
+async def test_the_last_heartbeat_is_kept_with_the_end(live: Live, clock: list[int]) -> None:
     """A finished job never changes: what is on disk is what was shown."""
     store = MemoryStore()
     async with live(store) as jobs:
@@ -119,7 +131,9 @@ async def test_the_last_heartbeat_is_kept_with_the_end(clock: list[int]) -> None
     assert stored.head.heartbeat_at == clock[0]
 
 
-async def test_a_start_is_not_a_heartbeat_but_begins_the_silence_anew(clock: list[int]) -> None:
+async def test_a_start_is_not_a_heartbeat_but_begins_the_silence_anew(
+    live: Live, clock: list[int]
+) -> None:
     store = MemoryStore()
     async with live(store) as jobs:
         job = await running(jobs)
