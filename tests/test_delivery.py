@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -371,8 +372,11 @@ def test_who_leaves_with_another_request_asked_leaves_nothing_open(desk: Desk) -
         sock.recv(1000)
 
     def open_files() -> list[str]:
-        kept = Path(f"/proc/{desk.server.process.pid}/fd")
-        return [str(fd.readlink()) for fd in kept.iterdir() if fd.is_symlink()]
+        found = []
+        for fd in Path(f"/proc/{desk.server.process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                found.append(str(fd.readlink()))
+        return found
 
     eventually(lambda: str(path) not in open_files())
 

@@ -18,7 +18,7 @@ from livejobs import LiveJobs, Settings, create_app
 from livejobs.core.errors import StorageUnavailable
 from livejobs.store.memory import MemoryStore
 from tests.api import NDJSON, Api, Socket, problem
-from tests.server import Server
+from tests.server import LONG_ENOUGH, Server
 
 LOG = {"type": "log", "message": "x"}
 SUCCEED = {"type": "succeed"}
@@ -511,7 +511,7 @@ def test_a_wait_without_a_change_ends_with_its_time(api: Api, id: str) -> None:
     headers = {"prefer": "respond-async, wait=1", "if-none-match": tag}
     answer = api.get(f"/v1/jobs/{id}", headers=headers)
     assert (answer.status_code, answer.headers["preference-applied"]) == (304, "wait=1")
-    assert answer.elapsed.total_seconds() >= 1
+    assert answer.elapsed.total_seconds() > 0.9  # timers count in whole milliseconds
 
 
 def test_who_is_behind_does_not_wait(api: Api, id: str) -> None:
@@ -580,7 +580,7 @@ async def test_a_client_that_has_gone_is_not_waited_for(tmp_path: Path) -> None:
         await waits.wait()
         assert slot.busy
         gone.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             await viewer
         assert slot.busy == 0
 

@@ -82,7 +82,7 @@ def test_schemathesis_finds_no_500_and_nothing_undocumented(closed: Server) -> N
         capture_output=True,
         text=True,
         env=environment,
-        timeout=150,
+        timeout=900,
         check=False,
         cwd=root,
     )

@@ -33,7 +33,7 @@ def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Pa
         env=os.environ | {"CURL_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=LONG_ENOUGH,
+        timeout=3 * LONG_ENOUGH,
         check=False,
     )
     assert shell.returncode == 0, shell.stdout + shell.stderr
