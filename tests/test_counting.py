@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -11,7 +12,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File
 from livejobs.core.reports import NewJob
 from livejobs.files.counting import Downloads, Sent
-from livejobs.store.base import Act, Tally
+from livejobs.store.base import Act, Change, Tally
 from livejobs.store.memory import MemoryStore
 
 HEAD = reducer.create(NewJob(), id="j", project="default", owner="a", now=0)
@@ -41,3 +42,29 @@ async def test_none_is_forgotten() -> None:
     await downloads.flush()
     (noted,) = await store.acts(limit=10)
     assert (noted.act.detail["bytes"], noted.act.detail["answers"]) == (3, 2)
+
+
+class Slow(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.enough = asyncio.Event(), asyncio.Event()
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        self.begun.set()
+        await self.enough.wait()
+        await super().downloaded(tallies, acts)
+
+
+async def test_what_is_just_being_written_counts() -> None:
+    store = Slow()
+    downloads = Downloads(store)
+    await store.open()
+    await store.project("default")
+    await store.commit([Change(None, reducer.take_file(HEAD, FILE, 0))])
+    downloads.note(Sent(HEAD, FILE, "a", 1, None, whole=True))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(downloads.flush())
+        await store.begun.wait()
+        asked = group.create_task(downloads.of([FILE]))
+        store.enough.set()
+    assert asked.result()["k"].count == 1

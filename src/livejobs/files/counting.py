@@ -3,6 +3,7 @@ worth a sync to disk of its own."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -36,6 +37,7 @@ class Downloads:
         self._store = store
         self._tallies: dict[str, Tally] = {}
         self._acts: dict[tuple[str, str, str], list[Sent]] = {}
+        self._moving = asyncio.Lock()  # held while what is here, and what is kept, don't add up
 
     def note(self, sent: Sent) -> None:
         log.info(
@@ -51,8 +53,11 @@ class Downloads:
             self._tallies[sent.file.key] = Tally(there.count + 1, now_ms())
 
     async def flush(self) -> None:
-        if not self._acts:
-            return
+        async with self._moving:
+            if self._acts:
+                await self._flush()
+
+    async def _flush(self) -> None:
         tallies, self._tallies = self._tallies, {}
         acts, self._acts = self._acts, {}
         try:
@@ -67,11 +72,11 @@ class Downloads:
 
     async def of(self, files: Sequence[File]) -> Mapping[str, Tally]:
         """By key, with those that are not written yet."""
-        pending = dict(self._tallies)
-        kept = dict(await self._store.downloads([it.key for it in files]))
-        for key, tally in pending.items():
-            if key in kept:
-                kept[key] = Tally(kept[key].count + tally.count, tally.last_at)
+        async with self._moving:
+            kept = dict(await self._store.downloads([it.key for it in files]))
+            for key in kept.keys() & self._tallies.keys():
+                new = self._tallies[key]
+                kept[key] = Tally(kept[key].count + new.count, new.last_at)
         return kept
 
 
