@@ -12,14 +12,15 @@ import httpx2 as httpx
 import obstore
 from obstore.store import S3Store
 
-from tests.server import free_port
+from tests.server import hold_port
 
 
 class ObjectStore:
     """With one bucket. `environment` is what its clients need."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self._held = hold_port()
+        self.port = self._held.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.files = "s3://bucket/some/files"
         self.environment = {
@@ -69,3 +70,4 @@ class ObjectStore:
 
     def __exit__(self, *exc: object) -> None:
         self.kill()
+        self._held.close()

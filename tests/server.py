@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -20,16 +19,14 @@ BIN = Path(sys.executable).parent
 READY = "livejobs ready on "
 LONG_ENOUGH = 60.0  # seconds; reached only when something is broken
 
-# Below those that the kernel gives out by itself, and each process of the tests has fifty.
-_PORTS = count(10_000 + os.getpid() * 50 % 20_000)
 
-
-def free_port() -> int:
-    """For a server that can't be asked which port it was given: nobody takes it meanwhile."""
-    for port in _PORTS:
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("there is always another")
+def hold_port(port: int = 0) -> socket.socket:
+    """A port, or this one, that nobody is given by chance until the socket is closed: bound, but
+    not listened at, so that who is told of it can listen there."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", port))
+    return held
 
 
 class DidNotStart(Exception):
@@ -44,6 +41,7 @@ class Running:
         self.env = clean_environment() | dict(env or {})
         self.url = ""
         self.port = 0
+        self._held: socket.socket | None = None
         self.start()
 
     def start(self) -> None:
@@ -81,7 +79,9 @@ class Running:
 
     def wait(self) -> int:
         """The exit code."""
-        return self.process.wait(LONG_ENOUGH)
+        code = self.process.wait(LONG_ENOUGH)
+        self._keep_port()
+        return code
 
     def rest_of_stdout(self) -> str:
         """What came after the ready line, up to the end of the process."""
@@ -95,6 +95,13 @@ class Running:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._keep_port()
+
+    def _keep_port(self) -> None:
+        """For a restart: until then, a server of another test might be given it."""
+        if self.port and self._held is None:
+            with suppress(OSError):  # of an address that is not ours
+                self._held = hold_port(self.port)
 
     def restart(self) -> None:
         """The same again, on the same port."""
@@ -114,6 +121,9 @@ class Running:
     def __exit__(self, *exc: object) -> None:
         self.kill()
         self._close()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 class Server(Running):

@@ -20,7 +20,7 @@ import pytest
 
 from livejobs import LiveJobs, Settings, create_app
 from tests.desk import Desk, digest, eventually, problem
-from tests.server import LONG_ENOUGH, free_port
+from tests.server import LONG_ENOUGH, hold_port
 
 
 @pytest.fixture(scope="module")
@@ -448,7 +448,8 @@ async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Pa
 
 def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
     """granian: a file whole goes by its path, a part of it does not."""
-    port = free_port()
+    held = hold_port()
+    port = held.getsockname()[1]
     command = [
         Path(sys.executable).parent / "granian", "--interface", "asgi", "--port", str(port),
         "--log-level", "error", "tests.path_sender:app",
