@@ -50,10 +50,14 @@ class Scene:
         shared = self.books(finished=False, alone=False)
         if not (own and shared and self.books(finished=True, alone=True)):
             return False
-        types = [report["type"] for report in voice_of(max(own, key=said)).said]
+        most = max(own, key=said)
+        types = [report["type"] for report in voice_of(most).said]
         parent = max(shared, key=said).id
-        children = [one for one in self.ledger.books.values() if one.parent == parent]
-        return types.count("log") > 1 and "count" in types and bool(children)
+        everyone = self.ledger.books.values()
+        children = [one for one in everyone if one.parent == parent]
+        listed = [one for one in everyone if (one.type, one.project) == (most.type, most.project)]
+        # In a list of its own, a job that nobody made would not be looked for.
+        return types.count("log") > 1 and "count" in types and bool(children) and len(listed) > 1
 
 
 def said(book: Book) -> int:
