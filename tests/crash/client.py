@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterable, Mapping
 from typing import Any, Final, NamedTuple
 
-PATIENCE: Final = 30.0  # seconds; reached only when something is broken
+PATIENCE: Final = 60.0  # seconds; reached only when something is broken
 
 
 class Lost(Exception):

@@ -8,11 +8,12 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from tests.crash.checker import integrity
-from tests.crash.client import Client, Lost
+from tests.crash.client import PATIENCE, Client, Lost
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Book, Ledger, Report, Voice
 from tests.crash.load import NDJSON, Load
@@ -21,6 +22,8 @@ from tests.server import Server
 IN_TIME: Final = 10.0  # seconds a stop may take, whatever is open
 SPEAKERS: Final = 8  # workers with a stream that never ends
 LISTENERS: Final = 8  # of each kind
+
+Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) -> None:
@@ -54,6 +57,10 @@ async def _pause(server: Server, load: Load, chance: random.Random) -> str:
     server.signal(signal.SIGCONT)
     before = load.ledger.acknowledged
     await asyncio.wait([running], timeout=0.3)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while not running.done() and load.ledger.acknowledged <= before:
+                await asyncio.wait([running], timeout=0.05)
     load.ledger.expect(not running.done(), "nobody is left after a pause")
     load.ledger.expect(load.ledger.acknowledged > before, "nothing goes on after a pause")
     load.enough.set()
@@ -67,8 +74,8 @@ async def _stop(server: Server, load: Load, chance: random.Random, at: int) -> s
     speaking = [asyncio.create_task(speaker.run()) for speaker in speakers]
     await _until_heard(speakers, server.port, ledger)
     job = speakers[0].book.id
-    listening = [
-        asyncio.create_task(listen(server.port, path, headers))
+    asked = [
+        await ask(server.port, path, headers)
         for path, headers in {
             f"/v1/jobs/{job}/events?logs=1": "",
             "/v1/events": "",
@@ -77,6 +84,7 @@ async def _stop(server: Server, load: Load, chance: random.Random, at: int) -> s
         }.items()
         for _ in range(LISTENERS)
     ]
+    listening = [asyncio.create_task(listen(*one)) for one in asked]
     halves = LISTENERS * (at % 2)  # they are waited for; without them a stop is quick
     stuck = [await _say_half(server.port) for _ in range(halves)]
     running = asyncio.create_task(load.run())
@@ -159,20 +167,30 @@ class Speaker:
 async def _until_heard(speakers: list[Speaker], port: int, ledger: Ledger) -> None:
     """Until a viewer has seen lines of each, which are owed from then on."""
     client = Client(port)
-    for speaker in speakers:
-        total = 0
-        while total < 5:
-            answer = await client.get(f"/v1/jobs/{speaker.book.id}")
-            if answer.status == 200:
-                ledger.saw("until heard", answer.json())
-                total = answer.json()["logs_total"]
+    async with asyncio.timeout(PATIENCE):
+        for speaker in speakers:
+            total = 0
+            while total < 5:
+                answer = await client.get(f"/v1/jobs/{speaker.book.id}")
+                if answer.status == 200:
+                    ledger.saw("until heard", answer.json())
+                    total = answer.json()["logs_total"]
     client.close()
 
 
-async def listen(port: int, path: str, headers: str) -> bytes:
-    """All that comes until the server closes."""
+async def ask(port: int, path: str, headers: str) -> Stream:
+    """A stream has begun: who comes when the server is stopping is told nothing but that. Of a
+    poll nothing comes before its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n".encode())
+    if "wait=" not in headers:
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """All that comes until the server closes."""
     try:
         return await reader.read()
     except ConnectionError as error:
