@@ -18,9 +18,10 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from tests.server import LONG_ENOUGH, Server
+from tests.server import Server
 
 HERE: Final = Path(__file__).parent
+PATIENCE: Final = 120.0  # seconds; two browsers and six others start at once
 CLIENTS: Final = {
     "curl": ("clients/curl.sh",),
     "npm eventsource": ("node", "clients/eventsource.mjs"),
@@ -49,7 +50,8 @@ class Client:
             stderr=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -69,12 +71,15 @@ class Client:
         """Line 0 is there when any state is."""
         with self._told:
             there = self._told.wait_for(
-                lambda: self.states and max(self.lines, default=0) >= n, LONG_ENOUGH
+                lambda: self.states and max(self.lines, default=0) >= n, PATIENCE
             )
         assert there, f"{self.name} heard {self.lines[-3:]}, not {n}; {self.complaint()}"
 
     def wait(self) -> int:
-        return self.process.wait(LONG_ENOUGH)
+        """The exit code, once all that it said has been heard."""
+        code = self.process.wait(PATIENCE)
+        self._listening.join(PATIENCE)
+        return code
 
     def complaint(self) -> str:
         self.process.kill()
@@ -125,7 +130,7 @@ class Worker(threading.Thread):
     def finish(self) -> int:
         """How many lines were said in all."""
         self._enough.set()
-        self.join(LONG_ENOUGH)
+        self.join(PATIENCE)
         return self.said
 
 

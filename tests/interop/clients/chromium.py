@@ -29,9 +29,10 @@ def serve(route: Route) -> None:
 def main(client: str, url: str, job: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"], timeout=0
         )
         page = browser.new_page()
+        page.set_default_timeout(0)  # how long all may take is for the test to say
         page.expose_function("say", lambda fact: print(json.dumps(fact), flush=True))  # noqa: T201
         page.route("**/interop/**", serve)
         page.goto(f"{url}/interop/page.html?client={client}&job={job}")
