@@ -12,7 +12,7 @@ const upload = new tus.Upload(createReadStream(path), {
   metadata: { filename: "film.mp4", filetype: "video/mp4" },
   urlStorage: new tus.FileUrlStorage(memory),
   fingerprint: async () => path,
-  retryDelays: [100, 300, 1000, 3000],
+  retryDelays: Array(300).fill(200), // for as long as a server may take to start again
   onChunkComplete: (size, taken) => {
     say({ taken });
     if (limit && taken >= Number(limit)) process.exit(0);
