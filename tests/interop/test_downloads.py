@@ -117,7 +117,7 @@ def run(*command: str | Path, codes: tuple[int, ...] = (0,)) -> subprocess.Compl
     name = str(command[0])
     need(shutil.which(name), f"{name} is not installed")
     home = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "RCLONE_CONFIG": "/dev/null"}
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=home)
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False, env=home)
     assert done.returncode in codes, (done.stdout + done.stderr).decode()
     return done
 
@@ -133,7 +133,7 @@ def test_curl_goes_on_where_it_was_cut(item: Item, proxy: CuttingProxy, tmp_path
 
 def test_curl_that_was_killed_goes_on(item: Item, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    slow = ["curl", "-sS", "--limit-rate", "4M", "-o", str(out), item.url]
+    slow = ["curl", "-sS", "--limit-rate", "500k", "-o", str(out), item.url]
     need(shutil.which("curl"), "curl is not installed")
     with subprocess.Popen(slow) as killed:
         try:
@@ -256,4 +256,5 @@ def test_httplint_finds_nothing_wrong(desk: Desk, asked: str, status: int) -> No
     item = Item(desk, "a.txt", b"hello\n" * 1000)
     answer = run("curl", "-si", "-H", asked, item.url).stdout
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    assert found(judge("httplint", "-n", given=answer)) - PRAISE_AND_FACTS <= EXPLAINED
+    # Not with -n, "now": a judge that is seconds late finds the clock wrong. redbot looks at that.
+    assert found(judge("httplint", given=answer)) - PRAISE_AND_FACTS <= EXPLAINED
