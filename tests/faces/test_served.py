@@ -263,7 +263,10 @@ async def test_too_many_polls_are_429_and_told_when_to_come_again(
 ) -> None:
     async with client(tmp_path, rate_read="1/s", tasks_public=True) as http:
         assert (await ask(http, address, "j")).status_code == 200
-        answer = await ask(http, address, "j")
+        for _ in range(100):  # of which two come within a second
+            answer = await ask(http, address, "j")
+            if answer.status_code != 200:
+                break
     assert answer.status_code == 429
     assert {"retry-after", "ratelimit", "ratelimit-policy"} <= answer.headers.keys()
     assert sentence(address, answer)
