@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,27 @@ def told_by(
     assert polling.stdout is not None
     first = polling.stdout.readline()  # of a job that waits
     working = start(sys.executable, WORKERS / f"{worker}.py", api.url, job, **env)
-    rest, errors = polling.communicate(timeout=LONG_ENOUGH)
+    rest, errors = all_of(polling)
     _, trouble = working.communicate(timeout=LONG_ENOUGH)
     assert (polling.returncode, working.returncode) == (0, 0), errors + trouble
     seen = [json.loads(line) for line in [first, *rest.splitlines()]]
     for answer in seen[: len(seen) - more]:
         schema(face or worker).validate(answer)
     return seen
+
+
+def all_of(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What `communicate` gives; but that does not know of what came with the first line."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    impatience = threading.Timer(LONG_ENOUGH, process.kill)
+    impatience.start()
+    said, errors = process.stdout.read(), process.stderr.read()
+    process.wait()
+    impatience.cancel()
+    process.stdout.close()
+    process.stderr.close()
+    return said, errors
 
 
 def only_grows(values: list[Any]) -> bool:
