@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.server import Server
 
 CHROMIUM = shutil.which("chromium") or ""
 
-# Tests fail slowly, so that they don't fail for being slow.
-PATIENCE = 20_000  # ms
+# Tests fail slowly, so that they don't fail for being slow. A page may wait 30 s to come back.
+PATIENCE = 90_000  # ms
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("chromium is not installed")
     arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=arguments, timeout=PATIENCE
+        )
         yield browser
         browser.close()
 

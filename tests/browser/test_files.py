@@ -14,11 +14,9 @@ import httpx2 as httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Opener
+from tests.browser.conftest import Opener
 from tests.desk import Desk, eventually
 from tests.needs import need
-
-expect.set_options(timeout=PATIENCE)
 
 ADMIN = "the-first-admin-key"
 PIXEL = b"GIF89a\1\0\1\0\x80\0\0\xff\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
@@ -42,7 +40,7 @@ def closed(tmp_path: Path) -> Iterator[Desk]:
 def made(path: Path, *source: str) -> bytes:
     need(shutil.which("ffmpeg"), "ffmpeg is not installed")
     command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", *source, str(path)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     return path.read_bytes()
 
 
@@ -133,7 +131,7 @@ def test_what_can_be_shown_is_and_what_cannot_is_a_link(
     for name, data in {"a.gif": PIXEL, "a.tiff": b"II*\0", "a.mkv": b"x", "a.txt": b"x"}.items():
         desk.put(job, name, data)
     page = visit(page_of(desk, job))
-    expect(page.locator("audio")).to_have_js_property("duration", 2.0, timeout=PATIENCE)
+    expect(page.locator("audio")).to_have_js_property("duration", 2.0)
     expect(page.locator("main img")).to_have_count(1)
     expect(page.get_by_role("img", name="a.gif")).to_have_js_property("naturalWidth", 1)
     for name in ("a.tiff", "a.mkv", "a.txt"):

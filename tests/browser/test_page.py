@@ -16,9 +16,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE, Opener
+from tests.desk import eventually
 from tests.server import Running, Server
-
-expect.set_options(timeout=PATIENCE)
 
 
 class Jobs:
@@ -211,8 +210,13 @@ def test_a_silent_job_is_flagged_until_it_speaks(jobs: Jobs, visit: Opener) -> N
     jobs.report(id, progress(1, "Working"))
     page = visit(jobs.list)
     expect(row(page, "Silent")).to_contain_text("Stalled")
-    jobs.report(id, progress(2, "Working again"))
-    expect(row(page, "Silent")).to_contain_text("Working again")
+
+    def speaks() -> bool:
+        """Again and again: who looks a second after a word finds it stalled once more."""
+        jobs.report(id, progress(2, "Working again"))
+        return "Working again" in row(page, "Silent").inner_text()
+
+    eventually(speaks)
 
 
 def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
@@ -331,6 +335,7 @@ def test_a_long_log_begins_near_its_end_and_goes_back(jobs: Jobs, visit: Opener)
 def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     page = visit(jobs.page(id))
+    expect(part(page, "badge")).to_have_text("Queued")  # who comes later begins near the end
     for start in range(0, 3000, 1000):
         jobs.report(id, *(log(f"line {n}") for n in range(start, start + 1000)))
     expect(page.locator(".line").last).to_contain_text("line 2999")
@@ -450,6 +455,7 @@ def test_a_connection_that_fell_silent_is_replaced(jobs: Jobs, visit: Opener) ->
     page = visit("about:blank")
     page.clock.install()
     page.goto(jobs.page(id))
+    expect(part(page, "badge")).to_have_text("Queued")  # by then it has a cursor to go on from
     expect(connection(page)).to_have_text("Live")
     with page.expect_request(re.compile(r"/events\?.*since=")):
         page.clock.fast_forward("00:45")  # and no ping came, as far as it knows
@@ -527,17 +533,17 @@ def test_the_client_stops_on_204(jobs: Jobs, visit: Opener) -> None:
     jobs.report(id, {"type": "succeed"})
     page = visit(jobs.list)
     states = page.evaluate(
-        """async ([id, since]) => {
+        """async ([id, since, patience]) => {
           const { watchJob } = await import("/static/livejobs.js");
           const states = [];
           await new Promise((over) => {
             const state = (name) => states.push(name) && name === "ended" && over();
             watchJob(id, { change: () => states.push("change"), state }, { since });
-            setTimeout(over, 20_000);
+            setTimeout(over, patience);
           });
           return states;
         }""",
-        [id, jobs.get(id)["cursor"]],
+        [id, jobs.get(id)["cursor"], PATIENCE],
     )
     assert states[-1] == "ended"
     assert "change" not in states
@@ -547,15 +553,15 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
     id = jobs.create(total=3)
     page = visit(jobs.list)
     page.evaluate(
-        """(id) => {
+        """([id, patience]) => {
           window.source = new EventSource(`/v1/jobs/${id}/events`);
           source.onmessage = (event) => (window.job = JSON.parse(event.data));
           window.over = new Promise((over) => {
             source.onerror = () => source.readyState === EventSource.CLOSED && over("closed");
-            setTimeout(over, 20_000, "still trying");
+            setTimeout(over, patience, "still trying");
           });
         }""",
-        id,
+        [id, PATIENCE],
     )
     for current in (1, 2):
         jobs.report(id, progress(current), {"type": "result", "value": current})
