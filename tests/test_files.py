@@ -449,9 +449,9 @@ async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Pa
 def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
     """granian: a file whole goes by its path, a part of it does not."""
     held = hold_port()
-    port = held.getsockname()[1]
+    port = str(held.getsockname()[1])
     command = [
-        Path(sys.executable).parent / "granian", "--interface", "asgi", "--port", str(port),
+        Path(sys.executable).parent / "granian", "--interface", "asgi", "--port", port,
         "--log-level", "error", "tests.path_sender:app",
     ]  # fmt: skip
     environment = {**os.environ, "DATA": str(tmp_path / "data"), "PYTHONPATH": "."}
@@ -469,6 +469,7 @@ def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(LONG_ENOUGH)
+        held.close()
 
 
 def downloads(http: httpx.Client) -> int:
