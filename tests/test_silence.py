@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from livejobs import committer, service, sweeper
+from livejobs import committer, creating, reporting, service, sweeper
 from livejobs.config import Settings
 from livejobs.core import reports as say
 from livejobs.service import Job, LiveJobs
@@ -35,7 +35,7 @@ def live(tmp_path: Path) -> Live:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The clock of the wall, in milliseconds, for the test to set."""
     now = [1_700_000_000_000]
-    for module in (committer, service, sweeper):
+    for module in (committer, creating, reporting, service, sweeper):
         monkeypatch.setattr(module, "now_ms", lambda: now[0])
     return now
 

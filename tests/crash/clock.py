@@ -11,17 +11,19 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
 from tests.crash.checker import integrity
-from tests.crash.client import Client
+from tests.crash.client import PATIENCE, Client
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
 from tests.server import Server
 
 JUMPS: Final = {"+3d": timedelta(days=3), "-1h": timedelta(hours=-1), "+0": timedelta()}
+NEAR: Final = timedelta(minutes=1)
 QUIET: Final = "says-nothing-for-long"
 
 
@@ -81,6 +83,7 @@ async def _jump(
     running = asyncio.create_task(load.run())
     await asyncio.wait([running], timeout=chance.uniform(0.2, 0.5))
     clock.set(offset)
+    await _until_set(server.port, JUMPS[offset])
     await asyncio.wait([running], timeout=1.5)  # longer than the sweeper's round
     load.enough.set()
     await running
@@ -95,6 +98,19 @@ async def _jump(
     ledger.restarted()
     await _check_time(server.port, JUMPS[offset], ledger)
     await check(ledger, server)
+
+
+async def _until_set(port: int, offset: timedelta) -> None:
+    """libfaketime looks for a new offset once a second of the processor's leisure."""
+    client = Client(port)
+    async with asyncio.timeout(PATIENCE):
+        while _off((await client.get("/healthz")).headers["date"], offset) > NEAR:
+            pass
+    client.close()
+
+
+def _off(shown: str, offset: timedelta) -> timedelta:
+    return abs(parsedate_to_datetime(shown) - datetime.now(UTC) - offset)
 
 
 async def _start_quiet_job(port: int) -> None:
@@ -112,7 +128,7 @@ async def _check_time(port: int, offset: timedelta, ledger: Ledger) -> None:
     client.close()
     shown = datetime.fromisoformat(new["created_at"])
     off = abs(shown - datetime.now(UTC) - offset)
-    ledger.expect(off < timedelta(minutes=1), f"the clock was not set: it shows {shown}")
+    ledger.expect(off < NEAR, f"the clock was not set: it shows {shown}")
     state = quiet["status"], quiet["stalled"]
     ledger.expect(state == ("running", False), f"a jump was taken for silence: {state}")
 
