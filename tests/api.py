@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 from websockets.sync.client import ClientConnection
 
+from tests.server import LONG_ENOUGH
+
 PROBLEM = "application/problem+json"
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -75,9 +77,13 @@ def hear(ws: ClientConnection) -> Any:
 class Socket:
     """One HTTP/1.1 connection, written by hand."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, receive_buffer: int | None = None) -> None:
         where = urlsplit(url)
-        self.socket = socket.create_connection((where.hostname, where.port), timeout=30)
+        self.socket = socket.socket()
+        self.socket.settimeout(LONG_ENOUGH)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect((where.hostname, where.port))
         self.file = self.socket.makefile("rb")
 
     def send(self, *parts: str | bytes) -> None:

@@ -16,6 +16,7 @@ import httpx2 as httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -166,6 +167,15 @@ async def test_errors_below_the_mount_are_problems_and_others_are_not(outer: Sta
         assert (elsewhere.status_code, elsewhere.headers["content-type"] == PROBLEM) == (404, False)
 
 
+async def test_the_app_around_finds_its_own_addresses(outer: Starlette) -> None:
+    async def me(request: Request) -> Response:
+        return Response(str(request.url_for("me")))
+
+    outer.add_route("/me", me, name="me")
+    async with client_of(outer) as client:
+        assert (await client.get("/me")).text == "http://localhost/me"
+
+
 class Closed:
     """A layer that somebody puts around the app: nothing comes through."""
 
@@ -192,6 +202,7 @@ async def test_a_layer_around_the_app_is_met_by_every_request(
         path = f"/v1/jobs/{job.id}"
         report = {"type": "log", "message": "x"}
         assert (await client.get(path)).status_code == 418
+        assert (await client.get(f"/api/tasks/{job.id}/status/")).status_code == 418
         assert (await client.post(f"{path}/reports", json=report)).status_code == 418
         assert (await live.job(job.id))["logs_total"] == 0
 

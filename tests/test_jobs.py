@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -442,6 +443,26 @@ def test_what_comes_in_one_packet_is_answered_in_its_order(api: Api, id: str, ur
         assert worker.file.read() == b""
 
 
+def test_a_large_state_is_there_once_whoever_is_slow_to_read_it(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server, Api(server.url) as api, ExitStack() as stack:
+        id = api.create()
+        for _ in range(5):
+            api.report(id, {"type": "result", "value": "x" * 1_000_000})
+        assert len(api.get(f"/v1/jobs/{id}").content) > 5_000_000
+        before = memory(server)
+        for _ in range(30):
+            reader = stack.enter_context(Socket(server.url, receive_buffer=4096))
+            reader.send(f"GET /v1/jobs/{id} HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert reader.head()[0] == 200  # and of the body, no more than was buffered
+        assert memory(server) - before < 50 << 20  # 150 MB if each had one of its own
+
+
+def memory(server: Server) -> int:
+    """Bytes held by its process."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) << 10
+
+
 @pytest.mark.parametrize("report", [{"type": "start"}, SUCCEED])
 def test_who_has_the_state_is_told_so(api: Api, id: str, report: Any) -> None:
     api.report(id, report)
@@ -454,6 +475,9 @@ def test_who_has_the_state_is_told_so(api: Api, id: str, report: Any) -> None:
         assert answer.headers["etag"] == tag
         assert answer.headers["cache-control"] == "private, no-cache"
         assert "vary" in answer.headers
+    both = httpx.Headers([("if-none-match", '"x"'), ("if-none-match", tag)])
+    for method in ("GET", "HEAD"):
+        assert api.request(method, f"/v1/jobs/{id}", headers=both).status_code == 304
     for known in ('"x"', 'W/"x"', cursor):
         answer = api.get(f"/v1/jobs/{id}", headers={"if-none-match": known})
         assert answer.status_code == 200, known

@@ -68,7 +68,7 @@ class Limiter:
         self.rate = rate
         self.refused = 0
         self._a_call = rate.seconds / rate.calls  # takes so many seconds to fill up again
-        self._most = rate.seconds + self._a_call / 1000  # which sums of fractions may miss
+        self._most = rate.seconds + self._a_call / 1000  # more than sums of fractions miss
         # A bucket is the time at which it will be full: full now is any time past.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 

@@ -1,4 +1,5 @@
-"""The nouns. All frozen; a change returns a new one. Times are milliseconds since 1970, UTC.
+"""The nouns. All frozen; a change returns a new one (a fold changes a copy until it hands it out).
+Times are milliseconds since 1970, UTC.
 
 A job is a small Head, its current state, and append-only Entries: logs, results, errors.
 """

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from livejobs.committer import now_ms
@@ -13,6 +14,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.store.base import Act, Store, Tally
 
+PATIENCE: Final = 0.5  # seconds
 SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
 
 log = logging.getLogger("livejobs.downloads")
@@ -71,12 +73,18 @@ class Downloads:
             raise
 
     async def of(self, files: Sequence[File]) -> Mapping[str, Tally]:
-        """By key, with those that are not written yet."""
-        async with self._moving:
-            kept = dict(await self._store.downloads([it.key for it in files]))
-            for key in kept.keys() & self._tallies.keys():
-                new = self._tallies[key]
-                kept[key] = Tally(kept[key].count + new.count, new.last_at)
+        """By key, with those that are not written yet; where the disk is stuck at writing them,
+        without those."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE), self._moving:
+                return await self._of(files)
+        return await self._of(files)
+
+    async def _of(self, files: Sequence[File]) -> Mapping[str, Tally]:
+        kept = dict(await self._store.downloads([it.key for it in files]))
+        for key in kept.keys() & self._tallies.keys():
+            new = self._tallies[key]
+            kept[key] = Tally(kept[key].count + new.count, new.last_at)
         return kept
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -151,6 +151,7 @@ class App(Starlette):
     hosts: frozenset[str] | None = None  # names to answer to; None: any
     cors: CORSMiddleware | None = None
     at_once: AtOnce = staticmethod(never)
+    addresses: Sequence[Route] = ()  # of faces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -169,9 +170,8 @@ class App(Starlette):
         scope["app"] = self
         # What somebody has put around the app is asked about every request.
         express = scope["type"] == "http" and not self.user_middleware
-        if express and await met(scope, receive, send):
-            return
-        await super().__call__(scope, receive, send)
+        if not (express and await met(scope, receive, send)):
+            await super().__call__(scope, receive, send)
         if LASTING in scope:
             await scope.pop(LASTING)(receive, send)  # not held by a name here
 
@@ -189,9 +189,11 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> App:
     for face in faces:
         live.creating.retention |= face.retention
     document = openapi.document(version("livejobs"), describe(faces))
-    # Faces first, as they are polled: each route is a pattern that is tried.
-    routes = [Raised(), *door.routes(faces), *ROUTES, *pages.routes(document)]
+    addresses = door.routes(faces)
+    # What is asked most comes first: each route is a pattern that is tried.
+    routes = [Raised(), *ROUTES[:2], *addresses, *ROUTES[2:], *pages.routes(document)]
     app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
+    app.addresses = addresses
     app.hosts = None if hosts is None else frozenset(hosts)
     if live.settings.cors_origins:
         app.cors = CORSMiddleware(app._inner, allow_origins=live.settings.cors_origins, **CORS)

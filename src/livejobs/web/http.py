@@ -126,7 +126,8 @@ _TAG: Final = re.compile(r'"([^"]*)"|\*')
 
 def none_match(headers: Headers) -> list[str]:
     """The tags of If-None-Match, bare: it compares weakly."""
-    return [tag[1] or "*" for tag in _TAG.finditer(headers.get("if-none-match", ""))]
+    known = ",".join(headers.getlist("if-none-match"))
+    return [tag[1] or "*" for tag in _TAG.finditer(known)]
 
 
 # Query parameters. A wrong value is refused, pointing at its name.

@@ -93,12 +93,12 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
     for name, value in scope["headers"]:
         if name == b"if-none-match":
             known = value if known is None else known + b"," + value
-        elif name == b"prefer" or (name == b"accept" and b"event-stream" in value):
+        elif name == b"prefer" or (name == b"accept" and b"event-stream" in value.lower()):
             return False
+    made: Ready = slot.answer or _make_answer(slot)  # before a wait, in which memory may be freed
     by = await admit(live, scope, "view", "read")
     if not by.sees(slot.head):
         raise NotFound.job(slot.head.id)
-    made: Ready = slot.answer or _make_answer(slot)
     await give(made.to(known), scope, send)
     return True
 

@@ -28,15 +28,15 @@ def never(send: Send, answer: Answer) -> bool:
     return False
 
 
-def answer(status: int, headers: Headers, body: bytes = b"") -> Answer:
+def answer_of(status: int, headers: Headers, body: bytes = b"") -> Answer:
     lines = [b"%b: %b\r\n" % header for header in headers]
     return Answer(status, headers, b"".join([*lines, b"\r\n"]), body)
 
 
-def answer_json(body: bytes, *more: tuple[bytes, bytes]) -> Answer:
+def answer_of_json(body: bytes, *more: tuple[bytes, bytes]) -> Answer:
     length = b"%d" % len(body)
     headers = (*more, (b"content-type", b"application/json"), (b"content-length", length))
-    return answer(200, headers, body)
+    return answer_of(200, headers, body)
 
 
 async def give(answer: Answer, scope: Scope, send: Send) -> None:
@@ -71,4 +71,4 @@ def ready(body: bytes, cursor: object, *more: tuple[bytes, bytes]) -> Ready:
         (b"etag", tag),
         *more,
     )
-    return Ready(tag, answer_json(body, *headers), answer(304, headers))
+    return Ready(tag, answer_of_json(body, *headers), answer_of(304, headers))

@@ -25,7 +25,7 @@ from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import http
 from livejobs.web.guard import admit
-from livejobs.web.ready import answer_json, give
+from livejobs.web.ready import answer_of_json, give
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 AT_ONCE: Final = 1000  # lines of a stream in one commit
@@ -42,7 +42,7 @@ async def answer_now(id: str, scope: Scope, receive: Receive, send: Send) -> Non
     live: LiveJobs = scope["app"].state.live
     by = await admit(live, scope, "report", "report")
     receipt = await take(live, by, id, Request(scope, receive))
-    await give(answer_json(receipt, NO_STORE), scope, send)
+    await give(answer_of_json(receipt, NO_STORE), scope, send)
 
 
 async def take(live: LiveJobs, by: Principal, id: str, request: Request) -> bytes:

@@ -85,8 +85,8 @@ class Door:
         slot = await find(live, self.face, id, by)
         made: Ready | None = None if slot.faces is None else slot.faces.get(way.path)
         made = made or await self._make(live, slot, way)
-        known = guard.header(scope, b"if-none-match")
-        return made.to(None if known is None else known.encode("latin-1"))
+        known = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        return made.to(b",".join(known) or None)
 
     async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
         if NEEDS[way.action] != "view":
