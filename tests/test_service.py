@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
-from livejobs import Job, LiveJobs, Settings
+from livejobs import Job, LiveJobs, Settings, create_app
 from livejobs.core import reports as say
 from livejobs.core.errors import (
     Conflict,
@@ -393,6 +395,27 @@ async def test_who_reads_a_job_while_it_is_being_made_gets_the_same_one(tmp_path
         await job.log("to all of them")
         assert (found, there, new) == (live.registry.get("j"), found, False)
         assert found.head.logs_total == 1
+
+
+async def test_who_watches_a_job_while_it_is_being_deleted_is_told_so(tmp_path: Path) -> None:
+    store = Slow()
+    async with over(store, tmp_path) as live:
+        app = await asyncio.to_thread(create_app, live)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            await (await live.create(id="j")).report(say.Log(message="m"), say.Succeed())
+            store.written.clear()
+            store.answers.clear()
+            deleting = asyncio.create_task(live.delete("j"))
+            await store.written.wait()
+            path = "/v1/jobs/j/events?view=delta&logs=1"
+            watching = asyncio.create_task(client.get(path))
+            for _ in range(20):
+                await asyncio.sleep(0)  # it has read what is there
+            store.answers.set()
+            await deleting
+            events = re.findall(r"^event: (\w+)", (await watching).text, re.MULTILINE)
+    assert events == ["snapshot", "gone", "end"]
 
 
 class Gated(MemoryStore):

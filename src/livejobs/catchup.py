@@ -64,6 +64,9 @@ class CatchUp:
             yield await self._beginning(viewer, channel, slot)
         while (viewer.seq or 0) < slot.seq and not slot.gone:
             yield await self._job_page(viewer, channel, slot)
+        if slot.head.finished:
+            # It can only be deleted, and if it just is, what was read may lack its entries.
+            await self._committer.told()
         if slot.gone:
             yield [gone_message(slot, str(slot.cursor)), Message("end", b"{}", str(slot.cursor))]
         elif slot.head.finished:
