@@ -41,9 +41,10 @@ async def _job(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
 
 async def _face(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
     for address in scope["app"].addresses:
-        if address.path_regex.match(path):
-            _, found = address.matches(scope)
-            scope.update(found)
+        if found := address.path_regex.match(path):
+            convert = address.param_convertors
+            said = found.groupdict().items()
+            scope["path_params"] = {name: convert[name].convert(value) for name, value in said}
             await address.app(scope, receive, send)
             return True
     return False
