@@ -84,11 +84,7 @@ async def identify(keyring: Keyring, scope: Scope) -> Principal:
     credential, way = find_credential(scope)
     if credential is None:
         raise unauthorized("This takes a key or a token: Authorization: Bearer …")
-    keys = way == "header"
-    try:
-        by = keyring.identify(credential, now_ms(), keys=keys)
-    except UnknownSigner:
-        by = await worth(keyring, credential, keys=keys)  # which asks the issuer
+    by = await worth(keyring, credential, keys=way == "header")
     return replace(by, cookie=True) if way == "cookie" else by
 
 
@@ -106,12 +102,11 @@ def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query"
     """The first of: a header, the address, a cookie."""
     cookie = None
     for name, value in scope["headers"]:
-        if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                return value[7:].strip().decode("latin-1"), "header"
-        elif name == b"x-api-key":
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return value[7:].strip().decode("latin-1"), "header"
+        if name == b"x-api-key":
             return value.decode("latin-1").strip(), "header"
-        elif name == b"cookie":
+        if name == b"cookie":
             cookie = value
     if TOKEN in scope:
         return scope[TOKEN], "query"
