@@ -69,21 +69,23 @@ async def _report_lines(request: Request, live: LiveJobs, slot: Slot, by: Princi
                 taken.refuse(http.too_large(live.bounds.body, "A line"))
     except ClientDisconnect:
         rest = b""  # a line cut in the middle was never said
-    await taken.keep([rest])
+    if rest:
+        await taken.keep([rest])
     return taken.receipt()
 
 
 async def _pieces(request: Request, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
     """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
-    stream = request.stream()
-    while True:
+    more = True
+    while more:
         with live.until_drained() as scope:
-            piece = await anext(stream, None)
+            message = await request.receive()
         if scope.cancelled_caught:
             taken.refuse(shutting_down())
-        if piece is None:
-            return
-        yield piece
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
 
 
 class Lines:
@@ -102,14 +104,15 @@ class Lines:
         # It was good when the first line came; that may be hours ago.
         if (why := self._live.keyring.valid(self._by, now_ms())) is not None:
             self.refuse(unauthorized(why, "expired"))
-        good, numbers, bad = self._decoded(lines)
+        good, bad = self._decoded(lines)
         if good:
             batch = await self._applied(good)
             self._last = batch.receipt
             self._kept += batch.kept
             self._accepted += batch.receipt.accepted
             if batch.refused is not None:
-                self._read = numbers[batch.kept] - 1
+                said = [n for n, line in enumerate(lines) if line.strip()]
+                self._read += said[batch.kept]
                 self.refuse(batch.refused)
         if bad is not None:
             self.refuse(bad)
@@ -122,24 +125,19 @@ class Lines:
         except LivejobsError as error:
             self.refuse(error)
 
-    def _decoded(
-        self, lines: Sequence[bytes]
-    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
-        """The reports up to the first bad line, and their line numbers."""
+    def _decoded(self, lines: Sequence[bytes]) -> tuple[list[say.AnyReport], LivejobsError | None]:
+        """The reports up to the first bad line, and what is wrong with that."""
         if max(map(len, lines)) > self._live.bounds.body:
             return self._decoded_one_by_one(lines)
         try:
-            reports = say.decode_lines(lines, self._live.bounds)
+            return say.decode_lines(lines, self._live.bounds), None
         except LivejobsError:
             return self._decoded_one_by_one(lines)
-        numbers = [n for n, line in enumerate(lines, self._read + 1) if line.strip()]
-        return reports, numbers, None
 
     def _decoded_one_by_one(
         self, lines: Sequence[bytes]
-    ) -> tuple[list[say.AnyReport], list[int], LivejobsError | None]:
+    ) -> tuple[list[say.AnyReport], LivejobsError | None]:
         good: list[say.AnyReport] = []
-        numbers: list[int] = []
         for number, line in enumerate(lines, self._read + 1):
             if not line.strip():
                 continue
@@ -149,9 +147,8 @@ class Lines:
                 good.append(say.decode_line(line, self._live.bounds))
             except LivejobsError as error:
                 error.extra["line"] = number
-                return good, numbers, error
-            numbers.append(number)
-        return good, numbers, None
+                return good, error
+        return good, None
 
     def refuse(self, error: LivejobsError) -> NoReturn:
         # Not changed in place: others whose group the disk refused share these.
