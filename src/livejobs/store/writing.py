@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections import ChainMap, Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -49,7 +49,8 @@ class Writer:
             self.projects[name] = project
         return self.projects[name]
 
-    def commit(self, changes: Sequence[Change]) -> list[int]:
+    def commit(self, changes: Sequence[Change], begun: Callable[[], object]) -> list[int]:
+        """The seqs they were given. `begun` is told when all is left to the database."""
         if not changes:
             self._touch()
             return []
@@ -58,6 +59,7 @@ class Writer:
         batch.add(changes, self._known(changes))
         floors = self._floors(batch)
         acts = [change.act for change in changes if change.act is not None]
+        begun()
         if batch.only_told and not (self._ended or acts) and len(batch.told) <= MOST:
             fill(self._db, sql.TOLD, batch.told)  # one statement is a transaction
         else:
