@@ -210,7 +210,7 @@ def batches(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
         ("NDJSON", "application/x-ndjson", write(tmp / "lines", lines)),
     )
     for name, kind, file in kinds:
-        for connections in (1, 4):
+        for connections in (1, 4, 32):
             job = f"{name}{connections}"
             create(ours, job)
             ask = Ask("POST", f"/v1/jobs/{job}/reports", file, "Content-Type", kind, connections)
