@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from livejobs.store import sql, writing
 from livejobs.store.base import Change, Idempotency, Project, Query, StoreUnusable
 from livejobs.store.sqlite import Connection, SqliteStore
 from tests.contract.test_store import add, create, delete, entry, found, job, numbers
+from tests.server import LONG_ENOUGH
 
 
 @pytest.fixture
@@ -223,6 +225,18 @@ async def test_a_new_database_appears_whole_or_not_at_all(path: Path, tmp_path: 
 
 
 # Connections
+
+
+async def test_the_loop_does_not_wait_for_a_writer_that_is_busy(store: SqliteStore) -> None:
+    """It waits a moment for its write to begin; a disk that hangs would hold it for minutes."""
+    free = threading.Event()
+    busy = store._write.begin(lambda _: free.wait(LONG_ENOUGH))
+    written = asyncio.create_task(create(store, job("a")))
+    await asyncio.sleep(0)  # it is asked for now
+    free.set()
+    assert await busy
+    await written
+    assert await store.job("a") is not None
 
 
 async def test_only_one_connection_can_write(store: SqliteStore) -> None:
