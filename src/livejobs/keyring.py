@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections import OrderedDict
-from hashlib import blake2s, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from livejobs.store.base import Act, Key, Store
 
 ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
+LONG: Final = 4096  # characters; those past it are verified each time
 USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
 
 _KEY = re.compile(r"lj_([a-z0-9]{8})_([A-Za-z0-9_-]{43})\Z")
@@ -110,8 +111,10 @@ class Keyring:
         # Tokens it mints name it too, so that they end when another one is set.
         self._admin_id = "" if self._admin is None else f"admin-{self._admin.hex()[:8]}"
         self._keys: dict[str, Key] = {}
-        # By a digest; what a credential was once found to be, as long as it is valid.
-        self._verified: OrderedDict[bytes, Principal] = OrderedDict()
+        # What a credential was once found to be. Whether that is still good is asked each time. No
+        # digest of it, which would be a third of what a key costs: what does not hash alike under
+        # this process's own secret is not compared, so the time of a miss tells nothing.
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
         self._used: dict[str, int] = {}
         self.closed = admin_key is not None or issuer is not None  # access control is on
 
@@ -159,15 +162,7 @@ class Keyring:
     def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
         """The caller. `keys` False: where only tokens are taken, since addresses and cookies
         end up in logs and other people's hands."""
-        # By another digest than those that are kept: it is for here alone, and asked for so often
-        # that OpenSSL's would be half of what a key costs.
-        mark = blake2s(credential.encode()).digest()
-        known = self._verified.get(mark)
-        if known is None:
-            known = self._verify(credential)
-            self._verified[mark] = known
-            if len(self._verified) > REMEMBERED:
-                self._verified.popitem(last=False)
+        known = self._verified.get(credential) or self._verified_now(credential)
         if not (keys or known.token):
             raise unauthorized("Only tokens are taken here, not keys.", "token_required")
         why_not = self.valid(known, now)
@@ -175,6 +170,14 @@ class Keyring:
             raise unauthorized(why_not, "expired")
         if known.key is not None and not known.token:
             self._used[known.key] = now
+        return known
+
+    def _verified_now(self, credential: str) -> Principal:
+        known = self._verify(credential)
+        if len(credential) <= LONG:
+            self._verified[credential] = known
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
         return known
 
     def valid(self, principal: Principal, now: int) -> str | None:

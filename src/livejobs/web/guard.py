@@ -65,7 +65,7 @@ async def admit(
     """The caller, once it is known, allowed to, and not too fast."""
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
-    check_rate(live.limiters.get(rate), by, address(scope))
+    check_rate(live.limiters.get(rate), by.credential if by is not ANONYMOUS else address(scope))
     require(by, action)
     scope[PRINCIPAL] = by
     return by
@@ -73,7 +73,7 @@ async def admit(
 
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
     """To what a setting has made public: whoever it is may look, but not too fast."""
-    check_rate(live.limiters.get(rate), ANONYMOUS, address(scope))
+    check_rate(live.limiters.get(rate), address(scope))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
 
@@ -185,12 +185,9 @@ def _headers(scope: Scope, wanted: bytes) -> Iterator[str]:
 # How often
 
 
-def check_rate(limiter: Limiter | None, by: Principal, address: str) -> None:
-    """Whose rate it is: the credential's; where everyone is admin, the address's."""
-    if limiter is None:
-        return
-    caller = address if by is ANONYMOUS else by.credential
-    if retry_after := limiter.take(caller, time.monotonic()):
+def check_rate(limiter: Limiter | None, caller: str) -> None:
+    """The caller is a credential; where everyone is admin, an address."""
+    if limiter is not None and (retry_after := limiter.take(caller, time.monotonic())):
         raise too_fast(limiter, retry_after)
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from livejobs.access import Action, Principal, require, require_project
+from livejobs.access import ANONYMOUS, Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
@@ -256,7 +256,8 @@ class Conversation:
 
     def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
         require(by, action)
-        guard.check_rate(self._live.limiters.get(rate), by, self._caller.address)
+        caller = self._caller.address if by is ANONYMOUS else by.credential
+        guard.check_rate(self._live.limiters.get(rate), caller)
 
     async def _authenticate(self, message: Auth) -> None:
         """The first credential, or a fresh one in place of what will expire."""
