@@ -258,7 +258,7 @@ def access(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
     with Connection(closed.port) as connection:
         connection.send("POST", "/v1/keys", b'{"name":"poller","scopes":["view"]}')
         key = json.loads(connection.answer()[1])["key"]
-    for job in ("queued", "running"):  # the one is encoded for each poll, the other was before
+    for job in ("queued", "running"):
         polled = Ask("GET", f"/v1/jobs/{job}", header="Authorization", value=f"Bearer {key}")
         for server in (opened, closed):
             load(server, 1, polled)  # read once, it is in memory

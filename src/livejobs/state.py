@@ -187,6 +187,12 @@ class Slot:
         self.silent_since = monotonic()
         self.forget_encoded()
 
+    def forget_moved(self) -> None:
+        """A queued job's place moves without its cursor."""
+        if self.lane is not None and self.lane.moves != self.moves:
+            self.forget_encoded()
+            self.moves = self.lane.moves
+
     def forget_encoded(self) -> None:
         self._fields = self._head_json = self._state_json = self.answer = self.faces = None
 
@@ -214,9 +220,7 @@ class Slot:
 
     def fields(self, now: int) -> dict[str, Any]:
         """The job without results and errors; a queued one with its place as of now."""
-        if self.lane is not None and self.lane.moves != self.moves:
-            self.forget_encoded()
-            self.moves = self.lane.moves
+        self.forget_moved()
         if self._fields is None:
             place = None if self.lane is None else self.lane.place(self.ticket, now)
             self._fields = wire.fields(

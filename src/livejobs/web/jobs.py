@@ -87,7 +87,7 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
     it asks for more than that, and nothing was sent."""
     live: LiveJobs = scope["app"].state.live
     slot = live.registry.get(id)
-    if slot is None or slot.lane is not None or slot.tail is None or scope["query_string"]:
+    if slot is None or slot.tail is None or scope["query_string"]:
         return False
     known = None
     for name, value in scope["headers"]:
@@ -95,6 +95,7 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
             known = value if known is None else known + b"," + value
         elif name == b"prefer" or (name == b"accept" and b"event-stream" in value.lower()):
             return False
+    slot.forget_moved()
     made: Ready = slot.answer or _make_answer(slot)  # before a wait, in which memory may be freed
     by = await admit(live, scope, "view", "read")
     if not by.sees(slot.head):
@@ -105,7 +106,8 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
 
 def _make_answer(slot: Slot) -> Ready:
     again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
-    slot.answer = made = ready(slot.state_json(now_ms()), slot.cursor, *again)
+    now = now_ms()
+    slot.answer = made = ready(slot.state_json(now), slot.tag(now), *again)
     return made
 
 

@@ -49,7 +49,8 @@ async def give(answer: Answer, scope: Scope, send: Send) -> None:
 class Ready(NamedTuple):
     """What a poll of one state is answered."""
 
-    tag: bytes  # what tells it from others
+    tag: bytes  # what tells it from others, quoted
+    cursor: bytes  # the same, but for who does not mind a queued job's place
     whole: Answer
     not_modified: Answer
 
@@ -59,16 +60,19 @@ class Ready(NamedTuple):
 
     def to(self, known: bytes | None) -> Answer:
         """For who sent this If-None-Match, which compares weakly."""
-        same = known is not None and (self.tag[2:] in known or known.strip() == b"*")
+        if known is None:
+            return self.whole
+        same = self.tag in known or self.cursor in known or known.strip() == b"*"
         return self.not_modified if same else self.whole
 
 
-def ready(body: bytes, cursor: object, *more: tuple[bytes, bytes]) -> Ready:
-    tag = f'W/"{cursor}"'.encode()
+def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
+    """The tag is a slot's, or the bare cursor."""
+    quoted, cursor = f'"{tag}"'.encode(), f'"{tag.partition("+")[0]}"'.encode()
     headers = (
         (b"cache-control", b"private, no-cache"),
         (b"vary", http.VARY.encode()),
-        (b"etag", tag),
+        (b"etag", b"W/" + quoted),
         *more,
     )
-    return Ready(tag, answer_of_json(body, *headers), answer_of(304, headers))
+    return Ready(quoted, cursor, answer_of_json(body, *headers), answer_of(304, headers))

@@ -98,7 +98,7 @@ class Door:
     async def _make(self, live: LiveJobs, slot: Slot, way: Way) -> Ready:
         assert way.shape is not None
         made = await seen(live, slot, way.shape, way.entries)
-        answer = ready(wire.encode(made), slot.cursor)
+        answer = ready(wire.encode(made), str(slot.cursor))
         slot.faces = {**(slot.faces or {}), way.path: answer}
         return answer
 
