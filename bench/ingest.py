@@ -10,7 +10,8 @@ and a job's snapshot, each beside the floor it stands on.
 - snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes and
   headers.
 
-Rounds alternate between the two sides; figures are medians. The client is wrk, and the same for
+Rounds alternate between the two sides, and are short and many: a machine's speed wanders by more
+than the differences that are looked for. Figures are medians. The client is wrk, and the same for
 both; it shares the machine with them."""
 
 from __future__ import annotations
@@ -301,8 +302,8 @@ SECTIONS = {"single": single, "batch": batches, "snapshot": snapshots, "access":
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--quick", action="store_true", help="one round of a second")
     parser.add_argument("--only", nargs="*", default=list(SECTIONS), help=" ".join(SECTIONS))
     parser.add_argument("--json", type=Path)
