@@ -11,6 +11,7 @@ from msgspec import Struct
 from livejobs.committer import Committer, Draft, now_ms
 from livejobs.core import reducer
 from livejobs.core import reports as say
+from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Head, Status, encode_head
 from livejobs.state import Slot
@@ -135,8 +136,8 @@ def encoded(said: object) -> bytes:
 
 
 def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
-    cursor = str(slot.cursor._replace(seq=seq))
-    return Receipt(cursor, head.status, accepted, head.cancel_requested)
+    cursor = Cursor(slot.epoch, seq)
+    return Receipt(str(cursor), head.status, accepted, head.cancel_requested)
 
 
 # Which fields of a report can make the head larger by more than digits.

@@ -180,5 +180,5 @@ async def audit(request: Request) -> Response:
 
 
 async def _json(request: Request, live: LiveJobs) -> bytes:
-    http.check_json(request.headers)
-    return await http.read_body(request, live.bounds.body)
+    http.check_json(request.scope)
+    return await http.read_body(request.scope, request.receive, live.bounds.body)

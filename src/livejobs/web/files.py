@@ -70,7 +70,7 @@ async def put(request: Request) -> Response:
     headers = request.headers
     if "content-range" in headers:
         raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
-    http.check_coding(headers)
+    http.check_coding(request.scope)
     declared = headers.get("content-length", "")
     file, new = await live.files.take(
         slot,
@@ -125,8 +125,8 @@ def _decoded_digest(name: str, said: str) -> bytes:
 async def attach(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    http.check_json(request.headers)
-    body = await http.read_body(request, live.bounds.body)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
     if not body.strip():
         raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
     asked: Attach = decoded(_attach, body)

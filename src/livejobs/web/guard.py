@@ -7,7 +7,7 @@ scope, so that doors without a request object ask the same question.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote_plus, urlsplit
@@ -24,7 +24,7 @@ from livejobs.issuer import UnknownSigner
 from livejobs.keyring import Keyring, unauthorized
 from livejobs.limits import Limiter, party
 from livejobs.service import LiveJobs
-from livejobs.web.http import PRINCIPAL
+from livejobs.web.http import PRINCIPAL, header
 
 COOKIE: Final = "livejobs_token"
 TOKEN: Final = "livejobs.token"  # noqa: S105 - where in the scope is one that came in the address
@@ -161,7 +161,8 @@ def _streams(scope: Scope) -> bool:
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
     """A name that is not ours may be one that was made to point here (DNS rebinding)."""
-    hosts = [host_name(host) for host in _headers(scope, b"host")]
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    hosts = [host_name(host) for host in sent]
     if len(hosts) == 1 and hosts[0] in allowed:
         return None
     said = " and ".join(map(repr, hosts)) or "no name"
@@ -172,14 +173,6 @@ def host_name(host: str) -> str:
     """Without the port: a tunnel or a container may have given it another."""
     name, bracket, _ = host.lower().partition("]")
     return name + bracket if bracket else name.partition(":")[0]
-
-
-def header(scope: Scope, wanted: bytes) -> str | None:
-    return next(_headers(scope, wanted), None)
-
-
-def _headers(scope: Scope, wanted: bytes) -> Iterator[str]:
-    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
 # How often

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from livejobs.access import Principal
 from livejobs.core.errors import BodyTooLarge, FieldError, Invalid, UnsupportedMediaType
@@ -40,21 +41,29 @@ def principal(request: Request) -> Principal:
     return by
 
 
-def media_type(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+def header(scope: Scope, wanted: bytes) -> str | None:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            said: str = value.decode("latin-1")
+            return said
+    return None
 
 
-def check_json(headers: Headers) -> None:
-    check_coding(headers)
-    sent = media_type(headers)
+def media_type(scope: Scope) -> str:
+    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+
+
+def check_json(scope: Scope) -> None:
+    check_coding(scope)
+    sent = media_type(scope)
     if sent and sent != JSON and not sent.endswith("+json"):
         raise _unsupported(sent, JSON)
 
 
-def takes_lines(headers: Headers) -> bool:
+def takes_lines(scope: Scope) -> bool:
     """Whether the reports come line by line; anything but that and JSON is refused."""
-    check_coding(headers)
-    sent = media_type(headers)
+    check_coding(scope)
+    sent = media_type(scope)
     if sent in NDJSON:
         return True
     if sent and sent != JSON and not sent.endswith("+json"):
@@ -62,9 +71,9 @@ def takes_lines(headers: Headers) -> bool:
     return False
 
 
-def check_coding(headers: Headers) -> None:
-    coding = headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
+def check_coding(scope: Scope) -> None:
+    coding = header(scope, b"content-encoding")
+    if coding is not None and coding.lower() != "identity":
         raise UnsupportedMediaType(
             f"Content-Encoding {coding!r} is not taken here. Send the body as it is.",
             headers={"Accept-Encoding": "identity"},
@@ -78,14 +87,14 @@ def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
     )
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body, refused as soon as it is known to be too large."""
-    declared = request.headers.get("content-length", "")
+    declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     body, more = b"", True
     while more:  # as request.stream() does, for less
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")

@@ -35,8 +35,8 @@ POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
 
 async def create(request: Request) -> Response:
     live = http.service(request)
-    http.check_json(request.headers)
-    body = await http.read_body(request, live.bounds.body)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
     slot, new = await live.creating.once(
         say.decode_new_job(body), by=http.principal(request), key=_idempotency(request), body=body
     )
@@ -45,8 +45,8 @@ async def create(request: Request) -> Response:
 
 async def put(request: Request) -> Response:
     live = http.service(request)
-    http.check_json(request.headers)
-    body = await http.read_body(request, live.bounds.body)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
     id = request.path_params["id"]
     new = say.decode_new_job(body)
     slot, made = await live.creating.put(id, new, by=http.principal(request))

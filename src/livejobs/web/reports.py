@@ -33,7 +33,7 @@ AT_ONCE: Final = 1000  # lines of a stream in one commit
 
 async def report(request: Request) -> Response:
     live, by = http.service(request), http.principal(request)
-    receipt = await take(live, by, request.path_params["id"], request)
+    receipt = await take(live, by, request.path_params["id"], request.scope, request.receive)
     return http.JSONBytes(receipt, headers={"cache-control": "no-store"})
 
 
@@ -41,27 +41,27 @@ async def answer_now(id: str, scope: Scope, receive: Receive, send: Send) -> Non
     """The same, without the framework."""
     live: LiveJobs = scope["app"].state.live
     by = await admit(live, scope, "report", "report")
-    receipt = await take(live, by, id, Request(scope, receive))
+    receipt = await take(live, by, id, scope, receive)
     await give(answer_of_json(receipt, NO_STORE), scope, send)
 
 
-async def take(live: LiveJobs, by: Principal, id: str, request: Request) -> bytes:
+async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Receive) -> bytes:
     """The receipt for what the request says of the job."""
     slot = await live.find(id, by)
-    if http.takes_lines(request.headers):
-        receipt = await _report_lines(request, live, slot, by)
+    if http.takes_lines(scope):
+        receipt = await _report_lines(receive, live, slot, by)
     else:
-        body = await http.read_body(request, live.bounds.body)
+        body = await http.read_body(scope, receive, live.bounds.body)
         receipt = await live.reporting.apply(slot, live.reporting.decode(body))
     return wire.encode(receipt)
 
 
-async def _report_lines(request: Request, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
+async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
     """Lines are kept as they arrive: all complete ones of what has come make one commit."""
     taken = Lines(live, slot, by)
     rest = b""
     try:
-        async for chunk in _pieces(request, live, taken):
+        async for chunk in _pieces(receive, live, taken):
             *lines, rest = (rest + chunk).split(b"\n")
             for at in range(0, len(lines), AT_ONCE):
                 await taken.keep(lines[at : at + AT_ONCE])
@@ -74,12 +74,12 @@ async def _report_lines(request: Request, live: LiveJobs, slot: Slot, by: Princi
     return taken.receipt()
 
 
-async def _pieces(request: Request, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
+async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
     """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
     more = True
     while more:
         with live.until_drained() as scope:
-            message = await request.receive()
+            message = await receive()
         if scope.cancelled_caught:
             taken.refuse(shutting_down())
         if message["type"] == "http.disconnect":

@@ -149,8 +149,8 @@ async def head(request: Request) -> Response:
 
 @tus
 async def patch(request: Request) -> Response:
-    http.check_coding(request.headers)
-    sent = http.media_type(request.headers)
+    http.check_coding(request.scope)
+    sent = http.media_type(request.scope)
     if sent != PIECE:
         raise UnsupportedMediaType(
             f"Content-Type {sent!r} is not taken here. Send {PIECE}.",

@@ -144,8 +144,8 @@ async def status(call: Call) -> Response:
 
 async def _asked(call: Call) -> Asked:
     try:
-        http.check_json(call.request.headers)
-        body = await http.read_body(call.request, call.live.bounds.body)
+        http.check_json(call.request.scope)
+        body = await http.read_body(call.request.scope, call.request.receive, call.live.bounds.body)
         return msgspec.json.decode(body, type=Asked)
     except (
         msgspec.MsgspecError, UnsupportedMediaType, UnicodeDecodeError, RecursionError,
