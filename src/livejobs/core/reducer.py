@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import force_setattr as put
+from msgspec.structs import replace
 
 from livejobs.core import progress as gauge
 from livejobs.core import reports as say
@@ -107,7 +108,7 @@ def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
     for report in reports:
         if not seen_before(head, report):
             if not accepted:
-                head = copy(head)  # ours to change until it is handed out
+                head = _heard(head, now)
             _advance(head, report, now, entries)
             accepted += 1
     return Folded(head, tuple(entries), accepted)
@@ -119,42 +120,43 @@ def seen_before(head: Head, report: say.AnyReport) -> bool:
     return report.n <= head.producers.get(report.producer, 0)
 
 
+def _heard(head: Head, now: int) -> Head:
+    """The head of a job whose worker speaks, ours to change until it is handed out."""
+    head = copy(head)
+    put(head, "updated_at", now)
+    put(head, "heartbeat_at", now)
+    put(head, "stalled", False)
+    return head
+
+
 def _advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -> None:
     """One report applied, in place; what it appends goes to `entries`."""
     if head.status not in UNFINISHED:
         raise Finished(head)
     if head.status == "queued":
-        _change(head, _started(now))
+        _change(head, status=MOVES["queued", "start"], started_at=now, error=None)
     apply = _APPLY.get(type(report))
-    changes = {} if apply is None else apply(head, report, now, entries)
-    # In a batch most reports find these as the one before left them.
-    if head.updated_at != now or head.heartbeat_at != now:
-        changes["updated_at"] = changes["heartbeat_at"] = now
-    if head.stalled:
-        changes["stalled"] = False
+    if apply is not None:
+        apply(head, report, now, entries)
     if report.n is not None and report.producer is not None:
-        changes["producers"] = {**head.producers, report.producer: report.n}
-    _change(head, changes)
+        put(head, "producers", {**head.producers, report.producer: report.n})
 
 
-def _change(head: Head, changes: dict[str, Any]) -> None:
+def _change(head: Head, **changes: Any) -> None:
     for name, value in changes.items():
-        force_setattr(head, name, value)
+        put(head, name, value)
 
 
-def _started(now: int) -> dict[str, Any]:
-    return {"status": MOVES["queued", "start"], "started_at": now, "error": None}
+# One function a report: what it changes. Its type is the key in _APPLY, so the arguments are as
+# precise as they look.
 
 
-# One function a report: the fields that change. Its type is the key in _APPLY, so the
-# arguments are as precise as they look.
+def _start(head: Head, report: say.Start, now: int, entries: list[Entry]) -> None:
+    if report.worker is not None:
+        put(head, "worker", report.worker)
 
 
-def _start(head: Head, report: say.Start, now: int, entries: list[Entry]) -> dict[str, Any]:
-    return {} if report.worker is None else {"worker": report.worker}
-
-
-def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) -> None:
     was = head.progress
     current = was.current if report.current is None else report.current
     if report.advance is not None:
@@ -174,17 +176,17 @@ def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) 
         rate=was.rate,
         eta=was.eta,
     )
-    return {"progress": gauge.paced(told, head.steps, now)}
+    put(head, "progress", gauge.paced(told, head.steps, now))
 
 
-def _step(head: Head, report: say.Step, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _step(head: Head, report: say.Step, now: int, entries: list[Entry]) -> None:
     was = next((step for step in head.steps if step.name == report.name), None)
     told = _told(was or Step(report.name), report, now)
     if was is None:
         steps = (*head.steps, told)
     else:
         steps = tuple(told if step is was else step for step in head.steps)
-    return {"steps": steps, "progress": gauge.paced(head.progress, steps, now)}
+    _change(head, steps=steps, progress=gauge.paced(head.progress, steps, now))
 
 
 def _told(step: Step, report: say.Step, now: int) -> Step:
@@ -203,52 +205,55 @@ def _told(step: Step, report: say.Step, now: int) -> Step:
     )
 
 
-def _log(head: Head, report: say.Log, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _log(head: Head, report: say.Log, now: int, entries: list[Entry]) -> None:
     n = head.logs_total + 1
     at = now if report.at is None else int(report.at.timestamp() * 1000)
     line = LogLine(n, rfc3339(at), report.level, report.source, report.message)
     entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
-    return {"logs_total": n}
+    put(head, "logs_total", n)
 
 
-def _result(head: Head, report: say.Result, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _result(head: Head, report: say.Result, now: int, entries: list[Entry]) -> None:
     n = head.results_total + 1
     entries.append(_entry("results", n, ResultLine(n, rfc3339(now), report.value)))
-    return {"results_total": n}
+    put(head, "results_total", n)
 
 
-def _error(head: Head, report: say.Error, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _error(head: Head, report: say.Error, now: int, entries: list[Entry]) -> None:
     n = head.errors_total + 1
     line = ErrorLine(n, rfc3339(now), report.message, report.item, report.detail)
     entries.append(_entry("errors", n, line))
-    return {"errors_total": n}
+    put(head, "errors_total", n)
 
 
-def _count(head: Head, report: say.Count, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _count(head: Head, report: say.Count, now: int, entries: list[Entry]) -> None:
     counters = dict(head.counters)
     for name, by in report.counters.items():
         counters[name] = say.clamp(counters.get(name, 0) + by)
-    return {"counters": counters}
+    put(head, "counters", counters)
 
 
-def _meta(head: Head, report: say.Meta, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _meta(head: Head, report: say.Meta, now: int, entries: list[Entry]) -> None:
     kept = {key: value for key, value in head.meta.items() if key not in report.set}
-    return {"meta": kept | {key: value for key, value in report.set.items() if value is not None}}
+    new = {key: value for key, value in report.set.items() if value is not None}
+    put(head, "meta", kept | new)
 
 
-def _retry(head: Head, report: say.Retry, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _retry(head: Head, report: say.Retry, now: int, entries: list[Entry]) -> None:
     if head.cancel_requested:
-        return _ended(head, "cancelled", now)
-    return {
-        "status": MOVES["running", "retry"],
-        "attempt": head.attempt + 1,
-        "error": _failure(report.error),
-        "progress": Progress(total=head.plan.total, unit=head.plan.unit),
-        "steps": head.plan.steps,
-        "worker": None,
-        "queued_at": now,
-        "started_at": None,
-    }
+        _change(head, **_ended(head, "cancelled", now))
+        return
+    _change(
+        head,
+        status=MOVES["running", "retry"],
+        attempt=head.attempt + 1,
+        error=_failure(report.error),
+        progress=Progress(total=head.plan.total, unit=head.plan.unit),
+        steps=head.plan.steps,
+        worker=None,
+        queued_at=now,
+        started_at=None,
+    )
 
 
 def _failure(error: str | say.Reason | None) -> Failure | None:
@@ -259,20 +264,20 @@ def _failure(error: str | say.Reason | None) -> Failure | None:
     return Failure(error.message, error.code, error.detail)
 
 
-def _succeed(head: Head, report: say.Succeed, now: int, entries: list[Entry]) -> dict[str, Any]:
-    return _ended(head, MOVES["running", "succeed"], now) | {"result": report.result}
+def _succeed(head: Head, report: say.Succeed, now: int, entries: list[Entry]) -> None:
+    _change(head, **_ended(head, MOVES["running", "succeed"], now), result=report.result)
 
 
-def _fail(head: Head, report: say.Fail, now: int, entries: list[Entry]) -> dict[str, Any]:
+def _fail(head: Head, report: say.Fail, now: int, entries: list[Entry]) -> None:
     error = Failure(report.message, report.code, report.detail)
-    return _ended(head, MOVES["running", "fail"], now) | {"error": error}
+    _change(head, **_ended(head, MOVES["running", "fail"], now), error=error)
 
 
-def _cancelled(head: Head, report: say.Cancelled, now: int, entries: list[Entry]) -> dict[str, Any]:
-    return _ended(head, MOVES["running", "cancelled"], now)
+def _cancelled(head: Head, report: say.Cancelled, now: int, entries: list[Entry]) -> None:
+    _change(head, **_ended(head, MOVES["running", "cancelled"], now))
 
 
-_APPLY: Final[dict[type, Callable[..., dict[str, Any]]]] = {
+_APPLY: Final[dict[type, Callable[..., None]]] = {
     say.Start: _start,
     say.Progress: _progress,
     say.Step: _step,

@@ -317,7 +317,17 @@ def _may_be_odd(body: bytes, reports: int = 1) -> bool:
     return opened >= DEPTH or _LONG in body.translate(_ZEROS)
 
 
-_FREE = ("worker", "value", "detail", "item", "counters", "set", "error", "result")
+# Fields that hold what the worker likes.
+_FREE: Final[dict[type, tuple[str, ...]]] = {
+    Start: ("worker",),
+    Result: ("value",),
+    Error: ("item", "detail"),
+    Count: ("counters",),
+    Meta: ("set",),
+    Retry: ("error",),
+    Succeed: ("result",),
+    Fail: ("detail",),
+}
 
 
 def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
@@ -328,9 +338,8 @@ def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
     if kind is Log or kind is Error:
         _check_line(report, bounds, at)  # type: ignore[arg-type]  # by its exact type
     if odd:
-        for field in _FREE:
-            if (value := getattr(report, field, None)) is not None:
-                _check_value(value, f"{at}/{field}")
+        for field in _FREE.get(kind, ()):
+            _check_value(getattr(report, field), f"{at}/{field}")
 
 
 def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
@@ -343,25 +352,17 @@ def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
         raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
 
 
-def _check_value(value: Any, pointer: str) -> None:
-    for depth, leaf in _walk(value, 0):
-        if depth > DEPTH:
+def _check_value(value: Any, pointer: str, depth: int = 0) -> None:
+    """`depth`: lists and objects around it."""
+    if isinstance(value, dict | list):
+        if depth == DEPTH:
             raise Invalid.at(pointer, f"Nested deeper than {DEPTH} levels.")
-        if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
-            raise Invalid.at(pointer, "Holds a whole number past 64 bits.")
-
-
-def _walk(value: Any, depth: int) -> Iterator[tuple[int, Any]]:
-    """Every leaf with the number of lists and objects around it; no deeper than matters."""
-    if isinstance(value, Reason):
-        value = [value.detail]
-    if not isinstance(value, dict | list) or depth > DEPTH:
-        yield depth, value
-        return
-    yield depth + 1, None
-    inner: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value
-    for item in inner:
-        yield from _walk(item, depth + 1)
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_value(inner, pointer, depth + 1)
+    elif isinstance(value, Reason):
+        _check_value(value.detail, pointer, depth + 1)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise Invalid.at(pointer, "Holds a whole number past 64 bits.")
 
 
 def clamp(value: Number) -> Number:
