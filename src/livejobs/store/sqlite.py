@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 READERS: Final = 3
 STATEMENTS: Final = 512  # prepared ones kept by a connection
-HEAD_START: Final = 0.0005  # seconds that the loop may wait for a write to begin
+HEAD_START: Final = 0.002  # seconds that the loop may wait for a write to begin
 
 
 class Connection(aiosqlite.Connection):
