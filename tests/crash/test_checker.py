@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.crash.checker import Broken, Checker
-from tests.crash.client import Client
+from tests.crash.client import Client, Lost
 from tests.crash.kill import rest
 from tests.crash.ledger import FINISHED, Book, Ledger, Seen, Voice
 from tests.crash.load import Load
-from tests.server import Server
+from tests.server import Server, hold_port
 
 
 class Scene:
@@ -214,6 +214,21 @@ def told(scene: Scene, lie: Callable[[Book, Ledger], None], book: Book) -> Ledge
     ledger = deepcopy(scene.ledger)
     lie(ledger.books[book.title], ledger)
     return ledger
+
+
+async def test_what_is_asked_for_again_is_looked_at_again() -> None:
+    """It may have been made the second time, and only the ledger knows."""
+    ledger = Ledger()
+    book = Book(title="job", project="default", type="t", how="put", id="job")
+    ledger.open(book)
+    ledger.touched.clear()  # as a check does that did not find it
+    with hold_port() as nobody:
+        worker = Load(ledger, nobody.getsockname()[1], 1).workers[0]
+        worker.asked = book
+        worker.start(worker.load.port)
+        with pytest.raises(Lost):
+            await worker.step()
+    assert ledger.touched == {"job"}
 
 
 def test_a_seq_is_given_once_and_never_from_before_a_restart() -> None:
