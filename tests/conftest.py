@@ -27,7 +27,7 @@ hurry.connect = hurry.read = hurry.write = hurry.pool = LONG_ENOUGH
 def our_code_does_not_block_the_loop() -> Iterator[None]:
     """A blocking call made by livejobs inside the event loop is an error."""
     with blockbuster_ctx("livejobs") as calls:
-        # A commit's head start: two milliseconds at most, and why is said there.
+        # A commit's head start: for a moment, and why is said there.
         calls.functions["threading.Lock.acquire"].can_block_in("store/sqlite.py", "commit")
         yield
 

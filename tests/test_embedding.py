@@ -50,6 +50,42 @@ def test_the_embedded_example_runs(tmp_path: Path) -> None:
     ]
 
 
+WATCHED = """
+import asyncio
+from pathlib import Path
+
+from blockbuster import blockbuster_ctx
+
+from livejobs import LiveJobs, Settings
+
+
+async def main():
+    async with LiveJobs(Settings(data=Path("data"))) as live:
+        with blockbuster_ctx():
+            job = await live.create(id="job")
+            await job.progress(current=1)
+        await job.progress(advance=1)
+        print((await job.state())["progress"]["current"], (await live.store.job("job")).seq)
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_forbids_to_block_its_loop_may_report(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONG_ENOUGH,
+        check=False,
+    )
+    assert done.stdout == "2 3\n", done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @contextmanager
 def example(name: str, folder: Path) -> Iterator[tuple[Api, subprocess.Popen[str]]]:
     """An example app under plain uvicorn."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 
 from livejobs.committer import now_ms
-from livejobs.core.errors import LivejobsError, StorageUnavailable
-from livejobs.keyring import USED_EVERY, Keyring, new_key
+from livejobs.core.errors import LivejobsError, StorageUnavailable, Unauthorized
+from livejobs.keyring import LONG, USED_EVERY, Grant, Keyring, new_key
 from livejobs.store.base import Act
 from livejobs.store.memory import MemoryStore
 
@@ -58,3 +59,19 @@ async def test_a_key_that_could_not_be_dropped_is_still_one() -> None:
     with pytest.raises(StorageUnavailable):
         await keyring.revoke(id)
     assert keyring.identify(secret, now_ms()).key == id
+
+
+async def test_what_a_long_token_is_known_by_is_no_credential() -> None:
+    keyring = Keyring(MemoryStore())
+    key, secret = new_key("ci", ("view",), None, now=0)
+    await keyring.add(key)
+    jobs = frozenset(f"job-{n}" for n in range(100))
+    grant = Grant("view", None, jobs, now_ms() + 60_000)
+    token = keyring.mint(keyring.identify(secret, now_ms()), grant, now_ms())
+    assert len(token) > LONG
+    for _ in range(2):
+        assert keyring.identify(token, now_ms()).jobs == jobs
+    digest = hashlib.sha256(token.encode())
+    for credential in (digest.hexdigest(), digest.digest().decode("latin-1")):
+        with pytest.raises(Unauthorized):
+            keyring.identify(credential, now_ms())

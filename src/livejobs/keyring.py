@@ -28,7 +28,7 @@ from livejobs.store.base import Act, Key, Store
 
 ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
-LONG: Final = 4096  # characters; those past it are verified each time
+LONG: Final = 512  # characters of one; those past it, tokens for many jobs, are known by a digest
 USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
 
 _KEY = re.compile(r"lj_([a-z0-9]{8})_([A-Za-z0-9_-]{43})\Z")
@@ -111,10 +111,11 @@ class Keyring:
         # Tokens it mints name it too, so that they end when another one is set.
         self._admin_id = "" if self._admin is None else f"admin-{self._admin.hex()[:8]}"
         self._keys: dict[str, Key] = {}
-        # What a credential was once found to be. Whether that is still good is asked each time. No
-        # digest of it, which would be a third of what a key costs: what does not hash alike under
-        # this process's own secret is not compared, so the time of a miss tells nothing.
-        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        # What a credential was once found to be. Whether that is still good is asked each time. A
+        # digest of each would be a third of what a key costs, and hide nothing: what does not hash
+        # alike under this process's own secret is not compared, so how long a miss takes tells
+        # nothing.
+        self._verified: OrderedDict[str | bytes, Principal] = OrderedDict()
         self._used: dict[str, int] = {}
         self.closed = admin_key is not None or issuer is not None  # access control is on
 
@@ -162,7 +163,13 @@ class Keyring:
     def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
         """The caller. `keys` False: where only tokens are taken, since addresses and cookies
         end up in logs and other people's hands."""
-        known = self._verified.get(credential) or self._verified_now(credential)
+        # As bytes: nobody can send those.
+        mark = credential if len(credential) <= LONG else _digest(credential)
+        known = self._verified.get(mark)
+        if known is None:
+            known = self._verified[mark] = self._verify(credential)
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
         if not (keys or known.token):
             raise unauthorized("Only tokens are taken here, not keys.", "token_required")
         why_not = self.valid(known, now)
@@ -170,14 +177,6 @@ class Keyring:
             raise unauthorized(why_not, "expired")
         if known.key is not None and not known.token:
             self._used[known.key] = now
-        return known
-
-    def _verified_now(self, credential: str) -> Principal:
-        known = self._verify(credential)
-        if len(credential) <= LONG:
-            self._verified[credential] = known
-            if len(self._verified) > REMEMBERED:
-                self._verified.popitem(last=False)
         return known
 
     def valid(self, principal: Principal, now: int) -> str | None:

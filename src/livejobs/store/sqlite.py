@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -42,6 +43,7 @@ T = TypeVar("T")
 READERS: Final = 3
 STATEMENTS: Final = 512  # prepared ones kept by a connection
 HEAD_START: Final = 0.002  # seconds that the loop may wait for a write to begin
+MOST: Final = 100  # changes of a write that it waits for; more take the writer too long
 
 
 class Connection(aiosqlite.Connection):
@@ -131,7 +133,9 @@ class SqliteStore:
         begun = threading.Lock()
         begun.acquire()
         written = self._write.begin(lambda _: self._writer.commit(changes, begun.release))
-        begun.acquire(timeout=HEAD_START)
+        if len(changes) <= MOST:
+            with suppress(Exception):  # of tools that forbid to block; the write is under way
+                begun.acquire(timeout=HEAD_START)
         with refusals():
             return await written
 

@@ -52,6 +52,7 @@ class Writer:
     def commit(self, changes: Sequence[Change], begun: Callable[[], object]) -> list[int]:
         """The seqs they were given. `begun` is told when all is left to the database."""
         if not changes:
+            begun()
             self._touch()
             return []
         seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}

@@ -95,19 +95,18 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
             known = value if known is None else known + b"," + value
         elif name == b"prefer" or (name == b"accept" and b"event-stream" in value.lower()):
             return False
-    slot.forget_moved()
-    made: Ready = slot.answer or _make_answer(slot)  # before a wait, in which memory may be freed
     by = await admit(live, scope, "view", "read")
-    if not by.sees(slot.head):
+    if slot.gone or not by.sees(slot.head):
         raise NotFound.job(slot.head.id)
+    slot.forget_moved()
+    made: Ready = slot.answer or _make_answer(slot, await live.state(slot))
     await give(made.to(known), scope, send)
     return True
 
 
-def _make_answer(slot: Slot) -> Ready:
+def _make_answer(slot: Slot, body: bytes) -> Ready:
     again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
-    now = now_ms()
-    slot.answer = made = ready(slot.state_json(now), slot.tag(now), *again)
+    slot.answer = made = ready(body, slot.tag(now_ms()), *again)
     return made
 
 
