@@ -4,7 +4,7 @@ and a job's snapshot, each beside the floor it stands on.
 - single: reports on 32 keep-alive connections, over 32 jobs, each answered when it is on disk;
   beside an empty Starlette route that reads the same bodies.
 - batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
-  NDJSON, on 1 and on 4 connections; beside a sqlite3 loop that writes the same rows,
+  NDJSON, on 1, 4 and 32 connections; beside a sqlite3 loop that writes the same rows,
   as the store wrote them, in transactions of the same size, with nothing around it.
 - access: GET with a key and a rate, beside the same server open and without.
 - snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes and
