@@ -25,7 +25,7 @@ def test_a_party_is_an_address_or_a_network_of_ipv6(host: str, counted: str) -> 
 
 
 def test_a_rate_counts_by_party_too() -> None:
-    first, second = ({"client": (f"2001:db8:1:2::{n}", 1)} for n in range(2))
+    first, second = ((f"2001:db8:1:2::{n}", 1) for n in range(2))
     assert address(first) == address(second) == "2001:db8:1:2::"
 
 

@@ -30,16 +30,20 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 APPS = ["starlette_app.py", "fastapi_app.py"]
 
 
-def test_the_embedded_example_runs(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "embedded.py")],
-        cwd=tmp_path,
+def run(folder: Path, *program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *program],
+        cwd=folder,
         env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=LONG_ENOUGH,
         check=False,
     )
+
+
+def test_the_embedded_example_runs(tmp_path: Path) -> None:
+    done = run(tmp_path, str(EXAMPLES / "embedded.py"))
     assert done.returncode == 0, done.stderr
     first, *logs = done.stdout.splitlines()
     assert first == "succeeded 100 %"
@@ -73,15 +77,7 @@ asyncio.run(main())
 
 
 def test_a_program_that_forbids_to_block_its_loop_may_report(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED],
-        cwd=tmp_path,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_ENOUGH,
-        check=False,
-    )
+    done = run(tmp_path, "-c", WATCHED)
     assert done.stdout == "2 3\n", done.stderr
     assert "Traceback" not in done.stderr
 

@@ -7,9 +7,9 @@ scope, so that doors without a request object ask the same question.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
 from msgspec.structs import replace
@@ -33,6 +33,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 ANYONE: Final = Principal("anyone", "view")
 
 Handler = Callable[[Request], Awaitable[Response]]
+Client: TypeAlias = Sequence[Any] | None  # as in the scope: host and port
 
 
 class Rule(NamedTuple):
@@ -65,7 +66,7 @@ async def admit(
     """The caller, once it is known, allowed to, and not too fast."""
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
-    check_rate(live.limiters.get(rate), by.credential if by is not ANONYMOUS else address(scope))
+    check_rate(live.limiters.get(rate), by, scope.get("client"))
     require(by, action)
     scope[PRINCIPAL] = by
     return by
@@ -73,7 +74,7 @@ async def admit(
 
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
     """To what a setting has made public: whoever it is may look, but not too fast."""
-    check_rate(live.limiters.get(rate), address(scope))
+    check_rate(live.limiters.get(rate), ANONYMOUS, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
 
@@ -178,14 +179,16 @@ def host_name(host: str) -> str:
 # How often
 
 
-def check_rate(limiter: Limiter | None, caller: str) -> None:
-    """The caller is a credential; where everyone is admin, an address."""
-    if limiter is not None and (retry_after := limiter.take(caller, time.monotonic())):
+def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
+    """Whose rate it is: the credential's; where everyone is admin, the address's."""
+    if limiter is None:
+        return
+    caller = address(client) if by is ANONYMOUS else by.credential
+    if retry_after := limiter.take(caller, time.monotonic()):
         raise too_fast(limiter, retry_after)
 
 
-def address(scope: Scope) -> str:
-    client = scope.get("client")
+def address(client: Client) -> str:
     return party(str(client[0])) if client else "-"
 
 

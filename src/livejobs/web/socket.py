@@ -17,7 +17,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from livejobs.access import ANONYMOUS, Action, Principal, require, require_project
+from livejobs.access import Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
@@ -123,21 +123,21 @@ SOCKET: Final = Socket()
 class Caller:
     """Who talks. Nobody yet, where access control is on and no credential came along."""
 
-    def __init__(self, by: Principal | None, address: str, refused: str | None) -> None:
+    def __init__(self, by: Principal | None, client: guard.Client, refused: str | None) -> None:
         self.by = by
-        self.address = address
+        self.client = client
         self.refused = refused  # why the credential that came is no good
 
     @classmethod
     async def of(cls, live: LiveJobs, scope: Scope) -> Caller:
-        address = guard.address(scope)
+        client = scope.get("client")
         try:
             by = await guard.identify(live.keyring, scope)
         except Unauthorized as error:
             came = guard.find_credential(scope)[0] is not None
-            return cls(None, address, error.detail if came else None)
+            return cls(None, client, error.detail if came else None)
         guard.check_origin(live, scope, by)
-        return cls(by, address, None)
+        return cls(by, client, None)
 
 
 async def talk(
@@ -256,8 +256,7 @@ class Conversation:
 
     def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
         require(by, action)
-        caller = self._caller.address if by is ANONYMOUS else by.credential
-        guard.check_rate(self._live.limiters.get(rate), caller)
+        guard.check_rate(self._live.limiters.get(rate), by, self._caller.client)
 
     async def _authenticate(self, message: Auth) -> None:
         """The first credential, or a fresh one in place of what will expire."""
