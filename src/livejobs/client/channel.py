@@ -279,16 +279,18 @@ class Channel:
 
     # Ending
 
-    def finish(self, wait: float) -> None:
-        """Return when all is acknowledged, or safe on disk. `wait`: seconds for the former."""
+    def finish(self, wait: float, *, patient: bool = False) -> None:
+        """Return when all is acknowledged, or safe on disk. `wait`: seconds for the former.
+        `patient`: even for a server that does not answer."""
+
+        def may_leave() -> bool:
+            return self.outbox.idle or (self.away and not patient)
+
         try:
             with self.changed:
-                self.changed.wait_for(self._may_leave, wait)
+                self.changed.wait_for(may_leave, wait)
         finally:  # also when the wait is interrupted
             self.keep()
-
-    def _may_leave(self) -> bool:
-        return self.outbox.idle or self.away
 
     def keep(self) -> None:
         """What is not acknowledged is on disk afterwards, and survives a power cut."""

@@ -300,7 +300,7 @@ class WorkerJob:
         if channel is None:
             return True
         channel.wake()
-        channel.finish(timeout)
+        channel.finish(timeout, patient=True)
         return channel.outbox.idle
 
     # As a block

@@ -202,12 +202,12 @@ class Reporter:
     def idle(self) -> bool:
         return all(channel.outbox.idle for channel in self._channels())
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float, *, patient: bool = True) -> bool:
         """Wait until all is acknowledged. False: it is not, and was kept on disk."""
         end = time.monotonic() + timeout
         for channel in self._channels():
             channel.wake()
-            channel.finish(max(0.0, end - time.monotonic()))
+            channel.finish(max(0.0, end - time.monotonic()), patient=patient)
         return self.idle
 
     def close(self, timeout: float = AT_EXIT) -> None:
@@ -217,7 +217,7 @@ class Reporter:
             channel.away = False
         self._bell.set()
         try:
-            self.flush(timeout)
+            self.flush(timeout, patient=False)
         finally:
             for channel in self._channels():
                 channel.close()
