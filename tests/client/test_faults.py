@@ -13,9 +13,9 @@ import pytest
 
 import livejobs
 from livejobs.client import process
-from livejobs.client import reporter as reporters
 from livejobs.client import spool as spools
 from livejobs.client.outbox import Record
+from livejobs.client.pace import INTERVAL
 from livejobs.client.settings import Target
 from livejobs.client.spool import Spool, left_behind
 from tests.api import Api
@@ -416,7 +416,7 @@ def test_at_most_ten_sends_a_second(spool: Path) -> None:
                 job.progress(1)
         times = [one.at for one in fake.requests if one.method == "POST"]
     gaps = [later - earlier for earlier, later in pairwise(times[:-1])]
-    assert min(gaps) > reporters.INTERVAL * 0.8  # the time is read at the other end
+    assert min(gaps) > INTERVAL * 0.8  # the time is read at the other end
 
 
 def test_statistics_tell_what_is_held(spool: Path) -> None:

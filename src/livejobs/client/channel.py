@@ -1,8 +1,7 @@
 """One job's way to the server, for all threads of a process: its queue, its spool, what was heard.
 
-Locks: `lock` guards the queue and is held for moments; `disk` guards the spool and is held while
-files are written. `disk` is taken before `lock`, never within it. Both may be taken again by
-their holder, since signal handlers and finalizers may log in the middle of anything.
+`guard` is held for moments, while the queue changes; `disk` is held while files are written. `disk`
+is taken before `guard`, never within it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from livejobs.client.outbox import Answer, News, Outbox, Request, Verdict
+from livejobs.client.guard import Guard
+from livejobs.client.outbox import Answer, News, Outbox, Record, Request, Verdict
 from livejobs.client.plain import encode
 from livejobs.client.settings import Target
 from livejobs.client.spool import Spool
@@ -25,6 +25,9 @@ logger: Final = logging.getLogger("livejobs.client")
 LARGEST: Final = 8 * 1024 * 1024  # bytes of one report
 MEMORY: Final = 8 * 1024 * 1024  # bytes of one job's queue
 IN_ALL: Final = 32 * 1024 * 1024  # bytes of all queues of a server, shared alike
+
+
+_LOSS: Final = "reports are only in memory, and the oldest log lines are dropped when it is full"
 
 
 class Source(Protocol):
@@ -47,17 +50,15 @@ class Channel:
         self.id = id
         self.creation = creation
         self._ring = ring
-        self.owner = os.getpid() if creation is not None else 0
         self.share = MEMORY
-        self._begin()
+        attached = creation is None
+        self._begin(Outbox(new_producer(), creation, attached=attached))
 
-    def _begin(self, outbox: Outbox | None = None) -> None:
-        self.lock = threading.RLock()
+    def _begin(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.guard = Guard()
         self.disk = threading.RLock()
-        self.changed = threading.Condition(self.lock)
-        self.outbox = outbox or Outbox(
-            new_producer(), self.creation, attached=self.owner != os.getpid()
-        )
+        self.changed = threading.Condition()
         self.spool: Spool | None = None
         self.sources: list[Source] = []
         self.open = 0  # blocks: while there is one, silence is filled with heartbeats
@@ -65,6 +66,7 @@ class Channel:
         self.cancelled = False
         self.page: str | None = None  # with a token, where the server gave one
         self.away = False  # the server does not answer: waiting for it is no use
+        self._spilling = False
         self._told: set[str] = set()
 
     @classmethod
@@ -78,10 +80,9 @@ class Channel:
         return channel
 
     def after_fork(self, ring: Callable[[Channel], None]) -> None:
-        """In the child: its queue is empty, and the parent's job is not its own to end."""
-        self.owner = 0
+        """In the child: its queue is empty, its producer is another one, no lock is held."""
         self._ring = ring
-        self._begin()
+        self._begin(Outbox(new_producer(), self.creation, attached=True))
 
     # What the job says
 
@@ -89,36 +90,31 @@ class Channel:
         """Queue an entry. True: memory is full, so call `spill` where the disk may be awaited."""
         body = encode(report)
         if len(body) > LARGEST:
-            self._log([News(f"large:{kind}", f"A report of type {kind!r} is dropped: it takes "
-                            f"{len(body)} bytes; {LARGEST} are allowed.")])  # fmt: skip
+            size = f"it takes {len(body)} bytes; {LARGEST} are allowed"
+            self._log([News(f"large:{kind}", f"A report of type {kind!r} is dropped: {size}.")])
             return False
-        with self.lock:
-            self.outbox.put(kind, body)
-            full = self.outbox.bytes > self.share
-        self.wake()
-        return full
+        self.guard.run(self.outbox.put, kind, body)
+        if not self.awake:
+            self.wake()
+        return self.outbox.bytes > self.share
 
     def step(self, name: str, said: Mapping[str, Any]) -> bool:
         """A step's progress is joined; all else about it is an entry."""
-        with self.lock:
-            if said.keys() <= {"current", "total"} and not self.outbox.joined.full:
-                self.outbox.joined.step(name, said)
-            else:
-                self.outbox.put_step(name, said)
-            full = self.outbox.bytes > self.share
-        self.wake()
-        return full
+        only_progress = said.keys() <= {"current", "total"} and not self.outbox.joined.full
+        change = self.outbox.joined.step if only_progress else self.outbox.put_step
+        self.guard.run(change, name, said)
+        if not self.awake:
+            self.wake()
+        return self.outbox.bytes > self.share
 
     def progress(self, said: Mapping[str, Any]) -> None:
-        with self.lock:
-            self.outbox.joined.say(said)
+        self.guard.run(self.outbox.joined.say, said)
         if not self.awake:
             self.wake()
 
     def advance(self, by: Any) -> None:
         try:
-            with self.lock:
-                self.outbox.joined.advance(by)
+            self.guard.run(self.outbox.joined.advance, by)
         except TypeError as error:
             self._log([News("advance", f"Progress is dropped: {error}")])
         if not self.awake:
@@ -126,50 +122,47 @@ class Channel:
 
     def count(self, counters: Mapping[str, Any]) -> None:
         try:
-            with self.lock:
-                self.outbox.joined.count(counters)
+            self.guard.run(self.outbox.joined.count, counters)
         except TypeError as error:
             self._log([News("count", f"A count is dropped: {error}")])
         if not self.awake:
             self.wake()
 
     def wake(self) -> None:
-        if not self.awake:
-            self.awake = True
-            self._ring(self)
+        self.awake = True
+        self._ring(self)
 
     def add(self, source: Source) -> None:
-        with self.lock:
-            self.sources.append(source)
+        self.sources.append(source)
         self.wake()
 
     def remove(self, source: Source) -> bool:
         """Asked one last time first. False: it is the parent's, and this is a child."""
-        with self.lock:
-            if source not in self.sources:
-                return False
+        try:
             self.sources.remove(source)
+        except ValueError:
+            return False
         source.poll()
         return True
 
     def enter(self) -> None:
-        with self.lock:
-            self.open += 1
+        self.open += 1
         self.wake()
 
     def leave(self) -> None:
-        with self.lock:
-            self.open = max(0, self.open - 1)
+        self.open = max(0, self.open - 1)
 
     # What the sender asks
 
     def next(self, *, heartbeat: bool) -> Request | None:
         self.awake = False  # before looking: what is said from now on wakes again
+        self._poll()
+        self._refill()
+        return self.guard.run(self.outbox.next, heartbeat=heartbeat and self.open > 0)
+
+    def _poll(self) -> None:
         for source in tuple(self.sources):
             source.poll()
-        self._refill()
-        with self.lock:
-            return self.outbox.next(heartbeat=heartbeat and self.open > 0)
 
     def _refill(self) -> None:
         if self.outbox.missing() is None:  # as nearly always: no need to wait for the disk's lock
@@ -179,26 +172,27 @@ class Channel:
             if first is None:
                 return
             records = self.spool.read(first) if self.spool is not None else []
-            with self.lock:
-                self.outbox.refill(records)
+            self.guard.run(self.outbox.refill, records)
         if not records:
-            self._log([News("lost", f"The spool has lost reports of job {self.id!r}.")])
+            self._log([News("lost", "The spool has lost reports.")])
 
     def answered(self, answer: Answer) -> Verdict:
-        with self.lock:
-            created = self.outbox.creation is not None
-            verdict = self.outbox.answered(answer)
-            created = created and self.outbox.creation is None and verdict is Verdict.GO
-            if 200 <= answer.status < 300:
-                self._hear(answer.said)
-            elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
-                self.cancelled = True
-            news, self.outbox.news = self.outbox.news, []
-        self._tidy(created)
-        with self.lock:
-            self.changed.notify_all()
+        creating = self.outbox.creation is not None
+        verdict = self.guard.run(self.outbox.answered, answer) or Verdict.GO
+        if 200 <= answer.status < 300:
+            self._hear(answer.said)
+        elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
+            self.cancelled = True
+        self._tidy(creating and self.outbox.creation is None and not self.outbox.over)
+        news, self.outbox.news = self.outbox.news, []
         self._log(news)
+        self.tell()
         return verdict
+
+    def tell(self) -> None:
+        """Those who wait look again."""
+        with self.changed:
+            self.changed.notify_all()
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         """What every answer carries, whatever it acknowledges."""
@@ -212,46 +206,49 @@ class Channel:
         """Remove from disk what is not needed there any more."""
         if self.spool is None:  # as nearly always: no need to wait for the disk's lock
             return
-        with self.disk:
-            with self.lock:
-                idle, acked = not self.outbox.unanswered, self.outbox.acked
-            with suppress(OSError):
-                self._tidy_up(self.spool, idle, acked, created)
+        with self.disk, suppress(OSError):
+            self._tidy_up(self.spool, created)
 
-    def _tidy_up(self, spool: Spool | None, idle: bool, acked: int, created: bool) -> None:
+    def _tidy_up(self, spool: Spool | None, created: bool) -> None:
         if spool is None:  # closed meanwhile
             return
-        if idle:
+        if not self.outbox.unanswered:
             self.spool = None
             spool.remove()
             return
-        spool.forget(acked)
+        spool.forget(self.outbox.acked)
         if created:
             spool.note_created()
 
     # What is kept on disk
 
-    def spill(self, *, sync: bool = False) -> bool:
-        """Write what is not on disk yet. Where memory is full, it goes on from there. False: the
-        disk refuses, and log lines were dropped if memory was full."""
+    def spill(self, *, sync: bool = False) -> None:
+        """Write what is not on disk yet. Where memory is full, what was written leaves it. If the
+        disk refuses, the oldest log lines leave it instead."""
         with self.disk:
-            with self.lock:
-                records = self.outbox.unspooled()
-                needed = bool(records) or self.outbox.unanswered
+            if self._spilling:  # a signal handler's, within the same one
+                return
+            self._spilling = True
             try:
-                if needed:
-                    self._write(records, sync)
-            except OSError as error:
-                self._disk_refuses(error)
-                return False
-            with self.lock:
-                if records:
-                    self.outbox.spooled = records[-1].n
-                if self.outbox.bytes > self.share:
-                    self.outbox.shed()
-        return True
+                self._spill(sync)
+            finally:
+                self._spilling = False
 
-    def _write(self, records: list[Any], sync: bool) -> None:
+    def _spill(self, sync: bool) -> None:
+        records = self.guard.run(self.outbox.unspooled)
+        try:
+            if records or self.outbox.unanswered:
+                self._write(records or [], sync)
+        except OSError as error:
+            self.guard.run(self.outbox.drop, self.share)
+            self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {error}")])
+        else:
+            if records:
+                self.guard.run(self.outbox.written, records[-1].n)
+            if self.outbox.bytes > self.share:
+                self.guard.run(self.outbox.shed)
+
+    def _write(self, records: list[Record], sync: bool) -> None:
         if self.spool is None:
             self.spool = Spool.create(self.target, self._header())
             if self.outbox.creation is None:
@@ -270,13 +267,6 @@ class Channel:
             "creation": None if creation is None else dict(creation),
         }
 
-    def _disk_refuses(self, error: OSError) -> None:
-        with self.lock:
-            if self.outbox.bytes > self.share:
-                self.outbox.drop(self.share)
-        self._log([News("disk", f"The spool cannot be written, so reports are only in memory and "
-                        f"the oldest log lines may be dropped: {error}")])  # fmt: skip
-
     # Ending
 
     def finish(self, wait: float, *, patient: bool = False) -> None:
@@ -294,12 +284,9 @@ class Channel:
 
     def keep(self) -> None:
         """What is not acknowledged is on disk afterwards, and survives a power cut."""
-        for source in tuple(self.sources):
-            source.poll()
-        with self.lock:
-            self.outbox.settle()
-            needed = self.outbox.unanswered
-        if needed:
+        self._poll()
+        self.guard.run(self.outbox.settle)
+        if self.outbox.unanswered:
             self.spill(sync=True)
 
     def close(self) -> None:

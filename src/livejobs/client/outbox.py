@@ -362,6 +362,10 @@ class Outbox:
         memory = (*flight, *self._head, *self._tail)
         return [record for record in memory if record.n > self.spooled]
 
+    def written(self, n: int) -> None:
+        """All up to this number is on disk."""
+        self.spooled = n
+
     def shed(self) -> None:
         """Let go of what is on disk, but for what is sent next."""
         part = self._tail if self._gap else self._head
@@ -405,7 +409,10 @@ class Outbox:
             self._gap = (back[-1].n + 1, last)
 
     def drop(self, bound: int) -> None:
-        """The disk refuses too: drop the oldest log lines, then the oldest of the rest."""
+        """The disk refuses: where memory is full, drop the oldest log lines, then the oldest of
+        the rest."""
+        if self.bytes <= bound:
+            return
         goal = bound * 3 // 4  # more than needed, so that it is not done again for each line
         for may_go in (_is_log, _is_no_end):
             for part in (self._head, self._tail):

@@ -61,7 +61,7 @@ class Reporter:
             self._seats.setdefault(channel, Seat(channel))
             channel.away = self._away is not None
             self._share()
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._start()
 
     def _share(self) -> None:
@@ -182,8 +182,7 @@ class Reporter:
     def _mark(self, *, away: bool) -> None:
         for channel in self._channels():
             channel.away = away
-            with channel.changed:
-                channel.changed.notify_all()
+            channel.tell()
 
     def _inherit(self) -> None:
         """Take over what processes that have gone left behind, from time to time."""

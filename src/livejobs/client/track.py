@@ -48,17 +48,21 @@ def begin(
     channel: Channel, total: Any, name: str | None, title: str | None, unit: str | None
 ) -> Count:
     """The first open loop of a job is its progress; those within it, or beside it, are steps."""
-    with channel.lock:
+
+    def place() -> Count:
         taken = [source.step for source in channel.sources if isinstance(source, Count)]
         main = name is None and None not in taken
         count = Count(channel, total, None if main else name or _unused(taken))
         channel.sources.append(count)
-    if main:
+        return count
+
+    # Within a finalizer of just this thread the place is not known in time: then it only loops.
+    count = channel.guard.run(place) or Count(channel, total, name or "loop")
+    if count.step is None:
         given = {"total": total, "unit": unit, "message": title}
         channel.progress({key: value for key, value in given.items() if value is not None})
     else:
         said = {"status": "running", "current": 0, "total": total, "title": title}
-        assert count.step is not None
         channel.step(count.step, {key: value for key, value in said.items() if value is not None})
     return count
 
