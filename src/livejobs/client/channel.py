@@ -107,6 +107,12 @@ class Channel:
             self.wake()
         return self.outbox.bytes > self.share
 
+    def current(self, value: Any) -> None:
+        """Progress of just an amount, as in a hot loop: no lock."""
+        self.outbox.joined.latest = (value,)
+        if not self.awake:
+            self.wake()
+
     def progress(self, said: Mapping[str, Any]) -> None:
         self.guard.run(self.outbox.joined.say, said)
         if not self.awake:
@@ -235,28 +241,34 @@ class Channel:
                 self._spilling = False
 
     def _spill(self, sync: bool) -> None:
-        records = self.guard.run(self.outbox.unspooled)
+        written: list[Record] = []
         try:
-            if records or self.outbox.unanswered:
-                self._write(records or [], sync)
+            if self.outbox.unanswered:
+                written = self._write(sync)
         except OSError as error:
             self.guard.run(self.outbox.drop, self.share)
             self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {error}")])
         else:
-            if records:
-                self.guard.run(self.outbox.written, records[-1].n)
+            if written:
+                self.guard.run(self.outbox.written, written[-1].n)
             if self.outbox.bytes > self.share:
                 self.guard.run(self.outbox.shed)
 
-    def _write(self, records: list[Record], sync: bool) -> None:
+    def _write(self, sync: bool) -> list[Record]:
+        if self.spool is not None and not self.spool.exists:  # somebody cleaned up
+            self.spool.close()
+            self.spool = None
+            self.guard.run(self.outbox.written, 0)
         if self.spool is None:
             self.spool = Spool.create(self.target, self._header())
             if self.outbox.creation is None:
                 self.spool.note_created()
+        records = self.guard.run(self.outbox.unspooled) or []
         if records:
             self.spool.append(records)
         if sync:
             self.spool.sync()
+        return records
 
     def _header(self) -> dict[str, Any]:
         creation = self.outbox.creation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
+import sys
 import time
 import traceback
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -126,18 +126,13 @@ class WorkerJob:
             return
         if channel.cancelled and self._raise:
             self._cancel()
-        said: dict[str, Any] = {}
-        if current is not None:
-            said["current"] = current
-        if total is not None:
-            said["total"] = total
-        if percent is not None:
-            said["percent"] = percent
-        if unit is not None:
-            said["unit"] = unit
-        if message is not None:
-            said["message"] = message
-        channel.progress(said)
+        more = total is not None or percent is not None or unit is not None or message is not None
+        if more or current is None:
+            channel.progress(
+                _given(current=current, total=total, percent=percent, unit=unit, message=message)
+            )
+        else:
+            channel.current(current)
 
     def advance(self, by: Number = 1) -> None:
         """So much more is done. Several threads and processes may advance the same job."""
@@ -523,7 +518,10 @@ def _new_id() -> str:
 
 
 def _worker() -> dict[str, Any]:
-    return {"pid": os.getpid(), "host": platform.node(), "python": platform.python_version()}
+    # Loaded on use: it is needed for the connection anyway.
+    from socket import gethostname  # noqa: PLC0415 - see above
+
+    return {"pid": os.getpid(), "host": gethostname(), "python": sys.version.split()[0]}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -16,31 +16,51 @@ _WHOLE: Final = ("current", "advance", "total")  # these take the place of a per
 
 
 class Joined:
+    """Changed under the guard of its channel, except for `latest`."""
+
     def __init__(self) -> None:
-        self.progress: Said = {}
+        self.latest: tuple[Any, ...] = ()
+        """The newest `current`, for loops that say nothing else. Set without a lock, each time to
+        a new tuple; whoever comes next puts it with the rest."""
         self.steps: dict[str, Said] = {}
         self.counters: dict[str, Any] = {}
+        self._progress: Said = {}
+        self._put = self.latest  # what was put with the rest. It is never cleared: a new value
+        # that is set just then would be lost
 
     def __bool__(self) -> bool:
-        return bool(self.progress or self.steps or self.counters)
+        unsaid = self.latest is not self._put
+        return bool(unsaid or self._progress or self.steps or self.counters)
 
     @property
     def full(self) -> bool:
         return len(self.steps) >= STEPS or len(self.counters) >= STEPS
 
+    @property
+    def progress(self) -> Said:
+        latest = self.latest
+        if latest is not self._put:
+            self._put = latest
+            self._replace({"current": latest[0]})
+        return self._progress
+
     def say(self, said: Mapping[str, Any]) -> None:
         """Progress. Fields that are not named stay as they are."""
-        progress = self.progress
-        if "percent" in progress and not said.keys().isdisjoint(_WHOLE):
-            del progress["percent"]
+        _ = self.progress  # what was said before comes first
+        self._replace(said)
+
+    def _replace(self, said: Mapping[str, Any]) -> None:
+        if "percent" in self._progress and not said.keys().isdisjoint(_WHOLE):
+            del self._progress["percent"]
         if "current" in said:
-            progress.pop("advance", None)
-        progress.update(said)
+            self._progress.pop("advance", None)
+        self._progress.update(said)
 
     def advance(self, by: Any) -> None:
         progress = self.progress
+        total = progress.get("advance", 0) + by
         progress.pop("percent", None)
-        progress["advance"] = progress.get("advance", 0) + by
+        progress["advance"] = total
 
     def step(self, name: str, said: Mapping[str, Any]) -> None:
         self.steps.setdefault(name, {"type": "step", "name": name}).update(said)
@@ -55,9 +75,9 @@ class Joined:
     def take(self) -> Iterator[tuple[str, Said]]:
         """All of it as reports. Nothing is joined afterwards."""
         taken: list[tuple[str, Said]] = [("step", said) for said in self.steps.values()]
-        if self.progress:
-            taken.append(("progress", {"type": "progress", **self.progress}))
+        if progress := self.progress:
+            taken.append(("progress", {"type": "progress", **progress}))
         if self.counters:
             taken.append(("count", {"type": "count", "counters": self.counters}))
-        self.progress, self.steps, self.counters = {}, {}, {}
+        self._progress, self.steps, self.counters = {}, {}, {}
         return iter(taken)

@@ -108,6 +108,10 @@ class Spool:
         return sum(segment.bytes for segment in self._segments)
 
     @property
+    def exists(self) -> bool:
+        return self.folder.exists()
+
+    @property
     def created(self) -> bool:
         """Whether the server knows the job, so that it must not be created again."""
         return (self.folder / "created").exists()
