@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -23,8 +25,10 @@ class Worker:
         return subprocess.Popen(
             [sys.executable, str(self.script)],
             env=clean_environment()
+            | {"PYTHONFAULTHANDLER": "1"}
             | {"LIVEJOBS_URL": url, "LIVEJOBS_SPOOL": str(self.spool)}
             | environment,
+            start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -34,7 +38,7 @@ class Worker:
         try:
             out, errors = process.communicate(timeout=LONG_ENOUGH)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGABRT)  # with its children, and where each of them is
             raise AssertionError(process.communicate()) from None
         assert process.returncode == code, errors
         return out, errors

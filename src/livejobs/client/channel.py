@@ -189,7 +189,7 @@ class Channel:
             self._hear(answer.said)
         elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
             self.cancelled = True
-        self._tidy(creating and self.outbox.creation is None and not self.outbox.over)
+        self._tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
         news, self.outbox.news = self.outbox.news, []
         self._log(news)
         self.tell()
@@ -208,14 +208,14 @@ class Channel:
         if isinstance(view, dict):
             self.page = view.get("url")
 
-    def _tidy(self, created: bool) -> None:
+    def _tidy(self, *, created: bool) -> None:
         """Remove from disk what is not needed there any more."""
         if self.spool is None:  # as nearly always: no need to wait for the disk's lock
             return
         with self.disk, suppress(OSError):
-            self._tidy_up(self.spool, created)
+            self._tidy_up(self.spool, created=created)
 
-    def _tidy_up(self, spool: Spool | None, created: bool) -> None:
+    def _tidy_up(self, spool: Spool | None, *, created: bool) -> None:
         if spool is None:  # closed meanwhile
             return
         if not self.outbox.unanswered:
@@ -237,6 +237,9 @@ class Channel:
             self._spilling = True
             try:
                 self._spill(sync)
+                # What was acknowledged meanwhile had no folder yet that could be removed.
+                if not self.outbox.unanswered:
+                    self._tidy(created=False)
             finally:
                 self._spilling = False
 
