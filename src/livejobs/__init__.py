@@ -22,22 +22,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from livejobs.client.aio import AsyncWorkerJob
-    from livejobs.client.errors import Cancelled
+    from livejobs.client.areading import AsyncClient
+    from livejobs.client.errors import Cancelled, Corrupt, Refused, Unavailable, Unreachable
     from livejobs.client.job import WorkerJob, adopt, current, job
     from livejobs.client.logs import LogHandler
     from livejobs.client.process import flush, statistics
+    from livejobs.client.reading import Client
+    from livejobs.client.richly import RichProgress
     from livejobs.client.task import task
+    from livejobs.client.tqdm import tqdm
     from livejobs.config import Settings
     from livejobs.service import Job, LiveJobs
     from livejobs.web.app import create_app
 
 _PLACES: Final = {
+    "AsyncClient": "livejobs.client.areading",
     "AsyncWorkerJob": "livejobs.client.aio",
     "Cancelled": "livejobs.client.errors",
+    "Client": "livejobs.client.reading",
+    "Corrupt": "livejobs.client.errors",
     "Job": "livejobs.service",
     "LiveJobs": "livejobs.service",
     "LogHandler": "livejobs.client.logs",
+    "Refused": "livejobs.client.errors",
+    "RichProgress": "livejobs.client.richly",
     "Settings": "livejobs.config",
+    "Unavailable": "livejobs.client.errors",
+    "Unreachable": "livejobs.client.errors",
     "WorkerJob": "livejobs.client.job",
     "adopt": "livejobs.client.job",
     "create_app": "livejobs.web.app",
@@ -46,15 +57,23 @@ _PLACES: Final = {
     "job": "livejobs.client.job",
     "statistics": "livejobs.client.process",
     "task": "livejobs.client.task",
+    "tqdm": "livejobs.client.tqdm",
 }
 
 __all__ = [
+    "AsyncClient",
     "AsyncWorkerJob",
     "Cancelled",
+    "Client",
+    "Corrupt",
     "Job",
     "LiveJobs",
     "LogHandler",
+    "Refused",
+    "RichProgress",
     "Settings",
+    "Unavailable",
+    "Unreachable",
     "WorkerJob",
     "adopt",
     "create_app",
@@ -63,6 +82,7 @@ __all__ = [
     "job",
     "statistics",
     "task",
+    "tqdm",
 ]
 
 

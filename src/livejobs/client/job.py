@@ -72,6 +72,11 @@ class WorkerJob:
         return self._id
 
     @property
+    def channel(self) -> Channel | None:
+        """For other ways to report: None when there is no server to report to."""
+        return self._live()
+
+    @property
     def page(self) -> str | None:
         """The address of the job's page. None when there is no server to report to."""
         if self._channel is None:

@@ -6,7 +6,7 @@ the loop reads a clock, and the last count is seen even while one item takes lon
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -45,19 +45,24 @@ class Count:
 
 
 def begin(
-    channel: Channel, total: Any, name: str | None, title: str | None, unit: str | None
+    channel: Channel,
+    total: Any,
+    name: str | None,
+    title: str | None,
+    unit: str | None,
+    make: Callable[[Channel, Any, str | None], Count] = Count,
 ) -> Count:
     """The first open loop of a job is its progress; those within it, or beside it, are steps."""
 
     def place() -> Count:
         taken = [source.step for source in channel.sources if isinstance(source, Count)]
         main = name is None and None not in taken
-        count = Count(channel, total, None if main else name or _unused(taken))
+        count = make(channel, total, None if main else name or _unused(taken))
         channel.sources.append(count)
         return count
 
     # Within a finalizer of just this thread the place is not known in time: then it only loops.
-    count = channel.guard.run(place) or Count(channel, total, name or "loop")
+    count = channel.guard.run(place) or make(channel, total, name or "loop")
     if count.step is None:
         given = {"total": total, "unit": unit, "message": title}
         channel.progress({key: value for key, value in given.items() if value is not None})
