@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from livejobs.client.aio import AsyncWorkerJob
     from livejobs.client.areading import AsyncClient
+    from livejobs.client.block import adopt, current, job
     from livejobs.client.errors import Cancelled, Corrupt, Refused, Unavailable, Unreachable
-    from livejobs.client.job import WorkerJob, adopt, current, job
+    from livejobs.client.job import WorkerJob
     from livejobs.client.logs import LogHandler
     from livejobs.client.process import flush, statistics
     from livejobs.client.reading import Client
@@ -50,11 +51,11 @@ _PLACES: Final = {
     "Unavailable": "livejobs.client.errors",
     "Unreachable": "livejobs.client.errors",
     "WorkerJob": "livejobs.client.job",
-    "adopt": "livejobs.client.job",
+    "adopt": "livejobs.client.block",
     "create_app": "livejobs.web.app",
-    "current": "livejobs.client.job",
+    "current": "livejobs.client.block",
     "flush": "livejobs.client.process",
-    "job": "livejobs.client.job",
+    "job": "livejobs.client.block",
     "statistics": "livejobs.client.process",
     "task": "livejobs.client.task",
     "tqdm": "livejobs.client.tqdm",

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 
-from livejobs.client import process
 from tests.api import Api
 from tests.client.worker import Worker
 from tests.server import Server
@@ -34,7 +33,6 @@ def api(shared: Server, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.delenv(name, raising=False)
     with Api(shared.url) as client:
         yield client
-    process.flush()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.api import Api
+from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs
 from tests.server import Server
 
@@ -308,3 +309,33 @@ def test_cancelling_a_task_cancels_its_job(api: Api, worker: Worker) -> None:
     id, said = out.split()
     assert said == "cancelled"
     assert api.job(id)["status"] == "cancelled"
+
+
+def test_a_child_is_not_held_up_by_what_the_parents_thread_was_in_the_middle_of(
+    worker: Worker,
+) -> None:
+    """The reporter waits for an answer, with its buffer's lock held, while the job forks."""
+    with Fake([], deaf=True) as fake:
+        process = worker.start(
+            fake.url,
+            """
+            import gc, os, sys, livejobs
+            with livejobs.job("parent") as job:
+                print("asked", flush=True)
+                sys.stdin.readline()
+                child = os.fork()
+                if not child:
+                    gc.collect()
+                    job.log("child")
+                    os._exit(7)
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+                os._exit(0)
+            """,
+        )
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        while not fake.requests:
+            pass
+        out, errors = process.communicate("\n", 10)
+    assert out.strip() == "7", errors

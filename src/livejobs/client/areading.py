@@ -26,7 +26,6 @@ from livejobs.client.asking import (
     Json,
     Stream,
     base_of,
-    jittered,
     job_path,
     key_of,
     query,
@@ -35,6 +34,7 @@ from livejobs.client.asking import (
     where,
 )
 from livejobs.client.errors import Unreachable
+from livejobs.client.pace import jittered
 from livejobs.client.sse import Event
 
 Token = str | Callable[[], str | Awaitable[str]] | None

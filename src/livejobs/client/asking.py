@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 from base64 import b64decode
 from binascii import Error
@@ -17,7 +16,7 @@ import httpx2
 
 from livejobs.client import settings
 from livejobs.client.errors import Corrupt, Refused, Unavailable, Unreachable
-from livejobs.client.pace import Backoff
+from livejobs.client.pace import jittered
 from livejobs.client.sse import Event, Parser
 
 URL: Final = "http://127.0.0.1:8000"
@@ -36,7 +35,7 @@ def base_of(url: str | None) -> str:
 
 
 def key_of(key: str | None) -> str | None:
-    return key or os.environ.get(settings.KEY) or None
+    return settings.checked_key(key or os.environ.get(settings.KEY))
 
 
 def job_path(id: str, *more: str) -> str:
@@ -66,10 +65,6 @@ def refused(status: int, body: bytes) -> Refused:
 
 def unreachable(error: Exception) -> Unreachable:
     return error if isinstance(error, Unreachable) else Unreachable(str(error) or repr(error))
-
-
-def jittered() -> Backoff:
-    return Backoff(random.uniform)
 
 
 class Stream:

@@ -66,6 +66,7 @@ class Channel:
         self.cancelled = False
         self.page: str | None = None  # with a token, where the server gave one
         self.away = False  # the server does not answer: waiting for it is no use
+        self._beat = False
         self._spilling = False
         self._told: set[str] = set()
 
@@ -138,6 +139,11 @@ class Channel:
         self.awake = True
         self._ring(self)
 
+    def beat(self) -> None:
+        """Send a heartbeat, if there is nothing else to send."""
+        self._beat = True
+        self.wake()
+
     def add(self, source: Source) -> None:
         self.sources.append(source)
         self.wake()
@@ -164,7 +170,8 @@ class Channel:
         self.awake = False  # before looking: what is said from now on wakes again
         self._poll()
         self._refill()
-        return self.guard.run(self.outbox.next, heartbeat=heartbeat and self.open > 0)
+        asked, self._beat = self._beat, False
+        return self.guard.run(self.outbox.next, heartbeat=asked or (heartbeat and self.open > 0))
 
     def _poll(self) -> None:
         for source in tuple(self.sources):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import random
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from livejobs.client.channel import Channel
 from livejobs.client.outbox import AWAY, Answer
-from livejobs.client.pace import Backoff
+from livejobs.client.pace import jittered
 from livejobs.client.plain import encode
 from livejobs.client.transport import answer_of, connect, headers_of, path_of
 
@@ -79,7 +78,7 @@ def _until(
 ) -> Mapping[str, Any] | None:
     """Try again while the server is away, or does not know the job yet."""
     end = time.monotonic() + timeout
-    backoff = Backoff(random.uniform)
+    backoff = jittered()
     while True:
         answer = attempt() if _created(channel, end) else Answer(0, error="no answer in time")
         if 200 <= answer.status < 300:

@@ -7,18 +7,17 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 
-from livejobs.client import opened, settings
+from livejobs.client import opened
 from livejobs.client.errors import Cancelled
 from livejobs.client.plain import pieces, shortened
 from livejobs.client.track import AsyncTrack, Track
 
 if TYPE_CHECKING:
-    from livejobs.client.aio import AsyncWorkerJob
     from livejobs.client.channel import Channel
 
 logger: Final = logging.getLogger("livejobs.client")
@@ -56,8 +55,9 @@ class WorkerJob:
         self._owned = owned
         self._inside = inside
         self._pid = os.getpid()
-        self._raise = raise_on_cancel
+        self.raises = raise_on_cancel
         self._over = channel is None  # this worker says no more
+        self._entered = False  # the channel counts it among those that work
         self._acted = False  # the worker was told that it is cancelled
         self._begun: dict[str, Any] = {}
         self.patient = False  # an async block will see to what it owes the disk
@@ -74,7 +74,7 @@ class WorkerJob:
     @property
     def channel(self) -> Channel | None:
         """For other ways to report: None when there is no server to report to."""
-        return self._live()
+        return self.live()
 
     @property
     def page(self) -> str | None:
@@ -100,20 +100,12 @@ class WorkerJob:
     def __repr__(self) -> str:
         return f"<WorkerJob {self._id or 'that reports nowhere'}>"
 
-    def __reduce__(self) -> tuple[Callable[..., WorkerJob], tuple[Any, ...]]:
-        """In another process it is a handle to the same job, which does not end it."""
-        if self._channel is None:
-            return silent, ()
-        url, key, spool = self._channel.target
-        # Where the other process has the key as well, a secret less goes through pipes and brokers.
-        secret = None if key == os.environ.get(settings.KEY) else key
-        where = (url, secret, os.fspath(spool))
-        return _attached, (self._id, where, self._channel.creation, self._inside)
-
     # Verbs
 
     def start(self, **worker: Any) -> None:
-        """The work begins. A block calls this itself. `worker`: who does it."""
+        """The work begins. A block calls this itself. From then on silence is filled with
+        heartbeats. `worker`: who does it."""
+        self._enter()
         self._say("start", {"type": "start", "worker": worker or _worker()})
 
     def progress(
@@ -129,12 +121,12 @@ class WorkerJob:
         channel = self._channel
         if channel is None or self._over:
             return
-        if channel.cancelled and self._raise:
-            self._cancel()
+        if channel.cancelled and self.raises:
+            self.cancel()
         more = total is not None or percent is not None or unit is not None or message is not None
         if more or current is None:
             channel.progress(
-                _given(current=current, total=total, percent=percent, unit=unit, message=message)
+                given(current=current, total=total, percent=percent, unit=unit, message=message)
             )
         else:
             channel.current(current)
@@ -144,8 +136,8 @@ class WorkerJob:
         channel = self._channel
         if channel is None or self._over:
             return
-        if channel.cancelled and self._raise:
-            self._cancel()
+        if channel.cancelled and self.raises:
+            self.cancel()
         channel.advance(by)
 
     def step(
@@ -159,10 +151,10 @@ class WorkerJob:
         weight: Number | None = None,
     ) -> None:
         """A part of the job. The first report of a step starts it."""
-        channel = self._live()
+        channel = self.live()
         if channel is None:
             return
-        said = _given(status=status, title=title, current=current, total=total, weight=weight)
+        said = given(status=status, title=title, current=current, total=total, weight=weight)
         if channel.step(name, said):
             self._spill(channel)
 
@@ -189,11 +181,11 @@ class WorkerJob:
         short = shortened(text, LINE)
         if short != text and detail is None:
             detail = text[:TRACE]
-        self._say("error", {"type": "error", "message": short, **_given(item=item, detail=detail)})
+        self._say("error", {"type": "error", "message": short, **given(item=item, detail=detail)})
 
     def count(self, name: str | None = None, by: Number = 1, /, **counters: Number) -> None:
         """Add to counters: `count("merged")`, `count("merged", 3)`, or `count(merged=3)`."""
-        channel = self._live()
+        channel = self.live()
         if channel is not None:
             channel.count({name: by, **counters} if name is not None else counters)
 
@@ -203,9 +195,9 @@ class WorkerJob:
 
     def heartbeat(self) -> None:
         """The worker is alive. An open block sends this itself."""
-        channel = self._live()
+        channel = self.live()
         if channel is not None:
-            channel.wake()
+            channel.beat()
 
     def succeed(self, result: Any = None) -> None:
         """End the job. Inside `livejobs run`, the command's exit ends it instead, and the value
@@ -220,7 +212,7 @@ class WorkerJob:
         if self._inside:
             self.item_error(message, detail=detail)
             return
-        said = _given(code=code, detail=detail)
+        said = given(code=code, detail=detail)
         self._end("fail", {"type": "fail", "message": shortened(str(message), LINE), **said})
 
     def end_cancelled(self) -> None:
@@ -230,8 +222,9 @@ class WorkerJob:
 
     def retry(self, error: str | None = None) -> None:
         """Send the job back to the queue, for another attempt by another worker."""
-        self._say("retry", {"type": "retry", **_given(error=error)})
+        self._say("retry", {"type": "retry", **given(error=error)})
         self._over = True
+        self._leave()
 
     @overload
     def track(self, iterable: Iterable[T], total: Number | None = None, *,
@@ -266,7 +259,7 @@ class WorkerJob:
     ) -> Mapping[str, Any] | None:
         """Upload a file of the job: a path, or its bytes. Waits while the server is away, at most
         `timeout` seconds. Returns the file as the server has it, or None: the reason is logged."""
-        channel = self._live()
+        channel = self.live()
         if channel is None:
             return None
         # Loaded on use: most jobs have no files.
@@ -284,14 +277,14 @@ class WorkerJob:
         timeout: float = 60.0,
     ) -> Mapping[str, Any] | None:
         """Attach a file that lies on the server's own disk, or at a URL. Returns as `upload`."""
-        channel = self._live()
+        channel = self.live()
         if channel is None:
             return None
         # Loaded on use: most jobs have no files.
         from livejobs.client.files import attach  # noqa: PLC0415 - see above
 
         where = os.fspath(path) if path is not None else None
-        said = _given(path=where, url=url, name=name, media_type=media_type)
+        said = given(path=where, url=url, name=name, media_type=media_type)
         return attach(channel, said, timeout=timeout)
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -306,8 +299,7 @@ class WorkerJob:
     # As a block
 
     def __enter__(self) -> Self:
-        if self._channel is not None:
-            self._channel.enter()
+        self._enter()
         self._token = opened.enter(self)
         if self._owned:
             self.start()
@@ -345,8 +337,7 @@ class WorkerJob:
         elif error is not None and self._inside and _is_failure(error):
             self.item_error(described(error), detail=formatted(error))
         self._over = True
-        if self._channel is not None:
-            self._channel.leave()
+        self._leave()
         return stopped
 
     def _ends_here(self) -> bool:
@@ -361,45 +352,23 @@ class WorkerJob:
         else:
             self.fail(described(error), type(error).__name__, formatted(error))
 
-    async def __aenter__(self) -> AsyncWorkerJob:
-        # Loaded on use: asyncio is half of what importing the SDK would cost.
-        from livejobs.client.aio import AsyncWorkerJob  # noqa: PLC0415 - see above
-
-        self.__enter__()
-        self.patient = True
-        return AsyncWorkerJob(self, self._channel)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        # Loaded on use, as above.
-        from livejobs.client.aio import finish  # noqa: PLC0415 - see above
-
-        stopped = self._close(error)
-        if self._channel is not None:
-            await finish(self._channel, AT_THE_END)
-        return stopped
-
     # Within
 
-    def _live(self) -> Channel | None:
+    def live(self) -> Channel | None:
         """The channel while the worker may report. Raises Cancelled where that was asked for."""
         channel = self._channel
         if channel is None or self._over:
             return None
-        if channel.cancelled and self._raise:
-            self._cancel()
+        if channel.cancelled and self.raises:
+            self.cancel()
         return channel
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
         self._acted = True
         raise Cancelled(self._id)
 
     def _say(self, kind: str, report: Mapping[str, Any]) -> None:
-        channel = self._live()
+        channel = self.live()
         if channel is not None and channel.say(kind, report):
             self._spill(channel)
 
@@ -415,111 +384,17 @@ class WorkerJob:
         if self._channel is not None and not self._over:
             self._over = True
             self._channel.say(kind, report)
+            self._leave()
 
+    def _enter(self) -> None:
+        if self._channel is not None and not self._entered:
+            self._entered = True
+            self._channel.enter()
 
-def job(  # noqa: PLR0913 - the contract's fields of a job
-    type: str | None = None,
-    *,
-    title: str | None = None,
-    total: Number | None = None,
-    unit: str | None = None,
-    steps: Sequence[str | Mapping[str, Any]] | None = None,
-    meta: Mapping[str, Any] | None = None,
-    tags: Sequence[str] | None = None,
-    parent: str | WorkerJob | None = None,
-    project: str | None = None,
-    id: str | None = None,
-    heartbeat_timeout: float | None = None,
-    ttl_seconds: float | None = None,
-    webhooks: Sequence[Mapping[str, Any]] | None = None,
-    raise_on_cancel: bool = False,
-    url: str | None = None,
-    key: str | None = None,
-    spool: str | os.PathLike[str] | None = None,
-) -> WorkerJob:
-    """A job to report on. Use it as a block, sync or async; it ends the job.
-
-    With an `id` and nothing else about the job, it reports on a job that is there already, and
-    does not end it. So does a block within `livejobs run`.
-    """
-    parent = parent.id or None if isinstance(parent, WorkerJob) else parent
-    begun = _given(
-        type=type, title=title, total=total, unit=unit, steps=steps, meta=meta, tags=tags,
-        parent=parent, project=project, heartbeat_timeout=heartbeat_timeout,
-        ttl_seconds=ttl_seconds, webhooks=webhooks,
-    )  # fmt: skip
-    where = _target(url, key, spool)
-    if where is None:
-        return silent()
-    outer = settings.outer_job() if id is None else None
-    attached = outer or (id if id is not None and not begun else None)
-    if attached is not None:
-        made = _on(where, attached, None, inside=outer is not None, raise_on_cancel=raise_on_cancel)
-        made._begun = begun
-        return made
-    return _on(where, id or _new_id(), begun, owned=True, raise_on_cancel=raise_on_cancel)
-
-
-def _on(
-    target: settings.Target, id: str, creation: Mapping[str, Any] | None, **how: bool
-) -> WorkerJob:
-    # Loaded on use: without a server to report to, none of it is needed.
-    from livejobs.client import process  # noqa: PLC0415 - see above
-
-    return WorkerJob(process.channel(target, id, creation), id, **how)
-
-
-def _attached(
-    id: str, where: Sequence[str | None], creation: Mapping[str, Any] | None, inside: bool
-) -> WorkerJob:
-    """A handle that came from another process. It may come before the job does, so it creates the
-    job if it is absent."""
-    target = _target(*where)
-    return silent() if target is None else _on(target, id, creation, inside=inside)
-
-
-def silent() -> WorkerJob:
-    """A job that reports nowhere: every call does nothing."""
-    return WorkerJob(None, "")
-
-
-def current() -> WorkerJob:
-    """The job whose block is open here: in this thread or task, else the only one in the process,
-    else that of the surrounding `livejobs run`. Without any, one that reports nowhere."""
-    found = opened.innermost()
-    if isinstance(found, WorkerJob):
-        return found
-    outer = settings.outer_job()
-    where = _target() if outer else None
-    return _on(where, outer, None, inside=True) if where and outer else silent()
-
-
-def adopt(job: WorkerJob) -> None:
-    """Make it the current job of this process: the initializer of a pool of processes."""
-    opened.enter(job)
-
-
-_warned: set[str] = set()
-
-
-def _target(
-    url: str | None = None, key: str | None = None, spool: str | os.PathLike[str] | None = None
-) -> settings.Target | None:
-    """A wrong URL must not end a worker: it reports nowhere then, and says so once."""
-    try:
-        return settings.target(url, key, spool)
-    except ValueError as error:
-        if str(error) not in _warned and len(_warned) < 100:
-            _warned.add(str(error))
-            logger.error("Nothing is reported: %s", error)
-        return None
-
-
-def _new_id() -> str:
-    # Loaded on use: without a server to report to, no id is needed.
-    from livejobs.core.uuid7 import uuid7  # noqa: PLC0415 - see above
-
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+    def _leave(self) -> None:
+        if self._channel is not None and self._entered:
+            self._entered = False
+            self._channel.leave()
 
 
 def _worker() -> dict[str, Any]:
@@ -529,7 +404,7 @@ def _worker() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": gethostname(), "python": sys.version.split()[0]}
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from livejobs.client import job as jobs
+from livejobs.client import block
 from livejobs.client.job import Level, WorkerJob
 
 OWN: Final = "livejobs.client"  # what the SDK says of itself would go round in circles
@@ -25,7 +25,7 @@ class LogHandler(logging.Handler):
         if record.name == OWN or record.name.startswith(OWN + "."):
             return
         try:
-            job = self._job or jobs.current()
+            job = self._job or block.current()
             job.record(self.format(record), level_of(record.levelno), record.name, record.created)
         except Exception:  # noqa: BLE001 - logging has its own way to report it
             self.handleError(record)

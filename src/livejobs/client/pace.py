@@ -1,10 +1,11 @@
 """When to send: at most ten times a second, and less and less often to a server that is away.
 
-Times are seconds of a monotonic clock, given by the caller.
+Times are seconds of a monotonic clock, given by the caller, as the dice are.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Final
 
@@ -36,3 +37,8 @@ class Backoff:
 
     def worked(self) -> None:
         self.until, self.failures = 0.0, 0
+
+
+def jittered() -> Backoff:
+    # Of the system, since a generator's state would be the same in every child made by fork.
+    return Backoff(random.SystemRandom().uniform)

@@ -22,7 +22,6 @@ from livejobs.client.asking import (
     Stream,
     Token,
     base_of,
-    jittered,
     job_path,
     key_of,
     query,
@@ -31,6 +30,7 @@ from livejobs.client.asking import (
     where,
 )
 from livejobs.client.errors import Unreachable
+from livejobs.client.pace import jittered
 from livejobs.client.sse import Event
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from livejobs.client.channel import IN_ALL, MEMORY, Channel
 from livejobs.client.outbox import Answer, Verdict
-from livejobs.client.pace import INTERVAL, SILENCE, Backoff
+from livejobs.client.pace import INTERVAL, SILENCE, jittered
 from livejobs.client.settings import Target
 from livejobs.client.spool import left_behind
 from livejobs.client.transport import Transport
@@ -31,7 +30,7 @@ class Seat:
         self.channel = channel
         self.last = time.monotonic() - INTERVAL  # of the last reports or heartbeat
         self.looked = self.last  # when it was last asked for something to send
-        self.backoff = Backoff(random.uniform)
+        self.backoff = jittered()
 
 
 class Reporter:
@@ -44,7 +43,7 @@ class Reporter:
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
         self._transport: Transport | None = None
-        self._backoff = Backoff(random.uniform)  # of the server
+        self._backoff = jittered()  # of the server
         self._scanned = -NEVER
         self._away: str | None = None
         self._totals = {"sent": 0, "refused": 0, "dropped": 0, "requests": 0, "failures": 0}
@@ -227,8 +226,7 @@ class Reporter:
             if channel.spool is not None:
                 channel.spool.abandon()
         if self._transport is not None:
-            with suppress(Exception):  # it may have been in the middle of anything
-                self._transport.close()
+            self._transport.abandon()
 
     def statistics(self) -> dict[str, Any]:
         boxes = [channel.outbox for channel in self._channels()]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from livejobs.client import job as jobs
+from livejobs.client import block
 from livejobs.client.track import Count, begin, end
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RichProgress(Progress):
 
     def start(self) -> None:
         super().start()
-        channel = jobs.current().channel
+        channel = block.current().channel
         if channel is not None and self._tasks_of is None:
             self._tasks_of = Tasks(self, channel)
 

@@ -31,7 +31,15 @@ def target(
     said = url or environment.get(URL)
     if not said:
         return None
-    return Target(checked(said), key or environment.get(KEY) or None, spool_folder(spool))
+    return Target(checked(said), checked_key(key or environment.get(KEY)), spool_folder(spool))
+
+
+def checked_key(key: str | None) -> str | None:
+    """Without white space around it. What a header cannot hold is refused without showing it."""
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the key holds characters that no key has")
+    return key or None
 
 
 def checked(url: str) -> str:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from livejobs.client import job as jobs
+from livejobs.client import block
 from livejobs.client.track import Count, begin, end
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class BarCount(Count):
 
 
 def _open(bar: Any) -> None:
-    channel = jobs.current().channel
+    channel = block.current().channel
     if channel is None or getattr(bar, "livejobs", None) is not None:
         return
     title = getattr(bar, "desc", None) or None

@@ -7,13 +7,25 @@ the loop reads a clock, and the last count is seen even while one item takes lon
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from livejobs.client.channel import Channel
-    from livejobs.client.job import WorkerJob
 
 T = TypeVar("T")
+
+
+class Tracked(Protocol):
+    """What a loop asks of its job."""
+
+    raises: bool
+    """A cancel is raised within the loop."""
+
+    def live(self) -> Channel | None:
+        """None: there is nobody to report to, or the job has ended. May raise Cancelled."""
+
+    def cancel(self) -> None:
+        """Raise Cancelled."""
 
 
 class Count:
@@ -99,7 +111,7 @@ class Track(Generic[T]):
 
     def __init__(
         self,
-        job: WorkerJob,
+        job: Tracked,
         iterable: Iterable[T],
         total: Any,
         *,
@@ -116,21 +128,21 @@ class Track(Generic[T]):
         return len(self._iterable)  # type: ignore[arg-type]  # TypeError, as without us
 
     def __iter__(self) -> Iterator[T]:
-        channel = self._job._live()
+        channel = self._job.live()
         if channel is None:
             return iter(self._iterable)
         return self._counted(channel)
 
     def _counted(self, channel: Channel) -> Iterator[T]:
         count = begin(channel, self._total, *self._shown)
-        count.stop = self._job._raise and channel.cancelled
-        watch = Watch(self._job, channel, count) if self._job._raise else None
+        count.stop = self._job.raises and channel.cancelled
+        watch = Watch(self._job, channel, count) if self._job.raises else None
         whole = False
         n = 0
         try:
             for item in self._iterable:
                 if count.stop:
-                    self._job._cancel()
+                    self._job.cancel()
                 yield item
                 n += 1
                 count.n = n
@@ -144,7 +156,7 @@ class Track(Generic[T]):
 class Watch:
     """Tells a loop to stop when its job was cancelled: the loop itself only looks at a flag."""
 
-    def __init__(self, job: WorkerJob, channel: Channel, count: Count) -> None:
+    def __init__(self, job: Tracked, channel: Channel, count: Count) -> None:
         self._channel = channel
         self._count = count
         channel.add(self)
@@ -156,7 +168,7 @@ class Watch:
 class AsyncTrack(Generic[T]):
     def __init__(
         self,
-        job: WorkerJob,
+        job: Tracked,
         iterable: AsyncIterable[T],
         total: Any,
         *,
@@ -170,12 +182,12 @@ class AsyncTrack(Generic[T]):
         self._shown = (name, title, unit)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        channel = self._job._live()
+        channel = self._job.live()
         count = None if channel is None else begin(channel, self._total, *self._shown)
         whole = False
         try:
             async for item in self._iterable:
-                self._job._live()  # raises Cancelled where that was asked for
+                self._job.live()  # raises Cancelled where that was asked for
                 yield item
                 if count is not None:
                     count.n += 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -91,6 +93,17 @@ class Transport:
 
     def close(self) -> None:
         self._connection.close()
+
+    def abandon(self) -> None:
+        """In a child made by fork: close the child's copy of the socket. The buffers around it are
+        never closed, since the parent's thread may have held their locks."""
+        if self._connection.sock is not None:
+            with suppress(OSError):
+                os.close(self._connection.sock.detach())
+        _abandoned.append(self._connection)
+
+
+_abandoned: Final[list[http.client.HTTPConnection]] = []  # one for each fork on the way here
 
 
 def answer_of(response: http.client.HTTPResponse) -> Answer:
