@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_while_the_server_is_away_has_kept_what_it_tried
         with livejobs.job("render") as job:
             print(job.id, flush=True)
             job.log("kept")
-            while not list(job._channel.spool and job._channel.spool.folder.glob("*.ndjson") or ()):
+            while job._channel.outbox.spooled < 2:
                 pass
             print("spilled", flush=True)
             sys.stdin.readline()
@@ -213,6 +213,18 @@ def test_half_a_line_is_ignored(tmp_path: Path) -> None:
     spool.close()
     (found,) = left_behind(target)
     assert [record.n for record in found.read(1)] == [1, 2]
+
+
+def test_an_empty_folder_is_removed(spool: Path) -> None:
+    with Fake([(200, {})]) as fake:
+        target = Target(fake.url, None, spool)
+        left = Spool.create(target, {"job": "j", "producer": "p", "creation": None})
+        left.note_created()
+        left.close()
+        with livejobs.job("render", url=fake.url, spool=spool):
+            pass
+        assert not left.folder.exists()
+        assert {one.path.split("/")[3] for one in fake.requests} != {"j"}
 
 
 def test_old_folders_go(tmp_path: Path) -> None:
@@ -407,6 +419,33 @@ def test_a_server_that_never_answers_holds_nothing_up(
         with livejobs.job("render", url=fake.url, spool=spool) as job:
             job.log("x")
         assert len([path for path in spool.glob("*/*") if path.is_dir()]) == 1
+
+
+def test_a_key_that_no_header_can_hold_is_not_shown(
+    spool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with livejobs.job("render", url="http://127.0.0.1:9", key="secret\nkey", spool=spool) as job:
+        job.log("x")
+    assert "Nothing is reported" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_job_without_a_block_sends_heartbeats_from_its_start_to_its_end(spool: Path) -> None:
+    with Fake([(200, {})]) as fake:
+        job = livejobs.job("render", url=fake.url, spool=spool)
+        job.start()
+        job.flush()
+        job.heartbeat()
+        while fake.requests[-1].body != b'{"type":"heartbeat"}':
+            pass
+        before = len(fake.requests)
+        while len(fake.requests) == before:  # by itself
+            pass
+        assert fake.requests[-1].body == b'{"type":"heartbeat"}'
+        job.succeed()
+        job.flush()
+        assert job._channel is not None
+        assert job._channel.open == 0
 
 
 def test_at_most_ten_sends_a_second(spool: Path) -> None:

@@ -64,6 +64,7 @@ class Channel:
         self.open = 0  # blocks: while there is one, silence is filled with heartbeats
         self.awake = False  # the sender knows that there is something to send
         self.cancelled = False
+        self.heard: Mapping[str, Any] = {}  # the newest answer; `changed` tells when there is one
         self.page: str | None = None  # with a token, where the server gave one
         self.away = False  # the server does not answer: waiting for it is no use
         self._beat = False
@@ -196,7 +197,7 @@ class Channel:
             self._hear(answer.said)
         elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
             self.cancelled = True
-        self._tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
+        self.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
         news, self.outbox.news = self.outbox.news, []
         self._log(news)
         self.tell()
@@ -209,13 +210,14 @@ class Channel:
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         """What every answer carries, whatever it acknowledges."""
+        self.heard = said
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
         view = said.get("view")
         if isinstance(view, dict):
             self.page = view.get("url")
 
-    def _tidy(self, *, created: bool) -> None:
+    def tidy(self, *, created: bool = False) -> None:
         """Remove from disk what is not needed there any more."""
         if self.spool is None:  # as nearly always: no need to wait for the disk's lock
             return
@@ -246,7 +248,7 @@ class Channel:
                 self._spill(sync)
                 # What was acknowledged meanwhile had no folder yet that could be removed.
                 if not self.outbox.unanswered:
-                    self._tidy(created=False)
+                    self.tidy()
             finally:
                 self._spilling = False
 

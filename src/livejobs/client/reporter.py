@@ -190,6 +190,7 @@ class Reporter:
         self._scanned = time.monotonic()
         for spool in left_behind(self._target):
             channel = Channel.inherited(self._target, spool, self.ring)
+            channel.tidy()  # it may hold nothing
             with self._lock:
                 self._seats[channel] = Seat(channel)
                 self._share()
