@@ -227,6 +227,33 @@ def test_an_empty_folder_is_removed(spool: Path) -> None:
         assert {one.path.split("/")[3] for one in fake.requests} != {"j"}
 
 
+def test_many_folders_are_delivered_a_few_at_a_time(spool: Path) -> None:
+    for number in range(40):
+        target = Target("http://127.0.0.1:9", None, spool)
+        with livejobs.job("render", id=f"j{number}", url=target.url, spool=spool):
+            pass
+    process.close_all()
+    (left,) = spool.iterdir()
+    with Fake([(200, {})]) as fake:
+        other = Target(fake.url, None, spool)
+        left.rename(spools._root(other))
+        with livejobs.job("render", id="last", url=fake.url, spool=spool):
+            while list(spools._root(other).iterdir()):
+                pass
+        asked = [one.path.split("/")[3] for one in fake.requests if b"succeed" in one.body]
+    assert sorted(asked) == sorted([*(f"j{number}" for number in range(40)), "last"])
+
+
+def test_a_loop_that_goes_on_after_the_end_wakes_nobody(spool: Path) -> None:
+    with Fake([(200, {})]) as fake:
+        with livejobs.job("render", url=fake.url, spool=spool) as job:
+            for _ in job.track(range(3)):
+                job.succeed()
+                job.flush()
+        while any(one["jobs"] for one in process.statistics() if one["url"] == fake.url):
+            pass
+
+
 def test_old_folders_go(tmp_path: Path) -> None:
     target = Target("http://127.0.0.1:1", None, tmp_path)
     spool = Spool.create(target, {"job": "j", "producer": "p", "creation": None})

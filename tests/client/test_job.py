@@ -280,11 +280,36 @@ def test_logging_becomes_lines_of_the_current_job(api: Api) -> None:
     try:
         with livejobs.job("render") as job:
             logging.getLogger("tests.sdk").error("it %s", "broke")
-            handler.emit(logging.makeLogRecord({"name": "livejobs.client", "msg": "own"}))
+            handler.handle(logging.makeLogRecord({"name": "livejobs.client", "msg": "own"}))
     finally:
         logging.getLogger("tests.sdk").removeHandler(handler)
     (line,) = api.get(f"/v1/jobs/{job.id}/logs").json()["logs"]
     assert (line["message"], line["level"], line["source"]) == ("it broke", "error", "tests.sdk")
+
+
+def test_logging_never_raises_a_cancel(api: Api) -> None:
+    with livejobs.job("render", raise_on_cancel=True) as job:
+        job.flush()
+        api.post(f"/v1/jobs/{job.id}/cancel")
+        job.heartbeat()
+        while not job._channel.cancelled:  # type: ignore[union-attr]  # says nothing itself
+            pass
+        record = logging.makeLogRecord({"name": "x", "msg": "stopping", "levelno": 20})
+        assert livejobs.LogHandler(job).handle(record)
+        job.result(1)
+        raise AssertionError("the result raises")
+    assert all_logs(api, job.id) == ["stopping"]
+    assert api.job(job.id)["status"] == "cancelled"
+
+
+def test_a_job_can_be_created_for_another_worker(api: Api) -> None:
+    job = livejobs.job("render", title="later")
+    job.create()
+    job.flush()
+    assert api.job(job.id)["status"] == "queued"
+    with livejobs.job("render", id=job.id):
+        pass
+    assert api.job(job.id)["status"] == "succeeded"
 
 
 def test_files_are_uploaded(api: Api, tmp_path: Path) -> None:

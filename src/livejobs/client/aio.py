@@ -63,6 +63,10 @@ class AsyncWorkerJob:
         self._job.owes = False
         return asyncio.ensure_future(asyncio.to_thread(self._channel.spill))
 
+    def create(self) -> Awaitable[Any]:
+        self._job.create()
+        return DONE
+
     def start(self, **worker: Any) -> Awaitable[Any]:
         self._job.start(**worker)
         return self._done()

@@ -67,6 +67,7 @@ class Channel:
         self.heard: Mapping[str, Any] = {}  # the newest answer; `changed` tells when there is one
         self.page: str | None = None  # with a token, where the server gave one
         self.away = False  # the server does not answer: waiting for it is no use
+        self.heir = False  # it sends what a process that has gone has left
         self._beat = False
         self._spilling = False
         self._told: set[str] = set()
@@ -79,6 +80,7 @@ class Channel:
         channel = cls(target, str(header["job"]), None, ring)
         channel.outbox = Outbox.inherited(str(header["producer"]), creation, *spool.span)
         channel.spool = spool
+        channel.heir = True
         return channel
 
     def after_fork(self, ring: Callable[[Channel], None]) -> None:
@@ -129,6 +131,9 @@ class Channel:
             self.wake()
 
     def count(self, counters: Mapping[str, Any]) -> None:
+        if self.outbox.joined.full:
+            self.say("count", {"type": "count", "counters": counters})
+            return
         try:
             self.guard.run(self.outbox.joined.count, counters)
         except TypeError as error:
@@ -240,31 +245,35 @@ class Channel:
     def spill(self, *, sync: bool = False) -> None:
         """Write what is not on disk yet. Where memory is full, what was written leaves it. If the
         disk refuses, the oldest log lines leave it instead."""
+        refused = None
         with self.disk:
             if self._spilling:  # a signal handler's, within the same one
                 return
             self._spilling = True
             try:
-                self._spill(sync)
+                refused = self._spill(sync)
                 # What was acknowledged meanwhile had no folder yet that could be removed.
                 if not self.outbox.unanswered:
                     self.tidy()
             finally:
                 self._spilling = False
+        # Not with the lock: a log handler that waits for it may hold its own.
+        if refused is not None:
+            self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {refused}")])
 
-    def _spill(self, sync: bool) -> None:
+    def _spill(self, sync: bool) -> OSError | None:
         written: list[Record] = []
         try:
             if self.outbox.unanswered:
                 written = self._write(sync)
         except OSError as error:
             self.guard.run(self.outbox.drop, self.share)
-            self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {error}")])
-        else:
-            if written:
-                self.guard.run(self.outbox.written, written[-1].n)
-            if self.outbox.bytes > self.share:
-                self.guard.run(self.outbox.shed)
+            return error
+        if written:
+            self.guard.run(self.outbox.written, written[-1].n)
+        if self.outbox.bytes > self.share:
+            self.guard.run(self.outbox.shed)
+        return None
 
     def _write(self, sync: bool) -> list[Record]:
         if self.spool is not None and not self.spool.exists:  # somebody cleaned up

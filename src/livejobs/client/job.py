@@ -102,6 +102,13 @@ class WorkerJob:
 
     # Verbs
 
+    def create(self) -> None:
+        """Create the job now, queued, for another worker to start. Without this it is created with
+        the first report."""
+        channel = self.live()
+        if channel is not None:
+            channel.wake()
+
     def start(self, **worker: Any) -> None:
         """The work begins. A block calls this itself. From then on silence is filled with
         heartbeats. `worker`: who does it."""
@@ -160,14 +167,18 @@ class WorkerJob:
 
     def log(self, message: object, level: Level = "info", *, source: str | None = None) -> None:
         """A line of the job's log. A longer one than the server takes becomes several."""
-        self.record(str(message), level, source, time.time())
+        if self.live() is not None:
+            self.record(str(message), level, source, time.time())
 
     def record(self, text: str, level: Level, source: str | None, seconds: float) -> None:
-        """A line of the log that was written at this time: seconds since 1970."""
-        if self._channel is None:
+        """A line of the log that was written at this time: seconds since 1970. Raises nothing,
+        since whoever logs does not know of the job."""
+        channel = self._channel
+        if channel is None or self._over:
             return
         for said in log_lines(text, level, source, seconds):
-            self._say("log", said)
+            if channel.say("log", said):
+                self._spill(channel)
 
     def result(self, value: Any) -> None:
         """One more result."""

@@ -20,15 +20,19 @@ class LogHandler(logging.Handler):
     def __init__(self, job: WorkerJob | None = None, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
         self._job = job
+        # Asked before the handler's lock is taken, so that the reporter never waits for it.
+        self.addFilter(_is_not_ours)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == OWN or record.name.startswith(OWN + "."):
-            return
         try:
             job = self._job or block.current()
             job.record(self.format(record), level_of(record.levelno), record.name, record.created)
         except Exception:  # noqa: BLE001 - logging has its own way to report it
             self.handleError(record)
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.name != OWN and not record.name.startswith(OWN + ".")
 
 
 def level_of(number: int) -> Level:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from livejobs.client.channel import IN_ALL, MEMORY, Channel
@@ -19,6 +20,7 @@ from livejobs.client.transport import Transport
 logger: Final = logging.getLogger("livejobs.client")
 
 RESCAN: Final = 60.0  # seconds between looks for folders of processes that have gone
+HEIRS: Final = 16  # folders that are sent at the same time
 AT_EXIT: Final = 5.0  # seconds that the interpreter's exit waits at most
 NEVER: Final = float("inf")
 
@@ -45,6 +47,7 @@ class Reporter:
         self._transport: Transport | None = None
         self._backoff = jittered()  # of the server
         self._scanned = -NEVER
+        self._more = False  # folders to take over, beside those that were taken
         self._away: str | None = None
         self._totals = {"sent": 0, "refused": 0, "dropped": 0, "requests": 0, "failures": 0}
 
@@ -111,22 +114,27 @@ class Reporter:
     def _due(self, seat: Seat) -> float:
         channel = seat.channel
         box = channel.outbox
-        if not channel.awake and not channel.sources and box.idle:
-            if channel.open and not box.over and not box.ended:
+        over = box.ended or box.over  # whatever is said after that, and by whom
+        if box.idle and (over or not (channel.awake or channel.sources)):
+            if channel.open and not over:
                 return max(seat.last + SILENCE, self._backoff.until, seat.backoff.until)
-            self._leave(seat)
+            self._leave(seat, over)
             return NEVER
         # A pause would join nothing where a whole batch waits, or nothing follows.
         pause = 0.0 if box.backlog or box.ended or box.creation is not None else INTERVAL
         last = max(seat.last, seat.looked)
         return max(last + pause, self._backoff.until, seat.backoff.until)
 
-    def _leave(self, seat: Seat) -> None:
+    def _leave(self, seat: Seat, over: bool) -> None:
         with self._lock:
             del self._seats[seat.channel]
-            if seat.channel.awake:  # it had something to send before it could see that it is gone
+            if (
+                seat.channel.awake and not over
+            ):  # it had something to send before it could see that it is gone
                 self._seats[seat.channel] = seat
                 return
+            if seat.channel.heir and self._more:
+                self._bell.set()  # take the next ones over
             box = seat.channel.outbox
             self._totals["sent"] += box.sent
             self._totals["refused"] += box.refused
@@ -184,11 +192,14 @@ class Reporter:
             channel.tell()
 
     def _inherit(self) -> None:
-        """Take over what processes that have gone left behind, from time to time."""
-        if time.monotonic() - self._scanned < RESCAN:
+        """Take over what processes that have gone left behind, from time to time, a few at once."""
+        rested = time.monotonic() - self._scanned >= RESCAN
+        if not (rested or self._more) or any(one.heir for one in self._channels()):
             return
         self._scanned = time.monotonic()
-        for spool in left_behind(self._target):
+        left = list(islice(left_behind(self._target), HEIRS))
+        self._more = len(left) == HEIRS
+        for spool in left:
             channel = Channel.inherited(self._target, spool, self.ring)
             channel.tidy()  # it may hold nothing
             with self._lock:

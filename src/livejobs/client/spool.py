@@ -92,11 +92,9 @@ class Spool:
 
     def _scan(self) -> None:
         for path in sorted(self.folder.glob("*.ndjson")):
-            records = list(_records(path))
             self._made = max(self._made, int(path.stem))
-            if records:
-                size = path.stat().st_size
-                self._segments.append(Segment(path, records[0].n, records[-1].n, size))
+            if (ends := _ends(path)) is not None:
+                self._segments.append(Segment(path, *ends, path.stat().st_size))
 
     @property
     def span(self) -> tuple[int, int]:
@@ -256,16 +254,35 @@ def _root(target: Target) -> Path:
 
 def _records(path: Path) -> Iterator[Record]:
     """The lines of a segment. A line that was cut ends it."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return
-    for line in data.split(b"\n")[:-1]:
-        try:
-            said = json.loads(line)
-            yield Record(int(said["n"]), str(said["type"]), line)
-        except (ValueError, KeyError, TypeError):
+    for line in _lines(path):
+        record = _record(line)
+        if record is None:
             return
+        yield record
+
+
+def _ends(path: Path) -> tuple[int, int] | None:
+    """The first and the last number of a segment, without reading what is between."""
+    lines = _lines(path)
+    first = _record(lines[0]) if lines else None
+    last = next(filter(None, map(_record, reversed(lines))), None)
+    return (first.n, last.n) if first is not None and last is not None else None
+
+
+def _lines(path: Path) -> list[bytes]:
+    """All but what comes after the last line break, which is half a line."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return []
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        said = json.loads(line)
+        return Record(int(said["n"]), str(said["type"]), line)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def write_whole(path: Path, data: bytes) -> None:
