@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
+from urllib.parse import urljoin
 
 from livejobs.client.guard import Guard
 from livejobs.client.outbox import Answer, News, Outbox, Record, Request, Verdict
@@ -219,8 +220,8 @@ class Channel:
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
         view = said.get("view")
-        if isinstance(view, dict):
-            self.page = view.get("url")
+        if isinstance(view, dict) and isinstance(view.get("url"), str):
+            self.page = urljoin(self.target.url, view["url"])
 
     def tidy(self, *, created: bool = False) -> None:
         """Remove from disk what is not needed there any more."""
