@@ -10,8 +10,9 @@ import asyncio
 import logging
 import secrets
 from asyncio import FIRST_COMPLETED
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final
 
@@ -77,6 +78,7 @@ class Delivery(Response):
             await self._opened.close()
 
     async def _answer(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
+        take_date_now(send)
         it, common = self._opened, self._common()
         if self.status_code == 304:
             await send_head(send, 304, common)
@@ -253,6 +255,16 @@ async def watched(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         task.cancel()
+
+
+def take_date_now(send: Send) -> None:
+    """uvicorn takes the Date of its answers once a second. A file that was written since would be
+    younger than its answer, which no Last-Modified may be (RFC 9110, 8.8.2.1)."""
+    exchange: Any = getattr(send, "__self__", None)
+    headers: Sequence[tuple[bytes, bytes]] = getattr(exchange, "default_headers", ())
+    if any(name == b"date" for name, _ in headers):
+        rest = [header for header in headers if header[0] != b"date"]
+        exchange.default_headers = [(b"date", formatdate(usegmt=True).encode()), *rest]
 
 
 async def send_head(send: Send, status: int, headers: Mapping[str, Any]) -> None:
