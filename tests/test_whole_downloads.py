@@ -18,6 +18,7 @@ import pytest
 from tests.certificate import Certificate
 from tests.desk import eventually
 from tests.objects import ObjectStore
+from tests.peer import Peer
 from tests.server import LONG_ENOUGH, Server, clean_environment, hold_port
 
 SIZES: Final = (10, 100_000, 3 << 20)  # by `send`, by the kernel, by the kernel in many rounds
@@ -203,3 +204,40 @@ def test_bytes_that_only_our_kernel_has_do_not_count(place: Place) -> None:
         while left > 0 and (data := socks[0].recv(1 << 20)):
             left -= len(data)
         eventually(lambda: downloads(http) == {str(size): 1})
+
+
+def test_a_stop_waits_for_no_acknowledgment_and_counts_what_the_kernel_has(tmp_path: Path) -> None:
+    size = 700_000
+    with Server(tmp_path / "data") as server:
+        place = Place(server.url)
+        with place.client() as http, place.dial(receive_buffer=4096) as sock:
+            shelve(http, size)
+            ask(sock, size)
+            eventually(lambda: "livejobs_downloads_arriving 1.0" in http.get("/metrics").text)
+            assert server.stop() == 0
+            assert len(b"".join(iter(lambda: sock.recv(1 << 20), b""))) > size
+        server.restart()
+        with place.client() as http:
+            assert downloads(http) == {"700000": 1}
+
+
+def test_over_http2_a_stream_counts_that_came_whole(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    size, server = 3 << 20, Server(tmp_path / "data", "--http2", *certificate.flags)
+    place = Place(server.url, certificate.trust("http/1.1"))
+    path = f"/v1/jobs/j/files/{size}"
+    with server, place.client() as http:
+        shelve(http, size)
+        for _ in range(5):
+            with Peer(server, certificate) as peer:
+                assert len(peer.answer(peer.get(path))[1]) == size
+        for _ in range(3):  # two streams for which there is no room to the end
+            with Peer(server, certificate) as peer:
+                streams = {peer.get(path), peer.get(path)}
+                peer.closed_hand |= streams
+                peer.until(lambda: all(peer.bodies[stream] for stream in streams))  # noqa: B023
+                peer.give_up(streams.pop())
+        eventually(lambda: noted(http) == 5 + 6)
+        assert downloads(http) == {str(size): 5}
+        assert "Traceback" not in server.stderr

@@ -120,6 +120,10 @@ class Delivery(Response):
         except (Shortened, LivejobsError) as error:
             log.warning("the answer with a file was cut off: %s", error)
             complete = False
+        except BaseException:  # whatever it was, nobody else would close its descriptor
+            if arrival is not None:
+                arrival.close()
+            raise
         reached = complete and any(span.end == self._opened.size for span in body.spans)
         asked = ",".join(f"{span.first}-{span.end - 1}" for span in self._decision.spans)
         self._sent(sender.sent, asked or None, outcome(arrival, reached=reached))
