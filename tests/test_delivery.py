@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -303,6 +304,42 @@ def test_a_name_of_any_kind_arrives_in_the_header(desk: Desk, name: str) -> None
     assert desk.put(job, quoted, b"x").json()["name"] == name
     header = desk.http.get(f"{job}/files/{quoted}").headers["content-disposition"]
     assert name_in(header) == name
+
+
+# When it was modified
+
+
+def said_date(headers: Mapping[str, str], name: str) -> float:
+    return parsedate_to_datetime(headers[name]).timestamp()
+
+
+def test_last_modified_never_moves_and_is_never_later_than_the_date(desk: Desk) -> None:
+    """From the first moment on, for a young file, and for one that says it is from the future."""
+    job, future = desk.job(), lay(desk, "future", 0)
+    os.utime(future, (10**10, 10**10))
+    desk.attach(job, path=str(future)).raise_for_status()
+    desk.put(job, "young", b"x").raise_for_status()
+    for name in ("young", "future"):
+        first = desk.http.head(f"{job}/files/{name}").headers
+        then = first
+        while said_date(then, "date") < said_date(first, "date") + 2:
+            assert said_date(then, "last-modified") == said_date(first, "last-modified")
+            assert said_date(then, "last-modified") <= said_date(then, "date")
+            then = desk.http.head(f"{job}/files/{name}").headers
+        same = {"if-modified-since": first["last-modified"]}
+        assert desk.http.get(f"{job}/files/{name}", headers=same).status_code == 304
+
+
+def test_a_file_written_just_now_is_no_younger_than_its_answer(desk: Desk) -> None:
+    """Whatever part of a second it is: the server's clock for Date must not run behind."""
+    job, path = desk.job(), lay(desk, "growing", 0)
+    desk.attach(job, path=str(path)).raise_for_status()
+    seen: set[float] = set()
+    while len(seen) < 3:
+        os.utime(path)
+        headers = desk.http.head(f"{job}/files/growing").headers
+        assert said_date(headers, "last-modified") <= said_date(headers, "date")
+        seen.add(said_date(headers, "last-modified"))
 
 
 # While it is served

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -171,7 +170,7 @@ class Same(NamedTuple):
 
 
 sames = st.one_of(
-    dates().map(lambda it: Same(it.values, it.seconds == SECONDS or it.values == [ETAG])),
+    dates().map(lambda it: Same(it.values, it.values == [ETAG])),
     st.sampled_from(
         [Same([ETAG], True), Same(["W/" + ETAG], False), Same(['"other"'], False),
          Same([ETAG, ETAG], False), Same([f"{ETAG}, {ETAG}"], False), Same(["*"], False),
@@ -256,10 +255,10 @@ def test_ranges_said_twice_are_none() -> None:
     assert decide("GET", twice, etag=ETAG, modified=0, size=10).status == 200
 
 
-def test_a_date_is_no_proof_in_the_second_that_it_names() -> None:
-    now = int(time.time()) * 1000
-    headers = Headers({"range": "bytes=0-0", "if-range": http_date(now)})
-    assert decide("GET", headers, etag=ETAG, modified=now, size=10).status == 200
+def test_a_date_never_proves_that_a_part_is_of_this_file() -> None:
+    """Two files may have had the same name in one second. A tag proves it, and we send one."""
+    headers = Headers({"range": "bytes=0-0", "if-range": http_date(SECONDS * 1000)})
+    assert decide("GET", headers, etag=ETAG, modified=SECONDS * 1000, size=10).status == 200
 
 
 @given(st.integers(0, 4_000_000_000_000))

@@ -190,6 +190,7 @@ async def send_file(
         if not transfer.done.done():
             transfer.cancelled = True
             PUMP.wake()
+    await transfer.done  # the thread may just be counting the last bytes of a client that has left
     sent = count - transfer.left
     cycle.expected_content_length -= sent
     if transfer.refused:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from livejobs.committer import now_ms
 from livejobs.core.errors import StorageUnavailable
@@ -15,6 +15,7 @@ from livejobs.core.model import File, Head
 from livejobs.store.base import Act, Store, Tally
 
 PATIENCE: Final = 0.5  # seconds
+MOST_ARRIVING: Final = 1000  # each holds a descriptor; those beyond count as arrived
 SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
 
 log = logging.getLogger("livejobs.downloads")
@@ -28,8 +29,18 @@ class Sent(NamedTuple):
     by: str
     size: int  # bytes of it that were sent
     range: str | None  # as asked for; None: all of it
-    whole: bool  # sent to the file's last byte
+    whole: bool  # sent to the file's last byte, which arrived
     handed: bool = False  # to one who sends it in our place, so how much is not known
+
+
+class Arriving(Protocol):
+    """The end of an answer that the kernel is still sending."""
+
+    async def wait(self) -> bool:
+        """Whether its last byte arrived, when that is known."""
+
+    def close(self) -> None:
+        """Nobody will wait."""
 
 
 class Downloads:
@@ -39,9 +50,38 @@ class Downloads:
         self._store = store
         self._tallies: dict[str, Tally] = {}
         self._acts: dict[tuple[str, str, str], list[Sent]] = {}
+        self._arriving: set[asyncio.Task[None]] = set()
         self._moving = asyncio.Lock()  # held while what is here, and what is kept, don't add up
 
-    def note(self, sent: Sent) -> None:
+    def note(self, sent: Sent, arriving: Arriving | None = None) -> None:
+        """Now, or once it is known whether the last byte arrived."""
+        if arriving is None:
+            self._note(sent)
+        elif len(self._arriving) >= MOST_ARRIVING:
+            arriving.close()
+            self._note(sent._replace(whole=True))
+        else:
+            task = asyncio.create_task(self._note_later(sent, arriving))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _note_later(self, sent: Sent, arriving: Arriving) -> None:
+        whole = True  # when the server stops: the kernel sends the rest without us
+        with suppress(asyncio.CancelledError):
+            whole = await arriving.wait()
+        self._note(sent._replace(whole=whole))
+
+    @property
+    def arriving(self) -> int:
+        return len(self._arriving)
+
+    async def stop(self) -> None:
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await self.flush()
+
+    def _note(self, sent: Sent) -> None:
         log.info(
             "download job=%s file=%r by=%s bytes=%d range=%s%s",
             sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",

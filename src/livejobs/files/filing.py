@@ -97,7 +97,7 @@ class Files:
 
     async def stop(self) -> None:
         with contextlib.suppress(LivejobsError):
-            await self.downloads.flush()
+            await self.downloads.stop()
         await self.area.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
@@ -314,6 +314,7 @@ class Files:
         return {
             "downloads": self.downloads.total,
             "download_bytes": self.downloads.bytes,
+            "downloads_arriving": self.downloads.arriving,
             "files_being_read": self._reading.total(),
             "uploads_unfinished": len(self.partials),
         }

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from livejobs.committer import now_ms
 from livejobs.core.errors import StorageUnavailable
 from livejobs.files.area import Opened, gone
 
@@ -37,10 +36,9 @@ class LocalFile:
     ) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
-        # Anyone may set it to anything, and no answer may say a time later than its own Date,
-        # which the server takes from its clock once a second, or later when it is busy.
-        modified, now = status.st_mtime_ns // 1_000_000, now_ms()
-        self.modified = max(0, min(modified, now - 1000) if modified <= now else now - 60_000)
+        # Anyone may set an mtime, also to a time in the future. Only the kernel sets the ctime,
+        # to its clock, with every change of the content. So neither moves while the file rests.
+        self.modified = max(0, min(status.st_mtime_ns, status.st_ctime_ns) // 1_000_000)
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
         self.piece = PIECE

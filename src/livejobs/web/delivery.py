@@ -10,8 +10,9 @@ import asyncio
 import logging
 import secrets
 from asyncio import FIRST_COMPLETED
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
 from livejobs.files.area import FileSender, Opened
+from livejobs.files.counting import Arriving
+from livejobs.web.arrival import Arrival, arrival_of
 from livejobs.web.http import VARY
 from livejobs.web.lasting import hand_over
 from livejobs.web.ranges import Decision, Span, http_date
@@ -46,7 +49,7 @@ class Shortened(Exception):
 
 class Delivery(Response):
     """Sends an open file and closes it. `sent` hears how many bytes went out, of which ranges,
-    and whether the file's last byte was among them."""
+    and whether the file's last byte was among them and arrived, or who will know."""
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Delivery(Response):
         decision: Decision,
         headers: Mapping[str, str],
         media_type: str,
-        sent: Callable[[int, str | None, bool], None],
+        sent: Callable[[int, str | None, bool | Arriving], None],
         sender_of: Callable[[Send], FileSender | None],
     ) -> None:
         self.status_code = decision.status  # for layers that look
@@ -77,6 +80,7 @@ class Delivery(Response):
             await self._opened.close()
 
     async def _answer(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
+        take_date_now(send)
         it, common = self._opened, self._common()
         if self.status_code == 304:
             await send_head(send, 304, common)
@@ -108,16 +112,32 @@ class Delivery(Response):
         return {**self._common(), **HARMLESS, **self._said, "content-type": self._media_type}
 
     async def _send_body(self, body: Body, receive: Receive, send: Send) -> None:
-        sender = Sender(self._opened, send, self._sender_of(send))
+        arrival = arrival_of(send)
+        sender = Sender(self._opened, send, self._sender_of(send), arrival)
         try:
             async with watched(receive) as gone:
                 complete = await sender.send(body, gone)
         except (Shortened, LivejobsError) as error:
             log.warning("the answer with a file was cut off: %s", error)
             complete = False
+        except BaseException:  # whatever it was, nobody else would close its descriptor
+            if arrival is not None:
+                arrival.close()
+            raise
         reached = complete and any(span.end == self._opened.size for span in body.spans)
         asked = ",".join(f"{span.first}-{span.end - 1}" for span in self._decision.spans)
-        self._sent(sender.sent, asked or None, reached)
+        self._sent(sender.sent, asked or None, outcome(arrival, reached=reached))
+
+
+def outcome(arrival: Arrival | None, *, reached: bool) -> bool | Arriving:
+    """Whether the last byte arrived. Where nobody knows, those that were sent have."""
+    if arrival is None:
+        return reached
+    arrived = reached and arrival.written()
+    if arrived is None:
+        return arrival
+    arrival.close()
+    return arrived
 
 
 class Body:
@@ -153,40 +173,52 @@ class Body:
 class Sender:
     """The bytes of one answer, on their way."""
 
-    def __init__(self, opened: Opened, send: Send, past: FileSender | None) -> None:
+    def __init__(
+        self, opened: Opened, send: Send, past: FileSender | None, arrival: Arrival | None
+    ) -> None:
         self.sent = 0  # of the file
         self._opened = opened
         self._send = send
         self._descriptor = opened.fileno()
         self._past = past  # `send`, for bytes that need not come through here
+        self._arrival = arrival
 
     async def send(self, body: Body, gone: asyncio.Task[None]) -> bool:
-        """Whether all of it went out."""
+        """Whether all of it was written. The client may have closed since: it has its bytes."""
         for before, span in zip(body.before, body.spans, strict=True):
-            if before:
-                await self._send({"type": "http.response.body", "body": before, "more_body": True})
+            if before and not await self._out(before):
+                return False
             if not await self._span(span, gone):
                 return False
-        await self._send({"type": "http.response.body", "body": body.after})
-        return not gone.done()
+        await self._out(body.after, more=False)
+        return True
 
     async def _span(self, span: Span, gone: asyncio.Task[None]) -> bool:
         at = span.first
         while at < span.end and not gone.done():
             sent = await self._piece(at, span.end - at, gone)
+            if sent is None:
+                return False
             if not sent and not gone.done():
                 raise Shortened
             at += sent
             self.sent += sent
         return at == span.end
 
-    async def _piece(self, at: int, left: int, gone: asyncio.Task[None]) -> int:
+    async def _piece(self, at: int, left: int, gone: asyncio.Task[None]) -> int | None:
+        """How many bytes; None: the client has gone."""
         if self._past is not None and self._descriptor is not None and left >= LEAST:
             return await self._past(self._descriptor, at, left, gone)
         piece = await self._opened.read(at, min(self._opened.piece, left))
-        if piece:
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        return len(piece)
+        return len(piece) if not piece or await self._out(piece) else None
+
+    async def _out(self, data: bytes, *, more: bool = True) -> bool:
+        """Whether it was written. Some servers raise where the client has gone (ASGI 2.4)."""
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        except OSError:
+            return False
+        return self._arrival is None or not self._arrival.dropped
 
 
 class Following(Response):
@@ -253,6 +285,16 @@ async def watched(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         task.cancel()
+
+
+def take_date_now(send: Send) -> None:
+    """uvicorn takes the Date of its answers once a second. A file that was written since would be
+    younger than its answer, which no Last-Modified may be (RFC 9110, 8.8.2.1)."""
+    exchange: Any = getattr(send, "__self__", None)
+    headers: Sequence[tuple[bytes, bytes]] = getattr(exchange, "default_headers", ())
+    if any(name == b"date" for name, _ in headers):
+        rest = [header for header in headers if header[0] != b"date"]
+        exchange.default_headers = [(b"date", formatdate(usegmt=True).encode()), *rest]
 
 
 async def send_head(send: Send, status: int, headers: Mapping[str, Any]) -> None:

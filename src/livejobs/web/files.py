@@ -23,7 +23,7 @@ from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, Livejob
 from livejobs.core.model import File, Head
 from livejobs.core.reports import decoded
 from livejobs.files.area import Opened
-from livejobs.files.counting import Sent
+from livejobs.files.counting import Arriving, Sent
 from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.state import Slot
 from livejobs.store.base import Tally
@@ -227,8 +227,11 @@ async def deliver(
     follow = http.switch(request, "follow") and file.path is not None
     handed = handing.allowed(request, file) and headers is None and media_type is None
 
-    def sent(size: int, ranges: str | None, whole: bool, *, handed: bool = False) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole, handed))
+    def sent(
+        size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
+    ) -> None:
+        it = Sent(head, file, by.name, size, ranges, whole is True, handed)
+        live.files.downloads.note(it, None if isinstance(whole, bool) else whole)
 
     def over() -> bool:
         return live.over(slot) or live.keyring.valid(by, now_ms()) is not None

@@ -52,6 +52,7 @@ ROWS: Final = (
     Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
     Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
     Row("uploads_unfinished", "gauge", "Resumable uploads under way.", "uploads_unfinished"),
+    Row("downloads_arriving", "gauge", "Downloads not acknowledged yet.", "downloads_arriving"),
     Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
