@@ -30,13 +30,10 @@ from livejobs.store.base import Tally
 from livejobs.web import handing, http
 from livejobs.web.archive import Archive
 from livejobs.web.delivery import HARMLESS, Delivery, Following
+from livejobs.web.http import BadRequest
 from livejobs.web.ranges import Decision, decide
 
 NO_STORE: Final = {"cache-control": "no-store"}
-
-
-class BadRequest(LivejobsError):
-    status, title, default_code = 400, "Bad request", "bad_request"
 
 
 class PreconditionFailed(LivejobsError):

@@ -13,7 +13,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from livejobs.access import Principal
-from livejobs.core.errors import BodyTooLarge, FieldError, Invalid, UnsupportedMediaType
+from livejobs.core.errors import (
+    BodyTooLarge,
+    FieldError,
+    Invalid,
+    LivejobsError,
+    UnsupportedMediaType,
+)
 from livejobs.service import LiveJobs
 
 T = TypeVar("T")
@@ -22,6 +28,10 @@ PRINCIPAL: Final = "livejobs.principal"  # in the scope, once admitted
 JSON: Final = "application/json"
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 VARY: Final = "Accept, Authorization, Origin, Prefer"
+
+
+class BadRequest(LivejobsError):
+    status, title, default_code = 400, "Bad request", "bad_request"
 
 
 class JSONBytes(Response):
@@ -50,7 +60,18 @@ def header(scope: Scope, wanted: bytes) -> str | None:
 
 
 def media_type(scope: Scope) -> str:
-    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    sent = media_type_of(scope)
+    if sent is None:
+        raise BadRequest("The request has more than one Content-Type. Send one.")
+    return sent
+
+
+def media_type_of(scope: Scope) -> str | None:
+    """None: it is said more than once, and each reader might take another."""
+    said = [value for name, value in scope["headers"] if name == b"content-type"]
+    if len(said) > 1:
+        return None
+    return said[0].partition(b";")[0].strip().lower().decode("latin-1") if said else ""
 
 
 def check_json(scope: Scope) -> None:

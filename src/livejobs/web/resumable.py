@@ -23,8 +23,9 @@ from livejobs.files.filing import refuse_finished
 from livejobs.files.partial import Partial
 from livejobs.state import Slot
 from livejobs.web import http
-from livejobs.web.files import BadRequest, arriving
+from livejobs.web.files import arriving
 from livejobs.web.guard import Handler
+from livejobs.web.http import BadRequest
 from livejobs.web.ranges import http_date
 
 VERSION: Final = "1.0.0"
