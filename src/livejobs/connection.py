@@ -8,6 +8,7 @@ needs no clock and no timer of its own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from time import thread_time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import httptools
 import uvicorn
-from starlette.types import Message, Scope
+from starlette.types import Message
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -367,7 +368,7 @@ async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
     return message
 
 
-def may_be_silent(scope: Scope) -> bool:
+def may_be_silent(scope: Mapping[str, Any]) -> bool:
     """NDJSON is a worker's open line: it speaks when there is something to say."""
     return scope["method"] == "POST" and media_type_of(scope) in NDJSON
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from starlette.datastructures import Headers
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from livejobs.access import Principal
+from livejobs.committer import now_ms
 from livejobs.core.errors import (
     BodyTooLarge,
     FieldError,
@@ -66,7 +67,7 @@ def media_type(scope: Scope) -> str:
     return sent
 
 
-def media_type_of(scope: Scope) -> str | None:
+def media_type_of(scope: Mapping[str, Any]) -> str | None:
     """None: it is said more than once, and each reader might take another."""
     said = [value for name, value in scope["headers"] if name == b"content-type"]
     if len(said) > 1:
@@ -108,12 +109,20 @@ def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
     )
 
 
+def require_valid(scope: Scope) -> None:
+    """The caller was admitted before its body came, or before it was kept waiting. Whoever acts or
+    answers after that asks again: its key may have been revoked meanwhile."""
+    live: LiveJobs = scope["app"].state.live
+    live.keyring.require_valid(scope[PRINCIPAL], now_ms())
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, refused as soon as it is known to be too large."""
+    """The whole body, refused as soon as it is known to be too large, or its caller is no longer
+    good."""
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:  # as request.stream() does, for less
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -122,7 +131,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         if len(body) > limit:
             raise too_large(limit)
         more = message.get("more_body", False)
-    return body
+    require_valid(scope)
+    return bytes(body)
 
 
 def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
