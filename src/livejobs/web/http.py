@@ -145,7 +145,19 @@ def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
 
 def accepts(request: Request, media: str) -> bool:
     """Whether the client asks for just this type, not for anything at all."""
-    return media in request.headers.get("accept", "").lower()
+    return takes(request.headers.get("accept", ""), media)
+
+
+_REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0{0,3})?")
+
+
+def takes(accept: str, media: str) -> bool:
+    """Whether an Accept header names this type, and not only to refuse it (q=0)."""
+    for said in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in said.split(";"))
+        if kind == media and not any(map(_REFUSED.fullmatch, parameters)):
+            return True
+    return False
 
 
 _PREFER_WAIT: Final = re.compile(
