@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from livejobs.connection import waited_for
 from tests.server import Running
 from tests.test_runner import dial, problem_of, read_all, read_until, status_of, stub
 
@@ -186,6 +187,21 @@ def test_a_body_that_only_drips_is_cut(framing: bytes, drip: bytes) -> None:
             except TimeoutError:
                 continue
         assert (status_of(answer), problem_of(answer)["code"]) == (408, "request_timeout")
+
+
+def longest_wait(*bytes_in_a_second: int) -> float:
+    waited = longest = 0.0
+    for heard in bytes_in_a_second:
+        waited = waited_for(waited, heard)
+        longest = max(longest, waited)
+    return longest
+
+
+def test_a_slow_body_goes_on_and_one_that_drips_does_not() -> None:
+    assert longest_wait(*(3600 * [1000])) == 0
+    assert longest_wait(*(100 * [*(19 * [0]), 20_000])) < 20  # 1 KB/s, but in bursts
+    assert longest_wait(*(2 * [*(28 * [0]), 1])) > 30
+    assert longest_wait(*(40 * [100])) > 30
 
 
 def test_trailers_have_a_bound(server: Running) -> None:
