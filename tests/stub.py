@@ -35,6 +35,12 @@ async def size(request: Request) -> Response:
         return Response()
 
 
+async def types(request: Request) -> Response:
+    """How many Content-Types there are, once the body is here."""
+    await request.body()
+    return PlainTextResponse(str(len(request.headers.getlist("content-type"))))
+
+
 async def large(request: Request) -> Response:
     return PlainTextResponse(int(request.query_params["size"]) * "x")
 
@@ -67,7 +73,8 @@ def make_app(drained: asyncio.Event) -> Starlette:
     return Starlette(
         routes=[
             Route("/hello", hello),
-            Route("/size", size, methods=["POST"]),
+            Route("/size", size, methods=["POST", "PUT"]),
+            Route("/types", types, methods=["POST"]),
             Route("/stream", stream),
             Route("/large", large),
             Route("/endless", endless),

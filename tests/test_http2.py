@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -259,6 +259,18 @@ def test_a_body_that_falls_silent_ends_its_stream(start: Start, certificate: Cer
         assert peer.answer(worker) == (200, b"4")
     server.stop()
     assert "Traceback" not in server.stderr
+
+
+def test_a_body_that_only_drips_ends_its_stream(start: Start, certificate: Certificate) -> None:
+    with Peer(start(body_silence_seconds=2), certificate) as peer:
+        stream = peer.request("POST", "/size", None)
+        peer.sock.settimeout(0.2)  # between two drips
+        while stream not in peer.ended:
+            peer.h2.send_data(stream, b"x")
+            peer.send()
+            with suppress(TimeoutError):
+                peer.until(lambda: stream in peer.ended)
+        assert peer.answer(stream)[0] == 408
 
 
 # Size and number

@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from livejobs.limits import party
+from livejobs.web.http import header, takes
 from livejobs.web.problems import document
 
 OVERFLOW: Final = 32  # connections past a bound that still get an answer, not a reset
@@ -67,8 +68,7 @@ class Admission:
 
 async def _turn_away(code: str, detail: str, scope: Scope, send: Send) -> None:
     seconds = 5 + secrets.randbelow(10)  # spread, so that they do not all return at once
-    accept = dict(scope["headers"]).get(b"accept", b"")
-    if b"text/event-stream" in accept:
+    if takes(header(scope, b"accept") or "", "text/event-stream"):
         # EventSource gives up for good on any answer but 200
         status, kind = 200, b"text/event-stream"
         body = b'retry: %d000\nevent: bye\ndata: {"reason": "%s"}\n\n' % (seconds, code.encode())

@@ -8,7 +8,7 @@ needs no clock and no timer of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from time import thread_time
@@ -26,10 +26,12 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from livejobs.admission import OVERFLOW, Admission, Client, problem
+from livejobs.web.http import NDJSON, media_type_of
 
 PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
 LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
 OTHERS = 3  # times what such a read took to parse is left to others before the next
+LEAST_RATE = 500  # bytes of a body a second, on average; Apache's RequestReadTimeout asks the same
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
 
 
@@ -107,10 +109,12 @@ class Connection(Bounded, HttpToolsProtocol):
     __slots__ = (
         "admission",
         "answering",
+        "bare_bytes",
         "bounds",
         "counted",
         "head_bytes",
         "heard",
+        "open_line",
         "piece_bytes",
         "refused",
         "seen",
@@ -131,12 +135,14 @@ class Connection(Bounded, HttpToolsProtocol):
         self.refused = False
         # What the app is at; uvicorn's `cycle` is the request that came last, and it may queue.
         self.answering: RequestResponseCycle | None = None
-        self.heard = False  # bytes came since the last tick
+        self.heard = 0  # bytes of a body since the last tick
+        self.bare_bytes = 0  # since a head or a byte of a body: framing and trailers
+        self.open_line = False  # the request that came last may be silent
         self.piece_bytes = 0  # of the bytes that came last
         self.head_bytes = 0  # of a head that comes in pieces: all but its first
         self.counted: object = None  # the scope of that head
         self.seen: tuple[Owed, object] = Owed.REQUEST, None  # at the last tick
-        self.waited = 0  # seconds with nothing new in that
+        self.waited = 0.0  # seconds with nothing new in that
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -154,17 +160,34 @@ class Connection(Bounded, HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
-        self.heard = True
         self.piece_bytes = len(data)
+        self.bare_bytes += len(data)
         began = thread_time() if len(data) > LARGE_READ else 0.0
-        super().data_received(data)
-        if self.cycle is None or self.cycle.scope is not self.scope:
+        self.feed(data)
+        if self.in_head():
             self.head_goes_on()
+        elif self.bare_bytes > self.bounds.head_bytes and not self.refused:
+            self.refuse_head("chunk extensions or trailers are")
         self.take_turns(len(data), began)
+
+    def in_head(self) -> bool:
+        """Whether a head has begun that is not complete."""
+        return self.cycle is None or self.cycle.scope is not self.scope
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head():  # else a trailer, which must not pass for a header (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self.heard += len(body)
+        self.bare_bytes = 0
+        super().on_body(body)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
-        if may_be_silent(cycle.scope["headers"]):
+        if cycle.waiting_for_100_continue:
+            cycle.__class__ = Expecting
+        if may_be_silent(cycle.scope):
             receive: Any = partial(receive_all, cycle, cycle.receive)
             cycle.receive = receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
@@ -185,7 +208,11 @@ class Connection(Bounded, HttpToolsProtocol):
         if may_be and self.head_size() > self.bounds.head_bytes:
             self.refuse_head()
             raise httptools.HttpParserError  # stops the parser; see send_400_response
+        if self.parser.should_upgrade():
+            return  # see `feed`
+        self.bare_bytes = 0
         super().on_headers_complete()
+        self.open_line = may_be_silent(self.scope)
         if len(self.pipeline) > PIPELINED:
             self.refused = True
             self.transport.abort()  # an answer would come before those that are owed
@@ -194,15 +221,75 @@ class Connection(Bounded, HttpToolsProtocol):
     def head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
+    # Upgrades
+
+    def feed(self, data: bytes) -> None:
+        """uvicorn's `data_received`, except for an upgrade. The parser takes the head of such a
+        request for all of it. Any upgrade but to WebSocket is ignored (RFC 9110, 7.8): the head
+        is parsed again without it, and then the body, and the requests after that."""
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        try:
+            while (end := self.upgrade_ends(rest)) is not None:
+                rest = rest[end:]
+                if self.wants_websocket():
+                    self.scope["method"] = "GET"
+                    self.handle_websocket_upgrade()
+                    return
+                self.parse_without_upgrade()
+        except httptools.HttpParserError:
+            self.send_400_response("The request is not valid HTTP.")
+
+    def upgrade_ends(self, data: memoryview) -> int | None:
+        """Where in the data the head of a request with an upgrade ends; None if all was parsed."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            end: int = upgrade.args[0]
+            return end
+        return None
+
+    def wants_websocket(self) -> bool:
+        """Whether this is a handshake of RFC 6455, and no answer is owed before its own."""
+        if self.ws_protocol_class is None or self.parser.get_method() != b"GET":
+            return False
+        if self.parser.get_http_version() != "1.1":
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        has_body = any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
+        upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
+        return upgrades == [b"websocket"] and not has_body
+
+    def parse_without_upgrade(self) -> None:
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            self.refuse(405, "method_not_allowed", "This server is no proxy: CONNECT is refused.")
+            raise httptools.HttpParserError
+        lines = [b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())]
+        lines += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        # A new parser: the old one may believe that the connection is to be closed.
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(b"".join(lines) + b"\r\n")
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
     # Time
 
     def second_passed(self) -> None:
         owed = self.owed()
         news = self.seen[0] is not owed or self.seen[1] is not self.scope
-        self.waited = 0 if news or (owed is Owed.BODY and self.heard) else self.waited + 1
-        self.seen, self.heard = (owed, self.scope), False
+        heard = self.heard if owed is Owed.BODY else 0
+        self.waited = 0 if news else waited_for(self.waited, heard)
+        self.seen, self.heard = (owed, self.scope), 0
         if owed is Owed.BODY and self.waited >= self.bounds.body_silence_seconds:
-            self.refuse(408, "request_timeout", "The request's body stopped arriving.")
+            self.refuse(408, "request_timeout", TOO_SLOW)
             self.transport.close()
         elif owed is Owed.HEAD and self.waited >= self.bounds.head_seconds:
             self.refuse(408, "request_timeout", "The request's head did not arrive in time.")
@@ -219,11 +306,11 @@ class Connection(Bounded, HttpToolsProtocol):
             return Owed.NOTHING  # it is we who do not read
         if self.scope is None:
             return Owed.REQUEST
-        if self.cycle is None or self.cycle.scope is not self.scope:
+        if self.in_head():
             return Owed.HEAD
         if self.cycle.response_complete:
             return Owed.NOTHING if self.timeout_keep_alive_task else Owed.REQUEST
-        waits_for_us = self.cycle.waiting_for_100_continue or may_be_silent(self.headers)
+        waits_for_us = self.cycle.waiting_for_100_continue or self.open_line
         return Owed.BODY if self.cycle.more_body and not waits_for_us else Owed.NOTHING
 
     def shutdown(self) -> None:
@@ -239,8 +326,8 @@ class Connection(Bounded, HttpToolsProtocol):
         if not self.refused:
             self.refuse(400, "bad_request", msg)
 
-    def refuse_head(self) -> None:
-        detail = f"The request's head is longer than {self.bounds.head_bytes} bytes."
+    def refuse_head(self, what: str = "head is") -> None:
+        detail = f"The request's {what} longer than {self.bounds.head_bytes} bytes."
         self.refuse(431, "headers_too_large", detail)
 
     def refuse(self, status: int, code: str, detail: str) -> None:
@@ -259,8 +346,16 @@ class Connection(Bounded, HttpToolsProtocol):
             + body
         )
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nothing to warn of: the request is answered as if it had asked for no upgrade."""
+
+class Expecting(RequestResponseCycle):
+    """A request whose client waits to be asked for the body (Expect: 100-continue)."""
+
+    async def send(self, message: Any) -> None:
+        if self.waiting_for_100_continue and self.more_body:
+            # Answered without the body: whether that still comes, nobody knows. So what comes
+            # next can't be told from it.
+            self.keep_alive = False
+        await super().send(message)
 
 
 async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
@@ -273,9 +368,15 @@ async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
     return message
 
 
-def may_be_silent(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def may_be_silent(scope: Mapping[str, Any]) -> bool:
     """NDJSON is a worker's open line: it speaks when there is something to say."""
-    return any(
-        name == b"content-type" and value.lower().startswith(b"application/x-ndjson")
-        for name, value in headers
-    )
+    return scope["method"] == "POST" and media_type_of(scope) in NDJSON
+
+
+TOO_SLOW = f"The request's body stopped arriving, or came at less than {LEAST_RATE} bytes/s."
+
+
+def waited_for(waited: float, heard: int) -> float:
+    """How long a body is overdue, a second later, in which so many bytes of it came. Those count
+    as the time that they may take, so a byte now and then does not hold a request."""
+    return max(0.0, waited + 1 - heard / LEAST_RATE)

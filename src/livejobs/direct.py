@@ -43,14 +43,13 @@ def answer_at_once(send: Send, answer: Answer) -> bool:
         return False
     if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
         return False
-    if cycle.access_log or cycle.scope["method"] == "HEAD":
+    if cycle.waiting_for_100_continue or cycle.access_log or cycle.scope["method"] == "HEAD":
         return False
     ours = [b"%b: %b\r\n" % header for header in cycle.default_headers]
     head = b"".join((STATUS_LINE[answer.status], *ours, answer.head))
     # As two pieces: joined, a body that many slow readers wait for would be there for each of them.
     cycle.transport.writelines((head, answer.body))
     cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
     cycle.message_event.set()
     cycle.on_response()
     return True

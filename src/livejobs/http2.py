@@ -31,11 +31,13 @@ from livejobs.admission import problem
 from livejobs.connection import (
     LARGE_READ,
     LINGER_SECONDS,
+    TOO_SLOW,
     Bounded,
     Bounds,
     Config,
     Owed,
     may_be_silent,
+    waited_for,
 )
 
 MOST_STREAMS: Final = 4096
@@ -50,9 +52,10 @@ class Exchange(RequestResponseCycle):
 
     bounds: Bounds
     room: asyncio.Event  # pulsed when there may be room again, or nobody any more to have it
-    heard = False  # a piece of the body came since the last tick
+    open_line: bool  # it may be silent
+    heard = 0  # bytes of the body since the last tick
     owed: tuple[Owed, object] = Owed.NOTHING, None  # at the last tick
-    waited = 0  # seconds with nothing new in that
+    waited = 0.0  # seconds with nothing new in that
 
     async def send(self, message: Any) -> None:
         while self.stream.pending_bytes and not self.disconnected:
@@ -62,8 +65,8 @@ class Exchange(RequestResponseCycle):
     def overdue(self) -> bool:
         """Asked once a second: is there something the client has owed for too long?"""
         owed = self.owes()
-        self.waited = 0 if owed != self.owed or self.heard else self.waited + 1
-        self.owed, self.heard = owed, False
+        self.waited = 0 if owed != self.owed else waited_for(self.waited, self.heard)
+        self.owed, self.heard = owed, 0
         if owed[0] is Owed.ROOM:
             return self.waited >= self.bounds.stuck_seconds
         return owed[0] is Owed.BODY and self.waited >= self.bounds.body_silence_seconds
@@ -71,7 +74,7 @@ class Exchange(RequestResponseCycle):
     def owes(self) -> tuple[Owed, object]:
         if untaken := self.stream.pending_bytes:
             return Owed.ROOM, untaken
-        if self.more_body and not may_be_silent(self.scope["headers"]):
+        if self.more_body and not self.open_line:
             return Owed.BODY, None
         return Owed.NOTHING, None
 
@@ -128,7 +131,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
     def events(self) -> Generator[zttp.Event]:
         for event in super().events():
             if isinstance(event, zttp.Data) and (cycle := self.cycles.get(event.stream_id)):
-                cycle.heard = True
+                cycle.heard += len(event.data)
             yield event
 
     def handle_request(self, event: zttp.Request) -> None:
@@ -142,6 +145,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         cycle = self.cycles[event.stream_id]  # begins in a task, so not before this has ended
         cycle.__class__ = Exchange
         cycle.bounds, cycle.room = self.bounds, self.room
+        cycle.open_line = may_be_silent(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
         if event.end_stream:
             cycle.more_body = False
@@ -186,7 +190,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         if cycle.response_started:
             cycle.stream.reset(H2ErrorCode.CANCEL)
         else:
-            body = problem(408, "request_timeout", "The request's body stopped arriving.")
+            body = problem(408, "request_timeout", TOO_SLOW)
             cycle.stream.send_response(408, [(b"content-type", b"application/problem+json")])
             cycle.stream.send_data(body)
             cycle.stream.end_message()

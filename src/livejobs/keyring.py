@@ -172,12 +172,16 @@ class Keyring:
                 self._verified.popitem(last=False)
         if not (keys or known.token):
             raise unauthorized("Only tokens are taken here, not keys.", "token_required")
-        why_not = self.valid(known, now)
-        if why_not is not None:
-            raise unauthorized(why_not, "expired")
+        self.require_valid(known, now)
         if known.key is not None and not known.token:
             self._used[known.key] = now
         return known
+
+    def require_valid(self, principal: Principal, now: int) -> None:
+        """Ask again: the credential may have ended since its request began."""
+        why_not = self.valid(principal, now)
+        if why_not is not None:
+            raise unauthorized(why_not, "expired")
 
     def valid(self, principal: Principal, now: int) -> str | None:
         """Why the principal is no longer good; None while it is."""

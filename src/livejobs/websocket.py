@@ -30,7 +30,7 @@ PIECE: Final = 4096  # bytes parsed in one turn: may be hundreds of frames
 class Handshake(ServerProtocol):
     """Refuses in our words; and a version we don't speak as RFC 6455 (4.4) has it."""
 
-    CODES: Final = {403: "forbidden", 405: "method_not_allowed", 426: "upgrade_required"}
+    CODES: Final = {403: "forbidden", 426: "upgrade_required", 431: "headers_too_large"}
 
     def accept(self, request: Request) -> Response:
         if request.headers.get_all("Sec-WebSocket-Version") == ["13"]:
@@ -41,6 +41,7 @@ class Handshake(ServerProtocol):
         return refused
 
     def reject(self, status: int, text: str) -> Response:
+        status = 431 if status == 414 else status  # for any line, as of other requests
         refused = super().reject(status, "")
         code = self.CODES.get(status, "internal" if status >= 500 else "bad_request")
         refused.body = problem(status, code, text.strip())
@@ -100,13 +101,25 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             return
         piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
         if not self.rest:
-            super().data_received(piece)
+            self.parse(piece)
             self.listen_on()
             return
         self.transport.pause_reading()
         began = thread_time()
-        super().data_received(piece)
+        self.parse(piece)
         self.listen_on(OTHERS * (thread_time() - began))
+
+    def parse(self, piece: bytes) -> None:
+        super().data_received(piece)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.refuse_handshake()
+
+    def refuse_handshake(self) -> None:
+        """uvicorn asks only about frames whether they could be parsed."""
+        refused = b"".join(self.conn.data_to_send())
+        refused = refused or self.conn.reject(400, "The handshake is not valid.").serialize()
+        self.transport.write(refused)
+        self.transport.close()
 
     def listen_on(self, seconds: float = 0) -> None:
         """With what is here already, else with what the client sends; not while the app is still

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -42,6 +42,12 @@ HEARD_EVERY: Final = 1000  # ms
 LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a path said
 
 log = logging.getLogger("livejobs.files")
+
+Check: TypeAlias = Callable[[], None]
+
+
+def nothing() -> None:
+    """Of an upload by the program itself."""
 
 
 def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
@@ -122,8 +128,10 @@ class Files:
         media_type: str = "",
         size: int | None = None,
         sha256: bytes | None = None,
+        check: Check = nothing,
     ) -> tuple[File, bool]:
-        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says."""
+        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says.
+        `check` raises when the file may no longer be given to the job."""
         name = checked_name(name)
         media_type = checked_media_type(media_type, name)
         refuse_finished(slot)
@@ -136,7 +144,7 @@ class Files:
                 hear(slot)
             await upload.finish()
             check_digest(upload, sha256)
-            return await self.keep(slot, name, upload, media_type)
+            return await self.keep(slot, name, upload, media_type, check)
         finally:
             upload.abandon()
             room.release()
@@ -156,7 +164,12 @@ class Files:
         return partial
 
     async def go_on(
-        self, slot: Slot, partial: Partial, offset: int, body: AsyncIterable[bytes]
+        self,
+        slot: Slot,
+        partial: Partial,
+        offset: int,
+        body: AsyncIterable[bytes],
+        check: Check = nothing,
     ) -> None:
         def heard() -> None:
             refuse_finished(slot)
@@ -164,16 +177,17 @@ class Files:
 
         with partial.claimed():
             await self.partials.receive(partial, offset, body, heard)
-        await self.finish(slot, partial)
+        await self.finish(slot, partial, check)
 
-    async def finish(self, slot: Slot, partial: Partial) -> None:
+    async def finish(self, slot: Slot, partial: Partial, check: Check = nothing) -> None:
         """If all of it is there, it becomes a file of the job."""
         if not partial.whole or partial.done:
             return
         with partial.claimed():
             try:
                 await self.partials.read_back(partial)
-                await self.keep(slot, partial.said.name, partial, partial.said.media_type)
+                said = partial.said
+                await self.keep(slot, said.name, partial, said.media_type, check)
             except LivejobsError:
                 if not await self._run(partial.path.exists):  # it was taken, and then refused
                     await self.partials.remove(partial)
@@ -181,7 +195,7 @@ class Files:
             await self.partials.finished(partial)
 
     async def keep(
-        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str
+        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str, check: Check
     ) -> tuple[File, bool]:
         """What has arrived whole becomes a file of the job."""
         key = _new_key()
@@ -189,6 +203,7 @@ class Files:
         self._coming.add(key)
         try:
             await self.area.keep(key, upload.path, name, media_type)
+            check()  # an object store may have taken its time
             file = File(name, upload.size, media_type, digest, now_ms(), key)
             return file, await self._give(slot, file)
         except LivejobsError:

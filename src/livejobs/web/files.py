@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -30,13 +31,10 @@ from livejobs.store.base import Tally
 from livejobs.web import handing, http
 from livejobs.web.archive import Archive
 from livejobs.web.delivery import HARMLESS, Delivery, Following
+from livejobs.web.http import BadRequest
 from livejobs.web.ranges import Decision, decide
 
 NO_STORE: Final = {"cache-control": "no-store"}
-
-
-class BadRequest(LivejobsError):
-    status, title, default_code = 400, "Bad request", "bad_request"
 
 
 class PreconditionFailed(LivejobsError):
@@ -79,16 +77,19 @@ async def put(request: Request) -> Response:
         media_type=headers.get("content-type", ""),
         size=int(declared) if declared.isdigit() else None,
         sha256=_said_digest(request),
+        check=partial(http.require_valid, request.scope),
     )
     return shown(slot, file, new=new)
 
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes, for as long as its caller is good."""
     more = True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
+        http.require_valid(request.scope)
         if message.get("body"):
             yield message["body"]
         more = message.get("more_body", False)

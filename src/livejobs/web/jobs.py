@@ -158,6 +158,7 @@ async def hold(
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
         await live.wait(slot, since=since, seconds=seconds, finished=finished)
         group.cancel_scope.cancel()
+    http.require_valid(request.scope)
 
 
 async def _cancel_when_gone(request: Request, scope: anyio.CancelScope) -> None:

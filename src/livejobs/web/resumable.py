@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import partial as bound
 from functools import wraps
 from typing import Final
 
@@ -23,8 +24,9 @@ from livejobs.files.filing import refuse_finished
 from livejobs.files.partial import Partial
 from livejobs.state import Slot
 from livejobs.web import http
-from livejobs.web.files import BadRequest, arriving
+from livejobs.web.files import arriving
 from livejobs.web.guard import Handler
+from livejobs.web.http import BadRequest
 from livejobs.web.ranges import http_date
 
 VERSION: Final = "1.0.0"
@@ -137,7 +139,8 @@ async def found(request: Request) -> tuple[Slot, Partial]:
 @tus
 async def head(request: Request) -> Response:
     slot, partial = await found(request)
-    await http.service(request).files.finish(slot, partial)  # when its last request could not
+    check = bound(http.require_valid, request.scope)
+    await http.service(request).files.finish(slot, partial, check)  # its last request could not
     headers = {
         **state(partial),
         "upload-offset": str(partial.size),
@@ -158,7 +161,8 @@ async def patch(request: Request) -> Response:
         )
     offset = number(request, "Upload-Offset")
     slot, partial = await found(request)
-    await http.service(request).files.go_on(slot, partial, offset, arriving(request))
+    check = bound(http.require_valid, request.scope)
+    await http.service(request).files.go_on(slot, partial, offset, arriving(request), check)
     return Response(status_code=204, headers={**state(partial), "upload-offset": str(partial.size)})
 
 

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from livejobs.access import Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
+from livejobs.committer import now_ms
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
 from livejobs.core.model import Status
 from livejobs.frames import CONNECTION, UNAUTHENTICATED, socket_wire
@@ -255,6 +256,7 @@ class Conversation:
                 await self._report(by, message)
 
     def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
+        self._live.keyring.require_valid(by, now_ms())
         require(by, action)
         guard.check_rate(self._live.limiters.get(rate), by, self._caller.client)
 
