@@ -116,6 +116,7 @@ class Slot:
         "head",
         "heard_at",
         "lane",
+        "measured",
         "moves",
         "reading",
         "recent",
@@ -129,6 +130,8 @@ class Slot:
     def __init__(self, stored: Stored, epoch: str, base: str, tail: Tail | None) -> None:
         self.head: Head = stored.head
         self.seq = stored.seq
+        # A head of this job, and what it takes as JSON at most (see reporting.py).
+        self.measured: tuple[Head | None, int] = (None, 0)
         self.epoch = epoch
         self.base = base
         self.tail = tail  # None: not read from the store yet

@@ -92,7 +92,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
-    body, more = b"", True
+    body, more = bytearray(), True  # to bytes, each small piece would copy all before it
     while more:  # as request.stream() does, for less
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -101,7 +101,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         if len(body) > limit:
             raise too_large(limit)
         more = message.get("more_body", False)
-    return body
+    return bytes(body)
 
 
 def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:

@@ -59,18 +59,21 @@ async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Re
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
     """Lines are kept as they arrive: all complete ones of what has come make one commit."""
     taken = Lines(live, slot, by)
-    rest = b""
+    rest = bytearray()  # of a line; to bytes, each small piece would copy all before it
     try:
         async for chunk in _pieces(receive, live, taken):
-            *lines, rest = (rest + chunk).split(b"\n")
+            *lines, begun = chunk.split(b"\n")
+            if lines:
+                lines[0], rest = bytes(rest) + lines[0], bytearray()
+            rest += begun
             for at in range(0, len(lines), AT_ONCE):
                 await taken.keep(lines[at : at + AT_ONCE])
             if len(rest) > live.bounds.body:
                 taken.refuse(http.too_large(live.bounds.body, "A line"))
     except ClientDisconnect:
-        rest = b""  # a line cut in the middle was never said
+        rest.clear()  # a line cut in the middle was never said
     if rest:
-        await taken.keep([rest])
+        await taken.keep([bytes(rest)])
     return taken.receipt()
 
 
