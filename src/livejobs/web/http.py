@@ -184,11 +184,14 @@ def number(request: Request, name: str, default: float, *, least: float, most: f
     return value
 
 
+NAMES: Final = 100  # in one parameter or field
+
+
 def names(request: Request, name: str) -> tuple[str, ...]:
-    """`a,b` and repeated parameters alike, at most a hundred."""
+    """`a,b` and repeated parameters alike."""
     said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
-    if len(said) > 100:
-        raise bad_query(name, "at most 100 names")
+    if len(said) > NAMES:
+        raise bad_query(name, f"at most {NAMES} names")
     return tuple(dict.fromkeys(said))
 
 
