@@ -22,7 +22,9 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import BadJson, HeadTooLarge, LivejobsError
 from livejobs.core.model import Head, encode_head
+from livejobs.store.base import Change, Query
 from livejobs.store.memory import MemoryStore
+from livejobs.store.sqlite import SqliteStore
 from livejobs.web import http
 from tests.strategies import wire_reports
 
@@ -209,3 +211,26 @@ def test_a_body_in_small_pieces_costs_no_more_behind_a_large_one() -> None:
 
     assert len(read(1000)()) == 21_000
     assert cpu(read(1_000_000)) < 10 * cpu(read(1))
+
+
+# Searching
+
+
+async def test_a_long_text_costs_no_more_than_a_short_one_even_in_titles_of_one_letter(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path / "livejobs.db")
+    await store.open()
+    await store.project("default")
+    heads = [msgspec.structs.replace(running(title="a" * 1000), id=f"j{n}") for n in range(1000)]
+    await store.commit([Change(None, head) for head in heads])
+
+    async def searched(text: str) -> float:
+        begun = time.process_time()
+        for _ in range(3):
+            counts = await store.counts(Query(None, q=text))
+            assert counts["running"] == 1000
+        return time.process_time() - begun
+
+    assert await searched("a" * 200) < 10 * await searched("a" * 3)
+    await store.close()

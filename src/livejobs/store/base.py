@@ -143,7 +143,17 @@ class Changes(Struct, frozen=True):
     complete: bool  # False: there was more; ask again after the last seq given
 
 
-def contains(head: Head, part: str) -> bool:
+class Searched(Protocol):
+    """What a text is looked for in."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def title(self) -> str | None: ...
+
+
+def contains(head: Searched, part: str) -> bool:
     """What a query's `q` asks of a job."""
     low = part.lower()
     return low in head.id.lower() or low in (head.title or "").lower()
