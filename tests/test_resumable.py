@@ -180,21 +180,39 @@ def test_one_without_progress_for_a_day_is_removed(make_desk: Callable[..., Desk
     assert offset(desk, young) == 0
 
 
-def test_room_is_kept_for_all_of_it_until_it_is_given_up(make_desk: Callable[..., Desk]) -> None:
+def test_room_is_for_the_bytes_that_have_come(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk("--max-project-bytes", "1000", "--max-file-bytes", "900")
     job = desk.job()
     problem(begin(desk, job, 901), 413, "file_too_large")
     upload = begun(desk, job, 700)
-    problem(begin(desk, job, 301), 413, "files_full")
-    problem(desk.put(job, "b", bytes(301)), 413, "files_full")
+    other = begun(desk, job, 900)  # what is declared holds no room
+    assert patch(desk, upload, 0, bytes(600)).status_code == 204
+    problem(begin(desk, job, 401), 413, "files_full")
+    problem(desk.put(job, "b", bytes(401)), 413, "files_full")
     desk.server.restart()
-    problem(begin(desk, job, 301), 413, "files_full")
+    assert offset(desk, other) == 0
+    problem(begin(desk, job, 401), 413, "files_full")
+    assert desk.put(job, "b", bytes(350)).status_code == 201
+    problem(patch(desk, upload, 600, bytes(100)), 413, "files_full")
+    assert offset(desk, upload) == 600
     assert desk.http.delete(upload, headers=TUS).status_code == 204
     assert desk.http.head(upload, headers=TUS).status_code == 404
-    upload = begun(desk, job, 700)
-    assert patch(desk, upload, 0, bytes(700)).status_code == 204
-    problem(desk.put(job, "b", bytes(301)), 413, "files_full")
-    assert desk.put(job, "b", bytes(300)).status_code == 201
+    upload = begun(desk, job, 600)
+    assert patch(desk, upload, 0, bytes(600)).status_code == 204
+    problem(desk.put(job, "c", bytes(51)), 413, "files_full")
+    assert desk.put(job, "c", bytes(50)).status_code == 201
+
+
+def test_a_job_has_only_so_many_uploads_and_leaves_room_for_others(desk: Desk) -> None:
+    job, other = desk.job(), desk.job()
+    uploads = [begun(desk, job, 5) for _ in range(100)]
+    problem(begin(desk, job, 5), 429, "too_many_uploads")
+    desk.http.delete(begun(desk, other, 5), headers=TUS)
+    assert desk.http.delete(uploads[0], headers=TUS).status_code == 204
+    assert patch(desk, uploads[1], 0, b"whole").status_code == 204
+    uploads += [begun(desk, job, 5) for _ in range(2)]
+    problem(begin(desk, job, 5), 429, "too_many_uploads")
+    assert desk.http.post(f"{job}/cancel").status_code == 202
 
 
 def test_when_its_job_ends_an_upload_does(desk: Desk) -> None:

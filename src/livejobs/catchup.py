@@ -25,11 +25,11 @@ from livejobs.core.model import KINDS, Entry, Kind, Record, Stored
 from livejobs.frames import Message
 from livejobs.reading import Reader
 from livejobs.state import Slot
-from livejobs.store.base import Gone, Query, Store
+from livejobs.store.base import Gone, Query, Store, is_full
 
 Messages = list[Message]
 
-PAGE_BYTES: Final = 256 * 1024  # of entries: as much as waits here for one who does not read
+PAGE_BYTES: Final = 256 * 1024  # of entries or heads: so much waits here for one who does not read
 
 RESET: Final = Message("reset", b'{"reason":"This position can\'t be continued from."}')
 
@@ -82,7 +82,12 @@ class CatchUp:
         if channel.options.logs and upto and viewer.first:
             after = max(0, upto - viewer.first)
             records = await self._store.entries(
-                slot.head.id, "logs", after=after, limit=viewer.first
+                slot.head.id,
+                "logs",
+                after=after,
+                limit=viewer.first,
+                tail=True,
+                most_bytes=PAGE_BYTES,
             )
             logs = [record.entry for record in records if record.entry.n <= upto]
         if channel.options.view == "delta":
@@ -134,7 +139,7 @@ class CatchUp:
             found += page
             if len(page) >= self._page:  # the last change may go on: stop before it
                 end = min(end, page[-1].seq - 1)
-            elif _is_full(page):
+            elif is_full(page, PAGE_BYTES):
                 end = min(end, page[-1].seq)
         records = sorted((r for r in found if r.seq <= end), key=_order)
         return records, end == upto
@@ -162,19 +167,21 @@ class CatchUp:
         """The matching jobs, newest first. Cut within it, a viewer begins again."""
         filter, now = channel.filter, now_ms()
         seq = self._committer.seqs.get(filter.project, 0)
-        found = await self._first_jobs(channel, viewer.first + 1)
-        slots = found[: viewer.first]
-        if len(found) > viewer.first:
-            viewer.known = Known(slot.head.id for slot in slots)
         epoch = self._committer.epochs.get(filter.project, "-")
         op: Any = "snapshot" if channel.options.view == "delta" else "state"
-        page = [Message(op, slot.head_json(now), fresh(epoch)) for slot in slots]
+        known = Known()
+        async for slots in self._first_jobs(channel, viewer.first + 1):
+            shown = slots[: viewer.first - len(known)]
+            known.learn(slot.head.id for slot in shown)
+            if len(slots) > len(shown):
+                viewer.known = known
+            yield [Message(op, slot.head_json(now), fresh(epoch)) for slot in shown]
         viewer.seq = seq
         cursor = str(Cursor(epoch, seq))
-        page.append(Message("ready", wire.encode({"cursor": cursor}), cursor))
-        yield page
+        yield [Message("ready", wire.encode({"cursor": cursor}), cursor)]
 
-    async def _first_jobs(self, channel: Channel, limit: int) -> list[Slot]:
+    async def _first_jobs(self, channel: Channel, limit: int) -> AsyncIterator[list[Slot]]:
+        """Page by page, as many as are asked for."""
         filter = channel.filter
         query = Query(
             projects=(filter.project,),
@@ -185,16 +192,16 @@ class CatchUp:
             owner=filter.owner,
             ids=tuple(sorted(filter.ids)),
         )
-        slots: list[Slot] = []
         before = None
-        while len(slots) < limit:
-            page = await self._store.list(query, limit=limit, before=before)
+        while limit > 0:
+            page = await self._store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
             found = (self._reader.slot(stored) for stored in page.jobs)
-            slots += [slot for slot in found if filter.matches(slot.head)]
+            slots = [slot for slot in found if filter.matches(slot.head)][:limit]
+            yield slots
+            limit -= len(slots)
             before = page.next
             if before is None:
                 break
-        return slots[:limit]
 
     async def _feed_page(self, viewer: Viewer, channel: Channel) -> Messages:
         project, seen = channel.filter.project, viewer.seq
@@ -210,9 +217,9 @@ class CatchUp:
                 kinds=sorted(channel.kinds),
                 most_bytes=PAGE_BYTES,
             )
-            if len(entries) >= self._page or _is_full(entries):
+            if len(entries) >= self._page or is_full(entries, PAGE_BYTES):
                 upto = entries[-1].seq
-        changes = await self._store.changes(project, seen, limit=self._page)
+        changes = await self._store.changes(project, seen, limit=self._page, most_bytes=PAGE_BYTES)
         if not changes.complete:
             upto = min(upto, max([it.seq for it in changes.jobs] + [it.seq for it in changes.gone]))
         viewer.seq = upto
@@ -303,11 +310,6 @@ class _Steps:
 def fresh(epoch: str) -> str:
     """The cursor of one who has seen nothing: coming back with it is beginning again."""
     return str(Cursor(epoch, 0))
-
-
-def _is_full(records: Sequence[Record]) -> bool:
-    """Whether there may be more, as the store stopped at the bytes."""
-    return sum(len(bytes(record.entry.value)) for record in records) >= PAGE_BYTES
 
 
 def _only(names: frozenset[str]) -> str | None:

@@ -12,11 +12,14 @@ anywhere, a viewer that comes back with the last cursor it saw has missed and re
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
+from sys import intern
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from livejobs.committer import Committed, now_ms
 from livejobs.core import delta, wire
@@ -31,8 +34,13 @@ View: TypeAlias = Literal["state", "delta"]
 SLICE: Final = 100  # viewers written to before others get a turn: about a millisecond
 WINDOW_ENTRIES: Final = 10_000
 WINDOW_BYTES: Final = 1024 * 1024
+PUSH_BYTES: Final = 4 * 1024 * 1024
+BYTES: Final = 4 * 1024 * 1024  # a second, for each viewer: large states go out less often
 FEED_MESSAGES: Final = 1000  # a second, for all jobs of a feed together
 SLOWEST: Final = 10.0  # seconds between two writes of a feed, however much moves in it
+# Messages a second. A channel has one of these: each rate of its own would be a channel of its own,
+# and every change be encoded once for it.
+RATES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
 
 
 class Filter(Struct, frozen=True):
@@ -75,6 +83,10 @@ class Options(Struct, frozen=True):
         kinds: set[Kind] = {"results", "errors"} if self.view == "delta" else set()
         return frozenset(kinds | ({"logs"} if self.logs else set()))
 
+    def paced(self) -> Options:
+        """The same, at the fastest of RATES that is no faster."""
+        return replace(self, rate=RATES[max(0, bisect_right(RATES, self.rate) - 1)])
+
 
 class Viewer:
     """One subscription. `seq` is all it is remembered by: what it has been sent."""
@@ -96,15 +108,19 @@ class Known:
 
     __slots__ = ("_ids",)
 
-    MOST: Final = 10_000
+    MOST: Final = 2_000  # a subscription begins with a thousand at most
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._ids: set[str] = set(ids)
+        self._ids: set[str] = set()
+        self.learn(ids)
 
     def learn(self, ids: Iterable[str]) -> None:
-        self._ids.update(ids)
+        self._ids.update(map(intern, ids))  # many viewers know the same ones
         if len(self._ids) > self.MOST:
             self._ids.clear()
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def lacks(self, ids: Collection[str]) -> frozenset[str]:
         return frozenset(id for id in ids if id not in self._ids)
@@ -155,7 +171,8 @@ class Window:
 
     @property
     def overfull(self) -> bool:
-        return self.entries > WINDOW_ENTRIES or self.bytes > WINDOW_BYTES
+        changes = max(self.entries, len(self.moved))
+        return changes > WINDOW_ENTRIES or self.bytes > WINDOW_BYTES
 
     def close(self, view: View, feed: bool) -> None:
         """Fix what is shown: slots move on while viewers are being written to."""
@@ -219,6 +236,7 @@ class Channel:
         self._due = False
         self._began = 0.0  # when the last window went out
         self._next = 0.0  # before which no other does
+        self._wrote = 0  # bytes of its messages
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -257,11 +275,12 @@ class Channel:
             self._due = False
             return
         self._began = self._loop.time()
+        self._wrote = 0
         window.close(self.options.view, self.feed)
         self._push_some(window, iter(list(self.viewers)), {})
 
     def _push_some(
-        self, window: Window, viewers: Iterator[Viewer], made: dict[Any, Sendable]
+        self, window: Window, viewers: Iterator[Viewer], made: dict[Any, Sendable | None]
     ) -> None:
         upto = max(moved.seq for moved in window.moved.values())
         some = list(islice(viewers, SLICE))
@@ -274,7 +293,7 @@ class Channel:
 
     def _rest(self, messages: int) -> None:
         """Until the next window goes out."""
-        pause = 1 / self.options.rate
+        pause = max(1 / self.options.rate, self._wrote / BYTES)
         if self.feed:
             pause = max(pause, min(SLOWEST, messages / FEED_MESSAGES))
         self._next = self._began + pause
@@ -282,7 +301,9 @@ class Channel:
         if self._due:
             self._loop.call_at(self._next, self._flush)
 
-    def _push(self, viewer: Viewer, window: Window, upto: int, made: dict[Any, Sendable]) -> None:
+    def _push(
+        self, viewer: Viewer, window: Window, upto: int, made: dict[Any, Sendable | None]
+    ) -> None:
         if viewer.behind or viewer.seq is None or viewer.seq >= upto:
             return
         sink = viewer.sink
@@ -291,15 +312,32 @@ class Channel:
             return
         lacks = self._lacks(viewer, window)
         key = (viewer.wire, viewer.seq, lacks)
-        sendable = made.get(key)
-        if sendable is None:
-            messages = list(self.messages(runs(window, viewer.seq), viewer.seq, lacks))
-            sendable = made[key] = viewer.wire.encode(messages)
+        if key not in made:
+            made[key] = self._made(viewer, window, lacks)
+        sendable = made[key]
+        if sendable is None:  # too much for one push: it reads from the store, page by page
+            viewer.behind = True
+            sink.settle()
+            return
         viewer.seq = upto
         self.pushed += 1
         sink.push(sendable)
         if self.slot is not None and self.slot.head.finished and upto == self.slot.seq:
             self.leave(viewer)
+
+    def _made(
+        self, viewer: Viewer, window: Window, lacks: frozenset[str] | None
+    ) -> Sendable | None:
+        """The window as messages; None if they are too large to be held for those who are slow."""
+        messages, size = [], 0
+        seen = viewer.seq or 0
+        for message in self.messages(runs(window, seen), seen, lacks):
+            messages.append(message)
+            size += len(message.data)
+            if size > PUSH_BYTES:
+                return None
+        self._wrote = max(self._wrote, size)
+        return viewer.wire.encode(messages)
 
     def _lacks(self, viewer: Viewer, window: Window) -> frozenset[str] | None:
         if viewer.known is None:

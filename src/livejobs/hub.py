@@ -112,6 +112,7 @@ class Hub:
     def watch_job(
         self, sink: Sink, wire: Wire, slot: Slot, options: Options, since: int | None, first: int
     ) -> Viewer:
+        options = options.paced()
         key = ("job", options)
         channel = slot.channels.get(key)
         if channel is None:
@@ -131,6 +132,7 @@ class Hub:
         since: int | None,
         first: int,
     ) -> Viewer:
+        options = options.paced()
         key = (filter, options)
         feeds = self._feeds.setdefault(filter.project, {})
         channel = feeds.get(key)

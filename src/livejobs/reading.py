@@ -15,7 +15,7 @@ from livejobs.core import wire
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Kind, Stored
 from livejobs.state import Registry, Slot, Tail, Whole
-from livejobs.store.base import Store
+from livejobs.store.base import PAGE_BYTES, Store
 
 PAGE: Final = 1000  # entries read at once
 
@@ -78,10 +78,14 @@ class Reader:
             upto = head.total(kind)
             if not upto:
                 continue
-            after = max(0, upto - wire.LAST)
-            for record in await self._store.entries(head.id, kind, after=after, limit=wire.LAST):
+            records = await self._store.entries(
+                head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES
+            )
+            for record in records:
                 if record.entry.n <= upto:
                     tail.append(record.entry.value, kind)
+        # A delete that is on disk and not yet told has taken its entries from what was read.
+        await self._committer.told()
         for value in arriving.results:
             tail.append(value, "results")
         for value in arriving.errors:
@@ -118,5 +122,7 @@ class Reader:
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:
             return list(known)[len(known) - (total - have) :]
-        records = await self._store.entries(slot.head.id, kind, after=have, limit=PAGE)
+        records = await self._store.entries(
+            slot.head.id, kind, after=have, limit=PAGE, most_bytes=PAGE_BYTES
+        )
         return [record.entry.value for record in records if record.entry.n <= total]

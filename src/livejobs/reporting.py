@@ -56,7 +56,7 @@ class Reporting:
 
         def act(draft: Draft) -> tuple[Head, int]:
             head = draft.present(slot)
-            folded = self._fold(head, reports, draft.now)
+            folded = self._fold(slot, head, reports, draft.now)
             if folded.head is not head:
                 draft.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
@@ -71,7 +71,7 @@ class Reporting:
 
         def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
             head = draft.present(slot)
-            folded, kept, refused = self._fold_lines(head, reports, draft.now)
+            folded, kept, refused = self._fold_lines(slot, head, reports, draft.now)
             if folded.head is not head:
                 draft.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted, kept, refused
@@ -83,28 +83,55 @@ class Reporting:
         return Batch(_receipt(slot, head, seq, accepted), kept, refused)
 
     def _fold_lines(
-        self, head: Head, reports: Sequence[say.AnyReport], now: int
+        self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
     ) -> tuple[reducer.Folded, int, LivejobsError | None]:
-        """All of them, as is usual; else those before the first that can't be kept."""
+        """All of them, as is usual; else those before one that can't be kept."""
         try:
-            return self._fold(head, reports, now), len(reports), None
-        except LivejobsError:
-            sofar = reducer.Folded(head, (), 0)
-        for kept, report in enumerate(reports):
-            try:
-                next_ = self._fold(sofar.head, [report], now)
-            except LivejobsError as error:
-                return sofar, kept, error
-            sofar = reducer.Folded(
-                next_.head, sofar.entries + next_.entries, sofar.accepted + next_.accepted
-            )
-        return sofar, len(reports), None
+            return self._fold(slot, head, reports, now), len(reports), None
+        except LivejobsError as error:
+            return self._fold_some(head, reports, now, error)
 
-    def _fold(self, head: Head, reports: Sequence[say.AnyReport], now: int) -> reducer.Folded:
+    def _fold_some(
+        self, head: Head, reports: Sequence[say.AnyReport], now: int, refused: LivejobsError
+    ) -> tuple[reducer.Folded, int, LivejobsError]:
+        """Halving finds the end: each line checked by itself would cost what the head costs."""
+        good, kept, bad = reducer.Folded(head, (), 0), 0, len(reports)
+        while bad - kept > 1:
+            middle = (kept + bad) // 2
+            try:
+                good, kept = self._fold_exactly(head, reports[:middle], now), middle
+            except LivejobsError:
+                bad = middle
+        try:
+            self._fold_exactly(good.head, [reports[kept]], now)
+        except LivejobsError as error:  # it points at the field of its own line
+            refused = error
+        return good, kept, refused
+
+    def _fold_exactly(
+        self, head: Head, reports: Sequence[say.AnyReport], now: int
+    ) -> reducer.Folded:
         folded = reducer.fold(head, reports, now)
         grown = _grown_by(head, reports)
         if grown is not None:
             self.check_size(folded.head, grown)
+        return folded
+
+    def _fold(
+        self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
+    ) -> reducer.Folded:
+        """The same. The head is measured only when what was added since could have filled it, as
+        measuring takes the time of the head and not of the reports."""
+        folded = reducer.fold(head, reports, now)
+        grown = _grown_by(head, reports)
+        known, size = slot.measured
+        if known is head:
+            size += _growth(reports)
+        if grown is not None and (known is not head or size > self.bounds.head):
+            size = self._measure(folded.head, grown)
+        elif known is not head:
+            return folded
+        slot.measured = folded.head, size
         return folded
 
     @staticmethod
@@ -116,6 +143,10 @@ class Reporting:
         return all(type(report) is say.Heartbeat for report in reports)
 
     def check_size(self, head: Head, at: str) -> None:
+        self._measure(head, at)
+
+    def _measure(self, head: Head, at: str) -> int:
+        """Its size; refused if that is too large."""
         limit = self.bounds.head
         if head.finished:  # a job whose head is full must be able to say how it ended
             limit += limit // 32
@@ -126,6 +157,7 @@ class Reporting:
                 "large values in results or files."
             )
             raise HeadTooLarge(said, errors=[FieldError(at, said)])
+        return size
 
 
 def encoded(said: object) -> bytes:
@@ -151,6 +183,31 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
     say.Succeed: ("result",),
     say.Fail: ("detail", "message"),
 }
+
+
+# What a report adds to a head at most, beside what it says: digits; times; a rate.
+_BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400}
+_DIGITS: Final = 48
+# These say little and change much: every step, or all that there was of an attempt.
+_TURNS: Final = frozenset({say.Retry, say.Succeed, say.Fail, say.Cancelled})
+_MUCH: Final = 1 << 30
+
+
+def _growth(reports: Sequence[say.AnyReport]) -> int:
+    """How much larger a head is after them, at most; in time proportional to them."""
+    return sum(map(_growth_by, reports))
+
+
+def _growth_by(report: say.AnyReport) -> int:
+    kind = type(report)
+    if kind in _TURNS:
+        return _MUCH
+    size = _BESIDE.get(kind, _DIGITS)
+    if kind in _GROWS or report.producer is not None:
+        size += len(encoded(report))
+    if isinstance(report, say.Count):  # a sum takes more digits than what is added
+        size += _DIGITS * len(report.counters)
+    return size
 
 
 def _grown_by(head: Head, reports: Sequence[say.AnyReport]) -> str | None:

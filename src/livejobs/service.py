@@ -36,7 +36,7 @@ from livejobs.limits import LIMIT_OF, Limiter, Rate
 from livejobs.reading import PAGE, Reader
 from livejobs.reporting import Receipt, Reporting, encoded
 from livejobs.state import Registry, Slot, Whole
-from livejobs.store.base import Act, Query, Store
+from livejobs.store.base import PAGE_BYTES, Act, Query, Store
 from livejobs.store.sqlite import SqliteStore
 from livejobs.sweeper import Sweeper
 
@@ -347,7 +347,7 @@ class LiveJobs:
 
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
         before = None if after is None else self._position(after)
-        page = await self.store.list(query, limit=limit, before=before)
+        page = await self.store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
         counts = await self.store.counts(query)
         slots = tuple(self.reader.slot(stored) for stored in page.jobs)
         return Listing(slots, self._token(page.next), counts)
@@ -381,6 +381,7 @@ class LiveJobs:
         level: int = 0,
         tail: bool = False,
     ) -> Sequence[Record]:
+        """As many of them as a page takes."""
         return await self.store.entries(
             slot.head.id,
             kind,
@@ -389,6 +390,7 @@ class LiveJobs:
             limit=limit,
             level=level,
             tail=tail,
+            most_bytes=PAGE_BYTES,
         )
 
     async def logs(

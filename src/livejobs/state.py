@@ -26,22 +26,45 @@ ENTRY_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, all 
 OBJECT: Final = 150  # bytes of an entry beside its value, with what a face makes of it
 
 
+class Last:
+    """The last of a job's results or errors, within what is shown with the job."""
+
+    __slots__ = ("size", "values")
+
+    def __init__(self) -> None:
+        self.values: deque[Raw] = deque()
+        self.size = 0
+
+    def append(self, value: Raw) -> None:
+        self.values.append(value)
+        self.size += len(bytes(value))
+        while len(self.values) > wire.LAST or self.size > wire.LAST_BYTES:
+            self.size -= len(bytes(self.values.popleft()))
+
+
 class Tail:
     """A job's last results and errors, as they are sent."""
 
-    __slots__ = ("errors", "results", "size")
+    __slots__ = ("_errors", "_results")
 
     def __init__(self) -> None:
-        self.results: deque[Raw] = deque(maxlen=wire.LAST)
-        self.errors: deque[Raw] = deque(maxlen=wire.LAST)
-        self.size = 0
+        self._results = Last()
+        self._errors = Last()
+
+    @property
+    def results(self) -> deque[Raw]:
+        return self._results.values
+
+    @property
+    def errors(self) -> deque[Raw]:
+        return self._errors.values
+
+    @property
+    def size(self) -> int:
+        return self._results.size + self._errors.size
 
     def append(self, value: Raw, kind: Kind) -> None:
-        into = self.results if kind == "results" else self.errors
-        if len(into) == wire.LAST:
-            self.size -= len(bytes(into[0]))
-        into.append(value)
-        self.size += len(bytes(value))
+        (self._results if kind == "results" else self._errors).append(value)
 
 
 class Whole:
@@ -116,6 +139,7 @@ class Slot:
         "head",
         "heard_at",
         "lane",
+        "measured",
         "moves",
         "reading",
         "recent",
@@ -129,6 +153,8 @@ class Slot:
     def __init__(self, stored: Stored, epoch: str, base: str, tail: Tail | None) -> None:
         self.head: Head = stored.head
         self.seq = stored.seq
+        # A head of this job, and what it takes as JSON at most (see reporting.py).
+        self.measured: tuple[Head | None, int] = (None, 0)
         self.epoch = epoch
         self.base = base
         self.tail = tail  # None: not read from the store yet

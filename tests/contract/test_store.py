@@ -11,7 +11,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, File, Head, Kind, Record
+from livejobs.core.model import KINDS, STATUSES, Entry, File, Head, Kind, Record, encode_head
 from livejobs.store.base import Act, Change, Idempotency, Page, Query, Store, Tally
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite import SqliteStore
@@ -229,6 +229,13 @@ FILTERED = [
         (Query(None, q="cut OR say"), []),
         (Query(None, q="cut\0"), []),
         (Query(None, q="naive"), []),
+        (Query(None, q="first über c"), ["1"]),
+        (Query(None, q="first c über"), []),
+        (Query(None, q="FIRST CUT"), []),
+        (Query(None, q='say "hi" 100%_*'), ["2"]),
+        (Query(None, q="cut\0 and more"), []),
+        (Query(None, q="render-4", type="render"), ["render-4"]),
+        (Query(None, q="render-5", type="render"), []),
         (Query(("third",), q="render", type="render", statuses=("succeeded",)), ["render-4"]),
         (Query(("default",), q="render"), []),
         (Query(None, ids=("1", "3", "none")), ["3", "1"]),
@@ -354,7 +361,8 @@ async def test_entries_stop_at_a_size_with_the_end_of_a_change(
     await add(store, job(), large(4), large(5))
     first = list(range(1, expected + 1))
     assert numbers(await store.entries("a", "logs", most_bytes=most_bytes)) == first
-    assert len(await store.entries("a", "logs", most_bytes=most_bytes, tail=True)) == 5
+    last = {1: [4, 5], 2000: [4, 5], 2001: [3, 4, 5]}.get(most_bytes or 0, [1, 2, 3, 4, 5])
+    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes, tail=True)) == last
     feed = await store.feed_entries("default", 0, 9, limit=9, kinds=KINDS, most_bytes=most_bytes)
     assert numbers(feed) == first
 
@@ -433,6 +441,39 @@ async def test_changes_are_cut_at_the_limit_in_order_of_seq(store: Store) -> Non
     assert not first.complete
     rest = await store.changes("default", 5, limit=3)
     assert ([stored.seq for stored in rest.jobs], rest.complete) == ([6], True)
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "shown"), [(None, 4), (1, 1), (3000, 2), (6000, 3), (6001, 4), (99_999, 4)]
+)
+async def test_lists_and_changes_stop_at_a_size_and_go_on(
+    store: Store, most_bytes: int | None, shown: int
+) -> None:
+    def large(id: str) -> Head:
+        return job(id, title="x" * (2000 - len(encode_head(job(id, title="x"))) + 1))
+
+    heads = [large(id) for id in "abcd"]
+    assert {len(encode_head(head)) for head in heads} == {2000}
+    await create(store, *heads)
+    await store.commit([Change(heads[3], None)])
+    await create(store, heads[3])
+    listed: list[str] = []
+    before = None
+    while not listed or before is not None:
+        page = await store.list(EVERYTHING, limit=9, before=before, most_bytes=most_bytes)
+        assert listed or len(page.jobs) == shown
+        listed += [one.head.id for one in page.jobs]
+        before = page.next
+    assert listed == ["d", "c", "b", "a"]
+    told: list[tuple[int, str]] = []
+    after = 0
+    while after < 6:
+        changes = await store.changes("default", after, limit=9, most_bytes=most_bytes)
+        assert told or len(changes.jobs) == shown
+        told += [(one.seq, one.head.id) for one in changes.jobs]
+        told += [(one.seq, f"-{one.id}") for one in changes.gone]
+        after = 6 if changes.complete else max(seq for seq, _ in told)
+    assert sorted(told) == [(1, "a"), (2, "b"), (3, "c"), (5, "-d"), (6, "d")]
 
 
 async def test_a_project_forgets_its_oldest_deletions_and_says_up_to_where(store: Store) -> None:

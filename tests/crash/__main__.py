@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, full_disk, kill, refuse, stop, uploads
+from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
 from tests.crash.checker import Broken
 
 
@@ -61,6 +61,13 @@ def refuse_() -> None:
     """Databases that can't be served."""
     with tempfile.TemporaryDirectory() as folder:
         refuse.drill(Path(folder), click.echo)
+
+
+@main.command("hostile")
+def hostile_() -> None:
+    """What little a client sends, and how much the server does and keeps for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        hostile.drill(Path(folder), click.echo)
 
 
 @main.command("clock")

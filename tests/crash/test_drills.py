@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import clock, full_disk, kill, refuse, stop, uploads
+from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
 from tests.needs import need
 
 Damage = Callable[[Path], None]
@@ -44,6 +44,18 @@ def test_a_full_disk_is_said_and_is_no_end(name: str, cycles: int) -> None:
         command, cwd=root, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+BRIEF = [
+    name for name in hostile.ATTACKS if not name.startswith(("50 who", "500 long", "1,000 sub"))
+]
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_hostile_client_costs_no_more_than_it_sends(name: str, tmp_path: Path) -> None:
+    row = hostile.attempt(tmp_path / "data", name, hostile.ATTACKS[name])
+    print(hostile.HEADING, row, sep="\n")  # noqa: T201
+    assert row.good(slack=10), str(row)
 
 
 async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:

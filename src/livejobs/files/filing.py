@@ -135,7 +135,9 @@ class Files:
         name = checked_name(name)
         media_type = checked_media_type(media_type, name)
         refuse_finished(slot)
-        room = self.quota.reserve(slot.head.project, size or 0)
+        project = slot.head.project
+        self.quota.check(project, size or 0, size or 0)
+        room = self.quota.reserve(project, 0)  # what is only declared holds no room
         upload = Upload(self.incoming / _new_key(), self.threads)
         try:
             async for data in body:

@@ -16,13 +16,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from livejobs.core.model import STATUSES, Status, decode_head
+from livejobs.core.model import STATUSES, Status
 from livejobs.store import sql
 from livejobs.store.base import Query, contains
 from livejobs.store.batch import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # of one statement; SQLite takes 500
+PHRASE: Final = 5  # letters of a text that is looked up as a phrase
 FEW: Final = 1_000  # jobs are read and looked at sooner than a common word is looked up
 
 _json = msgspec.json.Encoder().encode
@@ -80,9 +81,10 @@ def _few(
         if sum(one.n for one in sized) > FEW:
             return None
         pks = _walk(db, [one.stretch for one in sized], _labels(query), FEW, END)
-    rows = db.execute(sql.JOBS, (_list(pks),))
-    heads = [(pk, decode_head(head)) for pk, _, head in rows]
-    return [(pk, h.status) for pk, h in heads if query.q is None or contains(h, query.q)]
+    text, params = (sql.STATUS, [_list(pks)])
+    if query.q is not None:
+        text, params = text + sql.HOLDS, [*params, query.q]
+    return [(pk, STATUSES[status]) for pk, status in db.execute(text, params)]
 
 
 def _walk(
@@ -128,8 +130,13 @@ def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) ->
 
 
 def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
-    """Jobs by a part of id or title."""
-    return _rest(sql.FIND_TEXT, [quoted(query.q or ""), before], query, projects)
+    """Jobs by a part of id or title. A long one is looked up by its pieces and then looked for in
+    what they find: as a phrase it would cost its length for each place in each title where it might
+    begin, which in titles of one letter is everywhere."""
+    q = query.q or ""
+    if len(q) <= PHRASE:
+        return _rest(sql.FIND_TEXT, [quoted(q), before], query, projects)
+    return _rest(sql.FIND_TEXT + sql.HOLDS, [pieces(q), before, q], query, projects)
 
 
 def _rest(
@@ -163,6 +170,27 @@ def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
     if query.projects is None:
         return set(projects.values())
     return {projects[name] for name in query.projects if name in projects}
+
+
+def pieces(part: str) -> str:
+    """What a text must hold to hold this: three letters each, as the index has them."""
+    ends = {*range(3, len(part), 3), len(part)}
+    return " AND ".join(dict.fromkeys(quoted(part[end - 3 : end]) for end in sorted(ends)))
+
+
+class Named(msgspec.Struct):
+    """As much of a head as is searched in."""
+
+    id: str
+    title: str | None = None
+
+
+_named_of = msgspec.json.Decoder(Named).decode
+
+
+def holds(head: bytes, part: str) -> bool:
+    """For SQL."""
+    return contains(_named_of(head), part)
 
 
 def quoted(part: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.store.base import StoreUnusable
+from livejobs.store.finding import holds
 
 APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
 
@@ -164,6 +165,7 @@ def to_write(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
 def to_read(db: sqlite3.Connection) -> None:
     for pragma in READER:
         db.execute(pragma)
+    db.create_function("holds", 2, holds, deterministic=True)
 
 
 def rollback(db: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -13,7 +14,16 @@ from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
 from livejobs.store import sql
-from livejobs.store.base import Changes, Gone, Idempotency, Page, Query, merged, whole_changes
+from livejobs.store.base import (
+    Changes,
+    Gone,
+    Idempotency,
+    Page,
+    Query,
+    merged,
+    up_to,
+    whole_changes,
+)
 from livejobs.store.batch import LAST, key, kind_of, n_of
 from livejobs.store.finding import END, count, find
 
@@ -49,13 +59,14 @@ def page(
     projects: Mapping[str, int],
     limit: int,
     before: int | None,
+    most_bytes: int | None,
 ) -> Page:
     with snapshot(db):
         pks = find(db, query, projects, limit + 1, END if before is None else before)
-        rows = db.execute(sql.JOBS, (_json(pks[:limit]).decode(),)).fetchall()
-    jobs = {pk: _stored(seq, head) for pk, seq, head in rows}
-    more = len(pks) > limit
-    return Page(tuple(jobs[pk] for pk in pks[:limit]), pks[limit - 1] if more else None)
+        with closing(db.execute(sql.JOBS_NEWEST, (_json(pks[:limit]).decode(),))) as rows:
+            shown = up_to(rows, _size, most_bytes)
+    more = len(pks) > len(shown)
+    return Page(tuple(_stored(*row[1:]) for row in shown), pks[len(shown) - 1] if more else None)
 
 
 def counts(
@@ -87,7 +98,7 @@ def entries(  # noqa: PLR0913, PLR0917  the verb's own
         text = sql.ENTRIES_TAIL if tail else sql.ENTRIES
         with closing(db.execute(text, (first + after + 1, last, level, limit))) as rows:
             read = (_record(job, *row) for row in rows)
-            records = whole_changes(read, None if tail else most_bytes)
+            records = whole_changes(read, most_bytes)
     return records[::-1] if tail else records
 
 
@@ -104,11 +115,16 @@ def _told(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
     return bisect_right(range(first + 1, end + 1), after_seq, key=seq)
 
 
-def changes(db: sqlite3.Connection, project: int, after: int, limit: int) -> Changes:
+def changes(
+    db: sqlite3.Connection, project: int, after: int, limit: int, most_bytes: int | None
+) -> Changes:
     with snapshot(db):
-        jobs = db.execute(sql.JOBS_SINCE, (project, after, limit + 1)).fetchall()
+        with closing(db.execute(sql.JOBS_SINCE, (project, after, limit + 1))) as rows:
+            jobs = up_to(rows, _size, most_bytes)
+            more = rows.fetchone() is not None
         gone = db.execute(sql.GONE_SINCE, (project, after, limit + 1)).fetchall()
-    return merged([_stored(*row) for row in jobs], [Gone(*row) for row in gone], limit)
+    found = [_stored(*row) for row in jobs]
+    return merged(found, [Gone(*row) for row in gone], limit, more=more)
 
 
 def feed_entries(
@@ -131,6 +147,11 @@ def feed_entries(
 def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Idempotency | None:
     row = db.execute(sql.REPEATED, (credential, key, now)).fetchone()
     return row and Idempotency(*row)
+
+
+def _size(row: tuple[Any, ...]) -> int:
+    """Of a job's head, which is the last of its row."""
+    return len(row[-1])
 
 
 def _stored(seq: int, head: bytes) -> Stored:

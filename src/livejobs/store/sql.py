@@ -79,6 +79,9 @@ IDEMPOTENCY_TRIM: Final = "DELETE FROM idempotency WHERE expires_at <= ?"
 
 JOB: Final = "SELECT seq, head FROM jobs WHERE id = ?"
 JOBS: Final = "SELECT pk, seq, head FROM jobs WHERE pk IN (SELECT value FROM json_each(?))"
+STATUS: Final = "SELECT pk, status FROM jobs AS found WHERE pk IN (SELECT value FROM json_each(?))"
+HOLDS: Final = " AND holds(found.head, ?)"  # a function of ours: see finding.py
+JOBS_NEWEST: Final = JOBS + " ORDER BY pk DESC"
 UNFINISHED: Final = "SELECT seq, head FROM jobs WHERE status < 2 ORDER BY pk"
 EXPIRED: Final = (
     "SELECT seq, head FROM jobs WHERE expires_at <= ? AND status >= 2 ORDER BY expires_at LIMIT ?"

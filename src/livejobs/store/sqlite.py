@@ -145,9 +145,16 @@ class SqliteStore:
     async def unfinished(self) -> Sequence[Stored]:
         return await self._read(reading.unfinished)
 
-    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
+    async def list(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Page:
         pks = self._writer.project_pks
-        return await self._read(reading.page, query, pks, limit, before)
+        return await self._read(reading.page, query, pks, limit, before, most_bytes)
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)
@@ -168,9 +175,11 @@ class SqliteStore:
             reading.entries, job, kind, after, after_seq, limit, level, tail, most_bytes
         )
 
-    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
+    async def changes(
+        self, project: str, after: int, *, limit: int, most_bytes: int | None = None
+    ) -> Changes:
         pk = self._writer.project_pks.get(project, 0)
-        return await self._read(reading.changes, pk, after, limit)
+        return await self._read(reading.changes, pk, after, limit, most_bytes)
 
     async def feed_entries(
         self,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import IO, Final
 from zipfile import ZipFile, ZipInfo
 
 from starlette.responses import Response
@@ -17,6 +18,8 @@ from livejobs.core.model import File
 from livejobs.files.area import Opened
 from livejobs.files.filing import Files
 from livejobs.web.delivery import Shortened, send_head, watched
+
+SMALL: Final = 64 * 1024
 
 log = logging.getLogger("livejobs.downloads")
 
@@ -89,8 +92,8 @@ async def zipped(
             try:
                 offset = 0
                 with archive.open(_entry(file), "w", force_zip64=True) as entry:
-                    while piece := await _next(opened, offset):
-                        await asyncio.to_thread(entry.write, piece)  # it sums up what it is given
+                    while offset < opened.size and (piece := await _next(opened, offset)):
+                        await _written(entry, piece)
                         offset += len(piece)
                         yield sink.take()
             finally:
@@ -99,6 +102,14 @@ async def zipped(
                 raise Shortened
             sent(file, offset)
     yield sink.take()
+
+
+async def _written(entry: IO[bytes], piece: bytes) -> None:
+    """It sums up what it is given. For a small piece a thread costs more than that."""
+    if len(piece) <= SMALL:
+        entry.write(piece)
+    else:
+        await asyncio.to_thread(entry.write, piece)
 
 
 async def _next(opened: Opened, offset: int) -> bytes:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs.core.model import Kind
+from livejobs.store.base import is_full
 from livejobs.web import http
 from livejobs.web.lines import level_of, log_events, log_text
 
@@ -39,8 +40,8 @@ async def _page(request: Request, kind: Kind) -> Response:
         level=level_of(request) if kind == "logs" else 0,
         tail=last is not None,
     )
-    more = last is None and len(records) > limit
-    shown = records[:limit] if more else records
+    shown = records if last is not None else records[:limit]
+    more = last is None and (len(records) > limit or is_full(records))
     listed = b",".join(bytes(record.entry.value) for record in shown)
     next_ = str(shown[-1].entry.n).encode() if more else b"null"
     body = b'{"%s":[%s],"next":%s}' % (kind.encode(), listed, next_)

@@ -122,7 +122,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
-    body, more = bytearray(), True
+    body, more = bytearray(), True  # bytes would be copied with each small piece
     while more:  # as request.stream() does, for less
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -227,11 +227,14 @@ def number(request: Request, name: str, default: float, *, least: float, most: f
     return value
 
 
+NAMES: Final = 100  # in one parameter or field
+
+
 def names(request: Request, name: str) -> tuple[str, ...]:
-    """`a,b` and repeated parameters alike, at most a hundred."""
+    """`a,b` and repeated parameters alike."""
     said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
-    if len(said) > 100:
-        raise bad_query(name, "at most 100 names")
+    if len(said) > NAMES:
+        raise bad_query(name, f"at most {NAMES} names")
     return tuple(dict.fromkeys(said))
 
 

@@ -80,7 +80,11 @@ FILTERS: Final = (
 STREAMED: Final = (
     Parameter("view", {"enum": ["state", "delta"]}, "Whole jobs, or what changed."),
     Parameter("logs", SWITCH, "Log lines too."),
-    Parameter("rate", {"type": "number", "minimum": 0.1, "maximum": 60}, "Most a second, a job."),
+    Parameter(
+        "rate",
+        {"type": "number", "minimum": 0.1, "maximum": 60},
+        "Most a second, a job. Rounded down to one of 12 rates.",
+    ),
     Parameter("since", TEXT, "A cursor to go on from."),
     Parameter("Last-Event-ID", TEXT, "The same; it wins.", "header"),
 )

@@ -59,14 +59,13 @@ async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Re
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
     """Lines are kept as they arrive: all complete ones of what has come make one commit."""
     taken = Lines(live, slot, by)
-    rest = bytearray()  # of a line that is not complete
+    rest = bytearray()  # of a line; bytes would be copied with each small piece
     try:
         async for chunk in _pieces(receive, live, taken):
-            rest += chunk
-            lines: list[bytes] = []
-            if b"\n" in chunk:  # else it would be copied for each piece of a long line
-                *lines, last = bytes(rest).split(b"\n")
-                rest = bytearray(last)
+            *lines, begun = chunk.split(b"\n")
+            if lines:
+                lines[0], rest = bytes(rest) + lines[0], bytearray()
+            rest += begun
             for at in range(0, len(lines), AT_ONCE):
                 await taken.keep(lines[at : at + AT_ONCE])
             if len(rest) > live.bounds.body:

@@ -40,6 +40,8 @@ TOO_MUCH: Final = 4429
 NOT_FOUND: Final = 4404
 
 Id: TypeAlias = int | Annotated[str, Bound(max_length=100)]
+LONGEST_NAME: Final = 200
+Name: TypeAlias = Annotated[str, Bound(max_length=LONGEST_NAME)]
 Names: TypeAlias = str | list[str]  # "a,b", as in a query, or a list
 
 
@@ -48,13 +50,13 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
 
 
 class Feed(Struct, frozen=True, forbid_unknown_fields=True):
-    project: str | None = None
+    project: Name | None = None
     type: Names = msgspec.field(default_factory=list)
     status: str | list[Status] = msgspec.field(default_factory=list)
     tag: Names = msgspec.field(default_factory=list)
     jobs: Names = msgspec.field(default_factory=list)
-    parent: str | None = None
-    owner: str | None = None
+    parent: Name | None = None
+    owner: Name | None = None
 
 
 class Subscribe(Message, frozen=True, tag="subscribe"):
@@ -376,10 +378,10 @@ def filter_of(by: Principal, feed: Feed) -> Filter:
     require_project(by, project)
     return Filter(
         project=project,
-        statuses=_names(feed.status),
-        types=_names(feed.type),
-        tags=_names(feed.tag),
-        ids=streams.seen_ids(by, _names(feed.jobs)),
+        statuses=_names(feed, "status"),
+        types=_names(feed, "type"),
+        tags=_names(feed, "tag"),
+        ids=streams.seen_ids(by, _names(feed, "jobs")),
         parent=feed.parent,
         owner=feed.owner,
     )
@@ -396,8 +398,14 @@ def _sees(by: Principal, viewer: Viewer) -> bool:
     )
 
 
-def _names(said: Any) -> frozenset[str]:
-    return frozenset(said.split(",") if isinstance(said, str) else said) - {""}
+def _names(feed: Feed, field: str) -> frozenset[str]:
+    """As many as a query takes. Each is kept for as long as the subscription lasts."""
+    said = getattr(feed, field)
+    names = said.split(",") if isinstance(said, str) else said
+    if len(names) > http.NAMES or any(len(name) > LONGEST_NAME for name in names):
+        takes = f"at most {http.NAMES} names of at most {LONGEST_NAME} characters"
+        raise Invalid.at(f"/feed/{field}", f"'{field}' takes {takes}.")
+    return frozenset(names) - {""}
 
 
 def _named(message: Message) -> Id:
