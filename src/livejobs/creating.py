@@ -7,9 +7,10 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
+import msgspec
 from msgspec.structs import replace
 
 from livejobs.access import ANONYMOUS, Principal, require, require_id, require_project
@@ -48,26 +49,25 @@ class Creating:
         self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def once(
-        self,
-        new: say.NewJob,
-        *,
-        by: Principal = ANONYMOUS,
-        key: str | None = None,
-        body: bytes = b"",
+        self, new: say.NewJob, *, by: Principal = ANONYMOUS, key: str | None = None
     ) -> tuple[Slot, bool]:
-        """The new job, and whether it is new: with an idempotency `key` used before for the same
-        `body`, it is the one that was made then."""
+        """The new job, and whether it is new: with an idempotency `key` that the caller used
+        before for the same, it is the one that was made then."""
         if key is None:
             return await self.create(new, by, None), True
-        async with self._repeating.setdefault((by.name, key), asyncio.Lock()):
-            return await self._recall_or_create(new, by, key, hashlib.sha256(body).digest())
+        # Before a job of another token of the same key is found.
+        require_project(by, new.project or by.default_project)
+        require_id(by, new.id)
+        async with self._repeating.setdefault((by.credential, key), asyncio.Lock()):
+            return await self._recall_or_create(new, by, key)
 
     async def _recall_or_create(
-        self, new: say.NewJob, by: Principal, key: str, digest: bytes
+        self, new: say.NewJob, by: Principal, key: str
     ) -> tuple[Slot, bool]:
-        made = await self._store.repeated(by.name, key, now_ms())
+        digest = digest_of(replace(new, project=new.project or by.default_project))
+        made = await self._store.repeated(by.credential, key, now_ms())
         if made is None or await self._reader.look_up(made.job) is None:  # or deleted since
-            record = Idempotency(by.name, key, digest, "", now_ms() + REPEATABLE)
+            record = Idempotency(by.credential, key, digest, "", now_ms() + REPEATABLE)
             return await self.create(new, by, record), True
         if made.body != digest:
             raise IdempotencyMismatch(
@@ -85,6 +85,7 @@ class Creating:
             raise Invalid.at("/id", "The id in the body is not the one in the URL.")
         new = replace(new, id=id)
         require_project(by, new.project or by.default_project)
+        require_id(by, id)
         for _ in range(2):
             there = await self._reader.look_up(id)
             if there is not None:
@@ -164,6 +165,27 @@ class Creating:
             project = await self._store.project(name)
             self._committer.epochs[name] = project.epoch
             self._committer.seqs.setdefault(name, project.seq)
+
+
+def digest_of(new: say.NewJob) -> bytes:
+    """Of what was asked for, however it was written: white space, the order of names, 1 or 1.0
+    (they are one number, as in RFC 8785), and a default that is left out or sent make no other."""
+    said = {name: it for name, it in msgspec.to_builtins(new).items() if it not in _UNSAID}
+    return hashlib.sha256(msgspec.json.encode(_plain(said), order="sorted")).digest()
+
+
+_UNSAID: Final[tuple[object, ...]] = (None, [], {})
+
+
+def _plain(value: Any) -> Any:
+    """With whole numbers as such."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    # Past this bound a float stands for more than one whole number.
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value
 
 
 def _exists(id: str) -> Conflict:
