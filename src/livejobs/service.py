@@ -204,10 +204,10 @@ class LiveJobs:
             await asyncio.to_thread(_make_folder, self._folder)
         await self.store.open()
         try:
+            secret = None
             if self._folder is not None:
                 secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-                self.keyring.secret = secret
-            await self.keyring.load()
+            await self.keyring.load(secret)
             if not self.keyring.closed:
                 refuse_strangers(self.settings)
                 log.warning("Open: there are no keys, so everyone who can connect is admin.")
@@ -488,4 +488,4 @@ def _bad_token(said: str) -> BadCursor:
 
 
 def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
-    return Act(draft.now, by.name, action, head.project, head.id, detail)
+    return Act(draft.now, by.name, action, head.project, head.id, detail, by.key)

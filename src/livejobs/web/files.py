@@ -228,7 +228,7 @@ async def deliver(
     handed = handing.allowed(request, file) and headers is None and media_type is None
 
     def sent(size: int, ranges: str | None, whole: bool, *, handed: bool = False) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole, handed))
+        live.files.downloads.note(Sent(head, file, by.name, size, ranges, whole, handed, by.key))
 
     def over() -> bool:
         return live.over(slot) or live.keyring.valid(by, now_ms()) is not None
@@ -287,7 +287,7 @@ async def archive(request: Request) -> Response:
             await (await live.files.open(file)).close()
 
     def sent(file: File, size: int) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, None, True))
+        live.files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
 
     headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
     return Archive(head.files, live.files, headers, sent)
