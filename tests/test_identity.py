@@ -252,10 +252,10 @@ def test_a_token_for_no_jobs_is_not_made(admin: Client) -> None:
 # Downloads
 
 
-SIZE = 256 << 20
+SIZE = 64 << 20
 
 
-@pytest.mark.parametrize("path", ["files/large", "files/large?inline=1", "files.zip"])
+@pytest.mark.parametrize("path", ["files/large", "files.zip"])
 def test_a_download_ends_with_its_credential(
     closed: Server, admin: Client, tmp_path: Path, path: str
 ) -> None:
@@ -265,7 +265,7 @@ def test_a_download_ends_with_its_credential(
     admin.post("/v1/jobs/j/files", json={"path": str(tmp_path / "large")})
     admin.post("/v1/jobs/j/reports", json={"type": "start"})
     made = make_key(admin, "ci", "view")
-    with Socket(closed.url, receive_buffer=1 << 16) as raw:
+    with Socket(closed.url) as raw:
         said = f"GET /v1/jobs/j/{path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {made['key']}"
         raw.send(said, "\r\n\r\n")
         assert raw.head()[0] == 200

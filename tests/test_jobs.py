@@ -838,6 +838,12 @@ def test_text_moves_no_terminal(api: Api, id: str) -> None:
     assert api.get(f"/v1/jobs/{id}/logs").json()["logs"][0]["message"] == nasty
 
 
+def test_a_message_forges_no_second_line_and_no_order(api: Api, id: str) -> None:
+    api.report(id, {**LOG, "message": "a\u2028b\u2029c\x85d\u200ee\u200ff\u061cg"}, SUCCEED)
+    answer = api.get(f"/v1/jobs/{id}/logs", headers=TEXT)
+    assert answer.text == "a\\u2028b\\u2029c\\x85d\\u200ee\\u200ff\\u061cg\n"
+
+
 def test_text_is_followed_until_the_job_ends(api: Api, id: str) -> None:
     api.report(id, {**LOG, "message": "first"})
     with api.stream("GET", f"/v1/jobs/{id}/logs?follow=1", headers=TEXT) as answer:

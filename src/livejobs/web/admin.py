@@ -29,7 +29,7 @@ Job = Annotated[str, Bound(pattern=ID_PATTERN)]
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+    name: Annotated[str, Bound(pattern=keyring.NAME_PATTERN)]
     scopes: Annotated[list[Scope], Bound(min_length=1)]
     projects: Annotated[list[Project], Bound(min_length=1, max_length=100)] | None = None
     expires_at: Annotated[datetime, Bound(tz=True)] | None = None
