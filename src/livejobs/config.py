@@ -23,6 +23,7 @@ PREFIX = "LIVEJOBS_"
 CLIENT_VARIABLES = frozenset({"LIVEJOBS_URL", "LIVEJOBS_KEY"})  # of the client commands
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TEN_YEARS = 315_360_000
+RETENTION = 604_800.0  # a week: no disk fills up by itself
 
 
 class SettingError(Exception):
@@ -80,6 +81,10 @@ def read_seconds(value: object) -> float:
     return float(convert(value, Annotated[float, Meta(gt=0, le=TEN_YEARS)]))
 
 
+def read_seconds_or_none(value: object) -> float:
+    return float(convert(value, Annotated[float, Meta(ge=0, le=TEN_YEARS)]))
+
+
 def read_rate(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}/s\Z")]))
 
@@ -105,6 +110,7 @@ TEXT = Kind("text", read_text, "TEXT")
 PATH = Kind("a path", read_path, "PATH")
 SIZE = Kind('bytes, as 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Kind("seconds, more than 0", read_seconds, "SECONDS")
+SECONDS_OR_NONE = Kind("seconds, 0 or more", read_seconds_or_none, "SECONDS")
 STORE = Kind('"s3://bucket/prefix", or so with gs:// or az://', read_store, "URL")
 SENDFILE = Kind(
     '"x-accel-redirect:/location" or "x-sendfile"',
@@ -224,8 +230,10 @@ class Settings:
     max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.")
     max_project_bytes: int | None = setting(None, SIZE, "Most bytes of files in one project.")
     # time
-    retention_seconds: float | None = setting(
-        None, SECONDS, "How long finished jobs are kept; if not set, until they are deleted."
+    retention_seconds: float = setting(
+        RETENTION,
+        SECONDS_OR_NONE,
+        "How long finished jobs are kept, with their files; 0: until they are deleted.",
     )
     heartbeat_timeout: float = setting(
         60.0, SECONDS, "A running job silent for this long is stalled."

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from livejobs.access import ANONYMOUS, Principal, require, require_id, require_project
 from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import Settings
+from livejobs.config import RETENTION, Settings
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
@@ -39,7 +39,7 @@ class Creating:
         reader: Reader,
         check_size: Callable[[Head, str], None],
     ) -> None:
-        # Seconds that finished jobs of a type are kept where nothing else is said; see Face.
+        # Seconds that finished jobs of a type are kept by default; see Face.
         self.retention: dict[str, float] = {}
         self._settings = settings
         self._store = store
@@ -132,10 +132,18 @@ class Creating:
             owner=new.owner or by.name,
             now=now,
             heartbeat_timeout=self._settings.heartbeat_timeout or None,
-            ttl_seconds=self._settings.retention_seconds or self.retention.get(new.type or ""),
+            ttl_seconds=self._retention(new.type),
         )
         self._check_size(head, "")
         return head
+
+    def _retention(self, type: str | None) -> float | None:
+        """Seconds, of a job that says nothing of it; None: for ever. A face's own default stands
+        in for ours, not for what was set."""
+        said = self._settings.retention_seconds
+        if said == RETENTION:
+            said = self.retention.get(type or "", said)
+        return said or None
 
     def _check_room(self, draft: Draft, project: str) -> None:
         """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
