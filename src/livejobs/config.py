@@ -190,7 +190,13 @@ class Settings:
     )
     # who may do what
     open: bool = setting(False, SWITCH, "Let everyone who can connect do everything.")
-    admin_key: str | None = setting(None, TEXT, "A first admin key.", secret=True)
+    admin_key: str | None = setting(
+        None,
+        TEXT,
+        "A first admin key. Not as a flag: all users of the machine can read those.",
+        secret=True,
+    )
+    admin_key_file: Path | None = setting(None, PATH, "File that holds the first admin key.")
     jwks_url: str | None = setting(None, TEXT, "Where an outside issuer of tokens has its keys.")
     jwt_issuer: str | None = setting(None, TEXT, "That issuer, as its tokens name it.")
     jwt_audience: str | None = setting(None, TEXT, "This server, as its tokens name it.")
@@ -249,6 +255,8 @@ class Settings:
             value = getattr(self, row.name)
             if value is not None or row.default is not None:
                 row.read(value, row.name)
+        if self.admin_key is not None and self.admin_key_file is not None:
+            raise SettingError("admin_key", "admin_key_file", "only one of the two can be set")
         outside = [self.jwks_url, self.jwt_issuer, self.jwt_audience]
         if any(outside) and not all(outside):
             raise SettingError(
@@ -311,6 +319,20 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables that look like ours and are not: most likely misspelt."""
     known = {row.variable for row in TABLE} | CLIENT_VARIABLES
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def first_admin_key(settings: Settings) -> str | None:
+    """As it is set, or as its file holds it."""
+    path = settings.admin_key_file
+    if path is None:
+        return settings.admin_key
+    try:
+        return read_text(path.read_text("utf-8").strip())
+    except OSError as error:
+        wrong = f"can't be read: {error.strerror}"
+    except (UnicodeDecodeError, msgspec.ValidationError):
+        wrong = "must hold one line, the key"
+    raise SettingError("admin_key_file", str(path), wrong)
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

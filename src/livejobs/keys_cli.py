@@ -18,6 +18,7 @@ from livejobs.committer import now_ms
 from livejobs.core.clock import wire_time
 from livejobs.core.errors import Invalid
 from livejobs.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.private import make_folder
 from livejobs.store.base import Act, Key, StoreUnusable
 from livejobs.store.sqlite import SqliteStore
 
@@ -152,7 +153,7 @@ class FolderKeys:
             finally:
                 await store.close()
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         try:
             return asyncio.run(opened())
         except Invalid as error:
