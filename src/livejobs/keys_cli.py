@@ -160,7 +160,7 @@ class FolderKeys:
             raise Refused(error.detail) from None
         except StoreUnusable as error:
             raise Refused(
-                f"{error} A running server is told over HTTP: --url and an admin --key."
+                f"{error} To change a running server, give --url, and an admin key in LIVEJOBS_KEY."
             ) from None
 
 

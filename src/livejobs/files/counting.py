@@ -44,8 +44,8 @@ class Downloads:
 
     def note(self, sent: Sent) -> None:
         log.info(
-            "download job=%s file=%r by=%s bytes=%d range=%s%s",
-            sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",
+            "download job=%s file=%r by=%s key=%s bytes=%d range=%s%s",
+            sent.head.id, sent.file.name, sent.by, sent.by_id or "-", sent.size, sent.range or "-",
             _ending(sent),
         )  # fmt: skip
         self.bytes += sent.size
