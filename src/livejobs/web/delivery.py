@@ -257,6 +257,8 @@ async def watched(
     async def until_over() -> None:
         while allowed() and not left.done():
             await asyncio.wait({left}, timeout=LOOK_EVERY)
+        if not left.done():
+            log.info("a download was cut off: its credential is no longer good")
 
     left = asyncio.create_task(until_gone())
     over = asyncio.create_task(until_over())
