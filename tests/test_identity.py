@@ -277,7 +277,7 @@ def _rest(raw: Socket, admin: Client) -> int:
     """How much more comes, when it is taken at some MiB a second."""
     size, wait = 0, {"prefer": "wait=1", "if-none-match": "*"}
     try:
-        while piece := raw.file.read(4 << 20):
+        while size < SIZE and (piece := raw.file.read(4 << 20)):
             size += len(piece)
             admin.get("/v1/jobs/j", headers=wait)  # which takes a second
     except ConnectionResetError:
