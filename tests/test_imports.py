@@ -15,7 +15,7 @@ SOURCE = Path(livejobs.assets.__file__).parent
 
 ORDER = [
     "core",
-    "assets", "config",
+    "assets", "config", "private",
     "access", "limits",
     "store",
     "issuer", "keyring",

@@ -171,3 +171,75 @@ def test_the_keys_address_never_comes_from_a_token(trusting: Server, issuer: Pub
     assert evil.asked == 0
     evil.server.shutdown()
     evil.server.server_close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"jobs": "a"},
+        {"jobs": None},
+        {"jobs": [1]},
+        {"jobs": {"a": 1}},
+        {"projects": "films"},
+        {"projects": {"films": 1}},
+        {"projects": None},
+        {"projects": [["films"]]},
+        {"scopes": "admin"},
+        {"scopes": {"admin": 1}},
+        {"scopes": []},
+        {"scopes": None},
+        {"scopes": [["view"]]},
+    ],
+    ids=str,
+)
+def test_a_right_of_the_wrong_type_is_refused(
+    trusting: Server, issuer: Publisher, wrong: dict[str, Any]
+) -> None:
+    said = {"scopes": ["view"], "projects": ["films"]} | wrong
+    answer = ask(trusting, issuer.sign(livejobs=said))
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_credential")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exp": "9999999999"},
+        {"exp": True},
+        {"exp": float("inf")},
+        {"exp": float("nan")},
+        {"exp": [1]},
+        {"exp": 1e300},
+        {"nbf": "0"},
+        {"nbf": float("inf")},
+        {"iat": float("-inf")},
+        {"sub": ["ada"]},
+        {"sub": ""},
+        {"sub": "a\nb"},
+        {"sub": "a" * 300},
+    ],
+    ids=str,
+)
+def test_a_claim_of_the_wrong_type_is_refused(
+    trusting: Server, issuer: Publisher, wrong: dict[str, Any]
+) -> None:
+    answer = ask(trusting, issuer.sign(**wrong))
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_credential")
+
+
+def test_a_token_for_no_jobs_or_no_projects_sees_none(trusting: Server, issuer: Publisher) -> None:
+    everything = issuer.sign(livejobs={"scopes": ["report"], "projects": ["films"]})
+    ask(trusting, everything, "PUT", "/v1/jobs/a")
+    assert len(ask(trusting, everything).json()["jobs"]) == 1
+    rights: dict[str, Any]
+    for rights in ({"projects": ["films"], "jobs": []}, {"projects": []}):
+        token = issuer.sign(livejobs=rights)
+        assert ask(trusting, token, path="/v1/jobs/a").status_code == 404
+        for path in ("/v1/jobs?project=*", "/v1/jobs?project=*&q=aaa", "/v1/jobs"):
+            answer = ask(trusting, token, path=path)
+            assert answer.status_code == 403 or answer.json()["jobs"] == [], path
+            assert answer.status_code == 403 or not any(answer.json()["counts"].values()), path
+    token = issuer.sign(livejobs={"projects": ["films"], "jobs": []})
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.stream("GET", trusting.url + "/v1/events", headers=headers) as feed:
+        events = (line for line in feed.iter_lines() if line.startswith("event"))
+        assert next(events) == "event: ready"

@@ -124,6 +124,52 @@ def test_an_idempotency_key_gives_the_same_job_again(api: Api) -> None:
     problem(mismatch, 422, "idempotency_mismatch")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            '{"title":"x","meta":{"a":1,"b":[1,2]}}',
+            '{ "meta" : {"b":[1, 2],\n"a":1}, "title":"x" }',
+        ),
+        ('{"title":"\\u00e9"}', '{"title":"é"}'),
+        ('{"total":1,"meta":{"a":[2.0]}}', '{"total":1.0,"meta":{"a":[2]}}'),
+        ("", "{}"),
+        ("{}", '{"title":null,"tags":[],"project":"default"}'),
+    ],
+)
+def test_an_idempotency_key_is_for_values_not_for_how_they_are_written(
+    api: Api, first: str, second: str
+) -> None:
+    said = first.encode().hex()
+    key = {"idempotency-key": f"value-{said}", "content-type": "application/json"}
+    made = api.post("/v1/jobs", content=first, headers=key)
+    again = api.post("/v1/jobs", content=second, headers=key)
+    assert (made.status_code, again.status_code) == (201, 200), again.text
+    assert again.json()["id"] == made.json()["id"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('{"meta":{"a":[1,2]}}', '{"meta":{"a":[2,1]}}'),
+        ('{"meta":{"a":1}}', '{"meta":{"a":"1"}}'),
+        ('{"meta":{"a":1}}', '{"meta":{"a":true}}'),
+        ('{"meta":{"a":null}}', '{"meta":{}}'),
+        ('{"meta":{"a":9007199254740993}}', '{"meta":{"a":9007199254740992.0}}'),
+        ('{"total":0}', "{}"),
+        ('{"project":"another"}', "{}"),
+    ],
+)
+def test_an_idempotency_key_with_another_value_is_refused(
+    api: Api, first: str, second: str
+) -> None:
+    said = (first + second).encode().hex()
+    key = {"idempotency-key": f"other-{said}", "content-type": "application/json"}
+    assert api.post("/v1/jobs", content=first, headers=key).status_code == 201
+    mismatch = api.post("/v1/jobs", content=second, headers=key)
+    problem(mismatch, 422, "idempotency_mismatch")
+
+
 def test_an_idempotency_key_of_a_job_that_was_deleted_makes_another(api: Api) -> None:
     key = {"idempotency-key": "k-deleted"}
     first = api.post("/v1/jobs", headers=key).json()
@@ -791,6 +837,12 @@ def test_text_moves_no_terminal(api: Api, id: str) -> None:
     answer = api.get(f"/v1/jobs/{id}/logs", headers=TEXT)
     assert answer.text == "a\\x1b[31mred\\x07\\x0d\tb\\x9b2J\\u202etxt.exe\\u2066\\x00\n"
     assert api.get(f"/v1/jobs/{id}/logs").json()["logs"][0]["message"] == nasty
+
+
+def test_a_message_forges_no_second_line_and_no_order(api: Api, id: str) -> None:
+    api.report(id, {**LOG, "message": "a\u2028b\u2029c\x85d\u200ee\u200ff\u061cg"}, SUCCEED)
+    answer = api.get(f"/v1/jobs/{id}/logs", headers=TEXT)
+    assert answer.text == "a\\u2028b\\u2029c\\x85d\\u200ee\\u200ff\\u061cg\n"
 
 
 def test_text_is_followed_until_the_job_ends(api: Api, id: str) -> None:

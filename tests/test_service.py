@@ -215,20 +215,20 @@ async def test_a_parent_counts_its_children_as_they_move(live: LiveJobs) -> None
 
 async def test_an_idempotency_key_makes_one_job_however_often_it_is_said(live: LiveJobs) -> None:
     def create() -> Any:
-        return live.creating.once(say.NewJob(title="x"), key="k", body=b"x")
+        return live.creating.once(say.NewJob(title="x"), key="k")
 
     made = [*await asyncio.gather(*[create() for _ in range(20)]), await create()]
     assert sum(new for _, new in made) == 1
     assert len({slot.head.id for slot, _ in made}) == 1
     with pytest.raises(IdempotencyMismatch):
-        await live.creating.once(say.NewJob(), key="k", body=b"y")
+        await live.creating.once(say.NewJob(), key="k")
 
 
 async def test_a_create_that_failed_does_not_use_up_its_key(live: LiveJobs) -> None:
     with pytest.raises(Invalid):
-        await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
+        await live.creating.once(say.NewJob(parent="later"), key="k")
     await live.create(id="later")
-    _, new = await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
+    _, new = await live.creating.once(say.NewJob(parent="later"), key="k")
     assert new
 
 

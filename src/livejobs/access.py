@@ -38,6 +38,8 @@ NEEDS: Final[dict[Action, Scope]] = {
 
 # What is of no job: not for a token that is limited to some.
 _OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics"})
+# What is of no project: not for a credential that is limited to some.
+_OF_SERVER: Final[frozenset[Action]] = frozenset({"metrics"})
 
 _RUNG: Final = {scope: rung for rung, scope in enumerate(LADDER)}
 
@@ -45,7 +47,7 @@ _RUNG: Final = {scope: rung for rung, scope in enumerate(LADDER)}
 class Principal(Struct, frozen=True):
     """A caller, as its credential says."""
 
-    name: str  # the owner of the jobs it creates
+    name: str  # the owner of the jobs it creates; more than one may have it
     scope: Scope = "admin"
     projects: tuple[str, ...] | None = None  # None: all of them
     jobs: frozenset[str] | None = None  # None: all of its projects
@@ -56,7 +58,8 @@ class Principal(Struct, frozen=True):
 
     @property
     def credential(self) -> str:
-        """Whose quota it is: a key's tokens count with the key."""
+        """Who it is: a key with its tokens, by the key's id, since a name can be given again.
+        Others by their name, which starts as no key's id does."""
         return self.key or self.name
 
     @property
@@ -87,6 +90,11 @@ def require(by: Principal, action: Action) -> None:
         )
     if by.jobs is not None and action in _OF_ALL:
         raise Forbidden("The credential is for some jobs only.", code="foreign_job")
+    if by.projects is not None and action in _OF_SERVER:
+        raise Forbidden(
+            "The credential is for some projects only, and this shows all of them.",
+            code="foreign_project",
+        )
 
 
 def require_job(by: Principal, action: Action, head: Head) -> None:

@@ -92,6 +92,11 @@ def serve_with(
 ) -> None:
     for name in unknown_variables(os.environ):
         say(f"{name}: there is no such setting; it is ignored")
+    if flags["admin_key"] is not None:
+        say(
+            "--admin-key: all users of this machine can read the key in the process list. "
+            "Use --admin-key-file or LIVEJOBS_ADMIN_KEY"
+        )
     try:
         settings = load(flags, os.environ)
         live = LiveJobs(settings)

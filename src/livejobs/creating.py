@@ -7,14 +7,15 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
+import msgspec
 from msgspec.structs import replace
 
 from livejobs.access import ANONYMOUS, Principal, require, require_id, require_project
 from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import Settings
+from livejobs.config import RETENTION, Settings
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
@@ -38,7 +39,7 @@ class Creating:
         reader: Reader,
         check_size: Callable[[Head, str], None],
     ) -> None:
-        # Seconds that finished jobs of a type are kept where nothing else is said; see Face.
+        # Seconds that finished jobs of a type are kept by default; see Face.
         self.retention: dict[str, float] = {}
         self._settings = settings
         self._store = store
@@ -48,26 +49,25 @@ class Creating:
         self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def once(
-        self,
-        new: say.NewJob,
-        *,
-        by: Principal = ANONYMOUS,
-        key: str | None = None,
-        body: bytes = b"",
+        self, new: say.NewJob, *, by: Principal = ANONYMOUS, key: str | None = None
     ) -> tuple[Slot, bool]:
-        """The new job, and whether it is new: with an idempotency `key` used before for the same
-        `body`, it is the one that was made then."""
+        """The new job, and whether it is new: with an idempotency `key` that the caller used
+        before for the same, it is the one that was made then."""
         if key is None:
             return await self.create(new, by, None), True
-        async with self._repeating.setdefault((by.name, key), asyncio.Lock()):
-            return await self._recall_or_create(new, by, key, hashlib.sha256(body).digest())
+        # Before a job of another token of the same key is found.
+        require_project(by, new.project or by.default_project)
+        require_id(by, new.id)
+        async with self._repeating.setdefault((by.credential, key), asyncio.Lock()):
+            return await self._recall_or_create(new, by, key)
 
     async def _recall_or_create(
-        self, new: say.NewJob, by: Principal, key: str, digest: bytes
+        self, new: say.NewJob, by: Principal, key: str
     ) -> tuple[Slot, bool]:
-        made = await self._store.repeated(by.name, key, now_ms())
+        digest = digest_of(replace(new, project=new.project or by.default_project))
+        made = await self._store.repeated(by.credential, key, now_ms())
         if made is None or await self._reader.look_up(made.job) is None:  # or deleted since
-            record = Idempotency(by.name, key, digest, "", now_ms() + REPEATABLE)
+            record = Idempotency(by.credential, key, digest, "", now_ms() + REPEATABLE)
             return await self.create(new, by, record), True
         if made.body != digest:
             raise IdempotencyMismatch(
@@ -85,6 +85,7 @@ class Creating:
             raise Invalid.at("/id", "The id in the body is not the one in the URL.")
         new = replace(new, id=id)
         require_project(by, new.project or by.default_project)
+        require_id(by, id)
         for _ in range(2):
             there = await self._reader.look_up(id)
             if there is not None:
@@ -131,10 +132,18 @@ class Creating:
             owner=new.owner or by.name,
             now=now,
             heartbeat_timeout=self._settings.heartbeat_timeout or None,
-            ttl_seconds=self._settings.retention_seconds or self.retention.get(new.type or ""),
+            ttl_seconds=self._retention(new.type),
         )
         self._check_size(head, "")
         return head
+
+    def _retention(self, type: str | None) -> float | None:
+        """Seconds, of a job that says nothing of it; None: for ever. A face's own default stands
+        in for ours, not for what was set."""
+        said = self._settings.retention_seconds
+        if said == RETENTION:
+            said = self.retention.get(type or "", said)
+        return said or None
 
     def _check_room(self, draft: Draft, project: str) -> None:
         """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
@@ -164,6 +173,27 @@ class Creating:
             project = await self._store.project(name)
             self._committer.epochs[name] = project.epoch
             self._committer.seqs.setdefault(name, project.seq)
+
+
+def digest_of(new: say.NewJob) -> bytes:
+    """Of what was asked for, however it was written: white space, the order of names, 1 or 1.0
+    (they are one number, as in RFC 8785), and a default that is left out or sent make no other."""
+    said = {name: it for name, it in msgspec.to_builtins(new).items() if it not in _UNSAID}
+    return hashlib.sha256(msgspec.json.encode(_plain(said), order="sorted")).digest()
+
+
+_UNSAID: Final[tuple[object, ...]] = (None, [], {})
+
+
+def _plain(value: Any) -> Any:
+    """With whole numbers as such."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    # Past this bound a float stands for more than one whole number.
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value
 
 
 def _exists(id: str) -> Conflict:

@@ -3,6 +3,7 @@
 Who the issuer is, for whom the tokens are, where the keys lie and which algorithms are good is
 said in the settings and here, never in a token (RFC 8725). What the token allows is its claim
 `livejobs`: `{"scopes": […], "projects": […], "jobs": […]}`; without projects it sees nothing.
+A claim of another type than these refuses the whole token: what is not understood allows nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx2
 import jwt
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from livejobs.access import LADDER, Principal, highest
 from livejobs.core.errors import LivejobsError
@@ -25,6 +28,28 @@ PATIENCE: Final = 5.0  # seconds for an answer
 MOST_BYTES: Final = 256 * 1024
 
 log = logging.getLogger("livejobs.issuer")
+
+
+# Seconds since 1970. As a number only: PyJWT takes "1" and true for one too.
+Date = Annotated[float, Meta(ge=0, le=2**40)]
+
+
+class Rights(Struct, frozen=True):
+    """The claim `livejobs`. An empty list allows nothing, and null is no list."""
+
+    scopes: tuple[str, ...] = ("view",)  # words of other products may be among them
+    projects: tuple[str, ...] = ()
+    jobs: frozenset[str] | UnsetType = UNSET  # not there: all of the projects
+
+
+class Claims(Struct, frozen=True):
+    """What a token says, each of its type."""
+
+    sub: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,255}\Z")]
+    exp: Date
+    nbf: Date = 0
+    iat: Date = 0
+    livejobs: Rights = Rights()
 
 
 class UnknownSigner(Exception):
@@ -76,7 +101,7 @@ class Issuer:
             audience=self._audience,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
-        return _principal(claims)
+        return _principal(msgspec.convert(claims, Claims))
 
     async def refresh(self) -> None:
         """Ask for the keys, all who need them together."""
@@ -117,19 +142,16 @@ class Issuer:
         self._fresh_until = time.monotonic() + KEYS_GOOD_FOR
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
-    said = claims.get("livejobs", {})
-    if not isinstance(said, dict):
-        raise jwt.InvalidTokenError("livejobs is not an object")
-    scopes = [scope for scope in said.get("scopes", ["view"]) if scope in LADDER]
+def _principal(claims: Claims) -> Principal:
+    rights = claims.livejobs
+    scopes = [scope for scope in LADDER if scope in rights.scopes]
     if not scopes:
         raise jwt.InvalidTokenError("no scope")
-    jobs = said.get("jobs")
     return Principal(
-        f"sub:{claims['sub']}",
+        f"sub:{claims.sub}",
         highest(scopes),
-        tuple(str(name) for name in said.get("projects", ())),
-        None if jobs is None else frozenset(str(id) for id in jobs),
-        expires_at=int(claims["exp"]) * 1000,
+        rights.projects,
+        None if rights.jobs is UNSET else rights.jobs,
+        expires_at=int(claims.exp) * 1000,
         token=True,
     )

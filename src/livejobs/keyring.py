@@ -15,14 +15,15 @@ import secrets
 from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jwt
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from livejobs.access import ANONYMOUS, LADDER, Principal, Scope, highest
-from livejobs.core.errors import Unauthorized
+from livejobs.core.errors import Invalid, Unauthorized
 from livejobs.issuer import Issuer
 from livejobs.store.base import Act, Key, Store
 
@@ -30,6 +31,13 @@ ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
 LONG: Final = 512  # characters of one; those past it, tokens for many jobs, are known by a digest
 USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
+LOOK_EVERY: Final = 3  # seconds: how often what lasts looks whether its credential is still good
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z"
+# A key with such a name would read like an identity that the server gives by itself.
+RESERVED: Final = frozenset({
+    "admin", "administrator", "anonymous", "anyone", "livejobs", "operator", "root", "server",
+    "system",
+})  # fmt: skip
 
 _KEY = re.compile(r"lj_([a-z0-9]{8})_([A-Za-z0-9_-]{43})\Z")
 _ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -47,6 +55,16 @@ class Grant(Struct, frozen=True):
 def operator() -> Principal:
     """Whoever can read the data directory: there is nothing left to keep from them."""
     return Principal("operator")
+
+
+def check_name(name: str) -> None:
+    """Whether a new key may be called so."""
+    if not re.match(NAME_PATTERN, name):
+        raise Invalid.at(
+            "/name", "A name is a letter or digit, then up to 63 of A-Za-z0-9._@- Choose another."
+        )
+    if name.lower() in RESERVED:
+        raise Invalid.at("/name", f"The name {name!r} is reserved. Choose another.")
 
 
 def unauthorized(detail: str, code: str = "unauthorized") -> Unauthorized:
@@ -106,10 +124,8 @@ class Keyring:
     ) -> None:
         self._store = store
         self.issuer = issuer
-        self.secret = secrets.token_bytes(32)  # until the one that was kept is read
         self._admin = None if admin_key is None else _digest(admin_key)
-        # Tokens it mints name it too, so that they end when another one is set.
-        self._admin_id = "" if self._admin is None else f"admin-{self._admin.hex()[:8]}"
+        self._sign_with(secrets.token_bytes(32))  # until the one that was kept is read
         self._keys: dict[str, Key] = {}
         # What a credential was once found to be. Whether that is still good is asked each time. A
         # digest of each would be a third of what a key costs, and hide nothing: what does not hash
@@ -119,7 +135,18 @@ class Keyring:
         self._used: dict[str, int] = {}
         self.closed = admin_key is not None or issuer is not None  # access control is on
 
-    async def load(self) -> None:
+    def _sign_with(self, secret: bytes) -> None:
+        self._secret = secret
+        # Tokens of the admin key name it too, so that they end when another one is set. They can be
+        # read by anyone, so the name is no digest of the key alone: a key that somebody thought up
+        # could be guessed by it.
+        admin = hmac.digest(secret, self._admin or b"", "sha256").hex()[:8]
+        self._admin_id = "" if self._admin is None else f"admin-{admin}"
+
+    async def load(self, secret: bytes | None = None) -> None:
+        """Read the keys. `secret` signs tokens that outlive this process."""
+        if secret is not None:
+            self._sign_with(secret)
         self._keys = {key.id: key for key in await self._store.keys()}
         self.closed = self.closed or bool(self._keys)
 
@@ -219,49 +246,51 @@ class Keyring:
                 return self.issuer.verify(token)
             claims = jwt.decode(
                 token,
-                self.secret,
+                self._secret,
                 algorithms=["HS256"],
                 issuer=ISSUER,
                 audience=ISSUER,
                 options={"require": ["exp", "iss", "aud"], "verify_exp": False},
             )
-            return _principal(claims)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            return msgspec.convert(claims, Claims).principal()
+        # OverflowError: of PyJWT, from a time that is infinite.
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError, OverflowError):
             raise unauthorized(
                 "The token is not one that is good here.", "bad_credential"
             ) from None
 
     def mint(self, by: Principal, grant: Grant, now: int) -> str:
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": ISSUER,
-            "sub": by.name,
-            "iat": now // 1000,
-            "exp": grant.expires_at // 1000,
-            "jti": secrets.token_hex(8),
-            "scope": grant.scope,
-        }
-        if grant.projects is not None:
-            claims["projects"] = list(grant.projects)
-        if grant.jobs is not None:
-            claims["jobs"] = sorted(grant.jobs)
-        if by.key is not None:
-            claims["key"] = by.key
-        return jwt.encode(claims, self.secret, algorithm="HS256")
+        claims = Claims(
+            sub=by.name,
+            exp=grant.expires_at // 1000,
+            scope=grant.scope,
+            projects=UNSET if grant.projects is None else grant.projects,
+            jobs=UNSET if grant.jobs is None else tuple(sorted(grant.jobs)),
+            key=UNSET if by.key is None else by.key,
+        )
+        common = {"iss": ISSUER, "aud": ISSUER, "iat": now // 1000, "jti": secrets.token_hex(8)}
+        said = common | msgspec.to_builtins(claims)
+        return jwt.encode(said, self._secret, algorithm="HS256")
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
-    """From claims that were signed. What is not of the right shape was not made here."""
-    scope = claims["scope"]
-    if scope not in LADDER:
-        raise ValueError(scope)
-    projects, jobs = claims.get("projects"), claims.get("jobs")
-    return Principal(
-        str(claims["sub"]),
-        scope,
-        None if projects is None else tuple(str(name) for name in projects),
-        None if jobs is None else frozenset(str(id) for id in jobs),
-        key=claims.get("key"),
-        expires_at=int(claims["exp"]) * 1000,
-        token=True,
-    )
+class Claims(Struct, frozen=True):
+    """What a token of ours says beside what every token does. What is not there does not limit;
+    what is empty allows nothing."""
+
+    sub: str
+    exp: int
+    scope: Scope
+    projects: tuple[str, ...] | UnsetType = UNSET
+    jobs: tuple[str, ...] | UnsetType = UNSET
+    key: str | UnsetType = UNSET
+
+    def principal(self) -> Principal:
+        return Principal(
+            self.sub,
+            self.scope,
+            None if self.projects is UNSET else self.projects,
+            None if self.jobs is UNSET else frozenset(self.jobs),
+            key=None if self.key is UNSET else self.key,
+            expires_at=self.exp * 1000,
+            token=True,
+        )

@@ -16,7 +16,9 @@ import httpx2
 from livejobs.access import LADDER, Scope, highest
 from livejobs.committer import now_ms
 from livejobs.core.clock import wire_time
-from livejobs.keyring import Grant, Keyring, load_secret, new_key, operator
+from livejobs.core.errors import Invalid
+from livejobs.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.private import make_folder
 from livejobs.store.base import Act, Key, StoreUnusable
 from livejobs.store.sqlite import SqliteStore
 
@@ -95,6 +97,7 @@ class FolderKeys:
 
     def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
         async def create(ring: Keyring) -> Row:
+            check_name(name)
             if any(key.name == name for key in ring.all()):
                 raise Refused(f"There is a key {name!r} already.")
             ends = None if until is None else int(datetime.fromisoformat(until).timestamp() * 1000)
@@ -135,7 +138,8 @@ class FolderKeys:
         return self._with_keys(mint)
 
     def _act(self, action: str, key: Key) -> Act:
-        return Act(now_ms(), operator().name, action, detail={"key": key.id})
+        detail = {"key": key.id, "name": key.name}
+        return Act(now_ms(), operator().name, action, detail=detail)
 
     def _with_keys(self, use: Callable[[Keyring], Awaitable[T]]) -> T:
         async def opened() -> T:
@@ -143,18 +147,20 @@ class FolderKeys:
             await store.open()
             try:
                 ring = Keyring(store)
-                ring.secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-                await ring.load()
+                secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
+                await ring.load(secret)
                 return await use(ring)
             finally:
                 await store.close()
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         try:
             return asyncio.run(opened())
+        except Invalid as error:
+            raise Refused(error.detail) from None
         except StoreUnusable as error:
             raise Refused(
-                f"{error} A running server is told over HTTP: --url and an admin --key."
+                f"{error} To change a running server, give --url, and an admin key in LIVEJOBS_KEY."
             ) from None
 
 
@@ -177,7 +183,11 @@ def place(command: Callable[..., None]) -> Callable[..., None]:
     """Where the keys are: --url wins over --data."""
     for option in (
         click.option(
-            "--key", "credential", envvar="LIVEJOBS_KEY", help="An admin key, with --url."
+            "--key",
+            "credential",
+            envvar="LIVEJOBS_KEY",
+            help="An admin key, with --url. All users of this machine can read a flag: better "
+            "set LIVEJOBS_KEY.",
         ),
         click.option("--url", envvar="LIVEJOBS_URL", help="A running server."),
         click.option(
@@ -254,11 +264,21 @@ def _line(row: Row) -> str:
 def revoke(id_or_name: str, data: Path, url: str | None, credential: str | None) -> None:
     """End a key, its tokens, and the streams they opened."""
     keys = keys_at(data, url, credential)
-    found = [row for row in keys.all() if id_or_name in (row["id"], row["name"])]
+    row = _named(keys.all(), id_or_name)
+    keys.revoke(row["id"])
+    click.echo(f"Key {row['id']} ({row['name']}) is revoked.", err=True)
+
+
+def _named(rows: list[Row], id_or_name: str) -> Row:
+    """Names can be equal: keys of other projects may have any."""
+    found = [row for row in rows if row["id"] == id_or_name]
+    found = found or [row for row in rows if row["name"] == id_or_name]
     if not found:
         raise Refused(f"There is no key {id_or_name!r}.")
-    keys.revoke(found[0]["id"])
-    click.echo(f"Key {found[0]['id']} ({found[0]['name']}) is revoked.", err=True)
+    if len(found) > 1:
+        ids = ", ".join(row["id"] for row in found)
+        raise Refused(f"{len(found)} keys are named {id_or_name!r}. Give the id of one: {ids}.")
+    return found[0]
 
 
 @click.command()

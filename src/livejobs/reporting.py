@@ -149,7 +149,7 @@ class Reporting:
         """Its size; refused if that is too large."""
         limit = self.bounds.head
         if head.finished:  # a job whose head is full must be able to say how it ended
-            limit += limit // 32
+            limit += limit // 32 + 64  # the constant is for the times that we add ourselves
         size = len(encode_head(head))
         if size > limit:
             said = (

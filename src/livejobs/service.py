@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from livejobs.access import ANONYMOUS, Principal
 from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import SettingError, Settings, refuse_strangers
+from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import BadCursor, Conflict, FieldError, LivejobsError, NotFound
@@ -33,6 +33,7 @@ from livejobs.issuer import Issuer
 from livejobs.keyring import Keyring, load_secret
 from livejobs.lanes import Lanes
 from livejobs.limits import LIMIT_OF, Limiter, Rate
+from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.reading import PAGE, Reader
 from livejobs.reporting import Receipt, Reporting, encoded
 from livejobs.state import Registry, Slot, Whole
@@ -162,7 +163,9 @@ class LiveJobs:
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
         self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
-            self.store, admin_key=self.settings.admin_key, issuer=outside_issuer(self.settings)
+            self.store,
+            admin_key=first_admin_key(self.settings),
+            issuer=outside_issuer(self.settings),
         )
         self.limiters = {
             kind: Limiter(Rate.parse(rate))
@@ -201,13 +204,14 @@ class LiveJobs:
 
     async def start(self) -> None:
         if self._folder is not None:
-            await asyncio.to_thread(_make_folder, self._folder)
+            shared = self.settings.sendfile is not None
+            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
         await self.store.open()
         try:
+            secret = None
             if self._folder is not None:
                 secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-                self.keyring.secret = secret
-            await self.keyring.load()
+            await self.keyring.load(secret)
             if not self.keyring.closed:
                 refuse_strangers(self.settings)
                 log.warning("Open: there are no keys, so everyone who can connect is admin.")
@@ -478,9 +482,9 @@ class LiveJobs:
         return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, mode: int) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path, mode)
     except OSError as error:
         raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
 
@@ -490,4 +494,4 @@ def _bad_token(said: str) -> BadCursor:
 
 
 def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
-    return Act(draft.now, by.name, action, head.project, head.id, detail)
+    return Act(draft.now, by.name, action, head.project, head.id, detail, by.key)

@@ -19,6 +19,7 @@ from livejobs.store.base import Store
 
 EVERY: Final = 1.0  # seconds
 EXPIRED_AT_ONCE: Final = 200
+FILES_AT_ONCE: Final = 500  # of expired jobs; as many are removed from the disk in a round
 SLICE: Final = 5_000  # jobs looked at before others get a turn
 
 log = logging.getLogger("livejobs.sweeper")
@@ -92,8 +93,12 @@ class Sweeper:
         return head
 
     async def _remove_expired(self) -> None:
-        slots = []
+        slots: list[Slot] = []
+        files = 0
         for stored in await self._store.expired(now_ms(), limit=EXPIRED_AT_ONCE):
+            files += len(stored.head.files)
+            if slots and files > FILES_AT_ONCE:  # those left have their turn in the next round
+                break
             slot = await self._reader.look_up(stored.head.id)
             if slot is not None:
                 slots.append(slot)

@@ -334,9 +334,10 @@ def test_tasks_is_public_if_the_setting_says_so_and_nothing_else_is(tmp_path: Pa
         ({"type": "translation"}, {}, 24),
         ({"type": "translation", "ttl_seconds": 3600}, {}, 1),
         ({"type": "translation"}, {"retention_seconds": 7200.0}, 2),
-        ({"type": "translation"}, {"faces": ()}, None),
-        ({"type": "render"}, {}, None),
-        ({}, {}, None),
+        ({"type": "translation"}, {"retention_seconds": 0}, None),
+        ({"type": "translation"}, {"faces": ()}, 7 * 24),
+        ({"type": "render"}, {}, 7 * 24),
+        ({}, {}, 7 * 24),
     ],
 )
 async def test_finished_translations_go_after_a_day_unless_something_else_is_said(

@@ -31,6 +31,7 @@ class Sent(NamedTuple):
     range: str | None  # as asked for; None: all of it
     whole: bool  # sent to the file's last byte, which arrived
     handed: bool = False  # to one who sends it in our place, so how much is not known
+    by_id: str | None = None  # of the key that `by` names
 
 
 class Arriving(Protocol):
@@ -49,7 +50,7 @@ class Downloads:
         self.bytes = 0
         self._store = store
         self._tallies: dict[str, Tally] = {}
-        self._acts: dict[tuple[str, str, str], list[Sent]] = {}
+        self._acts: dict[tuple[str | None, ...], list[Sent]] = {}
         self._arriving: set[asyncio.Task[None]] = set()
         self._moving = asyncio.Lock()  # held while what is here, and what is kept, don't add up
 
@@ -83,12 +84,13 @@ class Downloads:
 
     def _note(self, sent: Sent) -> None:
         log.info(
-            "download job=%s file=%r by=%s bytes=%d range=%s%s",
-            sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",
+            "download job=%s file=%r by=%s key=%s bytes=%d range=%s%s",
+            sent.head.id, sent.file.name, sent.by, sent.by_id or "-", sent.size, sent.range or "-",
             _ending(sent),
         )  # fmt: skip
         self.bytes += sent.size
-        self._acts.setdefault((sent.by, sent.head.id, sent.file.name), []).append(sent)
+        about = (sent.by, sent.by_id, sent.head.id, sent.file.name)
+        self._acts.setdefault(about, []).append(sent)
         if sent.whole:
             self.total += 1
             there = self._tallies.get(sent.file.key, Tally())
@@ -146,4 +148,4 @@ def _act(sents: Sequence[Sent]) -> Act:
     if ranges:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
-    return Act(now_ms(), first.by, "download", head.project, head.id, detail)
+    return Act(now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)

@@ -52,7 +52,7 @@ def nothing() -> None:
 
 def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
     if settings.files is None:
-        return LocalArea(folder, threads)
+        return LocalArea(folder, threads, shared=settings.sendfile is not None)
     try:
         from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
     except ImportError:

@@ -19,6 +19,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.files.area import Opened, gone
+from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,12 +60,21 @@ class LocalFile:
 
 
 class LocalArea:
-    def __init__(self, folder: Path, threads: Executor) -> None:
+    def __init__(self, folder: Path, threads: Executor, *, shared: bool = False) -> None:
         self._folder = folder
         self._threads = threads
+        self._shared = shared  # with a web server of our group, which sends the files
 
     async def open(self) -> None:
-        """Folders are made when the first file comes."""
+        await self._run(self._open)
+
+    def _open(self) -> None:
+        """The outer folder is what keeps users out; those in it are made when a file comes."""
+        with refusals():
+            if self._shared:
+                make_folder(self._folder, SHARED)
+                self._folder.chmod(SHARED)  # it may be from before
+            close_to_others(self._folder, FOLDER)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -76,7 +86,8 @@ class LocalArea:
         place = self.place(key)
         with refusals():
             if not place.parent.is_dir():
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self._folder)
+                place.parent.mkdir(SHARED, exist_ok=True)
                 _sync(self._folder)
             path.rename(place)
             _sync(place.parent)

@@ -28,6 +28,7 @@ from livejobs.core.errors import Conflict, LivejobsError, TooMany
 from livejobs.files.local import refusals
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE
+from livejobs.private import make_folder
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Partial:
 
     def create(self) -> None:
         with refusals():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self.path.touch(0o640, exist_ok=False)
             self.sidecar.write_bytes(msgspec.json.encode(self.said))
 

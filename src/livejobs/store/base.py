@@ -31,11 +31,12 @@ ACTS_KEPT: Final = 100_000  # acts remembered, of all together
 
 
 class Idempotency(Struct, frozen=True):
-    """A create call that may be repeated: who, with which key, what body, and which job."""
+    """A create call that may be repeated: who (by id), with which key, for what (a digest), and
+    which job."""
 
     credential: str
     key: str
-    body: bytes  # digest of the request body
+    body: bytes  # digest of what was asked for
     job: str
     expires_at: int
 
@@ -62,6 +63,7 @@ class Act(Struct, frozen=True):
     project: str | None = None
     job: str | None = None
     detail: dict[str, Any] = {}
+    by_id: str | None = None  # of the key that `by` names, or that its token stands on
 
 
 class Noted(Struct, frozen=True):

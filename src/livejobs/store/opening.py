@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from livejobs.core.errors import StorageUnavailable
+from livejobs.private import FILE, close_to_others
 from livejobs.store.base import StoreUnusable
 from livejobs.store.finding import holds
 
@@ -95,6 +96,8 @@ def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
                 raise StoreUnusable(f"{path} is empty: its jobs are lost. Restore a copy of it.")
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
                 _check(db, path, len(migrations))
+            for suffix in ("", "-wal", "-shm"):
+                close_to_others(_beside(path, suffix), FILE)
         elif _beside(path, "-wal").exists():
             raise StoreUnusable(f"{path} is gone, though its log is there. Restore a copy of it.")
         else:
@@ -106,6 +109,7 @@ def _make(path: Path, migrations: Sequence[Path]) -> None:
     lost its jobs, and is not to be taken for a new one."""
     new = _beside(path, ".new")
     new.unlink(missing_ok=True)
+    new.touch(FILE, exist_ok=False)  # SQLite gives its log the same mode
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
         migrate(db, migrations)
     new.rename(path)

@@ -8,7 +8,8 @@ from typing import Final
 
 # Version n of the schema is what the first n files make. Only ever add to this list.
 MIGRATIONS: Final = tuple(
-    Path(__file__).with_name(name) for name in ("schema.sql", "keys.sql", "files.sql")
+    Path(__file__).with_name(name)
+    for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql")
 )
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 

@@ -29,7 +29,7 @@ Job = Annotated[str, Bound(pattern=ID_PATTERN)]
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Bound(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")]
+    name: Annotated[str, Bound(pattern=keyring.NAME_PATTERN)]
     scopes: Annotated[list[Scope], Bound(min_length=1)]
     projects: Annotated[list[Project], Bound(min_length=1, max_length=100)] | None = None
     expires_at: Annotated[datetime, Bound(tz=True)] | None = None
@@ -60,9 +60,16 @@ async def keys(request: Request) -> Response:
 async def new_key(request: Request) -> Response:
     live = http.service(request)
     asked: NewKey = decoded(_new_key, await _json(request, live))
-    if any(key.name == asked.name for key in live.keyring.all()):
-        raise Conflict(f"There is a key {asked.name!r} already.", code="key_exists")
+    keyring.check_name(asked.name)
     by, now = http.principal(request), now_ms()
+    if by.token:
+        raise Forbidden(
+            "A token can't make keys: they would outlive it. Use an admin key.",
+            code="key_required",
+        )
+    # Among those that the caller may see, or the answer would tell of others.
+    if any(key.name == asked.name and _governs(by, key) for key in live.keyring.all()):
+        raise Conflict(f"There is a key {asked.name!r} already.", code="key_exists")
     projects = None if asked.projects is None else tuple(asked.projects)
     for project in projects or ():
         require_project(by, project)
@@ -71,10 +78,12 @@ async def new_key(request: Request) -> Response:
     until = None if asked.expires_at is None else int(asked.expires_at.timestamp() * 1000)
     if until is not None and until <= now:
         raise Invalid.at("/expires_at", "Expected a time to come.")
+    if by.expires_at is not None:  # a key can't make what outlives it
+        until = min(until or by.expires_at, by.expires_at)
     key, secret = keyring.new_key(
         asked.name, tuple(asked.scopes), projects, now=now, expires_at=until
     )
-    await live.keyring.add(key, Act(now, by.name, "key.create", detail={"key": key.id}))
+    await live.keyring.add(key, _act(by, "key.create", key))
     return http.JSONBytes(wire.encode({**_shown(key), "key": secret}), 201, NO_STORE)
 
 
@@ -83,8 +92,13 @@ async def revoke_key(request: Request) -> Response:
     key = live.keyring.get(request.path_params["id"])
     if key is None or not _governs(by, key):
         raise NotFound("There is no such key.", code="key_not_found")
-    await live.keyring.revoke(key.id, Act(now_ms(), by.name, "key.revoke", detail={"key": key.id}))
+    await live.keyring.revoke(key.id, _act(by, "key.revoke", key))
     return Response(status_code=204)
+
+
+def _act(by: Principal, action: str, key: Key) -> Act:
+    detail = {"key": key.id, "name": key.name}
+    return Act(now_ms(), by.name, action, detail=detail, by_id=by.key)
 
 
 def _governs(by: Principal, key: Key) -> bool:
@@ -167,6 +181,7 @@ async def audit(request: Request) -> Response:
             "n": one.n,
             "at": wire_time(one.act.at),
             "by": one.act.by,
+            "by_id": one.act.by_id,
             "action": one.act.action,
             "project": one.act.project,
             "job": one.act.job,

@@ -34,17 +34,22 @@ class Archive(Response):
         at: Files,
         headers: Mapping[str, str],
         sent: Callable[[File, int], None],
+        allowed: Callable[[], bool],
     ) -> None:
         self.status_code = 200
         self.background = None
         self._said = {**headers, "content-type": "application/zip"}
         self._zipped = zipped(files, at, sent)
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_head(send, 200, self._said)
         if scope["method"] != "HEAD":
             try:
-                async with watched(receive) as gone, aclosing(self._zipped) as pieces:
+                async with (
+                    watched(receive, self._allowed) as gone,
+                    aclosing(self._zipped) as pieces,
+                ):
                     async for piece in pieces:
                         await send(_body(piece, more=True))
                         if gone.done():

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from livejobs.core.errors import LivejobsError
 from livejobs.files.area import FileSender, Opened
 from livejobs.files.counting import Arriving
+from livejobs.keyring import LOOK_EVERY
 from livejobs.web.arrival import Arrival, arrival_of
 from livejobs.web.http import VARY
 from livejobs.web.lasting import hand_over
@@ -59,6 +60,7 @@ class Delivery(Response):
         media_type: str,
         sent: Callable[[int, str | None, bool | Arriving], None],
         sender_of: Callable[[Send], FileSender | None],
+        allowed: Callable[[], bool],
     ) -> None:
         self.status_code = decision.status  # for layers that look
         self.background = None
@@ -68,6 +70,7 @@ class Delivery(Response):
         self._media_type = media_type
         self._sent = sent
         self._sender_of = sender_of
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         by_path = BY_PATH in (scope.get("extensions") or {})
@@ -115,7 +118,7 @@ class Delivery(Response):
         arrival = arrival_of(send)
         sender = Sender(self._opened, send, self._sender_of(send), arrival)
         try:
-            async with watched(receive) as gone:
+            async with watched(receive, self._allowed) as gone:
                 complete = await sender.send(body, gone)
         except (Shortened, LivejobsError) as error:
             log.warning("the answer with a file was cut off: %s", error)
@@ -246,7 +249,7 @@ class Following(Response):
         try:
             await send_head(send, 200, headers)
             if scope["method"] != "HEAD":
-                async with watched(receive) as gone:
+                async with watched(receive, lambda: True) as gone:  # it asks `over` by itself
                     await self._follow(send, gone)
             await send({"type": "http.response.body", "body": b""})
         finally:
@@ -273,18 +276,29 @@ class Following(Response):
 
 
 @asynccontextmanager
-async def watched(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that is done when the client has gone: `send` says nothing of it."""
+async def watched(
+    receive: Receive, allowed: Callable[[], bool]
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that is done when the client has gone, for `send` does not say so, or when its
+    credential is no longer good: a large file may take hours."""
 
     async def until_gone() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    task = asyncio.create_task(until_gone())
+    async def until_over() -> None:
+        while allowed() and not left.done():
+            await asyncio.wait({left}, timeout=LOOK_EVERY)
+        if not left.done():
+            log.info("a download was cut off: its credential is no longer good")
+
+    left = asyncio.create_task(until_gone())
+    over = asyncio.create_task(until_over())
     try:
-        yield task
+        yield over
     finally:
-        task.cancel()
+        left.cancel()
+        over.cancel()
 
 
 def take_date_now(send: Send) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from livejobs.core.reports import decoded
 from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
 from livejobs.files.names import checked_media_type, checked_name, disposition
+from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.store.base import Tally
 from livejobs.web import handing, http
@@ -231,11 +232,13 @@ async def deliver(
     def sent(
         size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
     ) -> None:
-        it = Sent(head, file, by.name, size, ranges, whole is True, handed)
+        it = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
         live.files.downloads.note(it, None if isinstance(whole, bool) else whole)
 
+    allowed = still_allowed(live, by)
+
     def over() -> bool:
-        return live.over(slot) or live.keyring.valid(by, now_ms()) is not None
+        return live.over(slot) or not allowed()
 
     if handed and (answer := await handing.to_the_store(live, file)):
         sent(0, None, False, handed=True)
@@ -252,7 +255,7 @@ async def deliver(
         raise
     if file.sha256 is not None:
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of)
+    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of, allowed)
     if handed and decision.status != 304:
         answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
         if answer is not None:
@@ -260,6 +263,10 @@ async def deliver(
             sent(0, request.headers.get("range"), False, handed=True)
             return answer
     return delivery
+
+
+def still_allowed(live: LiveJobs, by: Principal) -> Callable[[], bool]:
+    return lambda: live.keyring.valid(by, now_ms()) is None
 
 
 def decided(request: Request, opened: Opened) -> Decision:
@@ -291,7 +298,7 @@ async def archive(request: Request) -> Response:
             await (await live.files.open(file)).close()
 
     def sent(file: File, size: int) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, None, True))
+        live.files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
 
     headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
-    return Archive(head.files, live.files, headers, sent)
+    return Archive(head.files, live.files, headers, sent, still_allowed(live, by))

@@ -24,7 +24,7 @@ from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.guard import TOKEN, admit
 from livejobs.web.ready import Ready, give, ready
-from livejobs.web.streams import job_events
+from livejobs.web.streams import job_events, seen_ids
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
 POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
@@ -38,7 +38,7 @@ async def create(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     slot, new = await live.creating.once(
-        say.decode_new_job(body), by=http.principal(request), key=_idempotency(request), body=body
+        say.decode_new_job(body), by=http.principal(request), key=_idempotency(request)
     )
     return await _created(request, live, slot, new)
 
@@ -199,7 +199,7 @@ def query(request: Request) -> Query:
         parent=said.get("parent") or None,
         owner=said.get("owner") or None,
         q=q,
-        ids=tuple(sorted(http.principal(request).jobs or ())),
+        ids=tuple(sorted(seen_ids(http.principal(request)))),
     )
 
 

@@ -22,13 +22,12 @@ from livejobs.core import wire
 from livejobs.core.model import LEVELS, Record
 from livejobs.frames import PING, Message, event
 from livejobs.hub import BYE, PING_EVERY
+from livejobs.keyring import LOOK_EVERY
 from livejobs.reading import PAGE
 from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import http
 from livejobs.web.streams import HEADERS, position, retry, said_cursor
-
-LOOK_EVERY: Final = 3  # seconds: whether the credential is still good
 
 Pages = AsyncIterator[Sequence[Record]]
 
@@ -93,11 +92,15 @@ async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[by
             yield "".join(f"{harmless(line)}\n" for line in lines).encode()
 
 
-# Everything that could move a terminal's cursor, ring, or set its title. Bidi controls reorder
-# what is read. A tab and a line break are text.
+# Everything that could move a terminal's cursor, ring, or set its title. A tab and a line break are
+# text. U+2028 and U+2029 end a line for some readers, so a message could forge the next one; bidi
+# marks, embeddings and isolates change the order in which it is read.
 _CONTROLS: Final[dict[int, str]] = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)
-} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+} | {
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def harmless(line: str) -> str:

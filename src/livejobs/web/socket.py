@@ -54,7 +54,7 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True):
     type: Names = msgspec.field(default_factory=list)
     status: str | list[Status] = msgspec.field(default_factory=list)
     tag: Names = msgspec.field(default_factory=list)
-    jobs: Names = msgspec.field(default_factory=list)
+    jobs: Names | None = None  # empty: none
     parent: Name | None = None
     owner: Name | None = None
 
@@ -381,7 +381,7 @@ def filter_of(by: Principal, feed: Feed) -> Filter:
         statuses=_names(feed, "status"),
         types=_names(feed, "type"),
         tags=_names(feed, "tag"),
-        ids=streams.seen_ids(by, _names(feed, "jobs")),
+        ids=streams.seen_ids(by, None if feed.jobs is None else _names(feed, "jobs")),
         parent=feed.parent,
         owner=feed.owner,
     )

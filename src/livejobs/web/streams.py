@@ -124,12 +124,14 @@ def retry() -> bytes:
 NOBODY: Final = ""  # no job has this id
 
 
-def seen_ids(by: Principal, asked: Iterable[str]) -> frozenset[str]:
-    """A credential for some jobs carries no others, however it asks."""
-    ids = frozenset(asked)
-    if by.jobs is None:
-        return ids
-    return (ids & by.jobs if ids else by.jobs) or frozenset({NOBODY})
+def seen_ids(by: Principal, asked: Iterable[str] | None = None) -> frozenset[str]:
+    """The ids of a list or a feed, as its filter takes them: empty, it is for all jobs. A
+    credential for some jobs carries no others. `asked` None: for all that it carries; empty: for
+    none."""
+    ids = by.jobs
+    if asked is not None:
+        ids = frozenset(asked) if by.jobs is None else by.jobs.intersection(asked)
+    return frozenset() if ids is None else ids or frozenset({NOBODY})
 
 
 def said_cursor(request: Request) -> str | None:
@@ -171,7 +173,7 @@ def filter_of(request: Request) -> Filter:
         statuses=frozenset(http.several(request, "status", STATUSES)),
         types=frozenset(http.names(request, "type")),
         tags=frozenset(http.names(request, "tag")),
-        ids=seen_ids(by, http.names(request, "jobs")),
+        ids=seen_ids(by, http.names(request, "jobs") if "jobs" in request.query_params else None),
         parent=request.query_params.get("parent") or None,
         owner=request.query_params.get("owner") or None,
     )
