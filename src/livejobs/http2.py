@@ -35,6 +35,7 @@ from livejobs.connection import (
     Bounds,
     Config,
     Owed,
+    OwnStream,
     may_be_silent,
 )
 
@@ -45,7 +46,7 @@ WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x01"  # in zttp's first frame: this s
 NO_WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x00"
 
 
-class Exchange(RequestResponseCycle):
+class Exchange(OwnStream, RequestResponseCycle):
     """A stream: one request and its answer."""
 
     bounds: Bounds

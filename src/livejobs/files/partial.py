@@ -172,6 +172,8 @@ class Partials:
         return len(self._all)
 
     async def start(self) -> None:
+        while self._all:  # of an earlier start
+            self._all.popitem()[1].room.release()
         for said in await self._run(self._left):
             try:
                 room = self._quota.reserve(said.project, said.length)

@@ -26,6 +26,7 @@ from livejobs.reading import PAGE
 from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import http
+from livejobs.web.lasting import as_it_is
 from livejobs.web.streams import HEADERS, position, retry, said_cursor
 
 LOOK_EVERY: Final = 3  # seconds: whether the credential is still good
@@ -76,6 +77,7 @@ async def log_text(request: Request) -> Response:
         "vary": http.VARY,
         "x-accel-buffering": "no",
         "x-content-type-options": "nosniff",
+        **as_it_is(request.scope),
     }
     # HEAD is not kept waiting for lines it does not get.
     body = () if request.method == "HEAD" else _text(live, by, pages)
