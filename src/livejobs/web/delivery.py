@@ -217,6 +217,8 @@ class Following(Response):
         try:
             await send_head(send, 200, headers)
             if scope["method"] != "HEAD":
+                # Some servers and layers send the head with the first piece.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
                 async with watched(receive) as gone:
                     await self._follow(send, gone)
             await send({"type": "http.response.body", "body": b""})

@@ -85,6 +85,7 @@ async def log_text(request: Request) -> Response:
 
 
 async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[bytes]:
+    yield b""  # some servers and layers send the head with the first piece
     async with aclosing(ticking(pages, LOOK_EVERY)) as looks:
         async for records in looks:
             if live.keyring.valid(by, now_ms()) is not None:
