@@ -426,3 +426,35 @@ async def test_a_call_from_another_event_loop_is_refused_and_harms_nothing(
         later = asyncio.run_coroutine_threadsafe(job.log("from a thread"), loop)
         await asyncio.wrap_future(later)
         assert (await client.get("/live/v1/jobs/j")).json()["logs_total"] == 2
+
+
+# What docs/embedding.md shows
+
+
+DOCS = Path(__file__).parents[1] / "docs" / "embedding.md"
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the code blocks define, run one after another as a module."""
+    monkeypatch.chdir(tmp_path)
+    module: dict[str, Any] = {"__name__": "shown"}
+    for block in re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, str(DOCS), "exec"), module)
+    return module
+
+
+async def test_the_app_of_the_docs_serves_and_its_thread_reports(shown: dict[str, Any]) -> None:
+    async with client_of(shown["app"]) as client:
+        links = (await client.post("/exports")).json()
+        assert (await client.get(links["self"])).json()["status"] == "queued"
+        done = (await client.post("/blocking-exports")).json()
+        assert (done["status"], done["progress"]["current"]) == ("succeeded", 3)
+        packed = await client.get("/compressed/v1/jobs")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert len(packed.json()["jobs"]) == 2
+
+
+def test_the_test_of_the_docs_passes_as_often_as_it_is_run(shown: dict[str, Any]) -> None:
+    for _ in range(2):
+        shown["test_an_export_can_be_watched"]()

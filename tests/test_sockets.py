@@ -74,6 +74,7 @@ def test_a_stop_waits_for_no_socket_that_has_not_said_who_it_is(closed: Server, 
         assert closed.wait() == 0
         with pytest.raises(ConnectionClosed) as closing:
             silent.recv()
+        assert closing.value.rcvd is not None
         assert closing.value.rcvd.code in (1001, 1012)
     assert "Traceback" not in closed.stderr
 
