@@ -46,7 +46,7 @@ WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x01"  # in zttp's first frame: this s
 NO_WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x00"
 
 
-class Exchange(OwnStream, RequestResponseCycle):
+class Exchange(RequestResponseCycle, OwnStream):
     """A stream: one request and its answer."""
 
     bounds: Bounds
