@@ -22,7 +22,7 @@ ORDER = [
     "lanes", "state", "committer", "reading",
     "frames", "sink", "channel", "catchup", "hub",
     "reporting", "creating",
-    "files", "sweeper", "webhooks", "service",
+    "files", "sweeper", "webhooks", "stopping", "service",
     "web",
     "client",
     "",  # the package itself, which hands out the public names

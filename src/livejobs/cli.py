@@ -23,12 +23,12 @@ from livejobs.config import (
     unknown_variables,
 )
 from livejobs.demo.hands import playing
-from livejobs.direct import answer_at_once, writer_of
+from livejobs.direct import answer_at_once, bare, ours, writer_of
 from livejobs.runner import CannotListen, run
 from livejobs.sendfile import sender_of
 from livejobs.service import LiveJobs
 from livejobs.store.base import StoreUnusable
-from livejobs.web.app import create_app
+from livejobs.web.app import App, create_app
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,11 +100,8 @@ def serve_with(
     try:
         settings = load(flags, os.environ)
         live = LiveJobs(settings)
-        live.hub.inline = True  # this runner's `send` may be stepped by hand, or passed by
-        live.hub.writer_of = writer_of
-        live.files.sender_of = sender_of
         app = create_app(live, hosts=own_hosts(settings))
-        app.at_once = answer_at_once
+        our_own(live, app)
         if show is not None:
             beside(app, show(live))
         run(app, settings, drain=live.drain)
@@ -112,6 +109,16 @@ def serve_with(
         fail(2, error)
     except (StoreUnusable, CannotListen) as error:
         fail(1, error)
+
+
+def our_own(live: LiveJobs, app: App) -> None:
+    """Have them use what our own runner can do and other servers can't: its `send` may be stepped
+    by hand, or passed by."""
+    live.hub.ours = ours
+    live.hub.writer_of = writer_of
+    live.files.sender_of = sender_of
+    app.at_once = answer_at_once
+    app.bare = bare
 
 
 def beside(app: Starlette, other: AbstractAsyncContextManager[None]) -> None:

@@ -152,12 +152,16 @@ class Committer:
         self.seqs: dict[str, int] = {}  # of their last changes that were told
         self.listeners: list[Listener] = []
         self.commits = 0
-        self.failing = False  # the last commit was refused
         self._store = store
         self._registry = registry
         self._lanes = lanes
+        self.begin()
+
+    def begin(self) -> None:
+        """Take acts, for the first time or again after `close`."""
+        self.failing = False  # the last commit was refused
         self._pending: list[tuple[Deed[Any], asyncio.Future[Any]]] = []
-        self._wake = asyncio.Event()
+        self._wake = asyncio.Event()  # each belongs to one event loop
         self._told = asyncio.Event()
         self._told.set()
         self._closing = False

@@ -92,6 +92,14 @@ class Bounded:
             self.transport.resume_reading()
 
 
+class OwnStream:
+    """Marks a `send` that is our own, beside those of uvicorn (see direct.py)."""
+
+    __slots__ = ()
+
+    scope: Any
+
+
 class Owed(Enum):
     """What the client has begun and not brought."""
 

@@ -9,17 +9,42 @@ third less a poll. Where one of them fails, `send` says what to do.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, Final
 
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from livejobs.connection import OwnStream
 from livejobs.sink import Send, Writer
 from livejobs.web.ready import Answer
 from livejobs.websocket import WebSocketConnection
 
+OWN: Final = (RequestResponseCycle, WebSocketConnection, OwnStream)
+
+
+def ours(send: Send) -> bool:
+    """Whether this `send` is our own runner's. It suspends on plain futures only, and edits no
+    message."""
+    return isinstance(owner_of(send), OWN)
+
+
+def bare(scope: Scope, send: Send) -> bool:
+    """Whether the app was called by our own runner, with the very scope that it made."""
+    owner = getattr(send, "__self__", None)
+    return isinstance(owner, OWN) and owner.scope is scope
+
+
+def owner_of(send: Any) -> Any:
+    """The connection behind a `send`. A CORS layer edits the start of an answer alone."""
+    while type(getattr(getattr(send, "func", None), "__self__", None)) is CORSMiddleware:
+        send = send.keywords["send"]
+    return getattr(send, "__self__", None)
+
 
 def writer_of(send: Send) -> Writer | None:
     """None: it is not known what this `send` does (HTTP/2, or a layer in between)."""
-    owner = getattr(send, "__self__", None)
+    owner = owner_of(send)
     if isinstance(owner, RequestResponseCycle):
         return partial(write_chunk, owner)
     if isinstance(owner, WebSocketConnection):

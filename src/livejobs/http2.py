@@ -36,6 +36,7 @@ from livejobs.connection import (
     Bounds,
     Config,
     Owed,
+    OwnStream,
     may_be_silent,
     waited_for,
 )
@@ -47,7 +48,7 @@ WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x01"  # in zttp's first frame: this s
 NO_WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x00"
 
 
-class Exchange(RequestResponseCycle):
+class Exchange(RequestResponseCycle, OwnStream):
     """A stream: one request and its answer."""
 
     bounds: Bounds

@@ -40,29 +40,34 @@ class Hub:
         largest_batch: int,
         connections_each: int | None = None,
     ) -> None:
-        # Set by our own runner, whose `send` may be stepped by hand, or passed by.
-        self.inline = False
+        # Set by our own runner: whether a `send` is its own, so that it may be stepped by hand;
+        # and the way past it.
+        self.ours: Callable[[Send], bool] = lambda _: False
         self.writer_of: Callable[[Send], Writer | None] = lambda _: None
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
-        self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
-        self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
-        self._sinks: list[dict[Sink, None]] = [{} for _ in range(PING_EVERY)]
-        self._queued: set[Channel] = set()  # of jobs that wait their turn
         self._next_wheel = 0
-        self._closing = False
         self._resyncs = 0
         self._delivered = 0  # in pages, and in pushes of channels that are gone
         self._keyring = keyring
         self._connections_each = connections_each  # most for one credential
-        self._connections: Counter[str] = Counter()  # by credential
+        self.begin()
         committer.listeners.append(self.tell)
+
+    def begin(self) -> None:
+        """Nobody watches anything. A second start leaves the connections of the first behind."""
+        self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
+        self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
+        self._sinks: list[dict[Sink, None]] = [{} for _ in range(PING_EVERY)]
+        self._queued: set[Channel] = set()  # of jobs that wait their turn
+        self._connections: Counter[str] = Counter()  # by credential
+        self._closing = False
 
     # Connections
 
-    def check_room(self, by: Principal, *, own: int = 0) -> None:
-        """Whether the credential may have one more connection; `own`: it is counted already."""
+    def check_room(self, by: Principal) -> None:
+        """Whether the credential may have one more connection."""
         limit = self._connections_each
-        if limit is not None and self._connections[by.credential] - own >= limit:
+        if limit is not None and self._connections[by.credential] >= limit:
             raise TooMany(
                 f"This credential has {limit} connections open, the most it may.",
                 code="too_many_connections",
@@ -81,7 +86,7 @@ class Hub:
         return sink
 
     def _sink(self, send: Send, own_wire: Wire, solo: bool) -> Sink:
-        if not self.inline:
+        if not self.ours(send):
             return TaskSink(send, self._bring_up_to_date, own_wire, solo=solo)
         sink = InlineSink(send, self._bring_up_to_date, own_wire, solo=solo)
         sink.writer = self.writer_of(send)
@@ -160,7 +165,10 @@ class Hub:
                 channel.slot.busy -= 1
             return
         filter = channel.filter
-        self._feeds.get(filter.project, {}).pop(channel.key, None)
+        feeds = self._feeds.get(filter.project, {})
+        if feeds.get(channel.key) is not channel:
+            return  # it is of an earlier run
+        del feeds[channel.key]
         for id in filter.ids:
             named = self._by_id.get(id, {})
             named.pop(channel.key, None)

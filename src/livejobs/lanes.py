@@ -65,6 +65,9 @@ class Lanes:
     its pace; there are as many as pairs of project and type."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
         self._next = 0
         self.queued = 0

@@ -29,9 +29,9 @@ from livejobs.websocket import WebSocketConnection
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 
-DRAIN_SECONDS = 2  # together well under the 10 s a stop may take
+DRAIN_SECONDS = 2
 UNSENT = 32 << 10  # bytes of a connection that the kernel takes before the network does
-GRACE_SECONDS = 5
+GRACE_SECONDS = 2  # then those are cut who have not taken their answers
 KEEP_ALIVE_SECONDS = 65  # longer than proxies keep theirs, so that they are the ones to close
 RESERVED_DESCRIPTORS = 64  # for the database, files, the log
 

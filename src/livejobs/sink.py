@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import coroutine
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from livejobs.access import ANONYMOUS
 from livejobs.frames import Message, Sendable, Wire
@@ -30,6 +30,8 @@ Freed: TypeAlias = Callable[["Sink"], Awaitable[None]]
 
 
 class Sink:
+    takes_frames: ClassVar[bool] = False  # finished WebSocket frames, and messages that are shared
+
     __slots__ = (
         "__weakref__",
         "_freed",
@@ -87,6 +89,8 @@ class Sink:
 
 
 class InlineSink(Sink):
+    takes_frames = True
+
     __slots__ = ("writer",)
 
     writer: Writer | None  # past `send`, to a transport that has room
@@ -137,6 +141,16 @@ class TaskSink(Sink):
     def push(self, messages: Sendable) -> None:
         self.busy = True
         _keep(self._finish(self.write(messages)))
+
+    async def write(self, messages: Sendable) -> None:
+        for message in messages:
+            await self.send(own_copy(message))
+
+
+def own_copy(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Layers of other apps edit messages in place, and these are shared by many viewers. `ready`
+    is for our own runner alone."""
+    return {name: value for name, value in message.items() if name != "ready"}
 
 
 async def _nothing() -> None:

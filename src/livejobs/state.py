@@ -372,6 +372,11 @@ class Registry:
         self._left(slot)
         slot.wake()
 
+    def clear(self) -> None:
+        """Let go of all jobs; whoever still holds one finds it gone."""
+        for slot in self.all():
+            self.remove(slot)
+
     def all(self) -> list[Slot]:
         return [*self._finished.values(), *self._unfinished.values()]
 

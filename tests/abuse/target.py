@@ -17,6 +17,7 @@ from starlette.routing import Route
 from livejobs.cli import setting_options
 from livejobs.config import load
 from livejobs.connection import Bounds
+from livejobs.direct import bare, ours
 from livejobs.runner import run
 from livejobs.service import LiveJobs
 from livejobs.web.app import create_app
@@ -33,8 +34,9 @@ async def statistics(request: Request) -> Response:
 def main(bounds: str, **flags: object) -> None:
     settings = load(flags, os.environ)
     live = LiveJobs(settings)
-    live.hub.inline = True
+    live.hub.ours = ours
     app = create_app(live)
+    app.bare = bare
     app.router.routes.append(Route("/statistics", statistics))
     run(
         app, settings, drain=live.drain, bounds=Bounds(**{"connections": 9000} | json.loads(bounds))

@@ -26,6 +26,8 @@ CLIENTS: Final = {
     "curl": ("clients/curl.sh",),
     "npm eventsource": ("node", "clients/eventsource.mjs"),
     "npm eventsource-parser": ("node", "clients/eventsource-parser.mjs"),
+    "npm event-source-polyfill": ("node", "clients/event-source-polyfill.mjs"),
+    "npm reconnecting-eventsource": ("node", "clients/reconnecting-eventsource.mjs"),
     "npm reconnecting-websocket": ("node", "clients/reconnecting-websocket.mjs"),
     "Chromium EventSource": (sys.executable, "clients/chromium.py", "eventsource"),
     "npm fetch-event-source": (sys.executable, "clients/chromium.py", "fetch-event-source"),

@@ -14,7 +14,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -32,6 +32,7 @@ from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
 from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
+from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.state import Slot
 from livejobs.store.base import Store
@@ -73,7 +74,7 @@ class Files:
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, "livejobs-files")
+        self.threads = Threads(THREADS, "livejobs-files")
         self.folder = settings.data / "files"
         self.incoming = self.folder / "incoming"
         self.area = chosen_area(settings, self.folder, self.threads)
@@ -97,6 +98,7 @@ class Files:
             if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
                 raise SettingError("files_roots", root, "takes absolute paths of folders")
         await self.area.open()
+        self.downloads = Downloads(self._store)  # its lock belongs to one event loop
         self.quota.begin(await self._store.file_bytes())
         await self._run(self._clear_incoming)
         await self.partials.start()

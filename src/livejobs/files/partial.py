@@ -186,6 +186,8 @@ class Partials:
         return len(self._all)
 
     async def start(self) -> None:
+        while self._all:  # of an earlier start
+            self._all.popitem()[1].room.release()
         for said in await self._run(self._left):
             partial = Partial(said, self._folder, self._quota.reserve(said.project, 0))
             try:

@@ -22,7 +22,7 @@ class Quota:
         self._coming: Counter[str] = Counter()  # of those on their way
 
     def begin(self, kept: Mapping[str, int]) -> None:
-        self._kept.update(kept)
+        self._kept = Counter(kept)
 
     def reserve(self, project: str, size: int) -> Reservation:
         """Room for a file of which so much is known to come."""

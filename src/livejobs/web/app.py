@@ -36,7 +36,7 @@ from livejobs.web.faces import door
 from livejobs.web.faces.chosen import chosen
 from livejobs.web.faces.described import describe
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read, take_token
-from livejobs.web.lasting import LASTING
+from livejobs.web.lasting import Bare, offer, run_offered
 from livejobs.web.ready import AtOnce, never
 from livejobs.web.socket import SOCKET
 
@@ -145,16 +145,18 @@ ROUTES: Final[list[BaseRoute]] = [
 
 
 class App(Starlette):
-    """Starlette, whose dozen layers step aside for what lasts: a stream runs once they are done,
-    so that an idle viewer costs a third of the memory."""
+    """Starlette, whose layers step aside for what is asked most and for what lasts."""
 
     hosts: frozenset[str] | None = None  # names to answer to; None: any
     cors: CORSMiddleware | None = None
     at_once: AtOnce = staticmethod(never)
+    bare: Bare | None = None  # set by our own runner
     addresses: Sequence[Route] = ()  # of faces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
+            if self.bare is None:
+                self.state.live.heed_signals()
             if b"token=" in scope["query_string"]:
                 take_token(scope)
             wrong = None if self.hosts is None else check_host(self.hosts, scope)
@@ -169,11 +171,13 @@ class App(Starlette):
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
         # What somebody has put around the app is asked about every request.
-        express = scope["type"] == "http" and not self.user_middleware
-        if not (express and await met(scope, receive, send)):
-            await super().__call__(scope, receive, send)
-        if LASTING in scope:
-            await scope.pop(LASTING)(receive, send)  # not held by a name here
+        wrapped = bool(self.user_middleware)
+        if scope["type"] == "http" and not wrapped and await met(scope, receive, send):
+            return
+        if self.bare is not None and not wrapped and self.bare(scope, send):
+            offer(scope)
+        await super().__call__(scope, receive, send)
+        await run_offered(scope, receive, send)
 
 
 def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> App:

@@ -25,7 +25,7 @@ from livejobs.files.counting import Arriving
 from livejobs.keyring import LOOK_EVERY
 from livejobs.web.arrival import Arrival, arrival_of
 from livejobs.web.http import VARY
-from livejobs.web.lasting import hand_over
+from livejobs.web.lasting import as_it_is, run_last
 from livejobs.web.ranges import Decision, Span, http_date
 
 LEAST: Final = 64 << 10  # bytes worth handing to the kernel
@@ -74,7 +74,9 @@ class Delivery(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         by_path = BY_PATH in (scope.get("extensions") or {})
-        hand_over(scope, partial(self._last, scope["method"], by_path))
+        lasting = partial(self._last, scope["method"], by_path)
+        self._said = {**as_it_is(scope), **self._said}
+        await run_last(lasting, scope, receive, send)
 
     async def _last(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
         try:
@@ -244,11 +246,14 @@ class Following(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {
-            "cache-control": "no-store", "vary": VARY, "x-accel-buffering": "no", **self._said,
+            "cache-control": "no-store", "vary": VARY, "x-accel-buffering": "no",
+            **as_it_is(scope), **self._said,
         }  # fmt: skip
         try:
             await send_head(send, 200, headers)
             if scope["method"] != "HEAD":
+                # Some servers and layers send the head with the first piece.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
                 async with watched(receive, lambda: True) as gone:  # it asks `over` by itself
                     await self._follow(send, gone)
             await send({"type": "http.response.body", "body": b""})

@@ -66,6 +66,7 @@ async def admit(
     live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
 ) -> Principal:
     """The caller, once it is known, allowed to, and not too fast."""
+    live.check_running()
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
     check_rate(live.limiters.get(rate), by, scope.get("client"))
@@ -76,6 +77,7 @@ async def admit(
 
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
     """To what a setting has made public: whoever it is may look, but not too fast."""
+    live.check_running()
     check_rate(live.limiters.get(rate), ANONYMOUS, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE

@@ -27,6 +27,7 @@ from livejobs.reading import PAGE
 from livejobs.service import LiveJobs
 from livejobs.state import Slot
 from livejobs.web import http
+from livejobs.web.lasting import as_it_is
 from livejobs.web.streams import HEADERS, position, retry, said_cursor
 
 Pages = AsyncIterator[Sequence[Record]]
@@ -75,6 +76,7 @@ async def log_text(request: Request) -> Response:
         "vary": http.VARY,
         "x-accel-buffering": "no",
         "x-content-type-options": "nosniff",
+        **as_it_is(request.scope),
     }
     # HEAD is not kept waiting for lines it does not get.
     body = () if request.method == "HEAD" else _text(live, by, pages)
@@ -82,6 +84,7 @@ async def log_text(request: Request) -> Response:
 
 
 async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[bytes]:
+    yield b""  # some servers and layers send the head with the first piece
     async with aclosing(ticking(pages, LOOK_EVERY)) as looks:
         async for records in looks:
             if live.keyring.valid(by, now_ms()) is not None:

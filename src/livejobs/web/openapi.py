@@ -77,6 +77,11 @@ FILTERS: Final = (
     Parameter("parent", TEXT, "Children of this job."),
     Parameter("owner", TEXT, "Created by this owner."),
 )
+RESUMED: Final = (
+    Parameter("since", TEXT, "A cursor to go on from."),
+    Parameter("lastEventId", TEXT, "The same, as some clients add it; it wins over `since`."),
+    Parameter("Last-Event-ID", TEXT, "The same; it wins over both.", "header"),
+)
 STREAMED: Final = (
     Parameter("view", {"enum": ["state", "delta"]}, "Whole jobs, or what changed."),
     Parameter("logs", SWITCH, "Log lines too."),
@@ -85,8 +90,7 @@ STREAMED: Final = (
         {"type": "number", "minimum": 0.1, "maximum": 60},
         "Most a second, a job. Rounded down to one of 12 rates.",
     ),
-    Parameter("since", TEXT, "A cursor to go on from."),
-    Parameter("Last-Event-ID", TEXT, "The same; it wins.", "header"),
+    *RESUMED,
 )
 POLLED: Final = (
     Parameter("until", {"enum": ["finished"]}, "Wait for the end."),
@@ -157,7 +161,7 @@ OPERATIONS: Final = (
     Operation("get", "/v1/jobs/{id}/logs", "Log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "The last ones."),
-               Parameter("follow", SWITCH, "As text: go on until the job ends."))),
+               Parameter("follow", SWITCH, "As text: go on until the job ends."), *RESUMED)),
     Operation("get", "/v1/jobs/{id}/results", "Results", {200: listed("results", ENTRY, NEXT)},
               (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/errors", "Errors of single items",

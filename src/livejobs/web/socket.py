@@ -21,20 +21,28 @@ from livejobs.access import Action, Principal, require, require_project
 from livejobs.catchup import RESET
 from livejobs.channel import Filter, Options, View, Viewer
 from livejobs.committer import now_ms
-from livejobs.core.errors import Forbidden, Invalid, LivejobsError, TooMany, Unauthorized
+from livejobs.core.errors import (
+    Forbidden,
+    Invalid,
+    LivejobsError,
+    NotStarted,
+    TooMany,
+    Unauthorized,
+)
 from livejobs.core.model import Status
 from livejobs.frames import CONNECTION, UNAUTHENTICATED, socket_wire
 from livejobs.keyring import unauthorized
 from livejobs.service import LiveJobs
+from livejobs.sink import Sink
 from livejobs.web import guard, http, streams
-from livejobs.web.lasting import hand_over
+from livejobs.web.lasting import run_last
 
 PROTOCOL: Final = "livejobs.v1"
 REFUSALS: Final = 1000  # in a row, after which a client is no longer listened to
 
 AUTH_SECONDS: Final = 10  # for a client to say who it is
-NOBODY: Final = Principal("nobody", "view", projects=())
 
+GOING_AWAY: Final = 1001
 BAD_MESSAGE: Final = 4400
 TOO_MUCH: Final = 4429
 NOT_FOUND: Final = 4404
@@ -89,7 +97,20 @@ class Ping(Message, frozen=True, tag="ping"):
 
 AnyMessage: TypeAlias = Subscribe | Unsubscribe | Report | Auth | Ping
 _decode: Final = msgspec.json.Decoder(AnyMessage).decode
+
+
+class Named(Struct, frozen=True):
+    """Any message, to answer one that can't be read as what it says it is."""
+
+    id: Id | None = None
+
+
+_decode_named: Final = msgspec.json.Decoder(Named).decode
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class Left(Exception):
+    """The client has gone."""
 
 
 class Closing(Exception):
@@ -108,7 +129,7 @@ class Socket:
             return
         try:
             caller = await Caller.of(live, scope)
-        except Forbidden:  # a page that may not be here: its handshake fails
+        except (Forbidden, NotStarted):  # the handshake fails: a page that may not be here
             await send({"type": "websocket.close"})
             return
         offered = scope.get("subprotocols", [])
@@ -117,7 +138,7 @@ class Socket:
         begin = None
         if "id" in scope["path_params"]:
             begin = Request({**scope, "type": "http", "method": "GET"})
-        hand_over(scope, partial(talk, live, caller, begin))
+        await run_last(partial(talk, live, caller, begin), scope, receive, send)
 
 
 SOCKET: Final = Socket()
@@ -133,6 +154,7 @@ class Caller:
 
     @classmethod
     async def of(cls, live: LiveJobs, scope: Scope) -> Caller:
+        live.check_running()
         client = scope.get("client")
         try:
             by = await guard.identify(live.keyring, scope)
@@ -148,13 +170,15 @@ async def talk(
 ) -> None:
     """The connection's life: subscribed to the job whose address it was opened on, then as the
     client says."""
-    conversation = Conversation(live, caller, send, ready=live.hub.inline)
+    conversation = Conversation(live, caller, send)
     try:
         await conversation.open(receive)
         if begin is not None:
             await conversation.subscribe_to_url(begin)
             begin = None  # no need to keep it
         await conversation.listen(receive)
+    except Left:
+        pass
     except Closing as closing:
         await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
     finally:
@@ -162,48 +186,55 @@ async def talk(
 
 
 class Conversation:
-    def __init__(self, live: LiveJobs, caller: Caller, send: Send, *, ready: bool) -> None:
+    def __init__(self, live: LiveJobs, caller: Caller, send: Send) -> None:
         self._live = live
         self._caller = caller
         self._send = send
-        self._ready = ready
-        self._sink = live.hub.open(send, CONNECTION, caller.by or NOBODY)
+        self._sink: Sink | None = None  # a viewer, once it is known who talks
         self._viewers: dict[Id, Viewer] = {}
         self._refusals = 0
 
     def close(self) -> None:
-        self._live.hub.close(self._sink)
+        if self._sink is not None:
+            self._live.hub.close(self._sink)
 
     async def open(self, receive: Receive) -> None:
-        """Until it is known who talks. It is told why here, since a script can't see an HTTP
-        answer to its handshake."""
+        """Wait until the client has said who it is. Reasons to refuse it are messages: a script
+        can't see an HTTP answer to its handshake."""
         if self._caller.refused is not None:
             await self._refuse(None, unauthorized(self._caller.refused, "unauthenticated"))
             raise Closing(UNAUTHENTICATED, self._caller.refused)
+        with self._live.until_drained() as waiting:
+            await self._authenticated(receive)
+        if waiting.cancelled_caught:
+            raise Closing(GOING_AWAY, "The server is stopping.")
+        assert self._caller.by is not None, "it is waited for"
+        await self._check_room(self._caller.by)
+        self._sink = self._live.hub.open(self._send, CONNECTION, self._caller.by)
+
+    async def _authenticated(self, receive: Receive) -> None:
         try:
             async with asyncio.timeout(AUTH_SECONDS):
-                while self._caller.by is None and await self._listen_once(receive):
-                    pass
+                while self._caller.by is None:
+                    await self._listen_once(receive)
         except TimeoutError:
             raise Closing(UNAUTHENTICATED, "No credential came in time.") from None
-        if self._caller.by is not None:
-            await self._check_room(self._caller.by)
 
     async def _check_room(self, by: Principal) -> None:
         try:
-            self._live.hub.check_room(by, own=1)
+            self._live.hub.check_room(by)
         except TooMany as error:
             await self._refuse(None, error)
             raise Closing(TOO_MUCH, error.detail) from None
 
     async def listen(self, receive: Receive) -> None:
-        while await self._listen_once(receive):
-            pass
+        while True:
+            await self._listen_once(receive)
 
-    async def _listen_once(self, receive: Receive) -> bool:
+    async def _listen_once(self, receive: Receive) -> None:
         event = await receive()
         if event["type"] != "websocket.receive":
-            return False
+            raise Left
         text = event.get("text")
         if text is None:
             raise Closing(BAD_MESSAGE, "Messages are JSON text.")
@@ -212,17 +243,13 @@ class Conversation:
             self._live.note_refusal(error)
             raise Closing(BAD_MESSAGE, error.detail)
         await self._hear(text)
-        return True
 
     async def _hear(self, text: str) -> None:
-        id: Id | None = None
         try:
-            message = _understand(text)
-            id = message.id
-            await self._act(message)
+            await self._act(_understand(text))
             self._refusals = 0
         except LivejobsError as error:
-            await self._refuse(id, error)
+            await self._refuse(_id_of(text), error)
 
     async def _refuse(self, id: Id | None, error: LivejobsError) -> None:
         self._live.note_refusal(error)
@@ -272,13 +299,14 @@ class Conversation:
                 await self._refuse(message.id, error)
                 raise Closing(UNAUTHENTICATED, error.detail) from None
             self._caller.by = by
-            self._live.hub.change_caller(self._sink, by)
-            self._drop_unseen(by)
+            if self._sink is not None:
+                self._live.hub.change_caller(self._sink, by)
+                self._drop_unseen(self._sink, by)
         await self._say({"op": "ack", "id": message.id})
 
-    def _drop_unseen(self, by: Principal) -> None:
+    def _drop_unseen(self, sink: Sink, by: Principal) -> None:
         """A fresh credential may be for less than the one before."""
-        for viewer in list(self._sink.viewers):
+        for viewer in list(sink.viewers):
             if not _sees(by, viewer):
                 self._live.hub.unsubscribe(viewer)
 
@@ -293,7 +321,6 @@ class Conversation:
     async def subscribe_to_url(self, request: Request) -> None:
         """An upgrade on a job's own address, with the query of its stream."""
         try:
-            said = request.query_params
             options = streams.options_of(request, "delta")
             by = self._caller.by
             assert by is not None, "it was asked for before"
@@ -303,7 +330,7 @@ class Conversation:
                 Subscribe(
                     id=0,
                     job=request.path_params["id"],
-                    since=said.get("since"),
+                    since=streams.asked_cursor(request),
                     logs=options.logs,
                     view=options.view,
                     rate=options.rate,
@@ -315,13 +342,14 @@ class Conversation:
             raise Closing(_close_code(error), error.code) from None
 
     async def _subscribe(self, by: Principal, message: Subscribe) -> None:
-        id = _named(message)
-        going_on = self._sink.viewers
+        sink, id = self._sink, _named(message)
+        assert sink is not None, "it is there when it is known who talks"
+        going_on = sink.viewers
         self._viewers = {id: one for id, one in self._viewers.items() if one in going_on}
         if id in self._viewers:
             raise Invalid.at("/id", f"There is a subscription {id!r} already.")
         limit = self._live.settings.max_subscriptions
-        if len(self._sink.viewers) >= limit:
+        if len(going_on) >= limit:
             raise TooMany(
                 f"A connection takes {limit} subscriptions.", code="too_many_subscriptions"
             )
@@ -333,9 +361,9 @@ class Conversation:
         await self._say({"op": "ack", "id": id})
         if watch.foreign:
             await self._say({"op": "reset", "id": id, **msgspec.json.decode(RESET.data)})
-        wire = socket_wire(_encode(id).decode(), self._ready)
-        self._viewers[id] = watch.begin(self._sink, wire)
-        self._sink.settle()
+        wire = socket_wire(_encode(id).decode(), sink.takes_frames)
+        self._viewers[id] = watch.begin(sink, wire)
+        sink.settle()
 
     def _unsubscribe(self, id: Id) -> None:
         viewer = self._viewers.pop(id, None)
@@ -422,6 +450,14 @@ def _understand(text: str) -> AnyMessage:
         raise Invalid(str(error), code="bad_message") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Closing(BAD_MESSAGE, "Messages are JSON text.") from None
+
+
+def _id_of(text: str) -> Id | None:
+    """Whatever else is wrong with the message."""
+    try:
+        return _decode_named(text).id
+    except msgspec.MsgspecError:
+        return None
 
 
 def _close_code(error: LivejobsError) -> int:

@@ -21,17 +21,15 @@ from livejobs.hub import Hub
 from livejobs.service import LiveJobs
 from livejobs.sink import Sink
 from livejobs.web import http
-from livejobs.web.lasting import hand_over
+from livejobs.web.lasting import run_last
 
-HEADERS: Final = [
+HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx hands events on as they come
     (b"x-content-type-options", b"nosniff"),
     (b"vary", http.VARY.encode()),
-]
-
-START: Final = {"type": "http.response.start", "status": 200, "headers": HEADERS}
+)
 
 Subscribe: TypeAlias = Callable[[Sink, int | None], Viewer]
 
@@ -85,10 +83,11 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
-            await send(START)
+            await begin(send)
             await send({"type": "http.response.body", "body": b""})
         else:
-            hand_over(scope, partial(last, self._hub, self._by, self._begin))
+            lasting = partial(last, self._hub, self._by, self._begin)
+            await run_last(lasting, scope, receive, send)
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink, self._since)
@@ -100,19 +99,24 @@ class EventStream(Response):
 async def last(
     hub: Hub,
     by: Principal,
-    begin: Callable[[Sink], Awaitable[None]],
+    subscribe: Callable[[Sink], Awaitable[None]],
     receive: Receive,
     send: Send,
 ) -> None:
-    await send(START)
+    await begin(send)
     sink = hub.open(send, SSE, by, solo=True)
     try:
-        await begin(sink)
-        del begin  # an idle viewer needs none of what it began with
+        await subscribe(sink)
+        del subscribe  # an idle viewer needs none of what it began with
         while (await receive())["type"] != "http.disconnect":
             pass
     finally:
         hub.close(sink)
+
+
+async def begin(send: Send) -> None:
+    # A list of its own for each viewer: layers of other apps add cookies to it.
+    await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
 
 
 def retry() -> bytes:
@@ -135,7 +139,14 @@ def seen_ids(by: Principal, asked: Iterable[str] | None = None) -> frozenset[str
 
 
 def said_cursor(request: Request) -> str | None:
-    return request.headers.get("last-event-id") or request.query_params.get("since")
+    return request.headers.get("last-event-id") or asked_cursor(request)
+
+
+def asked_cursor(request: Request) -> str | None:
+    """Some clients can't set a header when they reconnect: they add `lastEventId` to the address
+    they were given, which may have a `since` from before."""
+    query = request.query_params
+    return query.get("lastEventId") or query.get("since")
 
 
 def position(live: LiveJobs, project: str, said: str | None) -> tuple[int | None, bool]:
