@@ -36,7 +36,7 @@ def test_a_page_asks_for_a_key_and_goes_on_with_it(
     expect(page.get_by_text("A key is needed")).to_be_visible()
     page.get_by_label("Key").fill("lj_wrong")
     page.get_by_role("button", name="Open").click()
-    expect(page.get_by_text("This key is not good here.")).to_be_visible()
+    expect(page.get_by_text("The server does not accept this key.")).to_be_visible()
     page.get_by_label("Key").fill(ADMIN)
     page.get_by_role("button", name="Open").click()
     page.get_by_role("link", name="Teaser").click()

@@ -108,19 +108,24 @@ def test_a_film_is_seen_and_seeks(desk: Desk, visit: Opener, tmp_path: Path) -> 
 
 
 def brightness(video: Locator, at: float) -> float:
-    """Of the frame that is drawn after going there."""
-    seen: float = video.evaluate(
-        """(video, at) => new Promise((seen) => {
-          video.onseeked = () => requestAnimationFrame(() => {
+    """Seek there, wait until the browser shows that frame, and return its red value.
+
+    `seeked` alone is too early: a busy browser then still shows the frame before.
+    """
+    red: float = video.evaluate(
+        """(video, at) => new Promise((resolve) => {
+          const draw = (now, { mediaTime }) => {
+            if (Math.abs(mediaTime - at) > 0.1) return video.requestVideoFrameCallback(draw);
             const canvas = new OffscreenCanvas(1, 1).getContext("2d");
             canvas.drawImage(video, 0, 0, 1, 1);
-            seen(canvas.getImageData(0, 0, 1, 1).data[0]);
-          });
+            resolve(canvas.getImageData(0, 0, 1, 1).data[0]);
+          };
+          video.requestVideoFrameCallback(draw);
           video.currentTime = at;
         })""",
         at,
     )
-    return seen
+    return red
 
 
 def test_what_can_be_shown_is_and_what_cannot_is_a_link(

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,33 +21,41 @@ from tests.server import Running, Server
 
 
 class Jobs:
-    """What a worker does, in a project of its own."""
+    """A worker with a project of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx2.Client) -> None:
         self.url = url
+        self.http = http
         self.project = f"p-{uuid4().hex[:8]}"
         self.list = f"{url}/?project={self.project}"
 
     def create(self, id: str | None = None, **fields: Any) -> str:
         body = {"id": id or uuid4().hex, "project": self.project, **fields}
-        answer = httpx2.post(f"{self.url}/v1/jobs", json=body)
+        answer = self.http.post(f"{self.url}/v1/jobs", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
     def report(self, id: str, *reports: dict[str, Any]) -> None:
-        answer = httpx2.post(f"{self.url}/v1/jobs/{id}/reports", json=reports)
+        answer = self.http.post(f"{self.url}/v1/jobs/{id}/reports", json=reports)
         assert answer.status_code == 200, answer.text
 
     def get(self, id: str) -> Any:
-        return httpx2.get(f"{self.url}/v1/jobs/{id}").json()
+        return self.http.get(f"{self.url}/v1/jobs/{id}").json()
 
     def page(self, id: str) -> str:
         return f"{self.url}/jobs/{id}"
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx2.Client]:
+    """One client for all tests: each new one loads the certificates again."""
+    with httpx2.Client() as http:
+        yield http
+
+
 @pytest.fixture
-def jobs(shared: Server) -> Jobs:
-    return Jobs(shared.url)
+def jobs(shared: Server, http: httpx2.Client) -> Jobs:
+    return Jobs(shared.url, http)
 
 
 def progress(current: float, message: str | None = None) -> dict[str, Any]:
@@ -75,7 +83,7 @@ def connection(page: Page) -> Locator:
 
 
 def lines(page: Page) -> list[str]:
-    return page.locator(".line .said").all_text_contents()
+    return page.locator(".line .text").all_text_contents()
 
 
 # The list
@@ -156,7 +164,7 @@ def test_jobs_are_filtered_by_status_type_and_text(jobs: Jobs, visit: Opener) ->
     page.get_by_label("Find by title or id").fill("ALPHA")
     expect(titles).to_have_text(["Alpha two"])
     page.get_by_label("Type").select_option("render")
-    expect(page.get_by_text("No job here matches")).to_be_visible()
+    expect(page.get_by_text("No job matches")).to_be_visible()
     page.get_by_role("button", name="All", exact=False).first.click()
     expect(titles).to_have_text(["Alpha one"])
     page.reload()
@@ -225,7 +233,7 @@ def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
     listed, alone = visit(jobs.list), visit(jobs.page(id))
     expect(row(listed, "Doomed")).to_contain_text("Succeeded")
     expect(alone.get_by_role("heading", name="Doomed")).to_be_visible()
-    assert httpx2.delete(f"{jobs.url}/v1/jobs/{id}").status_code == 204
+    assert jobs.http.delete(f"{jobs.url}/v1/jobs/{id}").status_code == 204
     expect(row(listed, "Doomed")).to_have_count(0)
     alone.reload()
     expect(alone.get_by_role("heading", name="There is no such job")).to_be_visible()
@@ -572,8 +580,10 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-def test_a_restart_of_the_server_leaves_no_gap(server: Server, visit: Opener, how: str) -> None:
-    jobs = Jobs(server.url)
+def test_a_restart_of_the_server_leaves_no_gap(
+    server: Server, visit: Opener, http: httpx2.Client, how: str
+) -> None:
+    jobs = Jobs(server.url, http)
     id = jobs.create(title="Survivor", total=90)
     page, listed = visit(jobs.page(id)), visit(jobs.list)
 
@@ -602,8 +612,10 @@ def test_a_restart_of_the_server_leaves_no_gap(server: Server, visit: Opener, ho
     expect(row(listed, "Survivor")).to_contain_text("98%")
 
 
-def test_another_database_on_the_same_address_is_begun_anew(server: Server, visit: Opener) -> None:
-    jobs = Jobs(server.url)
+def test_another_database_on_the_same_address_is_begun_anew(
+    server: Server, visit: Opener, http: httpx2.Client
+) -> None:
+    jobs = Jobs(server.url, http)
     jobs.create(title="Of the old one")
     id = jobs.create("same", title="Same name")
     jobs.report(id, log("old"))
@@ -622,10 +634,12 @@ def test_another_database_on_the_same_address_is_begun_anew(server: Server, visi
     expect(page.get_by_role("heading", name="Of the new one")).to_be_visible()
 
 
-def test_pages_work_below_a_path_of_another_app(tmp_path: Path, visit: Opener) -> None:
+def test_pages_work_below_a_path_of_another_app(
+    tmp_path: Path, visit: Opener, http: httpx2.Client
+) -> None:
     module = [sys.executable, "-m", "tests.browser.mounted"]
     with Running(*module, "--data", str(tmp_path / "data")) as running:
-        jobs = Jobs(running.url + "/ops/jobs")
+        jobs = Jobs(running.url + "/ops/jobs", http)
         id = jobs.create(title="Below", total=4)
         page = visit(jobs.list)
         jobs.report(id, progress(1))
@@ -655,7 +669,7 @@ def test_nothing_is_wider_than_a_phone(jobs: Jobs, visit: Opener) -> None:
         {"type": "error", "message": long, "item": long},
         {"type": "result", "value": {long: long}},
     )
-    empty = Jobs(jobs.url)
+    empty = Jobs(jobs.url, jobs.http)
     for url in (jobs.list, jobs.page(id), empty.list, jobs.page("nothing-here")):
         page = visit(url, width=390, height=844)
         expect(page.locator("main > *").first).to_be_visible()
