@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.certificate import Certificate, make_certificate
 from tests.server import LONG_ENOUGH, Server
+from tests.support.quick import is_quick
 
 # A busy machine is no failure: neither where values are thought up, nor where they are tried …
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +22,16 @@ settings.load_profile("untimed")
 # The default is one object for all its calls.
 hurry = inspect.signature(httpx2.Client).parameters["timeout"].default
 hurry.connect = hurry.read = hurry.write = hurry.pool = LONG_ENOUGH
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what starts a process")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
+        items[:] = filter(is_quick, items)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.needs import need
 from tests.server import Server
 
 CHROMIUM = shutil.which("chromium") or ""
@@ -25,8 +26,7 @@ EAGER = "Math.random = () => 0.05"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Started anew for each module: while it runs, its loop keeps other loops from running."""
-    if not CHROMIUM:
-        pytest.skip("chromium is not installed")
+    need(CHROMIUM, "chromium is not installed")
     arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from livejobs.core.delta import Delta, apply
 from livejobs.core.model import KINDS
+from tests.needs import need
 from tests.strategies import names, texts
 
 HERE = Path(__file__).parent
@@ -48,8 +49,7 @@ class Node:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    if not NODE:
-        pytest.skip("node is not installed")
+    need(NODE, "node is not installed")
     running = Node()
     with running.process:
         yield running
