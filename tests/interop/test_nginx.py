@@ -1,7 +1,7 @@
-"""Behind nginx with its default buffering: what is live stays live.
+"""Behind nginx with its default buffering, streams stay live.
 
-The read timeout is 25 s in place of 60: longer than the 15 s between two pings, also of a server
-that is seconds late with one.
+nginx's read timeout is 25 s instead of 60 s: still longer than the 15 s between two pings, even if
+the server is seconds late with one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pytest
 from websockets.sync.client import connect as connect_websocket
 
 from tests.api import hear
+from tests.needs import need
 from tests.server import LONG_ENOUGH, Server, hold_port
 
 CONF: Final = Path(__file__).with_name("nginx.conf")
@@ -30,13 +31,12 @@ FILES_PAGE: Final = Path(__file__).parents[2] / "docs" / "files.md"
 READ_TIMEOUT: Final = 25  # seconds, as nginx.conf has it
 NGINX: Final = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
 
 class Nginx:
-    """In front of a server, on a port of its own."""
+    """nginx in front of a server, on its own port."""
 
     def __init__(self, upstream: Server, home: Path, more: str = "") -> None:
+        need(NGINX, "nginx is not installed")
         self._held = hold_port()
         self.port: int = self._held.getsockname()[1]
         self.home = home
@@ -65,18 +65,27 @@ class Nginx:
         self._held.close()
 
 
-@pytest.fixture
-def nginx(server: Server, tmp_path: Path) -> Iterator[Nginx]:
-    home = tmp_path / "nginx"
-    home.mkdir()
-    with Nginx(server, home) as running:
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    folder = tmp_path_factory.mktemp("nginx")
+    with Server(folder / "data") as server, Nginx(server, folder) as running:
         running.wait_until_it_listens()
-        httpx2.put(running.url + "/v1/jobs/j").raise_for_status()
         yield running
 
 
-def tell(nginx: Nginx, *reports: dict[str, object]) -> None:
-    httpx2.post(nginx.url + "/v1/jobs/j/reports", json=reports).raise_for_status()
+@pytest.fixture
+def job(nginx: Nginx) -> str:
+    """The address of a new job, through nginx."""
+    made = httpx2.post(f"{nginx.url}/v1/jobs").raise_for_status().json()
+    return f"{nginx.url}/v1/jobs/{made['id']}"
+
+
+def id_of(job: str) -> str:
+    return job.rpartition("/")[2]
+
+
+def report(job: str, *reports: dict[str, object]) -> None:
+    httpx2.post(f"{job}/reports", json=reports).raise_for_status()
 
 
 class Events:
@@ -112,32 +121,32 @@ class Events:
         self._client.close()
 
 
-def test_an_event_arrives_while_the_stream_is_open(nginx: Nginx) -> None:
-    with Events(nginx.url + "/v1/jobs/j/events") as events:
+def test_an_event_arrives_while_the_stream_is_open(job: str) -> None:
+    with Events(job + "/events") as events:
         assert events.next()[1]["status"] == "queued"
-        tell(nginx, {"type": "progress", "percent": 7})
+        report(job, {"type": "progress", "percent": 7})
         assert events.until("message")["progress"]["percent"] == 7
 
 
-def test_a_followed_log_arrives_line_by_line(nginx: Nginx) -> None:
-    url = nginx.url + "/v1/jobs/j/logs?follow=1"
-    tell(nginx, {"type": "log", "message": "one"})
+def test_a_followed_log_arrives_line_by_line(job: str) -> None:
+    url = job + "/logs?follow=1"
+    report(job, {"type": "log", "message": "one"})
     with httpx2.stream("GET", url, headers={"accept": "text/plain"}) as log:
         lines = log.iter_lines()
         assert next(lines) == "one"
-        tell(nginx, {"type": "log", "message": "two"})
+        report(job, {"type": "log", "message": "two"})
         assert next(lines) == "two"
-        tell(nginx, {"type": "succeed"})
+        report(job, {"type": "succeed"})
         assert list(lines) == []
 
 
-def test_pings_keep_streams_open_past_the_proxy_s_timeout(nginx: Nginx) -> None:
+def test_pings_keep_streams_open_past_the_proxy_s_timeout(nginx: Nginx, job: str) -> None:
     with (
-        Events(nginx.url + "/v1/jobs/j/events") as events,
+        Events(job + "/events") as events,
         connect_websocket(nginx.ws_url) as websocket,
         ThreadPoolExecutor() as waiting,
     ):
-        websocket.send('{"op": "subscribe", "id": 1, "job": "j"}')
+        websocket.send(json.dumps({"op": "subscribe", "id": 1, "job": id_of(job)}))
 
         def socket_pings() -> None:
             while json.loads(websocket.recv(LONG_ENOUGH))["op"] != "ping":
@@ -146,7 +155,7 @@ def test_pings_keep_streams_open_past_the_proxy_s_timeout(nginx: Nginx) -> None:
         socket_waits = waiting.submit(past_the_timeout, socket_pings)
         past_the_timeout(lambda: events.until("ping"))
         socket_waits.result()
-        tell(nginx, {"type": "progress", "percent": 8})
+        report(job, {"type": "progress", "percent": 8})
         assert events.until("message")["progress"]["percent"] == 8
         assert hear(websocket)["set"]["progress"]["percent"] == 8
 
@@ -157,31 +166,32 @@ def past_the_timeout(hear_a_ping: Callable[[], object]) -> None:
         hear_a_ping()
 
 
-def test_a_websocket_reports_and_hears(nginx: Nginx) -> None:
+def test_a_websocket_reports_and_gets_the_new_state(nginx: Nginx, job: str) -> None:
     with connect_websocket(nginx.ws_url) as websocket:
-        websocket.send('{"op": "subscribe", "id": 1, "job": "j", "view": "state"}')
+        subscribe = {"op": "subscribe", "id": 1, "job": id_of(job), "view": "state"}
+        websocket.send(json.dumps(subscribe))
         ops = [hear(websocket)["op"] for _ in range(2)]
         assert ops == ["ack", "state"]
-        websocket.send('{"op": "report", "id": 2, "job": "j", "reports": {"type": "start"}}')
-        said = [hear(websocket) for _ in range(2)]
-        assert {message["op"] for message in said} == {"ack", "state"}
+        start = {"op": "report", "id": 2, "job": id_of(job), "reports": {"type": "start"}}
+        websocket.send(json.dumps(start))
+        messages = [hear(websocket) for _ in range(2)]
+        assert {message["op"] for message in messages} == {"ack", "state"}
 
 
-def test_a_long_poll_waits_for_a_change_or_the_time(nginx: Nginx) -> None:
-    url = nginx.url + "/v1/jobs/j"
-    tell(nginx, {"type": "start"})
-    tag = httpx2.get(url).headers["etag"]
+def test_a_long_poll_waits_for_a_change_or_the_time(job: str) -> None:
+    report(job, {"type": "start"})
+    tag = httpx2.get(job).headers["etag"]
     headers = {"if-none-match": tag, "prefer": "wait=1"}
-    assert httpx2.get(url, headers=headers).status_code == 304
+    assert httpx2.get(job, headers=headers).status_code == 304
     with ThreadPoolExecutor() as waiting:
         headers["prefer"] = "wait=10"
-        answer = waiting.submit(httpx2.get, url, headers=headers, timeout=LONG_ENOUGH)
-        tell(nginx, {"type": "progress", "percent": 9})
+        answer = waiting.submit(httpx2.get, job, headers=headers, timeout=LONG_ENOUGH)
+        report(job, {"type": "progress", "percent": 9})
         assert answer.result().json()["progress"]["percent"] == 9
 
 
-def test_lines_of_an_upload_are_told_before_it_ends(nginx: Nginx) -> None:
-    with Events(nginx.url + "/v1/jobs/j/events?logs=1") as events:
+def test_lines_of_a_request_reach_viewers_before_it_ends(job: str) -> None:
+    with Events(job + "/events?logs=1") as events:
 
         def lines() -> Iterator[bytes]:
             yield b'{"type": "log", "message": "first"}\n'
@@ -189,20 +199,20 @@ def test_lines_of_an_upload_are_told_before_it_ends(nginx: Nginx) -> None:
             yield b'{"type": "succeed"}\n'
 
         headers = {"content-type": "application/x-ndjson"}
-        url = nginx.url + "/v1/jobs/j/reports"
+        url = job + "/reports"
         answer = httpx2.post(url, content=lines(), headers=headers, timeout=LONG_ENOUGH)
         assert answer.json()["accepted"] == 2
 
 
-def test_a_large_upload_of_lines_goes_through(nginx: Nginx) -> None:
+def test_a_large_request_of_lines_passes_nginx(job: str) -> None:
     line = b'{"type": "log", "message": "%s"}\n' % (1000 * b"x")
     headers = {"content-type": "application/x-ndjson"}
-    url = nginx.url + "/v1/jobs/j/reports"
+    url = job + "/reports"
     answer = httpx2.post(url, content=5000 * line, headers=headers, timeout=LONG_ENOUGH)
     assert answer.json()["accepted"] == 5000
 
 
-# Files that nginx sends in our place
+# Files that nginx sends for the server
 
 
 @pytest.fixture(scope="module")
@@ -228,10 +238,12 @@ def kept(sending: Nginx, address: str) -> Path:
     return path
 
 
-def test_nginx_sends_a_file_as_we_would(sending: Nginx) -> None:
+def test_nginx_sends_a_file_with_the_headers_of_our_own_download(sending: Nginx) -> None:
     data, address = os.urandom(300_000), sending.url + "/v1/jobs/j/files/ü.html"
     httpx2.put(address, content=data).raise_for_status()
-    os.utime(kept(sending, address), (10**9, 10**9))  # we call none younger than a second
+    os.utime(
+        kept(sending, address), (10**9, 10**9)
+    )  # the server sends no Last-Modified for newer files
     whole = httpx2.get(address)
     assert (whole.status_code, whole.content) == (200, data)
     headers = httpx2.head(address).headers
@@ -246,7 +258,7 @@ def test_nginx_sends_a_file_as_we_would(sending: Nginx) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("headers", "status"),
     [
         ({"range": "bytes=1000-1999"}, 206),
         ({"range": "bytes=-5"}, 206),
@@ -261,13 +273,14 @@ def test_nginx_sends_a_file_as_we_would(sending: Nginx) -> None:
         ({"if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412),
     ],
 )
-def test_ranges_and_preconditions_hold_whoever_sends(
-    sending: Nginx, said: dict[str, str], status: int
+def test_nginx_honours_ranges_and_preconditions(
+    sending: Nginx, headers: dict[str, str], status: int
 ) -> None:
     data, address = os.urandom(300_000), sending.url + "/v1/jobs/j/files/a"
     httpx2.put(address, content=data).raise_for_status()
     tag = httpx2.head(address).headers["etag"]
-    answer = httpx2.get(address, headers={k: v.replace("TAG", tag) for k, v in said.items()})
+    asked = {name: value.replace("TAG", tag) for name, value in headers.items()}
+    answer = httpx2.get(address, headers=asked)
     assert answer.status_code == status
     if status == 200:
         assert answer.content == data
@@ -278,7 +291,7 @@ def test_ranges_and_preconditions_hold_whoever_sends(
         assert answer.headers["etag"] == tag
 
 
-def test_two_ranges_at_once_are_nginx_s_too(sending: Nginx) -> None:
+def test_nginx_answers_two_ranges_as_multipart(sending: Nginx) -> None:
     address = sending.url + "/v1/jobs/j/files/a"
     httpx2.put(address, content=b"0123456789").raise_for_status()
     answer = httpx2.get(address, headers={"range": "bytes=0-1,8-9"})
@@ -286,9 +299,7 @@ def test_two_ranges_at_once_are_nginx_s_too(sending: Nginx) -> None:
     assert answer.headers["content-type"].startswith("multipart/byteranges")
 
 
-def test_what_nginx_sends_can_t_be_had_from_outside_by_its_path(
-    sending: Nginx,
-) -> None:
+def test_the_internal_path_of_a_file_is_404_from_outside(sending: Nginx) -> None:
     address = sending.url + "/v1/jobs/j/files/a"
     httpx2.put(address, content=b"0123456789").raise_for_status()
     path = kept(sending, address)
