@@ -1,4 +1,4 @@
-"""The pages as people see them: in Chromium, on a real server."""
+"""The pages in Chromium, on a real server."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def lines(page: Page) -> list[str]:
 # The list
 
 
-def test_a_job_appears_moves_and_settles_while_it_is_watched(jobs: Jobs, visit: Opener) -> None:
+def test_a_job_appears_progresses_and_finishes_on_the_open_page(jobs: Jobs, visit: Opener) -> None:
     page = visit(jobs.list)
     expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
     expect(connection(page)).to_have_text("Live")
@@ -121,7 +121,7 @@ def test_the_newest_job_stands_first(jobs: Jobs, visit: Opener) -> None:
     expect(page.locator(".row .title")).to_have_text(["third", "second", "first"])
 
 
-def test_what_the_empty_page_says_to_type_works(server: Server, visit: Opener) -> None:
+def test_the_commands_of_the_empty_page_work(server: Server, visit: Opener) -> None:
     page = visit(server.url)
     commands = page.locator(".empty code").all_text_contents()
     assert len(commands) == 3
@@ -130,7 +130,7 @@ def test_what_the_empty_page_says_to_type_works(server: Server, visit: Opener) -
         expect(row(page, "Hello")).to_contain_text(shows)
 
 
-def test_a_project_that_is_no_word_of_a_shell_is_quoted(shared: Server, visit: Opener) -> None:
+def test_the_commands_quote_a_project_of_any_name(shared: Server, visit: Opener) -> None:
     page = visit(f"{shared.url}/?project=a'$(id)'%0Ab")
     command = page.locator(".empty code").first.text_content() or ""
     words = command.replace("curl", "printf '%s\\0'", 1)
@@ -213,14 +213,14 @@ def test_places_in_the_queue_move_up(jobs: Jobs, visit: Opener) -> None:
     expect(row(page, "two")).to_contain_text("Next in line")
 
 
-def test_a_silent_job_is_flagged_until_it_speaks(jobs: Jobs, visit: Opener) -> None:
+def test_a_silent_job_is_stalled_until_its_next_report(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create(title="Silent", heartbeat_timeout=1, total=10)
     jobs.report(id, progress(1, "Working"))
     page = visit(jobs.list)
     expect(row(page, "Silent")).to_contain_text("Stalled")
 
     def speaks() -> bool:
-        """Again and again: who looks a second after a word finds it stalled once more."""
+        """Report again: a second after a report, the job is stalled once more."""
         jobs.report(id, progress(2, "Working again"))
         return "Working again" in row(page, "Silent").inner_text()
 
@@ -242,7 +242,7 @@ def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
 # One job
 
 
-def test_all_of_a_job_is_shown_as_it_is_reported(jobs: Jobs, visit: Opener) -> None:
+def test_every_field_of_a_job_is_shown_when_it_is_reported(jobs: Jobs, visit: Opener) -> None:
     steps = [{"name": "extract", "title": "Extract scenes"}, {"name": "encode"}]
     id = jobs.create(title="Film", type="render", total=200, unit="frames", steps=steps,
                      tags=["nightly"], meta={"asked_by": "mira"})  # fmt: skip
@@ -343,7 +343,7 @@ def test_a_long_log_begins_near_its_end_and_goes_back(jobs: Jobs, visit: Opener)
 def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     page = visit(jobs.page(id))
-    expect(part(page, "badge")).to_have_text("Queued")  # who comes later begins near the end
+    expect(part(page, "badge")).to_have_text("Queued")  # a page opened later starts near the end
     for start in range(0, 3000, 1000):
         jobs.report(id, *(log(f"line {n}") for n in range(start, start + 1000)))
     expect(page.locator(".line").last).to_contain_text("line 2999")
@@ -351,7 +351,7 @@ def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> No
     assert lines(page) == [f"line {n}" for n in range(1000, 3000)]
 
 
-def test_a_job_is_cancelled_by_who_means_it(jobs: Jobs, visit: Opener) -> None:
+def test_a_job_is_cancelled_after_a_confirmation(jobs: Jobs, visit: Opener) -> None:
     queued, running = jobs.create(title="Waits"), jobs.create(title="Works")
     jobs.report(running, {"type": "start"})
     page = visit(jobs.page(queued))
@@ -369,7 +369,7 @@ def test_a_job_is_cancelled_by_who_means_it(jobs: Jobs, visit: Opener) -> None:
     assert jobs.get(running)["status"] == "cancelled"
 
 
-def test_what_the_server_refuses_is_said(jobs: Jobs, visit: Opener) -> None:
+def test_a_refusal_of_the_server_is_shown(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     page = visit(jobs.page(id))
     page.route("**/cancel", lambda route: route.fulfill(status=503, json={"detail": "Disk full"}))
@@ -378,20 +378,22 @@ def test_what_the_server_refuses_is_said(jobs: Jobs, visit: Opener) -> None:
     expect(page.get_by_role("alert")).to_have_text("Disk full")
 
 
-def test_a_job_that_is_not_there_is_not_asked_for_again(shared: Server, visit: Opener) -> None:
+def test_the_page_of_an_unknown_job_says_so_and_links_to_all_jobs(
+    shared: Server, visit: Opener
+) -> None:
     page = visit(f"{shared.url}/jobs/nothing-here")
     expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
     page.get_by_role("link", name="All jobs").click()
     expect(page).to_have_url(f"{shared.url}/")
 
 
-# What workers say is text
+# Workers' text is shown as text
 
 
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>&lt;b&gt;{{7*7}}'
 
 
-def test_whatever_workers_say_stays_text(jobs: Jobs, visit: Opener) -> None:
+def test_markup_from_workers_is_shown_as_text(jobs: Jobs, visit: Opener) -> None:
     said = {HOSTILE: HOSTILE}
     id = jobs.create(title=HOSTILE, type=HOSTILE, unit=HOSTILE, tags=[HOSTILE], meta=said,
                      steps=[{"name": HOSTILE, "title": HOSTILE}])  # fmt: skip
@@ -516,8 +518,8 @@ def test_the_jobs_that_a_page_holds_are_bounded(jobs: Jobs, visit: Opener) -> No
     assert kept[1:] == [False, True]
 
 
-def test_a_list_may_be_ahead_of_the_feed(jobs: Jobs, visit: Opener) -> None:
-    """What the feed tells of before the list's answer is then old news; what comes after, not."""
+def test_a_list_that_is_newer_than_the_feed_wins(jobs: Jobs, visit: Opener) -> None:
+    """Changes that are older than a job from the list are ignored, newer ones are applied."""
     told = visit(jobs.list).evaluate(
         """async () => {
           const { Jobs } = await import("/static/livejobs.js");
@@ -574,7 +576,7 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
     for current in (1, 2):
         jobs.report(id, progress(current), {"type": "result", "value": current})
     jobs.report(id, {"type": "succeed", "result": "all"})
-    assert page.evaluate("over") == "closed"  # it came back, and was told: there is no more
+    assert page.evaluate("over") == "closed"  # it reconnected, and 204 ended it
     assert page.evaluate("job") == jobs.get(id)
     assert page.evaluate("job.results.length") == 2
 
@@ -608,11 +610,13 @@ def test_a_restart_of_the_server_leaves_no_gap(
     expect(page.locator(".line").last).to_contain_text("line 89")
     assert lines(page) == [f"line {n}" for n in range(90)]
     expect(page.locator("[data-part=results-count]")).to_have_text("90")
-    assert page.locator(".line[data-old]").count() == 1  # gone on with, not begun again
+    assert (
+        page.locator(".line[data-old]").count() == 1
+    )  # the page continued, it did not start again
     expect(row(listed, "Survivor")).to_contain_text("98%")
 
 
-def test_another_database_on_the_same_address_is_begun_anew(
+def test_the_pages_start_again_with_another_database(
     server: Server, visit: Opener, http: httpx2.Client
 ) -> None:
     jobs = Jobs(server.url, http)
