@@ -1,5 +1,5 @@
-"""A client as tests want it: httpx with the calls they make all the time, and a bare socket for
-what no client library would send."""
+"""Clients for tests: httpx with frequent calls as methods, and a bare socket for requests that no
+client library sends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Api(httpx.Client):
         return str(answer.json()["id"])
 
     def report(self, id: str, *reports: Any) -> Any:
-        """All of them in one array: the receipt."""
+        """Send all reports in one array. Returns the receipt."""
         answer = self.post(f"/v1/jobs/{id}/reports", json=list(reports))
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -40,12 +40,12 @@ class Api(httpx.Client):
         return answer.json()
 
     def until(self, id: str, reached: Any) -> Any:
-        """The job as soon as it is so, by long-polling."""
+        """Long-poll the job until `reached(job)` is true."""
         tag = "none"
         while True:
             headers = {"prefer": "wait=30", "if-none-match": tag}
             answer = self.get(f"/v1/jobs/{id}", headers=headers)
-            assert answer.status_code != 304, "nothing more came, and it is not so"
+            assert answer.status_code != 304, "the job did not change, and the condition is not met"
             if answer.status_code == 200 and reached(answer.json()):
                 return answer.json()
             tag = answer.headers["etag"]
@@ -55,27 +55,27 @@ class Api(httpx.Client):
 
 
 def problem(answer: httpx.Response, status: int, code: str, pointer: str | None = None) -> Any:
-    """The problem the answer must be."""
+    """Check that the answer is this problem, and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == PROBLEM
-    said = answer.json()
-    assert {"type", "title", "status", "detail", "code"} <= said.keys()
-    assert (said["status"], said["code"]) == (status, code)
+    body = answer.json()
+    assert {"type", "title", "status", "detail", "code"} <= body.keys()
+    assert (body["status"], body["code"]) == (status, code)
     if pointer is not None:
-        assert said["errors"][0]["pointer"] == pointer
-        assert said["errors"][0]["detail"]
-    return said
+        assert body["errors"][0]["pointer"] == pointer
+        assert body["errors"][0]["detail"]
+    return body
 
 
 def hear(ws: ClientConnection) -> Any:
-    """The next message that is not a ping; those come when their turn is."""
+    """The next message other than a ping, which may arrive at any time."""
     while (message := json.loads(ws.recv(30)))["op"] == "ping":
         pass
     return message
 
 
 class Socket:
-    """One HTTP/1.1 connection, written by hand."""
+    """One HTTP/1.1 connection whose bytes the test writes."""
 
     def __init__(self, url: str, *, receive_buffer: int | None = None) -> None:
         where = urlsplit(url)
@@ -90,7 +90,7 @@ class Socket:
         self.socket.sendall(b"".join(p.encode() if isinstance(p, str) else p for p in parts))
 
     def post(self, path: str, *headers: str) -> None:
-        """The head of a request whose body comes in chunks."""
+        """Send the head of a request with a chunked body."""
         lines = [f"POST {path} HTTP/1.1", "host: localhost", "transfer-encoding: chunked", *headers]
         self.send("\r\n".join(lines), "\r\n\r\n")
 
@@ -102,12 +102,12 @@ class Socket:
         self.send("0\r\n\r\n")
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers of the answer."""
+        """Read the answer's status and headers."""
         status = int(self.file.readline().split()[1])
         return status, dict(self._headers())
 
     def answer(self) -> tuple[int, dict[str, str], Any]:
-        """The same, and its JSON."""
+        """Read the answer's status, headers and JSON."""
         status, headers = self.head()
         body = self.file.read(int(headers.get("content-length", 0)))
         return status, headers, json.loads(body) if body else None

@@ -1,6 +1,6 @@
-"""`python -m tests.bad_disk DIRECTORY full|failing reports|creates`: commit until the disk
-refuses, see that nothing is lost or made up, mend the disk, and go on. Exits with 0 when all of
-it held. `full` wants a small disk of its own there; `failing` makes writes fail as on a bad one.
+"""`python -m tests.bad_disk DIRECTORY full|failing reports|creates`: commit until the disk refuses,
+check that no commit is lost or invented, repair the disk, and go on. Exits with 0 if all checks
+passed. For `full`, DIRECTORY must be a small disk; `failing` makes writes fail as on a bad disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUNDS = 5
 
 
 class Drill:
-    """Commits, and what was acknowledged of them."""
+    """Commits, and a record of those that the store acknowledged."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -56,7 +56,7 @@ class Drill:
         self.seq = seq
 
     async def check(self) -> None:
-        """The store says what was acknowledged, and no more."""
+        """The store holds all acknowledged commits and nothing else."""
         assert (await self.store.project("default")).seq == self.seq
         stored = await self.store.job("reported")
         assert stored is not None
@@ -70,7 +70,7 @@ class Drill:
 
 
 class Full:
-    """A disk that has room again when some of its ballast is thrown off."""
+    """A full disk that gets room when a ballast file is deleted."""
 
     says = "disk is full"
 
@@ -80,14 +80,14 @@ class Full:
             file.write_bytes(bytes(200_000))
 
     def harm(self) -> None:
-        """It fills by itself."""
+        """Nothing to do: the commits fill it."""
 
     def mend(self) -> None:
         self._ballast.pop().unlink()
 
 
 class Failing:
-    """A disk on which a file that grows gets an error (EFBIG, which is nothing to SQLite)."""
+    """A disk that returns an error when a file grows (EFBIG, which SQLite does not handle)."""
 
     says = "disk gave an error"
 

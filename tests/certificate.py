@@ -1,4 +1,4 @@
-"""A certificate to serve with, and what its clients need to trust it."""
+"""A server certificate, and the authority that its clients must trust."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Certificate(NamedTuple):
         return ["--ssl-certfile", str(self.cert), "--ssl-keyfile", str(self.key)]
 
     def trust(self, *protocols: str) -> ssl.SSLContext:
-        """A client's context that offers these protocols."""
+        """The SSL context of a client that offers these protocols."""
         context = ssl.create_default_context(cafile=self.authority)
         context.set_alpn_protocols(protocols)
         return context

@@ -1,4 +1,4 @@
-"""A server with files, and one who works with it."""
+"""A server with files, a client, and helpers for its files."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Desk:
     def put(self, job: str, name: str, data: bytes, **headers: str) -> httpx.Response:
         return self.http.put(f"{job}/files/{name}", content=data, headers=headers)
 
-    def attach(self, job: str, **said: Any) -> httpx.Response:
-        return self.http.post(f"{job}/files", json=said)
+    def attach(self, job: str, **fields: Any) -> httpx.Response:
+        return self.http.post(f"{job}/files", json=fields)
 
     def files(self, job: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.http.get(job).json()["files"]
         return found
 
     def kept(self) -> list[Path]:
-        """What is on disk."""
+        """The files on disk."""
         return [path for path in (self.data / "files").rglob("*") if path.is_file()]
 
     def close(self) -> None:
@@ -50,8 +50,8 @@ class Desk:
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def digest(data: bytes) -> str:
@@ -59,8 +59,8 @@ def digest(data: bytes) -> str:
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """What the server does on its own follows at most some rounds of its sweeper later."""
-    patience = time.monotonic() + LONG_ENOUGH
+    """Wait for an action of the server's sweeper, which runs now and then."""
+    deadline = time.monotonic() + LONG_ENOUGH
     while not condition():
-        assert time.monotonic() < patience, "it did not happen"
+        assert time.monotonic() < deadline, "the condition was never met"
         time.sleep(0.1)

@@ -1,14 +1,11 @@
-"""What a test needs that may not be installed."""
+"""Programs that a test needs and that may not be installed."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 
-def need(there: object, what: str) -> None:
-    """Where all is to be tried, nothing is left out."""
-    if not there and "CI" not in os.environ:
-        pytest.skip(f"NOT TRIED: {what}")
-    assert there, what
+def need(there: object, reason: str) -> None:
+    """Skip the test, which CI counts as a failure (tests/conftest.py)."""
+    if not there:
+        pytest.skip(f"NOT TRIED: {reason}")

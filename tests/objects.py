@@ -1,4 +1,4 @@
-"""A real server that speaks S3 (moto's), as a process on a free port."""
+"""A real S3 server (moto), as a process on a free port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.server import hold_port
 
 
 class ObjectStore:
-    """With one bucket. `environment` is what its clients need."""
+    """An object store with one bucket. Its clients need `environment`."""
 
     def __init__(self) -> None:
         self._held = hold_port()
@@ -32,7 +32,7 @@ class ObjectStore:
         self.start()
 
     def start(self) -> None:
-        """With nothing in it, as it keeps all in memory."""
+        """Start empty: moto keeps all objects in memory."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
             stdout=subprocess.DEVNULL,
@@ -43,7 +43,7 @@ class ObjectStore:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 break
             except ConnectionRefusedError:
-                time.sleep(0.05)  # what starts needs the processor
+                time.sleep(0.05)  # leave the processor to the process that starts
         httpx.put(f"{self.url}/bucket").raise_for_status()
 
     def objects(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""An HTTP/2 client of which every frame is in the test's hands."""
+"""An HTTP/2 client whose every frame the test controls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole(big_endian: bytes) -> int:
 
 
 class Peer:
-    """It gives room for what it gets, except to streams that are `closed_hand`."""
+    """It acknowledges data at once, except on streams in `closed_hand`, whose window fills up."""
 
     def __init__(self, server: Running, certificate: Certificate) -> None:
         plain = dial(server)
@@ -40,12 +40,16 @@ class Peer:
         self.bodies: defaultdict[int, bytes] = defaultdict(bytes)
         self.ended: set[int] = set()
         self.resets: dict[int, int] = {}
-        self.goaway: tuple[int, int] | None = None  # the last stream that is served, and why
+        self.goaway: tuple[int, int] | None = (
+            None  # the last stream that the server handles, and the error code
+        )
         self.unread = b""
         self.closed = False
         self.closed_hand: set[int] = set()
         self.h2.initiate_connection()
-        self.h2.increment_flow_control_window(1 << 24)  # the connection's: streams are what we try
+        self.h2.increment_flow_control_window(
+            1 << 24
+        )  # of the connection: the tests are about streams
         self.send()
         self.until(lambda: self.h2.remote_settings.max_concurrent_streams < 2**32)
 
@@ -61,7 +65,7 @@ class Peer:
     def request(
         self, method: str, path: str, body: bytes | None = b"", more: Headers | None = None
     ) -> int:
-        """The stream's id. Without a body, None, the request is left open."""
+        """Send a request and return its stream id. With `body=None` the request stays open."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [(":method", method), (":path", path), (":scheme", "https")]
         headers = [*pseudo, (":authority", "localhost"), *(more or [])]
@@ -75,18 +79,18 @@ class Peer:
         return self.request("GET", path)
 
     def answer(self, stream: int) -> tuple[int, bytes]:
-        """When it has all come."""
+        """Wait for the whole answer: its status and body."""
         self.until(lambda: stream in self.ended)
         return int(self.heads[stream][":status"]), self.bodies[stream]
 
     def served(self, path: str) -> bool:
-        """Whether it was; else it is to be asked for on another connection."""
+        """Whether the server answered. If not, the request belongs on another connection."""
         stream = self.get(path)
         self.until(lambda: stream in self.ended or stream in self.resets)
         return stream in self.ended
 
     def call(self, method: str, path: str, value: Any) -> Any:
-        """JSON out, JSON back."""
+        """Send JSON and return the answer's JSON."""
         body = json.dumps(value).encode()
         stream = self.request(method, path, body, [("content-type", "application/json")])
         status, answer = self.answer(stream)
@@ -98,7 +102,7 @@ class Peer:
             data = self.sock.recv(65536)
             if not data:
                 self.closed = True
-                assert reached(), "the server has closed"
+                assert reached(), "the server closed the connection"
                 return
             for frame in self.frames(data):
                 for event in self.h2.receive_data(frame):
@@ -106,7 +110,7 @@ class Peer:
             self.send()
 
     def frames(self, data: bytes) -> Iterator[bytes]:
-        """All but GOAWAY, of which the client library takes all streams to have ended."""
+        """All frames but GOAWAY: h2 would take it as the end of every stream."""
         self.unread += data
         while len(self.unread) >= 9 and len(self.unread) >= (end := 9 + whole(self.unread[:3])):
             frame, self.unread = self.unread[:end], self.unread[end:]

@@ -1,4 +1,4 @@
-"""Real servers for tests: a process of its own, on a free port, with a clean environment."""
+"""Real servers for tests: processes on free ports, with a clean environment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LONG_ENOUGH = 60.0  # seconds; reached only when something is broken
 
 
 def hold_port(port: int = 0) -> socket.socket:
-    """A port, or this one, that nobody is given by chance until the socket is closed: bound, but
-    not listened at, so that who is told of it can listen there."""
+    """Reserve a port. The socket is bound but does not listen, so until it is closed no other
+    process gets the port by chance, and a process that is given its number can listen there."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", port))
@@ -30,11 +30,11 @@ def hold_port(port: int = 0) -> socket.socket:
 
 
 class DidNotStart(Exception):
-    """The process ended, or said nothing, before it was ready."""
+    """The process ended, or timed out, before its ready line."""
 
 
 class Running:
-    """A process that prints the ready line. `--port PORT` is added to the command."""
+    """A process that prints the ready line. Its command gets `--port PORT`."""
 
     def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
         self.command = command
@@ -45,7 +45,7 @@ class Running:
         self.start()
 
     def start(self) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _close, when the process is gone
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - _close closes it
         self.process = subprocess.Popen(
             [*self.command, "--port", str(self.port)],
             stdout=subprocess.PIPE,
@@ -63,12 +63,12 @@ class Running:
 
     def _first_line(self) -> str:
         assert self.process.stdout is not None
-        impatience = threading.Timer(LONG_ENOUGH, self.process.kill)
-        impatience.start()
+        timeout = threading.Timer(LONG_ENOUGH, self.process.kill)
+        timeout.start()
         try:
             return self.process.stdout.readline().decode().rstrip("\n")
         finally:
-            impatience.cancel()
+            timeout.cancel()
 
     @property
     def stderr(self) -> str:
@@ -78,13 +78,13 @@ class Running:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """The exit code."""
+        """Wait for the end of the process and return its exit code."""
         code = self.process.wait(LONG_ENOUGH)
         self._keep_port()
         return code
 
     def rest_of_stdout(self) -> str:
-        """What came after the ready line, up to the end of the process."""
+        """Everything after the ready line, until the process ends."""
         assert self.process.stdout is not None
         return self.process.stdout.read().decode()
 
@@ -98,13 +98,13 @@ class Running:
         self._keep_port()
 
     def _keep_port(self) -> None:
-        """For a restart: until then, a server of another test might be given it."""
+        """Reserve the port for a restart: the server of another test might get it."""
         if self.port and self._held is None:
-            with suppress(OSError):  # of an address that is not ours
+            with suppress(OSError):  # the server listened at another address
                 self._held = hold_port(self.port)
 
     def restart(self) -> None:
-        """The same again, on the same port."""
+        """Stop the process if it runs, and start it again on the same port."""
         if self.process.poll() is None:
             self.stop()
         self._close()
@@ -127,7 +127,7 @@ class Running:
 
 
 class Server(Running):
-    """`livejobs serve` over a data folder, which a restart keeps."""
+    """`livejobs serve` with a data folder, which a restart keeps."""
 
     def __init__(self, data: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
         self.data = data

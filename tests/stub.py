@@ -1,4 +1,4 @@
-"""A small app under our runner, for what concerns connections and not jobs:
+"""A small app under our runner, for tests about connections instead of jobs:
 
 python -m tests.stub [--bounds '{"connections": 9, …}'] [any option of `livejobs serve`]
 """
@@ -49,14 +49,14 @@ async def endless(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         for n in count():
             yield f"{n:999}\n"
-            await asyncio.sleep(0)  # else nothing would get through once nobody listens
+            await asyncio.sleep(0)  # let the loop run: `send` does not wait once the client is gone
 
     return StreamingResponse(lines())
 
 
 def make_app(drained: asyncio.Event) -> Starlette:
     async def stream(request: Request) -> Response:
-        """Ends when drained; with `?deaf` not even then."""
+        """A stream that ends when the server drains, or with `?deaf` never."""
 
         async def events() -> AsyncIterator[str]:
             yield "data: hello\n\n"

@@ -63,7 +63,19 @@ def test_the_server_hands_it_out_to_anyone(closed: Server) -> None:
     assert answer.json()["info"]["title"] == "livejobs"
 
 
-def test_schemathesis_finds_no_500_and_nothing_undocumented(closed: Server) -> None:
+# Three parts, so that no test is much longer than the others.
+@pytest.mark.parametrize(
+    "methods",
+    [
+        ("--include-method", "GET"),
+        ("--include-method", "POST"),
+        ("--exclude-method", "GET", "--exclude-method", "POST"),
+    ],
+    ids=["GET", "POST", "others"],
+)
+def test_schemathesis_finds_no_500_and_nothing_undocumented(
+    closed: Server, methods: tuple[str, ...]
+) -> None:
     """Random requests made from the document, good and bad, by an admin. Streams do not end, so
     they are left out."""
     command = [
@@ -71,7 +83,7 @@ def test_schemathesis_finds_no_500_and_nothing_undocumented(closed: Server) -> N
         "--header", f"x-api-key: {ADMIN}", "--max-examples", "40", "--seed", "1",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance",
         "--exclude-path-regex", "events$", "--phases", "fuzzing",
-        "--request-timeout", "40", "--no-color",
+        "--request-timeout", "40", "--no-color", *methods,
     ]  # fmt: skip
     root = Path(__file__).parents[1]
     # Before what others install under the name of `tests`.

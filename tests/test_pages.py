@@ -10,10 +10,11 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from livejobs import LiveJobs, create_app
+from livejobs.assets import static_dir
 from livejobs.store.memory import MemoryStore
 from livejobs.web import openapi, pages
 
-FILES = ["/static/livejobs.js", "/static/style.css", "/static/docs.css"]
+FILES = sorted(f"/static/{p.name}" for p in static_dir().iterdir() if p.suffix in {".js", ".css"})
 PAGES = ["/", "/jobs/teaser", "/docs"]
 
 
@@ -64,6 +65,13 @@ def test_every_link_of_a_page_leads_somewhere_below_where_it_is_mounted(
         target = page.url.join(link)
         assert target.path.startswith(prefix + "/")
         assert browser.get(str(target)).status_code == 200, link
+
+
+def test_every_module_of_the_pages_is_loaded_ahead() -> None:
+    """Without that, a browser finds a module only after it has the one that imports it."""
+    html = (static_dir() / "index.html").read_text()
+    ahead = set(re.findall(r'(?:modulepreload" href|src)="\./static/(\w+\.js)"', html))
+    assert ahead == {path.name for path in static_dir().glob("*.js")}
 
 
 @pytest.mark.parametrize("path", ["/static/", "/static/package.json", "/static/../pyproject.toml"])

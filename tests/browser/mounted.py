@@ -1,4 +1,4 @@
-"""The app below a path of another one: python -m tests.browser.mounted --data DIR --port N"""
+"""The app below a path of another app: python -m tests.browser.mounted --data DIR --port N"""
 
 from __future__ import annotations
 

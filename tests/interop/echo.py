@@ -1,4 +1,4 @@
-"""What Autobahn talks to: our runner's WebSocket protocol, giving back what it gets."""
+"""The server for Autobahn: our runner's WebSocket protocol, which echoes each message."""
 
 from __future__ import annotations
 

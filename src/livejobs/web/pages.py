@@ -1,5 +1,5 @@
-"""The pages, and the browser's files. They hold no data: what they show they ask `/v1` for, so
-they need no key."""
+"""Serve the pages and the files in `static/`. They hold no data, so they need no key: the pages
+read everything from `/v1`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MEDIA_TYPES: Final = {
 
 
 def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
-    """Read once, here: what is served is what is in the folder when the app is made."""
+    """Read the folder once, when the app is made; a later change of a file needs a restart."""
     folder = static_dir()
     html = (folder / "index.html").read_bytes()
     files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
     return [
         serve("/", html, PAGE),
-        serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # a level further down
+        serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # one level deeper
         serve("/docs", docs.page((folder / "docs.html").read_text(), document).encode(), PAGE),
         *(_serve_file(path) for path in files),
     ]
@@ -50,7 +50,7 @@ def _serve_file(path: Path) -> Route:
 
 
 def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
-    """The names carry no version, so a browser asks each time, and mostly gets a 304."""
+    """The names carry no version, so a browser asks each time and usually gets 304."""
     tag = hashlib.sha256(body).hexdigest()[:32]
     headers = {
         "etag": f'"{tag}"',
