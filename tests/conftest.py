@@ -12,9 +12,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
-from tests.certificate import Certificate, make_certificate
-from tests.server import LONG_ENOUGH, Server
+from tests.support.certificate import Certificate, make_certificate
 from tests.support.quick import is_quick
+from tests.support.server import LONG_ENOUGH, Server
 
 # A slow machine must not fail a test: hypothesis measures no time …
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,8 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from livejobs import LiveJobs, Settings, create_app
 from livejobs.config import SettingError
 from livejobs.core.errors import NotFound, NotStarted
-from tests.api import PROBLEM, Api, problem
-from tests.server import LONG_ENOUGH, clean_environment
+from tests.support.api import PROBLEM, Api, problem
+from tests.support.server import LONG_ENOUGH, clean_environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 APPS = ["starlette_app.py", "fastapi_app.py"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import livejobs.assets
+import livejobs.web.pages.assets
 
 SOURCE = Path(livejobs.assets.__file__).parent
 

@@ -24,10 +24,10 @@ from livejobs.core.errors import (
     TooMany,
 )
 from livejobs.core.model import Kind, Record
-from livejobs.state import FINISHED_KEPT, Slot
+from livejobs.jobs.state import FINISHED_KEPT, Slot
 from livejobs.store.base import Change, Query, Store
 from livejobs.store.memory import MemoryStore
-from livejobs.store.sqlite import SqliteStore
+from livejobs.store.sqlite.store import SqliteStore
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
@@ -518,7 +518,7 @@ async def test_finished_jobs_in_memory_are_bounded_and_read_again_when_asked_for
 async def test_viewers_of_a_job_keep_no_more_of_it_in_memory_than_they_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livejobs.state.ENTRY_BYTES_KEPT", 30_000)
+    monkeypatch.setattr("livejobs.jobs.state.ENTRY_BYTES_KEPT", 30_000)
     async with over(MemoryStore(), tmp_path) as live:
         small, large = await live.create(id="small"), await live.create(id="large")
         for job, size in ((small, 10), (large, 20_000)):

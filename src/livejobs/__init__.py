@@ -7,8 +7,8 @@ async with LiveJobs(Settings()) as live:
 
 from __future__ import annotations
 
+from livejobs.app import create_app
 from livejobs.config import Settings
 from livejobs.service import Job, LiveJobs
-from livejobs.web.app import create_app
 
 __all__ = ["Job", "LiveJobs", "Settings", "create_app"]

@@ -18,11 +18,13 @@ import msgspec
 from anyio import CancelScope
 from msgspec import Struct
 
-from livejobs.access import ANONYMOUS, Principal
-from livejobs.committer import Committer, Draft, now_ms, shutting_down
+from livejobs.access.issuer import Issuer
+from livejobs.access.keyring import Keyring, load_secret
+from livejobs.access.limits import LIMIT_OF, Limiter, Rate
 from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
 from livejobs.core import reducer
 from livejobs.core import reports as say
+from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import (
     BadCursor,
     Conflict,
@@ -32,22 +34,20 @@ from livejobs.core.errors import (
     NotStarted,
 )
 from livejobs.core.model import File, Head, Kind, Record, Status, Stored
-from livejobs.creating import Creating
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
-from livejobs.hub import Hub
-from livejobs.issuer import Issuer
-from livejobs.keyring import Keyring, load_secret
-from livejobs.lanes import Lanes
-from livejobs.limits import LIMIT_OF, Limiter, Rate
+from livejobs.jobs.committer import Committer, Draft, now_ms, shutting_down
+from livejobs.jobs.creating import Creating
+from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.reader import PAGE, Reader
+from livejobs.jobs.reporting import Receipt, Reporting, encoded
+from livejobs.jobs.state import Registry, Slot, Whole
+from livejobs.jobs.sweeper import Sweeper
+from livejobs.live.hub import Hub
 from livejobs.private import FOLDER, SHARED, make_folder
-from livejobs.reading import PAGE, Reader
-from livejobs.reporting import Receipt, Reporting, encoded
-from livejobs.state import Registry, Slot, Whole
 from livejobs.stopping import StopSignals
 from livejobs.store.base import PAGE_BYTES, Act, Query, Store
-from livejobs.store.sqlite import SqliteStore
-from livejobs.sweeper import Sweeper
+from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
 

@@ -21,7 +21,7 @@ from tests.abuse.crowd import (
     viewer,
     websocket,
 )
-from tests.server import Server
+from tests.support.server import Server
 
 
 def subscriber(port: int, *, narrow: bool = False) -> socket.socket:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.needs import need
-from tests.server import Server
+from tests.support.needs import need
+from tests.support.server import Server
 
 CHROMIUM = shutil.which("chromium") or ""
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Opener
-from tests.server import Server
+from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"
 

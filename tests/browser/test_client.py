@@ -6,10 +6,10 @@ import json
 import shutil
 import subprocess
 
-from livejobs.assets import static_dir
+from livejobs.web.pages.assets import static_dir
 from tests.browser.conftest import Opener
-from tests.needs import need
-from tests.server import Server
+from tests.support.needs import need
+from tests.support.server import Server
 
 STATIC = static_dir()
 EXPORTS = {

@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Opener
-from tests.desk import Desk, eventually
-from tests.needs import need
+from tests.support.desk import Desk, eventually
+from tests.support.needs import need
 
 ADMIN = "the-first-admin-key"
 PIXEL = b"GIF89a\1\0\1\0\x80\0\0\xff\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE, Opener
-from tests.desk import eventually
-from tests.server import Running, Server
+from tests.support.desk import eventually
+from tests.support.server import Running, Server
 
 
 class Jobs:

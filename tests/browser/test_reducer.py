@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from livejobs.core.delta import Delta, apply
 from livejobs.core.model import KINDS
-from tests.needs import need
-from tests.strategies import names, texts
+from tests.support.needs import need
+from tests.support.strategies import names, texts
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors" / "delta.json").read_text())

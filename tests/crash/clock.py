@@ -20,7 +20,7 @@ from tests.crash.client import PATIENCE, Client
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
-from tests.server import Server
+from tests.support.server import Server
 
 JUMPS: Final = {"+3d": timedelta(days=3), "-1h": timedelta(hours=-1), "+0": timedelta()}
 NEAR: Final = timedelta(minutes=1)

@@ -16,7 +16,7 @@ from tests.crash.client import PATIENCE, Client
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
-from tests.server import DidNotStart, Server
+from tests.support.server import DidNotStart, Server
 
 SIZE: Final = 8 << 20  # of the disk, to begin with
 BALLAST: Final = 2 << 20

@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.api import NDJSON, Api, Socket, hear
 from tests.crash.checker import Broken
-from tests.server import Server
+from tests.support.api import NDJSON, Api, Socket, hear
+from tests.support.server import Server
 
 KIB: Final = 1024
 CPU_MS: Final = 1.0  # for each KB that was exchanged

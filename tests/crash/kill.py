@@ -14,7 +14,7 @@ from tests.crash.checker import Checker, integrity
 from tests.crash.client import Client
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load, unanswered
-from tests.server import Server
+from tests.support.server import Server
 
 SHORTEST: Final = 0.2  # seconds of load in a round
 LONGEST: Final = 1.5

@@ -20,7 +20,7 @@ import httpx2
 
 from tests.crash.checker import integrity
 from tests.crash.full_disk import namespace
-from tests.server import BIN, LONG_ENOUGH, DidNotStart, Server, clean_environment
+from tests.support.server import BIN, LONG_ENOUGH, DidNotStart, Server, clean_environment
 
 JOBS: Final = 30
 LINES: Final = 2

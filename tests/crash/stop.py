@@ -17,7 +17,7 @@ from tests.crash.client import PATIENCE, Client, Lost
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Book, Ledger, Report, Voice
 from tests.crash.load import NDJSON, Load
-from tests.server import Server
+from tests.support.server import Server
 
 IN_TIME: Final = 10.0  # seconds a stop may take, whatever is open
 SPEAKERS: Final = 8  # workers whose request never ends

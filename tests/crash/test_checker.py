@@ -14,7 +14,7 @@ from tests.crash.client import Client, Lost
 from tests.crash.kill import rest
 from tests.crash.ledger import FINISHED, Book, Ledger, Seen, Voice
 from tests.crash.load import Load
-from tests.server import Server, hold_port
+from tests.support.server import Server, hold_port
 
 
 class Scene:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
-from tests.needs import need
+from tests.support.needs import need
 
 Damage = Callable[[Path], None]
 

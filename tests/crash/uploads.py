@@ -20,8 +20,8 @@ import httpx2
 
 from tests.crash.checker import Broken, integrity
 from tests.crash.full_disk import Disk
-from tests.desk import eventually
-from tests.server import Server
+from tests.support.desk import eventually
+from tests.support.server import Server
 
 WORKERS: Final = 6
 NAMES: Final = ("a", "b", "c")

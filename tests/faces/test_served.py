@@ -17,11 +17,11 @@ from livejobs import LiveJobs, Settings, create_app
 from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import Stored
+from livejobs.faces.registry import BUILT_IN
 from livejobs.store.memory import MemoryStore
-from livejobs.web.faces.chosen import BUILT_IN
-from tests.api import PROBLEM
 from tests.faces.jobs import schema
-from tests.server import DidNotStart, Server
+from tests.support.api import PROBLEM
+from tests.support.server import DidNotStart, Server
 
 ADMIN = "the-first-admin-key"
 

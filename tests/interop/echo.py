@@ -9,7 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from livejobs.config import Settings
-from livejobs.runner import run
+from livejobs.server.runner import run
 
 
 async def echo(socket: WebSocket) -> None:

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Final, Self
 
 import httpx2
 
-from tests.needs import need
-from tests.server import LONG_ENOUGH, Running, hold_port
+from tests.support.needs import need
+from tests.support.server import LONG_ENOUGH, Running, hold_port
 
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "docs" / "proxies"
 PLACES: Final = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"

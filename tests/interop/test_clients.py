@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from tests.server import Server
+from tests.support.server import Server
 
 HERE: Final = Path(__file__).parent
 PATIENCE: Final = 120.0  # seconds; two browsers and six other clients start at once

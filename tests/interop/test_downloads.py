@@ -16,8 +16,8 @@ from typing import Final
 
 import pytest
 
-from tests.desk import Desk, eventually
-from tests.needs import need
+from tests.support.desk import Desk, eventually
+from tests.support.needs import need
 
 SIZE: Final = 20_000_000
 CUT: Final = 7_000_000  # bytes after which each connection breaks

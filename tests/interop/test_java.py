@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.api import Api
-from tests.needs import need
-from tests.server import LONG_ENOUGH, Server
+from tests.support.api import Api
+from tests.support.needs import need
+from tests.support.server import LONG_ENOUGH, Server
 
 PROGRAM = Path(__file__).parent / "clients" / "Report.java"
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.interop.proxies import Nginx
-from tests.server import Server
+from tests.support.server import Server
 
 FILES_PAGE: Final = Path(__file__).parents[2] / "docs" / "files.md"
 

@@ -19,7 +19,7 @@ from tests.abuse.crowd import (
     read_until,
     websocket,
 )
-from tests.server import Server
+from tests.support.server import Server
 
 PING = 9
 PONG = 10

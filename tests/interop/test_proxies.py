@@ -18,10 +18,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # schemathesis brings it
 from websockets.sync.client import connect as connect_websocket
 
-from tests.api import hear
-from tests.desk import digest, eventually
 from tests.interop.proxies import CONFIGURATIONS, KINDS, Events, Proxy
-from tests.server import LONG_ENOUGH, Server
+from tests.support.api import hear
+from tests.support.desk import digest, eventually
+from tests.support.server import LONG_ENOUGH, Server
 
 PAGE: Final = CONFIGURATIONS.with_suffix(".md")
 IDLE: Final = 25  # seconds, of a hurried proxy: longer than the 15 s between two pings of ours

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.server import LONG_ENOUGH, Server
+from tests.support.server import LONG_ENOUGH, Server
 
 HERE: Final = Path(__file__).parent
 

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from livejobs.core import progress as gauge
 from livejobs.core import reports as say
-from livejobs.core.clock import rfc3339
 from livejobs.core.errors import Conflict
 from livejobs.core.model import (
     LEVELS,
@@ -33,6 +32,7 @@ from livejobs.core.model import (
     Status,
     Step,
 )
+from livejobs.core.times import rfc3339
 
 # From where, on what, to where. Any report first starts a queued job; those not named leave
 # the status as it is. `retry` ends as cancelled where that was asked for.

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
-from livejobs.core.clock import rfc3339, wire_time
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Children, Failure, File, Head, Progress, Step
 from livejobs.core.progress import as_percent, percent, step_fraction
+from livejobs.core.times import rfc3339, wire_time
 
 # Results and errors shown with the job: the last ones, as many as are within both bounds for their
 # kind. All are kept, and paged.

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
-from livejobs.committer import now_ms
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
+from livejobs.jobs.committer import now_ms
 from livejobs.store.base import Act, Store, Tally
 
 PATIENCE: Final = 0.5  # seconds

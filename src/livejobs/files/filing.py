@@ -20,7 +20,6 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from livejobs.committer import Committed, Committer, Draft, now_ms
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
@@ -34,7 +33,8 @@ from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
-from livejobs.state import Slot
+from livejobs.jobs.committer import Committed, Committer, Draft, now_ms
+from livejobs.jobs.state import Slot
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # a disk that is slow to one must not stop the others

@@ -23,11 +23,11 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from livejobs.committer import now_ms
 from livejobs.core.errors import Conflict, LivejobsError, TooMany
 from livejobs.files.local import refusals
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE
+from livejobs.jobs.committer import now_ms
 from livejobs.private import make_folder
 
 T = TypeVar("T")

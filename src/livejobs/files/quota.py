@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from livejobs.committer import Committed
 from livejobs.core.errors import BodyTooLarge
 from livejobs.core.model import File
+from livejobs.jobs.committer import Committed
 
 
 class FileTooLarge(BodyTooLarge):

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
-from livejobs.access import Scope
+from livejobs.core.access import Scope
 from livejobs.core.model import Entry, File, Head, Kind, Record, Status, Stored
 
 T = TypeVar("T")

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from livejobs.access import ANONYMOUS, Action, Principal, require
-from livejobs.committer import now_ms
+from livejobs.access.issuer import UnknownSigner
+from livejobs.access.keyring import Keyring, unauthorized
+from livejobs.access.limits import Limiter, party
+from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
-from livejobs.issuer import UnknownSigner
-from livejobs.keyring import Keyring, unauthorized
-from livejobs.limits import Limiter, party
+from livejobs.jobs.committer import now_ms
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL, header, takes
 

@@ -12,8 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from livejobs.access import Principal
-from livejobs.committer import now_ms
+from livejobs.core.access import Principal
 from livejobs.core.errors import (
     BodyTooLarge,
     FieldError,
@@ -21,6 +20,7 @@ from livejobs.core.errors import (
     LivejobsError,
     UnsupportedMediaType,
 )
+from livejobs.jobs.committer import now_ms
 from livejobs.service import LiveJobs
 
 T = TypeVar("T")
