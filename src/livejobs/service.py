@@ -18,6 +18,7 @@ import msgspec
 from anyio import CancelScope
 from msgspec import Struct
 
+from livejobs import clock
 from livejobs.access.issuer import Issuer
 from livejobs.access.keyring import Keyring, load_secret
 from livejobs.access.limits import LIMIT_OF, Limiter, Rate
@@ -36,7 +37,7 @@ from livejobs.core.errors import (
 from livejobs.core.model import File, Head, Kind, Record, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
-from livejobs.jobs.committer import Committer, Draft, now_ms, shutting_down
+from livejobs.jobs.committer import Committer, Draft, shutting_down
 from livejobs.jobs.creating import Creating
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import PAGE, Reader
@@ -391,7 +392,7 @@ class LiveJobs:
             await self.reader.read_tail(slot)
             if slot.gone:  # and its results with it, while we read them
                 raise NotFound.job(slot.head.id)
-        return slot.state_json(now_ms())
+        return slot.state_json(clock.now_ms())
 
     async def whole(self, slot: Slot) -> Whole:
         """All results and errors, as of the head that the slot then has."""

@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
+from livejobs import clock
 from livejobs.access.keyring import LONG, USED_EVERY, Grant, Keyring, new_key
 from livejobs.core.errors import LivejobsError, StorageUnavailable, Unauthorized
-from livejobs.jobs.committer import now_ms
 from livejobs.store.base import Act
 from livejobs.store.memory import MemoryStore
 
@@ -44,7 +44,7 @@ async def test_a_key_whose_use_is_noted_while_it_is_revoked_does_not_come_back()
     revoking = asyncio.create_task(keyring.revoke(id))
     await store.dropping.wait()
     with pytest.raises(LivejobsError):
-        keyring.identify(secret, now_ms())
+        keyring.identify(secret, clock.now_ms())
     store.drop.set()
     await revoking
     await keyring.note_uses()
@@ -58,7 +58,7 @@ async def test_a_key_that_could_not_be_dropped_is_still_one() -> None:
     keyring, id, secret = await used_key(store)
     with pytest.raises(StorageUnavailable):
         await keyring.revoke(id)
-    assert keyring.identify(secret, now_ms()).key == id
+    assert keyring.identify(secret, clock.now_ms()).key == id
 
 
 async def test_what_a_long_token_is_known_by_is_no_credential() -> None:
@@ -66,12 +66,12 @@ async def test_what_a_long_token_is_known_by_is_no_credential() -> None:
     key, secret = new_key("ci", ("view",), None, now=0)
     await keyring.add(key)
     jobs = frozenset(f"job-{n}" for n in range(100))
-    grant = Grant("view", None, jobs, now_ms() + 60_000)
-    token = keyring.mint(keyring.identify(secret, now_ms()), grant, now_ms())
+    grant = Grant("view", None, jobs, clock.now_ms() + 60_000)
+    token = keyring.mint(keyring.identify(secret, clock.now_ms()), grant, clock.now_ms())
     assert len(token) > LONG
     for _ in range(2):
-        assert keyring.identify(token, now_ms()).jobs == jobs
+        assert keyring.identify(token, clock.now_ms()).jobs == jobs
     digest = hashlib.sha256(token.encode())
     for credential in (digest.hexdigest(), digest.digest().decode("latin-1")):
         with pytest.raises(Unauthorized):
-            keyring.identify(credential, now_ms())
+            keyring.identify(credential, clock.now_ms())

@@ -9,10 +9,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from livejobs import service
 from livejobs.config import Settings
 from livejobs.core import reports as say
-from livejobs.jobs import committer, creating, reporting, sweeper
 from livejobs.service import Job, LiveJobs
 from livejobs.store.memory import MemoryStore
 
@@ -36,8 +34,7 @@ def live(tmp_path: Path) -> Live:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The clock of the wall, in milliseconds, for the test to set."""
     now = [1_700_000_000_000]
-    for module in (committer, creating, reporting, service, sweeper):
-        monkeypatch.setattr(module, "now_ms", lambda: now[0])
+    monkeypatch.setattr("livejobs.clock.now_ms", lambda: now[0])
     return now
 
 

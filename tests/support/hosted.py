@@ -1,5 +1,5 @@
-"""An app with livejobs mounted into it, for servers that are not ours: `tests.support.hosted:app`. The
-folder of the data is in the variable DATA."""
+"""An app with livejobs mounted into it, for servers that are not ours: `tests.support.hosted:app`.
+The folder of the data is in the variable DATA."""
 
 from __future__ import annotations
 

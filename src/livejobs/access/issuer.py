@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Annotated, Any, Final
 
 import httpx2
@@ -18,6 +17,7 @@ import jwt
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from livejobs import clock
 from livejobs.core.access import LADDER, Principal, highest
 from livejobs.core.errors import LivejobsError
 
@@ -80,7 +80,7 @@ class Issuer:
         if algorithm not in ALGORITHMS:
             raise jwt.InvalidAlgorithmError(algorithm)
         key = self._keys.get((kid, algorithm))
-        now = time.monotonic()
+        now = clock.monotonic()
         stale = key is None or now > self._fresh_until
         if stale and self._asking is None and now > self._ask_after:
             raise UnknownSigner
@@ -126,7 +126,7 @@ class Issuer:
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.warning("The keys of %s can't be read from %s: %r", self.issuer, self._url, error)
         finally:
-            self._ask_after = time.monotonic() + ASK_AGAIN
+            self._ask_after = clock.monotonic() + ASK_AGAIN
             self._asking = None
 
     def _learn(self, published: list[dict[str, Any]]) -> None:
@@ -139,7 +139,7 @@ class Issuer:
             if key.algorithm_name in ALGORITHMS:
                 keys[str(one.get("kid", "")), key.algorithm_name] = key
         self._keys = keys
-        self._fresh_until = time.monotonic() + KEYS_GOOD_FOR
+        self._fresh_until = clock.monotonic() + KEYS_GOOD_FOR
 
 
 def _principal(claims: Claims) -> Principal:

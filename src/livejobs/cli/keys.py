@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 import click
 import httpx2
 
+from livejobs import clock
 from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
 from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
 from livejobs.core.times import wire_time
-from livejobs.jobs.committer import now_ms
 from livejobs.private import make_folder
 from livejobs.store.base import Act, Key, StoreUnusable
 from livejobs.store.sqlite.store import SqliteStore
@@ -102,7 +102,7 @@ class FolderKeys:
                 raise Refused(f"There is a key {name!r} already.")
             ends = None if until is None else int(datetime.fromisoformat(until).timestamp() * 1000)
             key, secret = new_key(
-                name, tuple(scopes), tuple(projects) or None, now=now_ms(), expires_at=ends
+                name, tuple(scopes), tuple(projects) or None, now=clock.now_ms(), expires_at=ends
             )
             await ring.add(key, self._act("key.create", key))
             return {**_row(key), "key": secret}
@@ -125,21 +125,21 @@ class FolderKeys:
 
     def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
         async def mint(ring: Keyring) -> Row:
-            until = now_ms() + seconds * 1000
+            until = clock.now_ms() + seconds * 1000
             grant = Grant(
                 highest(scopes),
                 (project,) if project else None,
                 frozenset(jobs) if jobs else None,
                 until,
             )
-            token = ring.mint(operator(), grant, now_ms())
+            token = ring.mint(operator(), grant, clock.now_ms())
             return {"token": token, "expires_at": wire_time(until)}
 
         return self._with_keys(mint)
 
     def _act(self, action: str, key: Key) -> Act:
         detail = {"key": key.id, "name": key.name}
-        return Act(now_ms(), operator().name, action, detail=detail)
+        return Act(clock.now_ms(), operator().name, action, detail=detail)
 
     def _with_keys(self, use: Callable[[Keyring], Awaitable[T]]) -> T:
         async def opened() -> T:

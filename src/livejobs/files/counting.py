@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
+from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
-from livejobs.jobs.committer import now_ms
 from livejobs.store.base import Act, Store, Tally
 
 PATIENCE: Final = 0.5  # seconds
@@ -94,7 +94,7 @@ class Downloads:
         if sent.whole:
             self.total += 1
             there = self._tallies.get(sent.file.key, Tally())
-            self._tallies[sent.file.key] = Tally(there.count + 1, now_ms())
+            self._tallies[sent.file.key] = Tally(there.count + 1, clock.now_ms())
 
     async def flush(self) -> None:
         async with self._moving:
@@ -148,4 +148,4 @@ def _act(sents: Sequence[Sent]) -> Act:
     if ranges:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
-    return Act(now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)
+    return Act(clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
+from livejobs import clock
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
@@ -33,7 +34,7 @@ from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
-from livejobs.jobs.committer import Committed, Committer, Draft, now_ms
+from livejobs.jobs.committer import Committed, Committer, Draft
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Store
 
@@ -208,7 +209,7 @@ class Files:
         try:
             await self.area.keep(key, upload.path, name, media_type)
             check()  # an object store may have taken its time
-            file = File(name, upload.size, media_type, digest, now_ms(), key)
+            file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
             return file, await self._give(slot, file)
         except LivejobsError:
             with contextlib.suppress(LivejobsError):
@@ -230,13 +231,13 @@ class Files:
             raise Invalid.at("/path", error.detail) from None
         await opened.close()
         kind = checked_media_type(media_type, name)
-        file = File(name, opened.size, kind, None, now_ms(), _new_key(), path=path)
+        file = File(name, opened.size, kind, None, clock.now_ms(), _new_key(), path=path)
         return file, await self._give(slot, file)
 
     async def attach_url(self, slot: Slot, file: File) -> tuple[File, bool]:
         """A file that lies elsewhere: who asks for it is sent there."""
         refuse_finished(slot)
-        file = replace(file, key=_new_key(), at=now_ms())
+        file = replace(file, key=_new_key(), at=clock.now_ms())
         return file, await self._give(slot, file)
 
     async def _give(self, slot: Slot, file: File) -> bool:
@@ -385,11 +386,11 @@ def refuse_finished(slot: Slot) -> None:
 
 def hear(slot: Slot) -> None:
     """A worker that sends a large file has not fallen silent."""
-    now = now_ms()
+    now = clock.now_ms()
     running = slot.head.status == "running" and not slot.head.stalled
     if running and now - (slot.heard_at or 0) >= HEARD_EVERY:
         slot.hear(now)
 
 
 def _new_key() -> str:
-    return uuid7(now_ms(), os.urandom(10)).replace("-", "")
+    return uuid7(clock.now_ms(), os.urandom(10)).replace("-", "")

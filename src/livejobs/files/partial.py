@@ -23,11 +23,11 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from livejobs import clock
 from livejobs.core.errors import Conflict, LivejobsError, TooMany
 from livejobs.files.local import refusals
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE
-from livejobs.jobs.committer import now_ms
 from livejobs.private import make_folder
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Partial:
         self.sidecar = folder / f"{said.id}.json"
         self.room = room
         self.size = 0  # bytes on disk
-        self.moved_at = now_ms()
+        self.moved_at = clock.now_ms()
         self.unwanted = False  # its job has ended
         self.done = False  # it is a file of its job
         self._busy = False
@@ -147,7 +147,7 @@ class Partial:
             self._digest.update(data)
             self._digested += len(data)
         self.size += len(data)
-        self.moved_at = now_ms()
+        self.moved_at = clock.now_ms()
 
     def read_back(self) -> bool:
         """The digest of some of what an earlier run received; whether that was the last of it."""
@@ -306,7 +306,7 @@ class Partials:
             partial.unwanted |= partial.said.job == id
 
     async def sweep(self) -> None:
-        now = now_ms()
+        now = clock.now_ms()
         for partial in list(self._all.values()):
             if (partial.unwanted or partial.expires_at <= now) and not partial.busy:
                 await self.remove(partial)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Entry, Head, Status, Stored
@@ -204,7 +204,7 @@ class Committer:
                 self._told.set()
 
     async def _commit(self, group: list[tuple[Deed[Any], asyncio.Future[Any]]]) -> None:
-        draft = Draft(now_ms(), self._registry, self._lanes, self.epochs)
+        draft = Draft(clock.now_ms(), self._registry, self._lanes, self.epochs)
         answers = [(future, _run(act, draft), len(draft.changes)) for act, future in group]
         try:
             seqs = await self._write(draft)
@@ -271,10 +271,6 @@ class Committer:
 
 def shutting_down() -> StorageUnavailable:
     return StorageUnavailable("The server is shutting down. Try again in a moment.")
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _run(act: Deed[Any], draft: Draft) -> Any:

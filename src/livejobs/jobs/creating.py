@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec.structs import replace
 
+from livejobs import clock
 from livejobs.config import RETENTION, Settings
 from livejobs.core import reducer
 from livejobs.core import reports as say
@@ -20,7 +21,7 @@ from livejobs.core.access import ANONYMOUS, Principal, require, require_id, requ
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.jobs.committer import Committer, Draft, now_ms
+from livejobs.jobs.committer import Committer, Draft
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Idempotency, Store
@@ -65,9 +66,9 @@ class Creating:
         self, new: say.NewJob, by: Principal, key: str
     ) -> tuple[Slot, bool]:
         digest = digest_of(replace(new, project=new.project or by.default_project))
-        made = await self._store.repeated(by.credential, key, now_ms())
+        made = await self._store.repeated(by.credential, key, clock.now_ms())
         if made is None or await self._reader.look_up(made.job) is None:  # or deleted since
-            record = Idempotency(by.credential, key, digest, "", now_ms() + REPEATABLE)
+            record = Idempotency(by.credential, key, digest, "", clock.now_ms() + REPEATABLE)
             return await self.create(new, by, record), True
         if made.body != digest:
             raise IdempotencyMismatch(
@@ -124,7 +125,7 @@ class Creating:
         return (await self._committer.submit(act)).value
 
     def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
-        now = now_ms()
+        now = clock.now_ms()
         head = reducer.create(
             new,
             id=new.id or uuid7(now, os.urandom(10)),

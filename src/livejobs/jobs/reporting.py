@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Head, Status, encode_head
-from livejobs.jobs.committer import Committer, Draft, now_ms
+from livejobs.jobs.committer import Committer, Draft
 from livejobs.jobs.state import Slot
 
 
@@ -50,7 +51,7 @@ class Reporting:
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Reports that have been checked."""
         if self._only_heard(slot, reports):
-            slot.hear(now_ms())
+            slot.hear(clock.now_ms())
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             return _receipt(slot, slot.head, slot.seq, new)
 

@@ -10,12 +10,12 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any, Final
 
 from msgspec import Raw
 from msgspec.structs import replace
 
+from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, Head, Kind, Record, Stored
@@ -163,7 +163,7 @@ class Slot:
         self.heard_at = stored.head.heartbeat_at  # moves without a commit
         # The clock of the wall may jump, and a jump is not silence; so it is measured by another,
         # and of a job of an earlier run from now: its worker could not reach us in between.
-        self.silent_since = monotonic()
+        self.silent_since = clock.monotonic()
         self.recent = Recent(stored.seq)
         self.channels: dict[Any, Any] = {}  # who watches this job, by how they do
         self.answer: Any = None  # the snapshot as a poller gets it, made by the web's door
@@ -187,7 +187,7 @@ class Slot:
         """A change that is on disk."""
         self.head, self.seq = head, seq
         if head.heartbeat_at != self.heard_at:
-            self.silent_since = monotonic()
+            self.silent_since = clock.monotonic()
         # A finished job never changes, so a heartbeat that came during this commit is forgotten.
         heard = None if head.finished else self.heard_at
         self.heard_at = wire.max_time(heard, head.heartbeat_at)
@@ -210,7 +210,7 @@ class Slot:
     def hear(self, now: int) -> None:
         """A heartbeat: seen by those who ask, told to nobody."""
         self.heard_at = now
-        self.silent_since = monotonic()
+        self.silent_since = clock.monotonic()
         self.forget_encoded()
 
     def forget_moved(self) -> None:

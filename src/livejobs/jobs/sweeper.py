@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from time import monotonic
 from typing import Final
 
+from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Draft, now_ms
+from livejobs.jobs.committer import Committer, Draft
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import Store
@@ -66,7 +66,7 @@ class Sweeper:
     async def _notice_silence(self) -> None:
         slots = self._registry.unfinished()
         for start in range(0, len(slots), SLICE):
-            now = now_ms()
+            now = clock.now_ms()
             some = slots[start : start + SLICE]
             silent = [slot for slot in some if self._silent(slot, slot.head, now) is not slot.head]
             if silent:
@@ -85,7 +85,7 @@ class Sweeper:
         # The head may be a draft's, in which its worker has just spoken.
         if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
-        silent = monotonic() - slot.silent_since
+        silent = clock.monotonic() - slot.silent_since
         if self._lost_after and silent >= self._lost_after:
             return reducer.lose(head, now, silent)
         if head.heartbeat_timeout and silent >= head.heartbeat_timeout:
@@ -95,7 +95,7 @@ class Sweeper:
     async def _remove_expired(self) -> None:
         slots: list[Slot] = []
         files = 0
-        for stored in await self._store.expired(now_ms(), limit=EXPIRED_AT_ONCE):
+        for stored in await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE):
             files += len(stored.head.files)
             if slots and files > FILES_AT_ONCE:  # those left have their turn in the next round
                 break

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import KINDS, Entry, Kind, Record, Stored
-from livejobs.jobs.committer import Committer, now_ms
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.channel import (
@@ -76,7 +77,7 @@ class CatchUp:
         """The state as of now, with the last log lines if they are asked for."""
         # All taken before the first await: it is one moment that is shown.
         seq, cursor, upto = slot.seq, str(slot.cursor), slot.head.logs_total
-        state = slot.state_json(now_ms())
+        state = slot.state_json(clock.now_ms())
         viewer.seq = seq
         logs: list[Entry] = []
         if channel.options.logs and upto and viewer.first:
@@ -165,7 +166,7 @@ class CatchUp:
 
     async def _opening(self, viewer: Viewer, channel: Channel) -> AsyncIterator[Messages]:
         """The matching jobs, newest first. Cut within it, a viewer begins again."""
-        filter, now = channel.filter, now_ms()
+        filter, now = channel.filter, clock.now_ms()
         seq = self._committer.seqs.get(filter.project, 0)
         epoch = self._committer.epochs.get(filter.project, "-")
         op: Any = "snapshot" if channel.options.view == "delta" else "state"
@@ -247,8 +248,8 @@ class _Head:
     """A job's head as it was before reading its entries."""
 
     def __init__(self, slot: Slot, channel: Channel) -> None:
-        self.fields = slot.fields(now_ms())
-        self.state = slot.state_json(now_ms()) if channel.options.view == "state" else b""
+        self.fields = slot.fields(clock.now_ms())
+        self.state = slot.state_json(clock.now_ms()) if channel.options.view == "state" else b""
 
 
 class _Steps:
@@ -293,7 +294,7 @@ class _Steps:
     def _of_job(
         self, slot: Slot, entries: list[Entry], cursor: str, before: str, whole: bool
     ) -> Messages:
-        now = now_ms()
+        now = clock.now_ms()
         if self.channel.options.view == "delta":
             if whole and self._viewer.known is not None:
                 self._viewer.known.learn([slot.head.id])

@@ -21,10 +21,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, Head, Kind
-from livejobs.jobs.committer import Committed, now_ms
+from livejobs.jobs.committer import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Sendable, Wire
 from livejobs.live.sink import Sink
@@ -176,7 +177,7 @@ class Window:
 
     def close(self, view: View, feed: bool) -> None:
         """Fix what is shown: slots move on while viewers are being written to."""
-        now = now_ms()
+        now = clock.now_ms()
         for moved in self.moved.values():
             moved.fields = moved.slot.fields(now)
             if view == "state" and not moved.gone:
@@ -358,9 +359,9 @@ class Channel:
         if slot is None or slot.lane is None or slot.lane.moves == self.lane_moves:
             return
         self.lane_moves = slot.lane.moves
-        fields = slot.fields(now_ms())
+        fields = slot.fields(clock.now_ms())
         if self.options.view == "state":
-            message = Message("state", slot.state_json(now_ms()), fields["cursor"])
+            message = Message("state", slot.state_json(clock.now_ms()), fields["cursor"])
         else:
             message = delta_message(slot, fields["cursor"], {"queue": fields["queue"]}, ())
         for viewer in list(self.viewers):

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
+from livejobs import clock
 from livejobs.access.keyring import Keyring
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import TooMany
-from livejobs.jobs.committer import Committed, Committer, now_ms
+from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
@@ -251,7 +252,7 @@ class Hub:
 
     def _dismiss(self, sinks: Iterable[Sink]) -> None:
         """Close those whose credential is no longer good."""
-        now = now_ms()
+        now = clock.now_ms()
         for sink in list(sinks):
             why = None if sink.closed else self._keyring.valid(sink.by, now)
             if why is not None:

@@ -7,7 +7,6 @@ scope, so that doors without a request object ask the same question.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
@@ -17,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from livejobs import clock
 from livejobs.access.issuer import UnknownSigner
 from livejobs.access.keyring import Keyring, unauthorized
 from livejobs.access.limits import Limiter, party
 from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
-from livejobs.jobs.committer import now_ms
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL, header, takes
 
@@ -98,11 +97,11 @@ async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Prin
     if len(credential) > LONGEST:
         raise unauthorized(f"A credential has at most {LONGEST} characters.", "bad_credential")
     try:
-        return keyring.identify(credential, now_ms(), keys=keys)
+        return keyring.identify(credential, clock.now_ms(), keys=keys)
     except UnknownSigner:
         assert keyring.issuer is not None, "it is the one that raised"
         await keyring.issuer.refresh()
-        return keyring.identify(credential, now_ms(), keys=keys)
+        return keyring.identify(credential, clock.now_ms(), keys=keys)
 
 
 def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query", "cookie"]]:
@@ -198,7 +197,7 @@ def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
     if limiter is None:
         return
     caller = address(client) if by is ANONYMOUS else by.credential
-    if retry_after := limiter.take(caller, time.monotonic()):
+    if retry_after := limiter.take(caller, clock.monotonic()):
         raise too_fast(limiter, retry_after)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from livejobs import clock
 from livejobs.core.access import Principal
 from livejobs.core.errors import (
     BodyTooLarge,
@@ -20,7 +21,6 @@ from livejobs.core.errors import (
     LivejobsError,
     UnsupportedMediaType,
 )
-from livejobs.jobs.committer import now_ms
 from livejobs.service import LiveJobs
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def require_valid(scope: Scope) -> None:
     """The caller was admitted before its body came, or before it was kept waiting. Whoever acts or
     answers after that asks again: its key may have been revoked meanwhile."""
     live: LiveJobs = scope["app"].state.live
-    live.keyring.require_valid(scope[PRINCIPAL], now_ms())
+    live.keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

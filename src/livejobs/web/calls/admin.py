@@ -11,6 +11,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from livejobs import clock
 from livejobs.access import keyring
 from livejobs.core import wire
 from livejobs.core.access import Principal, Scope, below, highest, require_project
@@ -18,7 +19,6 @@ from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
 from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
-from livejobs.jobs.committer import now_ms
 from livejobs.service import LiveJobs
 from livejobs.store.base import Act, Key
 from livejobs.web import http
@@ -61,7 +61,7 @@ async def new_key(request: Request) -> Response:
     live = http.service(request)
     asked: NewKey = decoded(_new_key, await _json(request, live))
     keyring.check_name(asked.name)
-    by, now = http.principal(request), now_ms()
+    by, now = http.principal(request), clock.now_ms()
     if by.token:
         raise Forbidden(
             "A token can't make keys: they would outlive it. Use an admin key.",
@@ -98,7 +98,7 @@ async def revoke_key(request: Request) -> Response:
 
 def _act(by: Principal, action: str, key: Key) -> Act:
     detail = {"key": key.id, "name": key.name}
-    return Act(now_ms(), by.name, action, detail=detail, by_id=by.key)
+    return Act(clock.now_ms(), by.name, action, detail=detail, by_id=by.key)
 
 
 def _governs(by: Principal, key: Key) -> bool:
@@ -127,7 +127,7 @@ async def new_token(request: Request) -> Response:
     live, by = http.service(request), http.principal(request)
     body = await _json(request, live)
     asked: NewToken = decoded(_new_token, body) if body.strip() else NewToken()
-    now = now_ms()
+    now = clock.now_ms()
     until = now + asked.ttl_seconds * 1000
     grant = keyring.Grant(
         _scope(by, asked),

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from livejobs import clock
 from livejobs.access.keyring import Grant
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
 from livejobs.core.errors import Invalid, NotFound
 from livejobs.core.model import STATUSES
-from livejobs.jobs.committer import now_ms
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
@@ -65,7 +65,7 @@ async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> R
 
 def _view(live: LiveJobs, slot: Slot, by: Principal) -> dict[str, str]:
     """What to hand to a browser: it can see this job, for a day, and do nothing else."""
-    now = now_ms()
+    now = clock.now_ms()
     until = min(by.expires_at or sys.maxsize, now + VIEW_LASTS)
     grant = Grant("view", (slot.head.project,), frozenset({slot.head.id}), until)
     token = live.keyring.mint(by, grant, now)
@@ -106,7 +106,7 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
 
 def _make_answer(slot: Slot, body: bytes) -> Ready:
     again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
-    slot.answer = made = ready(body, slot.tag(now_ms()), *again)
+    slot.answer = made = ready(body, slot.tag(clock.now_ms()), *again)
     return made
 
 
@@ -121,7 +121,7 @@ async def snapshot(request: Request) -> Response:
     if waited is not None:
         headers["preference-applied"] = f"wait={waited}"
     body = await live.state(slot)  # before the tag: a queued job's place is part of it
-    headers["etag"] = f'W/"{slot.tag(now_ms())}"'
+    headers["etag"] = f'W/"{slot.tag(clock.now_ms())}"'
     if not slot.head.finished:
         headers["retry-after"] = POLL_AGAIN
     if _matches(slot, known):
@@ -132,7 +132,7 @@ async def snapshot(request: Request) -> Response:
 def _matches(slot: Slot, known: Sequence[str]) -> bool:
     """The whole tag, or the bare cursor by those who don't mind a queued job's place."""
     return bool(known) and (
-        slot.tag(now_ms()) in known or str(slot.cursor) in known or "*" in known
+        slot.tag(clock.now_ms()) in known or str(slot.cursor) in known or "*" in known
     )
 
 
@@ -174,7 +174,7 @@ async def listing(request: Request) -> Response:
         limit=http.whole(request, "limit", 100, least=1, most=1000),
         after=request.query_params.get("after"),
     )
-    now = now_ms()
+    now = clock.now_ms()
     jobs = b",".join(slot.head_json(now) for slot in found.slots)
     rest = wire.encode({"next": found.next, "counts": found.counts})
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}

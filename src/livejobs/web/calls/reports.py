@@ -14,12 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from livejobs import clock
 from livejobs.access.keyring import unauthorized
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
-from livejobs.jobs.committer import now_ms, shutting_down
+from livejobs.jobs.committer import shutting_down
 from livejobs.jobs.reporting import Batch, Receipt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
@@ -105,7 +106,7 @@ class Lines:
 
     async def keep(self, lines: Sequence[bytes]) -> None:
         # It was good when the first line came; that may be hours ago.
-        if (why := self._live.keyring.valid(self._by, now_ms())) is not None:
+        if (why := self._live.keyring.valid(self._by, clock.now_ms())) is not None:
             self.refuse(unauthorized(why, "expired"))
         good, bad = self._decoded(lines)
         if good:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
@@ -25,7 +26,6 @@ from livejobs.core.times import wire_time
 from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
 from livejobs.files.names import checked_media_type, checked_name, disposition
-from livejobs.jobs.committer import now_ms
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Tally
@@ -267,7 +267,7 @@ async def deliver(
 
 
 def still_allowed(live: LiveJobs, by: Principal) -> Callable[[], bool]:
-    return lambda: live.keyring.valid(by, now_ms()) is None
+    return lambda: live.keyring.valid(by, clock.now_ms()) is None
 
 
 def decided(request: Request, opened: Opened) -> Decision:

@@ -1,4 +1,4 @@
-"""Where the browser's files are: beside this module in a wheel, at the top of a checkout."""
+"""Where the browser's files are: in the package in a wheel, at the top of a checkout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def static_dir() -> Path:
-    here = Path(__file__).resolve().parent
-    shipped = here / "static"
-    return shipped if shipped.is_dir() else here.parents[1] / "static"
+    package = Path(__file__).resolve().parents[2]
+    shipped = package / "static"
+    return shipped if shipped.is_dir() else package.parents[1] / "static"

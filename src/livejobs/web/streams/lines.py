@@ -15,11 +15,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from livejobs import clock
 from livejobs.access.keyring import LOOK_EVERY
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.model import LEVELS, Record
-from livejobs.jobs.committer import now_ms
 from livejobs.jobs.reader import PAGE
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import RESET
@@ -87,7 +87,7 @@ async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[by
     yield b""  # some servers and layers send the head with the first piece
     async with aclosing(ticking(pages, LOOK_EVERY)) as looks:
         async for records in looks:
-            if live.keyring.valid(by, now_ms()) is not None:
+            if live.keyring.valid(by, clock.now_ms()) is not None:
                 return
             if not records:
                 continue
@@ -143,7 +143,7 @@ async def _events(
         quiet = 0
         async for records in looks:
             quiet = 0 if records else quiet + LOOK_EVERY
-            if (why := live.keyring.valid(by, now_ms())) is not None:
+            if (why := live.keyring.valid(by, clock.now_ms())) is not None:
                 yield event(Message("unwelcome", wire.encode({"reason": why})))
                 return
             if records:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from livejobs import clock
 from livejobs.access.keyring import unauthorized
 from livejobs.core.access import Action, Principal, require, require_project
 from livejobs.core.errors import (
@@ -28,7 +29,6 @@ from livejobs.core.errors import (
     Unauthorized,
 )
 from livejobs.core.model import Status
-from livejobs.jobs.committer import now_ms
 from livejobs.live.catchup import RESET
 from livejobs.live.channel import Filter, Options, View, Viewer
 from livejobs.live.frames import CONNECTION, UNAUTHENTICATED, socket_wire
@@ -286,7 +286,7 @@ class Conversation:
                 await self._report(by, message)
 
     def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
-        self._live.keyring.require_valid(by, now_ms())
+        self._live.keyring.require_valid(by, clock.now_ms())
         require(by, action)
         guard.check_rate(self._live.limiters.get(rate), by, self._caller.client)
 
