@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -196,6 +196,10 @@ async def test_lines_that_end_badly_cost_no_more_than_those_that_end_well() -> N
 # Bodies
 
 
+APP: Final = create_app(LiveJobs(Settings(data=Path("unused")), store=MemoryStore()))
+SCOPE: Final = {"type": "http", "headers": [], "app": APP, http.PRINCIPAL: ANONYMOUS}
+
+
 async def arrive(first: int, pieces: int) -> bytes:
     """A body of one large piece and many of one byte."""
     sizes = iter([first, *[1] * pieces])
@@ -204,9 +208,7 @@ async def arrive(first: int, pieces: int) -> bytes:
         size = next(sizes, None)
         return {"type": "http.request", "body": bytes(size or 0), "more_body": size is not None}
 
-    app = create_app(LiveJobs(Settings(data=Path("unused")), store=MemoryStore()))
-    scope = {"type": "http", "headers": [], "app": app, http.PRINCIPAL: ANONYMOUS}
-    return await http.read_body(scope, receive, 1 << 20)
+    return await http.read_body(SCOPE, receive, 1 << 20)
 
 
 def test_a_body_in_small_pieces_costs_no_more_behind_a_large_one() -> None:
