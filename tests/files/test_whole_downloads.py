@@ -186,7 +186,7 @@ def test_a_client_that_dies_midway_does_not_count(place: Place) -> None:
         assert downloads(http) == {str(LARGE): 0}
 
 
-@pytest.mark.parametrize("place", ["ours", "uvicorn"], indirect=True)
+@pytest.mark.parametrize("place", ["ours"], indirect=True)
 def test_bytes_that_only_our_kernel_has_do_not_count(place: Place) -> None:
     size = 700_000
     with place.client() as http, ExitStack() as stack:

@@ -74,6 +74,7 @@ class Reader:
     async def _tail(self, slot: Slot, arriving: Tail) -> Tail:
         tail, head = Tail(), slot.head  # before the first await: what comes later arrives
         kinds: tuple[Kind, ...] = ("results", "errors")
+        missing = False
         for kind in kinds:
             upto = head.total(kind)
             if not upto:
@@ -84,8 +85,9 @@ class Reader:
             for record in records:
                 if record.entry.n <= upto:
                     tail.append(record.entry.value, kind)
-        # A delete that is on disk and not yet told has taken its entries from what was read.
-        await self._committer.told()
+            missing = missing or all(record.entry.n != upto for record in records)
+        if missing:  # a delete that is on disk and not yet told has taken them
+            await self._committer.told()
         for value in arriving.results:
             tail.append(value, "results")
         for value in arriving.errors:

@@ -127,7 +127,7 @@ class Reporting:
         grown = _grown_by(head, reports)
         known, size = slot.measured
         if known is head:
-            size += _growth(reports)
+            size += _growth(head, reports)
         if grown is not None and (known is not head or size > self.bounds.head):
             size = self._measure(folded.head, grown)
         elif known is not head:
@@ -189,14 +189,16 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
 # What a report adds to a head at most, beside what it says: digits; times; a rate.
 _BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400}
 _DIGITS: Final = 48
+_START: Final = 60  # a status and a time, as any report starts a queued job
 # These say little and change much: every step, or all that there was of an attempt.
 _TURNS: Final = frozenset({say.Retry, say.Succeed, say.Fail, say.Cancelled})
 _MUCH: Final = 1 << 30
 
 
-def _growth(reports: Sequence[say.AnyReport]) -> int:
+def _growth(head: Head, reports: Sequence[say.AnyReport]) -> int:
     """How much larger a head is after them, at most; in time proportional to them."""
-    return sum(map(_growth_by, reports))
+    start = _START if head.status == "queued" else 0
+    return start + sum(map(_growth_by, reports))
 
 
 def _growth_by(report: say.AnyReport) -> int:
