@@ -1,6 +1,7 @@
 """`python -m tests.support.bad_disk DIRECTORY full|failing reports|creates`: commit until the disk
 refuses, check that no commit is lost or invented, repair the disk, and go on. Exits with 0 if all
-checks passed. For `full`, DIRECTORY must be a small disk; `failing` makes writes fail as on a bad disk.
+checks passed. For `full`, DIRECTORY must be a small disk; `failing` makes writes fail as on a bad
+disk.
 """
 
 from __future__ import annotations

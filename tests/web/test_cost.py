@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livejobs import LiveJobs, Settings, create_app
-from livejobs.access import ANONYMOUS
 from livejobs.core import reducer
 from livejobs.core import reports as say
+from livejobs.core.access import ANONYMOUS
 from livejobs.core.errors import BadJson, HeadTooLarge, LivejobsError
 from livejobs.core.model import Head, encode_head
 from livejobs.store.base import Change, Query
