@@ -40,8 +40,8 @@ from livejobs.core import reducer
 from livejobs.core.model import encode_head
 from livejobs.core.reports import Bounds, NewJob, decode_body
 from livejobs.store.base import Change
-from livejobs.store.opening import WRITER
-from livejobs.store.sqlite import SqliteStore
+from livejobs.store.sqlite.opening import WRITER
+from livejobs.store.sqlite.store import SqliteStore
 
 JOBS = 32
 BATCH = 100

@@ -24,7 +24,7 @@ from msgspec import Raw
 
 from livejobs.core.model import Entry, Head, Status
 from livejobs.store.base import Change
-from livejobs.store.sqlite import SqliteStore
+from livejobs.store.sqlite.store import SqliteStore
 
 SMALL, CHUNK, LIMIT, PAGE = 10_000, 10_000, 50, 100
 DAY = 86_400_000

@@ -57,5 +57,5 @@ app = Starlette(
 )
 
 if __name__ == "__main__":
-    # uvicorn waits for open streams before it tells the app to stop, so give it a bound.
+    # Streams end at a stop; a reader that is stuck would still keep uvicorn waiting.
     uvicorn.run(app, port=int(os.environ.get("PORT", "8000")), timeout_graceful_shutdown=1)

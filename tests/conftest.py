@@ -1,9 +1,10 @@
-"""What every test may ask for."""
+"""Options, fixtures and limits for all tests."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -11,35 +12,55 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
-from tests.certificate import Certificate, make_certificate
-from tests.server import LONG_ENOUGH, Server
+from tests.support.certificate import Certificate, make_certificate
+from tests.support.quick import is_quick
+from tests.support.server import LONG_ENOUGH, Server
 
-# A busy machine is no failure: neither where values are thought up, nor where they are tried …
+# A slow machine must not fail a test: hypothesis measures no time …
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
-# … nor where a server is asked: httpx gives it 5 s, which a disk that syncs beside others may take.
-# The default is one object for all its calls.
-hurry = inspect.signature(httpx2.Client).parameters["timeout"].default
-hurry.connect = hurry.read = hurry.write = hurry.pool = LONG_ENOUGH
+# … and httpx waits longer than its 5 s: a busy disk may take as long for one sync. All of its calls
+# share this default object.
+timeout = inspect.signature(httpx2.Client).parameters["timeout"].default
+timeout.connect = timeout.read = timeout.write = timeout.pool = LONG_ENOUGH
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what starts a process")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
+        items[:] = filter(is_quick, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failure: everything that it needs must be there."""
+    report = yield
+    if report.skipped and "CI" in os.environ:
+        report.outcome = "failed"
+    return report
 
 
 @pytest.fixture(autouse=True)
 def our_code_does_not_block_the_loop() -> Iterator[None]:
-    """A blocking call made by livejobs inside the event loop is an error."""
+    """A blocking call that livejobs makes inside the event loop is an error."""
     with blockbuster_ctx("livejobs") as calls:
-        # A commit's head start: for a moment, and why is said there.
+        # A commit waits for its writer for a moment; `commit` gives the reason.
         calls.functions["threading.Lock.acquire"].can_block_in("store/sqlite.py", "commit")
         yield
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A real server over an empty data folder."""
+    """A real server with an empty data folder."""
     with Server(tmp_path / "data") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Of localhost, by an authority that only the tests know."""
+    """A certificate for localhost. Only the tests trust its authority."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))

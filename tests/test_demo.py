@@ -13,8 +13,8 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.demo.scripts import SCRIPTS
-from tests.desk import eventually
-from tests.server import BIN, Running
+from tests.support.desk import eventually
+from tests.support.server import BIN, Running
 
 KINDS = {script.type for script in SCRIPTS}
 

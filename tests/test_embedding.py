@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livejobs import LiveJobs, Settings, create_app
 from livejobs.config import SettingError
-from tests.api import PROBLEM, Api, problem
-from tests.server import LONG_ENOUGH, clean_environment
+from livejobs.core.errors import NotFound, NotStarted
+from tests.support.api import PROBLEM, Api, problem
+from tests.support.server import LONG_ENOUGH, clean_environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 APPS = ["starlette_app.py", "fastapi_app.py"]
@@ -299,3 +302,159 @@ async def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path) 
     with pytest.raises(SettingError) as caught:
         await LiveJobs(Settings(data=tmp_path / "file")).start()
     assert caught.value.name == "data"
+
+
+# Starting and stopping
+
+
+DOORS = [
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/j"),
+    ("POST", "/v1/jobs"),
+    ("PUT", "/v1/jobs/j"),
+    ("POST", "/v1/jobs/j/reports"),
+    ("GET", "/v1/jobs/j/events"),
+    ("GET", "/v1/events"),
+    ("GET", "/v1/jobs/j/logs?follow=1"),
+    ("PUT", "/v1/jobs/j/files/a"),
+    ("GET", "/v1/jobs/j/download"),
+    ("POST", "/v1/jobs/j/uploads"),
+    ("GET", "/v1/keys"),
+]
+
+
+@asynccontextmanager
+async def client_without_lifespan(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+async def test_an_app_that_was_not_started_says_so_at_every_door(alone: Starlette) -> None:
+    async with client_without_lifespan(alone) as client:
+        for method, path in DOORS:
+            answer = await client.request(method, path, content=b"{}")
+            assert "lifespan" in problem(answer, 503, "not_started")["detail"]
+        face = await client.get("/api/jobs/j")
+        assert (face.status_code, "lifespan" in face.json()["error"]) == (503, True)
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_a_socket_of_an_app_that_was_not_started_is_refused(alone: Starlette) -> None:
+    scope = {"type": "websocket", "path": "/v1/ws", "headers": [], "query_string": b""}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await alone(scope, receive, send)
+    assert sent == [{"type": "websocket.close"}]
+
+
+async def test_a_call_before_the_start_says_what_to_do(live: LiveJobs) -> None:
+    for call in (live.create, partial(live.find, "j"), partial(live.cancel, "j")):
+        with pytest.raises(NotStarted, match="lifespan"):
+            await call()
+
+
+def whole_life(live: LiveJobs, app: Starlette, id: str) -> tuple[Any, ...]:
+    """One test of somebody whose app is a module's: in an event loop of its own."""
+
+    async def main() -> tuple[Any, ...]:
+        async with client_of(app) as client:
+            job = await live.create(id=id)
+            await job.log("one")
+            await client.put(f"/live/v1/jobs/{id}/files/a", content=b"abc")
+            file = (await client.get(f"/live/v1/jobs/{id}/files/a")).content
+            text = {"accept": "text/plain"}
+            follow = client.get(f"/live/v1/jobs/{id}/logs?follow=1", headers=text)
+            following = asyncio.ensure_future(follow)
+            await job.succeed()
+            await live.create(id=f"{id}-queued")
+            counts = (await client.get("/live/v1/jobs")).json()["counts"]
+            return (await following).text, file, counts["queued"], live.lanes.queued
+
+    return asyncio.run(main())
+
+
+def test_it_starts_again_after_a_stop(live: LiveJobs, outer: Starlette) -> None:
+    assert whole_life(live, outer, "first") == ("one\n", b"abc", 1, 1)
+    assert whole_life(live, outer, "second") == ("one\n", b"abc", 2, 2)
+    assert whole_life(live, outer, "third") == ("one\n", b"abc", 3, 3)
+
+
+async def test_a_second_start_knows_what_another_program_has_changed_meanwhile(
+    live: LiveJobs, tmp_path: Path
+) -> None:
+    async with live:
+        held = await live.create(id="j")
+        await held.start()
+    async with LiveJobs(Settings(data=tmp_path / "data")) as other:
+        await other.report("j", {"type": "succeed"})
+    async with live:
+        assert (await live.job("j"))["status"] == "succeeded"
+        with pytest.raises(NotFound):  # of the first start; it would write over what came since
+            await held.log("late")
+        assert (await live.job("j"))["logs_total"] == 0
+
+
+async def test_what_runs_is_not_started_once_more(live: LiveJobs) -> None:
+    async with live:
+        with pytest.raises(RuntimeError, match="one lifespan"):
+            await live.start()
+        await live.create()
+
+
+async def test_a_call_from_another_event_loop_is_refused_and_harms_nothing(
+    live: LiveJobs, outer: Starlette
+) -> None:
+    async def ask() -> int:
+        async with client_without_lifespan(outer) as client:
+            return (await client.get("/live/v1/jobs/j")).status_code
+
+    async with client_of(outer) as client:
+        job = await live.create(id="j")
+        for call in (live.create, partial(live.job, "j"), partial(job.log, "x"), job.state, ask):
+            with pytest.raises(RuntimeError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, call())
+        await job.log("from here")
+        loop = asyncio.get_running_loop()
+        later = asyncio.run_coroutine_threadsafe(job.log("from a thread"), loop)
+        await asyncio.wrap_future(later)
+        assert (await client.get("/live/v1/jobs/j")).json()["logs_total"] == 2
+
+
+# What docs/embedding.md shows
+
+
+DOCS = Path(__file__).parents[1] / "docs" / "embedding.md"
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the code blocks define, run one after another as a module."""
+    monkeypatch.chdir(tmp_path)
+    module: dict[str, Any] = {"__name__": "shown"}
+    for block in re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, str(DOCS), "exec"), module)
+    return module
+
+
+async def test_the_app_of_the_docs_serves_and_its_thread_reports(shown: dict[str, Any]) -> None:
+    async with client_of(shown["app"]) as client:
+        links = (await client.post("/exports")).json()
+        assert (await client.get(links["self"])).json()["status"] == "queued"
+        done = (await client.post("/blocking-exports")).json()
+        assert (done["status"], done["progress"]["current"]) == ("succeeded", 3)
+        packed = await client.get("/compressed/v1/jobs")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert len(packed.json()["jobs"]) == 2
+
+
+def test_the_test_of_the_docs_passes_as_often_as_it_is_run(shown: dict[str, Any]) -> None:
+    for _ in range(2):
+        shown["test_an_export_can_be_watched"]()

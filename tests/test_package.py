@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-from livejobs.assets import static_dir
+from livejobs.web.pages.assets import static_dir
 
 CHECKOUT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.server import LONG_ENOUGH, Server
+from tests.support.server import LONG_ENOUGH, Server
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -24,10 +24,10 @@ from livejobs.core.errors import (
     TooMany,
 )
 from livejobs.core.model import Kind, Record
-from livejobs.state import FINISHED_KEPT, Slot
+from livejobs.jobs.state import FINISHED_KEPT, Slot
 from livejobs.store.base import Change, Query, Store
 from livejobs.store.memory import MemoryStore
-from livejobs.store.sqlite import SqliteStore
+from livejobs.store.sqlite.store import SqliteStore
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
@@ -215,20 +215,20 @@ async def test_a_parent_counts_its_children_as_they_move(live: LiveJobs) -> None
 
 async def test_an_idempotency_key_makes_one_job_however_often_it_is_said(live: LiveJobs) -> None:
     def create() -> Any:
-        return live.creating.once(say.NewJob(title="x"), key="k", body=b"x")
+        return live.creating.once(say.NewJob(title="x"), key="k")
 
     made = [*await asyncio.gather(*[create() for _ in range(20)]), await create()]
     assert sum(new for _, new in made) == 1
     assert len({slot.head.id for slot, _ in made}) == 1
     with pytest.raises(IdempotencyMismatch):
-        await live.creating.once(say.NewJob(), key="k", body=b"y")
+        await live.creating.once(say.NewJob(), key="k")
 
 
 async def test_a_create_that_failed_does_not_use_up_its_key(live: LiveJobs) -> None:
     with pytest.raises(Invalid):
-        await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
+        await live.creating.once(say.NewJob(parent="later"), key="k")
     await live.create(id="later")
-    _, new = await live.creating.once(say.NewJob(parent="later"), key="k", body=b"x")
+    _, new = await live.creating.once(say.NewJob(parent="later"), key="k")
     assert new
 
 
@@ -518,7 +518,7 @@ async def test_finished_jobs_in_memory_are_bounded_and_read_again_when_asked_for
 async def test_viewers_of_a_job_keep_no_more_of_it_in_memory_than_they_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livejobs.state.ENTRY_BYTES_KEPT", 30_000)
+    monkeypatch.setattr("livejobs.jobs.state.ENTRY_BYTES_KEPT", 30_000)
     async with over(MemoryStore(), tmp_path) as live:
         small, large = await live.create(id="small"), await live.create(id="large")
         for job, size in ((small, 10), (large, 20_000)):

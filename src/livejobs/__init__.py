@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from livejobs.app import create_app
     from livejobs.client.aio import AsyncWorkerJob
     from livejobs.client.areading import AsyncClient
     from livejobs.client.block import adopt, current, job
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from livejobs.client.tqdm import tqdm
     from livejobs.config import Settings
     from livejobs.service import Job, LiveJobs
-    from livejobs.web.app import create_app
 
 _PLACES: Final = {
     "AsyncClient": "livejobs.client.areading",
@@ -52,7 +52,7 @@ _PLACES: Final = {
     "Unreachable": "livejobs.client.errors",
     "WorkerJob": "livejobs.client.job",
     "adopt": "livejobs.client.block",
-    "create_app": "livejobs.web.app",
+    "create_app": "livejobs.app",
     "current": "livejobs.client.block",
     "flush": "livejobs.client.process",
     "job": "livejobs.client.block",

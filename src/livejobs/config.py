@@ -23,6 +23,7 @@ PREFIX = "LIVEJOBS_"
 CLIENT_VARIABLES = frozenset({"LIVEJOBS_URL", "LIVEJOBS_KEY"})  # of the client commands
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TEN_YEARS = 315_360_000
+RETENTION = 604_800.0  # a week: no disk fills up by itself
 
 
 class SettingError(Exception):
@@ -80,6 +81,10 @@ def read_seconds(value: object) -> float:
     return float(convert(value, Annotated[float, Meta(gt=0, le=TEN_YEARS)]))
 
 
+def read_seconds_or_none(value: object) -> float:
+    return float(convert(value, Annotated[float, Meta(ge=0, le=TEN_YEARS)]))
+
+
 def read_rate(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}/s\Z")]))
 
@@ -105,6 +110,7 @@ TEXT = Kind("text", read_text, "TEXT")
 PATH = Kind("a path", read_path, "PATH")
 SIZE = Kind('bytes, as 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Kind("seconds, more than 0", read_seconds, "SECONDS")
+SECONDS_OR_NONE = Kind("seconds, 0 or more", read_seconds_or_none, "SECONDS")
 STORE = Kind('"s3://bucket/prefix", or so with gs:// or az://', read_store, "URL")
 SENDFILE = Kind(
     '"x-accel-redirect:/location" or "x-sendfile"',
@@ -184,7 +190,13 @@ class Settings:
     )
     # who may do what
     open: bool = setting(False, SWITCH, "Let everyone who can connect do everything.")
-    admin_key: str | None = setting(None, TEXT, "A first admin key.", secret=True)
+    admin_key: str | None = setting(
+        None,
+        TEXT,
+        "A first admin key. Not as a flag: all users of the machine can read those.",
+        secret=True,
+    )
+    admin_key_file: Path | None = setting(None, PATH, "File that holds the first admin key.")
     jwks_url: str | None = setting(None, TEXT, "Where an outside issuer of tokens has its keys.")
     jwt_issuer: str | None = setting(None, TEXT, "That issuer, as its tokens name it.")
     jwt_audience: str | None = setting(None, TEXT, "This server, as its tokens name it.")
@@ -224,8 +236,10 @@ class Settings:
     max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.")
     max_project_bytes: int | None = setting(None, SIZE, "Most bytes of files in one project.")
     # time
-    retention_seconds: float | None = setting(
-        None, SECONDS, "How long finished jobs are kept; if not set, until they are deleted."
+    retention_seconds: float = setting(
+        RETENTION,
+        SECONDS_OR_NONE,
+        "How long finished jobs are kept, with their files; 0: until they are deleted.",
     )
     heartbeat_timeout: float = setting(
         60.0, SECONDS, "A running job silent for this long is stalled."
@@ -241,6 +255,8 @@ class Settings:
             value = getattr(self, row.name)
             if value is not None or row.default is not None:
                 row.read(value, row.name)
+        if self.admin_key is not None and self.admin_key_file is not None:
+            raise SettingError("admin_key", "admin_key_file", "only one of the two can be set")
         outside = [self.jwks_url, self.jwt_issuer, self.jwt_audience]
         if any(outside) and not all(outside):
             raise SettingError(
@@ -303,6 +319,20 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables that look like ours and are not: most likely misspelt."""
     known = {row.variable for row in TABLE} | CLIENT_VARIABLES
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def first_admin_key(settings: Settings) -> str | None:
+    """As it is set, or as its file holds it."""
+    path = settings.admin_key_file
+    if path is None:
+        return settings.admin_key
+    try:
+        return read_text(path.read_text("utf-8").strip())
+    except OSError as error:
+        wrong = f"can't be read: {error.strerror}"
+    except (UnicodeDecodeError, msgspec.ValidationError):
+        wrong = "must hold one line, the key"
+    raise SettingError("admin_key_file", str(path), wrong)
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -18,27 +18,37 @@ import msgspec
 from anyio import CancelScope
 from msgspec import Struct
 
-from livejobs.access import ANONYMOUS, Principal
-from livejobs.committer import Committer, Draft, now_ms
-from livejobs.config import SettingError, Settings, refuse_strangers
+from livejobs import clock
+from livejobs.access.issuer import Issuer
+from livejobs.access.keyring import Keyring, load_secret
+from livejobs.access.limits import LIMIT_OF, Limiter, Rate
+from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
 from livejobs.core import reducer
 from livejobs.core import reports as say
-from livejobs.core.errors import BadCursor, Conflict, FieldError, LivejobsError, NotFound
+from livejobs.core.access import ANONYMOUS, Principal
+from livejobs.core.errors import (
+    BadCursor,
+    Conflict,
+    FieldError,
+    LivejobsError,
+    NotFound,
+    NotStarted,
+)
 from livejobs.core.model import File, Head, Kind, Record, Status, Stored
-from livejobs.creating import Creating
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
-from livejobs.hub import Hub
-from livejobs.issuer import Issuer
-from livejobs.keyring import Keyring, load_secret
-from livejobs.lanes import Lanes
-from livejobs.limits import LIMIT_OF, Limiter, Rate
-from livejobs.reading import PAGE, Reader
-from livejobs.reporting import Receipt, Reporting, encoded
-from livejobs.state import Registry, Slot, Whole
-from livejobs.store.base import Act, Query, Store
-from livejobs.store.sqlite import SqliteStore
-from livejobs.sweeper import Sweeper
+from livejobs.jobs.committer import Committer, Draft, shutting_down
+from livejobs.jobs.creating import Creating
+from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.reader import PAGE, Reader
+from livejobs.jobs.reporting import Receipt, Reporting, encoded
+from livejobs.jobs.state import Registry, Slot, Whole
+from livejobs.jobs.sweeper import Sweeper
+from livejobs.live.hub import Hub
+from livejobs.private import FOLDER, SHARED, make_folder
+from livejobs.stopping import StopSignals
+from livejobs.store.base import PAGE_BYTES, Act, Query, Store
+from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
 
@@ -76,6 +86,7 @@ class Job:
 
     async def report(self, *reports: say.AnyReport | Mapping[str, Any]) -> Receipt:
         """All of the reports, or none."""
+        self._live.check_running()
         reporting = self._live.reporting
         return await reporting.apply(self._slot, reporting.check(reports))
 
@@ -131,11 +142,13 @@ class Job:
         self, name: str, data: bytes | Path | AsyncIterable[bytes], *, media_type: str = ""
     ) -> File:
         """A file of the job, in place of one with its name."""
+        self._live.check_running()
         file, _ = await self._live.files.take(self._slot, name, pieces(data), media_type=media_type)
         return file
 
     async def state(self) -> dict[str, Any]:
         """The whole job, as a client sees it."""
+        self._live.check_running()
         state: dict[str, Any] = msgspec.json.decode(await self._live.state(self._slot))
         return state
 
@@ -162,7 +175,9 @@ class LiveJobs:
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
         self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
-            self.store, admin_key=self.settings.admin_key, issuer=outside_issuer(self.settings)
+            self.store,
+            admin_key=first_admin_key(self.settings),
+            issuer=outside_issuer(self.settings),
         )
         self.limiters = {
             kind: Limiter(Rate.parse(rate))
@@ -188,6 +203,8 @@ class LiveJobs:
         self.running = False
         self.draining = False  # those who wait are to be let go
         self._open_ended: set[CancelScope] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
+        self._signals: StopSignals | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # Life
@@ -200,14 +217,19 @@ class LiveJobs:
         await self.stop()
 
     async def start(self) -> None:
+        """Also again after `stop`."""
+        if self.running:
+            raise RuntimeError("This LiveJobs is running. Start it once, in one lifespan.")
+        self._begin()
         if self._folder is not None:
-            await asyncio.to_thread(_make_folder, self._folder)
+            shared = self.settings.sendfile is not None
+            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
         await self.store.open()
         try:
+            secret = None
             if self._folder is not None:
                 secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-                self.keyring.secret = secret
-            await self.keyring.load()
+            await self.keyring.load(secret)
             if not self.keyring.closed:
                 refuse_strangers(self.settings)
                 log.warning("Open: there are no keys, so everyone who can connect is admin.")
@@ -230,7 +252,37 @@ class LiveJobs:
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
         ]
+        self._loop = asyncio.get_running_loop()
         self.running = True
+
+    def _begin(self) -> None:
+        """Forget what an earlier run knew: the store may have changed since."""
+        self.registry.clear()
+        self.lanes.clear()
+        self.committer.begin()
+        self.hub.begin()
+        self.draining = False
+
+    def check_running(self) -> None:
+        """Called before anything is done for a caller, who would else wait for ever."""
+        if self._loop is None:
+            raise NotStarted(
+                "The LiveJobs of this app was not started. Enter it in the app's lifespan: "
+                "'async with live: yield'. The lifespan of a mounted app is not run."
+            )
+        if not self.running:
+            raise shutting_down()
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "LiveJobs was started in another event loop. Call it from there: "
+                "asyncio.run_coroutine_threadsafe(…, loop)."
+            )
+
+    def heed_signals(self) -> None:
+        """Let go of those who wait as soon as the process is asked to stop. For servers that tell
+        an app only when its streams have ended."""
+        if self._signals is None and self.running:
+            self._signals = StopSignals(self.let_go)
 
     def _resume(self, stored: Stored) -> None:
         """An unfinished job of an earlier run."""
@@ -239,7 +291,11 @@ class LiveJobs:
             slot.lane, slot.ticket = self.lanes.join(stored.head)
 
     async def drain(self) -> None:
-        """Let go of everyone who waits for a change, so that the server can end."""
+        """`let_go`, for a runner that waits for it."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End every stream and wait for a change, so that the server can stop."""
         self.draining = True
         self.hub.say_bye()
         for scope in self._open_ended:
@@ -264,7 +320,10 @@ class LiveJobs:
         if not self.running:
             return
         self.running = False
-        await self.drain()
+        self.let_go()
+        if self._signals is not None:
+            self._signals.restore()
+            self._signals = None
         committer, *others = self._tasks
         for task in others:
             task.cancel()
@@ -277,6 +336,7 @@ class LiveJobs:
 
     async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
         """A new job, for in-process code. The fields are those of the create call."""
+        self.check_running()
         new = say.decode_new_job(encoded(fields))
         return Job(self, await self.creating.create(new, by, None))
 
@@ -323,6 +383,7 @@ class LiveJobs:
     # Reading
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
+        self.check_running()
         return await self.reader.find(id, by)
 
     async def state(self, slot: Slot) -> bytes:
@@ -331,7 +392,7 @@ class LiveJobs:
             await self.reader.read_tail(slot)
             if slot.gone:  # and its results with it, while we read them
                 raise NotFound.job(slot.head.id)
-        return slot.state_json(now_ms())
+        return slot.state_json(clock.now_ms())
 
     async def whole(self, slot: Slot) -> Whole:
         """All results and errors, as of the head that the slot then has."""
@@ -346,8 +407,9 @@ class LiveJobs:
         return job
 
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
+        self.check_running()
         before = None if after is None else self._position(after)
-        page = await self.store.list(query, limit=limit, before=before)
+        page = await self.store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
         counts = await self.store.counts(query)
         slots = tuple(self.reader.slot(stored) for stored in page.jobs)
         return Listing(slots, self._token(page.next), counts)
@@ -381,6 +443,7 @@ class LiveJobs:
         level: int = 0,
         tail: bool = False,
     ) -> Sequence[Record]:
+        """As many of them as a page takes."""
         return await self.store.entries(
             slot.head.id,
             kind,
@@ -389,6 +452,7 @@ class LiveJobs:
             limit=limit,
             level=level,
             tail=tail,
+            most_bytes=PAGE_BYTES,
         )
 
     async def logs(
@@ -476,9 +540,9 @@ class LiveJobs:
         return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, mode: int) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path, mode)
     except OSError as error:
         raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
 
@@ -488,4 +552,4 @@ def _bad_token(said: str) -> BadCursor:
 
 
 def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
-    return Act(draft.now, by.name, action, head.project, head.id, detail)
+    return Act(draft.now, by.name, action, head.project, head.id, detail, by.key)

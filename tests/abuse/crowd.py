@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.server import LONG_ENOUGH, Running
+from tests.support.server import LONG_ENOUGH, Running
 
 BOUNDS: Final = {
     "head_seconds": 2,

@@ -6,7 +6,7 @@ import sys
 import time
 
 from tests.abuse.crowd import frame, viewer, websocket
-from tests.server import LONG_ENOUGH
+from tests.support.server import LONG_ENOUGH
 
 
 def main(port: int, job: str, streams: int, websockets: int) -> None:

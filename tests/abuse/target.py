@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from livejobs.cli import setting_options
+from livejobs.app import create_app
+from livejobs.cli.main import setting_options
 from livejobs.config import load
-from livejobs.connection import Bounds
-from livejobs.runner import run
+from livejobs.server.connection import Bounds
+from livejobs.server.direct import bare, ours
+from livejobs.server.runner import run
 from livejobs.service import LiveJobs
-from livejobs.web.app import create_app
 
 
 async def statistics(request: Request) -> Response:
@@ -33,8 +34,9 @@ async def statistics(request: Request) -> Response:
 def main(bounds: str, **flags: object) -> None:
     settings = load(flags, os.environ)
     live = LiveJobs(settings)
-    live.hub.inline = True
+    live.hub.ours = ours
     app = create_app(live)
+    app.bare = bare
     app.router.routes.append(Route("/statistics", statistics))
     run(
         app, settings, drain=live.drain, bounds=Bounds(**{"connections": 9000} | json.loads(bounds))

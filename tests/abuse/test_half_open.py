@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.abuse.crowd import BOUNDS
-from tests.server import LONG_ENOUGH, Running
+from tests.support.server import LONG_ENOUGH, Running
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or subprocess.run(["unshare", "--net", "true"], check=False).returncode != 0,

@@ -1,4 +1,4 @@
-"""The app below a path of another one: python -m tests.browser.mounted --data DIR --port N"""
+"""The app below a path of another app: python -m tests.browser.mounted --data DIR --port N"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from livejobs.cli import setting_options
+from livejobs.app import create_app
+from livejobs.cli.main import setting_options
 from livejobs.config import load
-from livejobs.runner import run
+from livejobs.server.runner import run
 from livejobs.service import LiveJobs
-from livejobs.web.app import create_app
 
 
 @click.command()

@@ -1,4 +1,4 @@
-// Reads {job, deltas} by the line; answers what the browser's reducer makes of each, by the line.
+// Reads {job, deltas}, one a line, and prints the job that the browser's reducer returns for each.
 import { createInterface } from "node:readline";
 
 import { apply } from "../../static/livejobs.js";

@@ -1,4 +1,4 @@
-"""Believable jobs on a running server, to look at the pages with:
+"""Realistic jobs on a running server, for looking at the pages:
 
 python -m tests.browser.simulate http://127.0.0.1:8000 [--jobs 40] [--speed 1]
 """
@@ -17,16 +17,16 @@ Report = dict[str, Any]
 
 
 class Kind(NamedTuple):
-    """What the jobs of a type are like."""
+    """The shape of the jobs of one type."""
 
     type: str
     titles: Sequence[str]
     unit: str
-    total: int  # 0: nobody knows
+    total: int  # 0: unknown
     seconds: float
     steps: Sequence[tuple[str, str, int]] = ()
     says: Sequence[str] = ()
-    breaks: str = ""  # what it says when it fails
+    breaks: str = ""  # message of a failure
     tags: Sequence[str] = ()
 
 
@@ -111,7 +111,7 @@ class Worker:
         self.client, self.id, self.kind, self.speed = client, id, kind, speed
 
     async def say(self, *reports: Report) -> bool:
-        """Whether it may go on."""
+        """Send reports. Return whether to continue."""
         answer = await self.client.post(f"/v1/jobs/{self.id}/reports", json=list(reports))
         return answer.status_code == 200 and not answer.json()["cancel_requested"]
 
@@ -205,7 +205,7 @@ async def one(client: httpx2.AsyncClient, gate: asyncio.Semaphore, nth: int, spe
 
 
 async def simulate(url: str, jobs: int, speed: float, workers: int) -> None:
-    """Jobs come one after the other; `workers` of them run, the others wait."""
+    """Create jobs one after the other. `workers` of them run, the others wait."""
     gate = asyncio.Semaphore(workers)
     async with httpx2.AsyncClient(base_url=url, timeout=30) as client, asyncio.TaskGroup() as group:
         for nth in range(jobs):

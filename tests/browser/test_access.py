@@ -1,5 +1,5 @@
-"""The pages of a server with keys, in Chromium: they ask for one, go on with it, and take a token
-out of the address it came in."""
+"""The pages of a server with keys, in Chromium: they ask for a key, use it, and remove a token from
+the page's address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Opener
-from tests.server import Server
+from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"
 
@@ -29,14 +29,14 @@ def admin(closed: Server) -> Iterator[httpx.Client]:
         yield admin
 
 
-def test_a_page_asks_for_a_key_and_goes_on_with_it(
+def test_a_page_asks_for_a_key_and_uses_it(
     visit: Opener, closed: Server, admin: httpx.Client
 ) -> None:
     page = visit(closed.url)
     expect(page.get_by_text("A key is needed")).to_be_visible()
     page.get_by_label("Key").fill("lj_wrong")
     page.get_by_role("button", name="Open").click()
-    expect(page.get_by_text("This key is not good here.")).to_be_visible()
+    expect(page.get_by_text("The server does not accept this key.")).to_be_visible()
     page.get_by_label("Key").fill(ADMIN)
     page.get_by_role("button", name="Open").click()
     page.get_by_role("link", name="Teaser").click()
@@ -49,7 +49,7 @@ def test_a_page_asks_for_a_key_and_goes_on_with_it(
     assert ADMIN not in page.url
 
 
-def test_a_handed_over_link_shows_its_job_and_no_token(
+def test_a_link_with_a_token_shows_its_job_and_hides_the_token(
     visit: Opener, closed: Server, admin: httpx.Client
 ) -> None:
     view = admin.post("/v1/jobs", json={"id": "k", "title": "Handed over"}).json()["view"]
@@ -69,7 +69,7 @@ def test_a_token_that_expires_is_renewed_without_a_gap(
     page.get_by_label("Key").fill(ADMIN)
     minted: list[str] = []
     page.on("request", lambda it: minted.append(it.url) if "/v1/tokens" in it.url else None)
-    # The first token lasts a second; those after it as long as they usually do.
+    # The first token lasts a second, the next ones as long as usual.
     page.route(
         "**/v1/tokens", lambda route: route.continue_(post_data='{"ttl_seconds":1}'), times=1
     )
@@ -78,7 +78,7 @@ def test_a_token_that_expires_is_renewed_without_a_gap(
     expect(page.get_by_role("heading", name="Teaser")).to_be_visible()
     for n in range(20):
         admin.post("/v1/jobs/j/reports", json={"type": "log", "message": f"line {n}"})
-    while len(minted) < 2:  # the first has expired, and the stream went on with another
+    while len(minted) < 2:  # the first token expired, and the stream continues with the second
         page.wait_for_timeout(100)
     admin.post("/v1/jobs/j/reports", json={"type": "log", "message": "the last line"})
     expect(page.get_by_text("the last line")).to_be_visible()

@@ -1,4 +1,4 @@
-"""A job's files on its page: links that download, and what is shown in place."""
+"""A job's files on its page: links that download, and previews."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Opener
-from tests.desk import Desk, eventually
-from tests.needs import need
+from tests.support.desk import Desk, eventually
+from tests.support.needs import need
 
 ADMIN = "the-first-admin-key"
 PIXEL = b"GIF89a\1\0\1\0\x80\0\0\xff\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
@@ -58,7 +58,7 @@ def downloaded(page: Page, name: str) -> tuple[str, bytes]:
     return begun.value.suggested_filename, begun.value.path().read_bytes()
 
 
-def test_files_appear_as_they_come_and_a_click_saves_them(desk: Desk, visit: Opener) -> None:
+def test_files_appear_when_uploaded_and_a_click_downloads_them(desk: Desk, visit: Opener) -> None:
     job, data = desk.job(), os.urandom(123_456)
     page = visit(page_of(desk, job))
     expect(page.get_by_role("heading", name="Files")).to_be_hidden()
@@ -82,8 +82,8 @@ def test_a_name_of_a_file_is_text(desk: Desk, visit: Opener) -> None:
     assert downloaded(page, name)[1] == b"x"
 
 
-def test_a_film_is_seen_and_seeks(desk: Desk, visit: Opener, tmp_path: Path) -> None:
-    """Black for two seconds, then white; after the first megabytes, where nobody reads unasked."""
+def test_a_film_plays_in_place_and_seeks(desk: Desk, visit: Opener, tmp_path: Path) -> None:
+    """Black, then white. The white part is beyond the megabytes that a browser reads ahead."""
     film = made(
         tmp_path / "film.mp4", "color=black:s=320x180:d=20[a];color=white:s=320x180:d=20[b];"
         "[a][b]concat", "-f", "lavfi", "-i", "anoisesrc=d=40", "-c:v", "libx264", "-pix_fmt",
@@ -108,22 +108,27 @@ def test_a_film_is_seen_and_seeks(desk: Desk, visit: Opener, tmp_path: Path) -> 
 
 
 def brightness(video: Locator, at: float) -> float:
-    """Of the frame that is drawn after going there."""
-    seen: float = video.evaluate(
-        """(video, at) => new Promise((seen) => {
-          video.onseeked = () => requestAnimationFrame(() => {
+    """Seek there, wait until the browser shows that frame, and return its red value.
+
+    `seeked` alone is too early: a busy browser then still shows the frame before.
+    """
+    red: float = video.evaluate(
+        """(video, at) => new Promise((resolve) => {
+          const draw = (now, { mediaTime }) => {
+            if (Math.abs(mediaTime - at) > 0.1) return video.requestVideoFrameCallback(draw);
             const canvas = new OffscreenCanvas(1, 1).getContext("2d");
             canvas.drawImage(video, 0, 0, 1, 1);
-            seen(canvas.getImageData(0, 0, 1, 1).data[0]);
-          });
+            resolve(canvas.getImageData(0, 0, 1, 1).data[0]);
+          };
+          video.requestVideoFrameCallback(draw);
           video.currentTime = at;
         })""",
         at,
     )
-    return seen
+    return red
 
 
-def test_what_can_be_shown_is_and_what_cannot_is_a_link(
+def test_files_that_the_browser_can_show_have_a_preview_and_others_a_link(
     desk: Desk, visit: Opener, tmp_path: Path
 ) -> None:
     job = desk.job()
@@ -149,7 +154,9 @@ def test_a_picture_that_is_replaced_is_shown_anew(desk: Desk, visit: Opener) -> 
     expect(picture).to_have_js_property("naturalWidth", 7)
 
 
-def test_players_leave_connections_for_others(desk: Desk, visit: Opener, tmp_path: Path) -> None:
+def test_players_leave_connections_for_other_requests(
+    desk: Desk, visit: Opener, tmp_path: Path
+) -> None:
     job, voice = desk.job(), made(tmp_path / "voice.wav", "sine=d=60", "-ar", "96000")
     for n in range(8):
         desk.put(job, f"{n}.wav", voice)
@@ -164,7 +171,7 @@ def test_players_leave_connections_for_others(desk: Desk, visit: Opener, tmp_pat
 # With access control
 
 
-def test_who_has_a_token_gets_files_and_sees_pictures(closed: Desk, visit: Opener) -> None:
+def test_a_token_is_enough_to_download_files_and_see_pictures(closed: Desk, visit: Opener) -> None:
     made = closed.http.post("/v1/jobs", json={}).json()
     job = f"/v1/jobs/{made['id']}"
     closed.put(job, "a.gif", PIXEL)
@@ -173,8 +180,8 @@ def test_who_has_a_token_gets_files_and_sees_pictures(closed: Desk, visit: Opene
     assert downloaded(page, "a.gif") == ("a.gif", PIXEL)
 
 
-def test_a_link_is_good_long_after_its_token(closed: Desk, visit: Opener) -> None:
-    """Of a job that is over, whose page asks for nothing any more."""
+def test_a_link_works_after_its_token_expired(closed: Desk, visit: Opener) -> None:
+    """The page of a finished job, which sends no more requests."""
     job = closed.job()
     closed.put(job, "a.gif", PIXEL)
     closed.put(job, "b", b"b")

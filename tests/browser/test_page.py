@@ -1,4 +1,4 @@
-"""The pages as people see them: in Chromium, on a real server."""
+"""The pages in Chromium, on a real server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,38 +16,46 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE, Opener
-from tests.desk import eventually
-from tests.server import Running, Server
+from tests.support.desk import eventually
+from tests.support.server import Running, Server
 
 
 class Jobs:
-    """What a worker does, in a project of its own."""
+    """A worker with a project of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx2.Client) -> None:
         self.url = url
+        self.http = http
         self.project = f"p-{uuid4().hex[:8]}"
         self.list = f"{url}/?project={self.project}"
 
     def create(self, id: str | None = None, **fields: Any) -> str:
         body = {"id": id or uuid4().hex, "project": self.project, **fields}
-        answer = httpx2.post(f"{self.url}/v1/jobs", json=body)
+        answer = self.http.post(f"{self.url}/v1/jobs", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
     def report(self, id: str, *reports: dict[str, Any]) -> None:
-        answer = httpx2.post(f"{self.url}/v1/jobs/{id}/reports", json=reports)
+        answer = self.http.post(f"{self.url}/v1/jobs/{id}/reports", json=reports)
         assert answer.status_code == 200, answer.text
 
     def get(self, id: str) -> Any:
-        return httpx2.get(f"{self.url}/v1/jobs/{id}").json()
+        return self.http.get(f"{self.url}/v1/jobs/{id}").json()
 
     def page(self, id: str) -> str:
         return f"{self.url}/jobs/{id}"
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx2.Client]:
+    """One client for all tests: each new one loads the certificates again."""
+    with httpx2.Client() as http:
+        yield http
+
+
 @pytest.fixture
-def jobs(shared: Server) -> Jobs:
-    return Jobs(shared.url)
+def jobs(shared: Server, http: httpx2.Client) -> Jobs:
+    return Jobs(shared.url, http)
 
 
 def progress(current: float, message: str | None = None) -> dict[str, Any]:
@@ -75,13 +83,13 @@ def connection(page: Page) -> Locator:
 
 
 def lines(page: Page) -> list[str]:
-    return page.locator(".line .said").all_text_contents()
+    return page.locator(".line .text").all_text_contents()
 
 
 # The list
 
 
-def test_a_job_appears_moves_and_settles_while_it_is_watched(jobs: Jobs, visit: Opener) -> None:
+def test_a_job_appears_progresses_and_finishes_on_the_open_page(jobs: Jobs, visit: Opener) -> None:
     page = visit(jobs.list)
     expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
     expect(connection(page)).to_have_text("Live")
@@ -113,7 +121,7 @@ def test_the_newest_job_stands_first(jobs: Jobs, visit: Opener) -> None:
     expect(page.locator(".row .title")).to_have_text(["third", "second", "first"])
 
 
-def test_what_the_empty_page_says_to_type_works(server: Server, visit: Opener) -> None:
+def test_the_commands_of_the_empty_page_work(server: Server, visit: Opener) -> None:
     page = visit(server.url)
     commands = page.locator(".empty code").all_text_contents()
     assert len(commands) == 3
@@ -122,7 +130,7 @@ def test_what_the_empty_page_says_to_type_works(server: Server, visit: Opener) -
         expect(row(page, "Hello")).to_contain_text(shows)
 
 
-def test_a_project_that_is_no_word_of_a_shell_is_quoted(shared: Server, visit: Opener) -> None:
+def test_the_commands_quote_a_project_of_any_name(shared: Server, visit: Opener) -> None:
     page = visit(f"{shared.url}/?project=a'$(id)'%0Ab")
     command = page.locator(".empty code").first.text_content() or ""
     words = command.replace("curl", "printf '%s\\0'", 1)
@@ -156,7 +164,7 @@ def test_jobs_are_filtered_by_status_type_and_text(jobs: Jobs, visit: Opener) ->
     page.get_by_label("Find by title or id").fill("ALPHA")
     expect(titles).to_have_text(["Alpha two"])
     page.get_by_label("Type").select_option("render")
-    expect(page.get_by_text("No job here matches")).to_be_visible()
+    expect(page.get_by_text("No job matches")).to_be_visible()
     page.get_by_role("button", name="All", exact=False).first.click()
     expect(titles).to_have_text(["Alpha one"])
     page.reload()
@@ -205,14 +213,14 @@ def test_places_in_the_queue_move_up(jobs: Jobs, visit: Opener) -> None:
     expect(row(page, "two")).to_contain_text("Next in line")
 
 
-def test_a_silent_job_is_flagged_until_it_speaks(jobs: Jobs, visit: Opener) -> None:
+def test_a_silent_job_is_stalled_until_its_next_report(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create(title="Silent", heartbeat_timeout=1, total=10)
     jobs.report(id, progress(1, "Working"))
     page = visit(jobs.list)
     expect(row(page, "Silent")).to_contain_text("Stalled")
 
     def speaks() -> bool:
-        """Again and again: who looks a second after a word finds it stalled once more."""
+        """Report again: a second after a report, the job is stalled once more."""
         jobs.report(id, progress(2, "Working again"))
         return "Working again" in row(page, "Silent").inner_text()
 
@@ -225,7 +233,7 @@ def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
     listed, alone = visit(jobs.list), visit(jobs.page(id))
     expect(row(listed, "Doomed")).to_contain_text("Succeeded")
     expect(alone.get_by_role("heading", name="Doomed")).to_be_visible()
-    assert httpx2.delete(f"{jobs.url}/v1/jobs/{id}").status_code == 204
+    assert jobs.http.delete(f"{jobs.url}/v1/jobs/{id}").status_code == 204
     expect(row(listed, "Doomed")).to_have_count(0)
     alone.reload()
     expect(alone.get_by_role("heading", name="There is no such job")).to_be_visible()
@@ -234,7 +242,7 @@ def test_a_deleted_job_disappears(jobs: Jobs, visit: Opener) -> None:
 # One job
 
 
-def test_all_of_a_job_is_shown_as_it_is_reported(jobs: Jobs, visit: Opener) -> None:
+def test_every_field_of_a_job_is_shown_when_it_is_reported(jobs: Jobs, visit: Opener) -> None:
     steps = [{"name": "extract", "title": "Extract scenes"}, {"name": "encode"}]
     id = jobs.create(title="Film", type="render", total=200, unit="frames", steps=steps,
                      tags=["nightly"], meta={"asked_by": "mira"})  # fmt: skip
@@ -335,7 +343,7 @@ def test_a_long_log_begins_near_its_end_and_goes_back(jobs: Jobs, visit: Opener)
 def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     page = visit(jobs.page(id))
-    expect(part(page, "badge")).to_have_text("Queued")  # who comes later begins near the end
+    expect(part(page, "badge")).to_have_text("Queued")  # a page opened later starts near the end
     for start in range(0, 3000, 1000):
         jobs.report(id, *(log(f"line {n}") for n in range(start, start + 1000)))
     expect(page.locator(".line").last).to_contain_text("line 2999")
@@ -343,7 +351,7 @@ def test_a_page_keeps_a_bounded_number_of_lines(jobs: Jobs, visit: Opener) -> No
     assert lines(page) == [f"line {n}" for n in range(1000, 3000)]
 
 
-def test_a_job_is_cancelled_by_who_means_it(jobs: Jobs, visit: Opener) -> None:
+def test_a_job_is_cancelled_after_a_confirmation(jobs: Jobs, visit: Opener) -> None:
     queued, running = jobs.create(title="Waits"), jobs.create(title="Works")
     jobs.report(running, {"type": "start"})
     page = visit(jobs.page(queued))
@@ -361,7 +369,7 @@ def test_a_job_is_cancelled_by_who_means_it(jobs: Jobs, visit: Opener) -> None:
     assert jobs.get(running)["status"] == "cancelled"
 
 
-def test_what_the_server_refuses_is_said(jobs: Jobs, visit: Opener) -> None:
+def test_a_refusal_of_the_server_is_shown(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create()
     page = visit(jobs.page(id))
     page.route("**/cancel", lambda route: route.fulfill(status=503, json={"detail": "Disk full"}))
@@ -370,20 +378,22 @@ def test_what_the_server_refuses_is_said(jobs: Jobs, visit: Opener) -> None:
     expect(page.get_by_role("alert")).to_have_text("Disk full")
 
 
-def test_a_job_that_is_not_there_is_not_asked_for_again(shared: Server, visit: Opener) -> None:
+def test_the_page_of_an_unknown_job_says_so_and_links_to_all_jobs(
+    shared: Server, visit: Opener
+) -> None:
     page = visit(f"{shared.url}/jobs/nothing-here")
     expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
     page.get_by_role("link", name="All jobs").click()
     expect(page).to_have_url(f"{shared.url}/")
 
 
-# What workers say is text
+# Workers' text is shown as text
 
 
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>&lt;b&gt;{{7*7}}'
 
 
-def test_whatever_workers_say_stays_text(jobs: Jobs, visit: Opener) -> None:
+def test_markup_from_workers_is_shown_as_text(jobs: Jobs, visit: Opener) -> None:
     said = {HOSTILE: HOSTILE}
     id = jobs.create(title=HOSTILE, type=HOSTILE, unit=HOSTILE, tags=[HOSTILE], meta=said,
                      steps=[{"name": HOSTILE, "title": HOSTILE}])  # fmt: skip
@@ -508,8 +518,8 @@ def test_the_jobs_that_a_page_holds_are_bounded(jobs: Jobs, visit: Opener) -> No
     assert kept[1:] == [False, True]
 
 
-def test_a_list_may_be_ahead_of_the_feed(jobs: Jobs, visit: Opener) -> None:
-    """What the feed tells of before the list's answer is then old news; what comes after, not."""
+def test_a_list_that_is_newer_than_the_feed_wins(jobs: Jobs, visit: Opener) -> None:
+    """Changes that are older than a job from the list are ignored, newer ones are applied."""
     told = visit(jobs.list).evaluate(
         """async () => {
           const { Jobs } = await import("/static/livejobs.js");
@@ -566,14 +576,16 @@ def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit
     for current in (1, 2):
         jobs.report(id, progress(current), {"type": "result", "value": current})
     jobs.report(id, {"type": "succeed", "result": "all"})
-    assert page.evaluate("over") == "closed"  # it came back, and was told: there is no more
+    assert page.evaluate("over") == "closed"  # it reconnected, and 204 ended it
     assert page.evaluate("job") == jobs.get(id)
     assert page.evaluate("job.results.length") == 2
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-def test_a_restart_of_the_server_leaves_no_gap(server: Server, visit: Opener, how: str) -> None:
-    jobs = Jobs(server.url)
+def test_a_restart_of_the_server_leaves_no_gap(
+    server: Server, visit: Opener, http: httpx2.Client, how: str
+) -> None:
+    jobs = Jobs(server.url, http)
     id = jobs.create(title="Survivor", total=90)
     page, listed = visit(jobs.page(id)), visit(jobs.list)
 
@@ -598,12 +610,16 @@ def test_a_restart_of_the_server_leaves_no_gap(server: Server, visit: Opener, ho
     expect(page.locator(".line").last).to_contain_text("line 89")
     assert lines(page) == [f"line {n}" for n in range(90)]
     expect(page.locator("[data-part=results-count]")).to_have_text("90")
-    assert page.locator(".line[data-old]").count() == 1  # gone on with, not begun again
+    assert (
+        page.locator(".line[data-old]").count() == 1
+    )  # the page continued, it did not start again
     expect(row(listed, "Survivor")).to_contain_text("98%")
 
 
-def test_another_database_on_the_same_address_is_begun_anew(server: Server, visit: Opener) -> None:
-    jobs = Jobs(server.url)
+def test_the_pages_start_again_with_another_database(
+    server: Server, visit: Opener, http: httpx2.Client
+) -> None:
+    jobs = Jobs(server.url, http)
     jobs.create(title="Of the old one")
     id = jobs.create("same", title="Same name")
     jobs.report(id, log("old"))
@@ -622,10 +638,12 @@ def test_another_database_on_the_same_address_is_begun_anew(server: Server, visi
     expect(page.get_by_role("heading", name="Of the new one")).to_be_visible()
 
 
-def test_pages_work_below_a_path_of_another_app(tmp_path: Path, visit: Opener) -> None:
+def test_pages_work_below_a_path_of_another_app(
+    tmp_path: Path, visit: Opener, http: httpx2.Client
+) -> None:
     module = [sys.executable, "-m", "tests.browser.mounted"]
     with Running(*module, "--data", str(tmp_path / "data")) as running:
-        jobs = Jobs(running.url + "/ops/jobs")
+        jobs = Jobs(running.url + "/ops/jobs", http)
         id = jobs.create(title="Below", total=4)
         page = visit(jobs.list)
         jobs.report(id, progress(1))
@@ -655,7 +673,7 @@ def test_nothing_is_wider_than_a_phone(jobs: Jobs, visit: Opener) -> None:
         {"type": "error", "message": long, "item": long},
         {"type": "result", "value": {long: long}},
     )
-    empty = Jobs(jobs.url)
+    empty = Jobs(jobs.url, jobs.http)
     for url in (jobs.list, jobs.page(id), empty.list, jobs.page("nothing-here")):
         page = visit(url, width=390, height=844)
         expect(page.locator("main > *").first).to_be_visible()

@@ -1,5 +1,4 @@
-"""The reducer of the browser and that of the server do the same: the vectors are for both, and
-for any other client."""
+"""The reducers of browser and server return the same. The vectors hold for any other client too."""
 
 from __future__ import annotations
 
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 
 from livejobs.core.delta import Delta, apply
 from livejobs.core.model import KINDS
-from tests.strategies import names, texts
+from tests.support.needs import need
+from tests.support.strategies import names, texts
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors" / "delta.json").read_text())
@@ -31,7 +31,7 @@ def in_python(case: Any) -> Any:
 
 
 class Node:
-    """One process that answers line by line."""
+    """A process that answers each line with a line."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -48,15 +48,14 @@ class Node:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    if not NODE:
-        pytest.skip("node is not installed")
+    need(NODE, "node is not installed")
     running = Node()
     with running.process:
         yield running
 
 
 def exactly(value: Any) -> str:
-    """Python takes 1 and True for equal."""
+    """As text, since 1 == True in Python."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -85,5 +84,5 @@ cases = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(case=cases)
-def test_both_make_the_same_of_anything(node: Node, case: Any) -> None:
+def test_both_reducers_agree_on_any_job_and_deltas(node: Node, case: Any) -> None:
     assert exactly(node.reduce(case)) == exactly(in_python(case))

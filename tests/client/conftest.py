@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 
-from tests.api import Api
 from tests.client.worker import Worker
-from tests.server import Server
+from tests.support.api import Api
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")

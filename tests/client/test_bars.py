@@ -11,8 +11,8 @@ from rich.console import Console
 
 import livejobs
 from livejobs.client import tqdm as module
-from tests.api import Api
 from tests.client.worker import Worker
+from tests.support.api import Api
 
 
 @pytest.mark.parametrize("disable", [False, True])

@@ -18,10 +18,10 @@ from livejobs.client.outbox import Record
 from livejobs.client.pace import INTERVAL
 from livejobs.client.settings import Target
 from livejobs.client.spool import Spool, left_behind
-from tests.api import Api
 from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs, all_results
-from tests.server import Server
+from tests.support.api import Api
+from tests.support.server import Server
 
 DELIVER = """
     import livejobs

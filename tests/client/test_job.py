@@ -15,8 +15,8 @@ import pytest
 
 import livejobs
 from livejobs.client.job import LINE
-from tests.api import Api
 from tests.client.worker import Worker, all_logs, all_results
+from tests.support.api import Api
 
 
 def test_a_block_is_a_job_from_its_start_to_its_end(api: Api) -> None:

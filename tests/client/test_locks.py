@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api import Api
 from tests.client.worker import Worker, all_logs
+from tests.support.api import Api
 
 
 def test_a_log_handler_and_the_reporter_never_wait_for_each_other(api: Api, worker: Worker) -> None:

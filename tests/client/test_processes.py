@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from tests.api import Api
 from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs
-from tests.server import Server
+from tests.support.api import Api
+from tests.support.server import Server
 
 STORM = """
     import multiprocessing, sys, threading

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import livejobs
 from livejobs.client.sse import Event, Parser
-from tests.api import Api
 from tests.client.cutting import Cutting
 from tests.client.fake import Fake
-from tests.server import Server
+from tests.support.api import Api
+from tests.support.server import Server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import livejobs
 from livejobs.client.settings import spool_folder, state_folder, target
-from tests.server import Server
+from tests.support.server import Server
 
 
 def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.api import Api
-from tests.server import LONG_ENOUGH, clean_environment
+from tests.support.api import Api
+from tests.support.server import LONG_ENOUGH, clean_environment
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, full_disk, kill, refuse, stop, uploads
+from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
 from tests.crash.checker import Broken
 
 
 @click.group()
 def main() -> None:
-    """Break a real server, and check what it promised."""
+    """Break a real server, and check its guarantees."""
 
 
 seeded = click.option("--seed", type=int, default=lambda: random.randrange(10**6))
@@ -37,7 +37,7 @@ def kill_(rounds: int, seed: int) -> None:
 @seeded
 @click.option("--inside", is_flag=True, hidden=True)
 def full_disk_(cycles: int, seed: int, inside: bool) -> None:
-    """The disk fills up, and has room again."""
+    """The disk fills up and gets room again."""
     if not inside:
         here = sys.executable, "-m", "tests.crash", "full-disk", "--inside"
         full_disk.enter(*here, "--cycles", str(cycles), "--seed", str(seed))
@@ -58,16 +58,23 @@ def stop_(rounds: int, seed: int) -> None:
 
 @main.command("refuse")
 def refuse_() -> None:
-    """Databases that can't be served."""
+    """Start with damaged databases."""
     with tempfile.TemporaryDirectory() as folder:
         refuse.drill(Path(folder), click.echo)
+
+
+@main.command("hostile")
+def hostile_() -> None:
+    """What little a client sends, and how much the server does and keeps for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        hostile.drill(Path(folder), click.echo)
 
 
 @main.command("clock")
 @click.option("--rounds", default=5)
 @seeded
 def clock_(rounds: int, seed: int) -> None:
-    """The clock jumps ahead and back."""
+    """The clock jumps forward and back."""
     if clock.library() is None:
         sys.exit("please install: apt-get install libfaketime")
     click.echo(f"seed {seed}")
@@ -79,7 +86,7 @@ def clock_(rounds: int, seed: int) -> None:
 @click.option("--rounds", default=20)
 @seeded
 def uploads_(rounds: int, seed: int) -> None:
-    """kill -9 at random moments while files come in."""
+    """kill -9 at random moments during uploads."""
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         uploads.drill(rounds, Path(folder) / "data", seed, click.echo)
@@ -90,7 +97,7 @@ def uploads_(rounds: int, seed: int) -> None:
 @seeded
 @click.option("--inside", is_flag=True, hidden=True)
 def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
-    """The disk fills up while files come in, and has room again."""
+    """The disk fills up during uploads and gets room again."""
     if not inside:
         here = sys.executable, "-m", "tests.crash", "full-disk-uploads", "--inside"
         full_disk.enter(*here, "--cycles", str(cycles), "--seed", str(seed))

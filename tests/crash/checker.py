@@ -1,8 +1,8 @@
-"""Holds a server against the ledger, through its public API.
+"""Compare a server with the ledger, through its public API.
 
-Every acknowledged report is there exactly once, every other at most once; cursors and states
-agree with each other and with what anyone was shown before; finished jobs never change; counts
-are what is listed. To be run while nobody reports.
+The server holds every acknowledged report exactly once and every other report at most once. Cursors
+and states agree with each other and with all earlier answers. Finished jobs never change. Counts
+match the lists. No worker may report during a check.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from tests.crash.ledger import (
 )
 
 SHOWN: Final = 20  # complaints in a message
-SAMPLE: Final = 30  # jobs looked at again though nothing was said of them
+SAMPLE: Final = 30  # jobs checked again though nobody reported to them
 LISTED: Final = 200  # jobs a page
 
 Entries = dict[str, list[dict[str, Any]]]
 
 
 class Broken(AssertionError):
-    """A promise was not kept."""
+    """The server broke a guarantee."""
 
     def __init__(self, wrong: list[str]) -> None:
         more = f"\n… and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -48,7 +48,7 @@ class Broken(AssertionError):
 
 
 def integrity(data: Path) -> None:
-    """The file itself, as the dead server left it. A reader that may not write leaves the log
+    """Check the database file of a dead server. The connection is read-only, so it leaves the log
     for the server to replay."""
     db = sqlite3.connect(f"file:{data / 'livejobs.db'}?mode=ro", uri=True)
     try:
@@ -65,7 +65,7 @@ class Checker:
         self.client = client
 
     async def check(self, *, everything: bool = False) -> int:
-        """How many jobs were looked at. Broken, if anything is not as it must be."""
+        """Check the jobs and return their number. Raises Broken if anything is wrong."""
         books = self._everything() if everything else self._some()
         await self._find_unanswered(books)
         for book in books:
@@ -78,13 +78,13 @@ class Checker:
         return len(books)
 
     def _everything(self) -> list[Book]:
-        """All jobs, compared from their first entry on."""
+        """All jobs, to compare from their first entry."""
         for book in self.ledger.books.values():
             book.forget_looks()
         return list(self.ledger.books.values())
 
     def _some(self) -> list[Book]:
-        """The jobs that something was said of, their parents, and a few others."""
+        """The jobs with new reports, their parents, and a few others."""
         all_ = self.ledger.books
         titles = set(self.ledger.touched & all_.keys())
         titles.update(random.sample(sorted(all_), min(SAMPLE, len(all_))))
@@ -92,7 +92,7 @@ class Checker:
         titles.update(self.ledger.ids[parent].title for parent in parents if parent)
         return [all_[title] for title in sorted(titles)]
 
-    # Jobs whose making was never answered
+    # Jobs whose creation was never answered
 
     async def _find_unanswered(self, books: list[Book]) -> None:
         asked = [book for book in books if not book.born and not book.found]
@@ -106,7 +106,7 @@ class Checker:
         for book in asked:
             if not book.found:
                 books.remove(book)
-                if book.how == "post":  # nobody can ask for it again
+                if book.how == "post":  # only a PUT can be repeated
                     self.ledger.drop(book)
 
     def _found(self, job: Job) -> None:
@@ -142,7 +142,7 @@ class Checker:
         self.ledger.complain(f"{book.title} ({book.id}): {what}")
 
     async def _new_entries(self, book: Book, job: Job) -> Entries:
-        """Those after the ones that were compared before."""
+        """The entries after those that an earlier check compared."""
         new: Entries = {}
         for kind, looked in zip(KINDS, book.looked, strict=True):
             new[kind] = []
@@ -223,7 +223,7 @@ class Checker:
                 self._complain(wanted[id], f"children {shown}, but they are {dict(counted)}")
 
     async def _check_lists(self, books: list[Book]) -> None:
-        """What is counted is what is listed, and what is listed is what there is."""
+        """Counts match the lists, and the lists match the ledger."""
         for project in self.ledger.feeds:
             there = Counter[str]()
             for book in self.ledger.books.values():

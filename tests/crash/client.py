@@ -1,4 +1,4 @@
-"""A client that knows what it does not know: an answer is whole, or Lost."""
+"""A client that returns whole answers. If a connection ends early, it raises Lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE: Final = 60.0  # seconds; reached only when something is broken
 
 
 class Lost(Exception):
-    """The connection ended before the answer did: the server may have done it, or not."""
+    """The connection ended before the answer: the request may have had its effect, or not."""
 
 
 class Answer(NamedTuple):
@@ -35,14 +35,14 @@ class Client:
         return await self.call("GET", path, b"", **headers)
 
     async def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-        """`content_type="…"` is a header; JSON if there is a body and nothing is said."""
+        """Keywords are headers: `content_type="…"`. The default for a body is JSON."""
         if body:
             headers.setdefault("content_type", "application/json")
         headers["content_length"] = str(len(body))
         return await self._send(method, path, headers, _once(body))
 
     async def stream(self, path: str, chunks: AsyncIterable[bytes], **headers: str) -> Answer:
-        """POST a body that comes in pieces. An early answer ends it."""
+        """POST a body in chunks. An early answer ends it."""
         headers["transfer_encoding"] = "chunked"
         return await self._send("POST", path, headers, _chunked(chunks))
 
@@ -85,8 +85,8 @@ class Client:
 async def _pour(
     pieces: AsyncIterable[bytes], writer: asyncio.StreamWriter, answering: asyncio.Task[Answer]
 ) -> bool:
-    """Send until all is said, or until there is an answer: whether all was said. That writing
-    was refused is not the end: the answer may be on its way."""
+    """Send until the end of the body or an early answer. Return whether the body was sent whole.
+    After an error of writing, an answer may still arrive."""
     try:
         async for piece in pieces:
             if answering.done():

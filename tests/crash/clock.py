@@ -1,7 +1,7 @@
-"""Drill: the clock of the wall jumps, ahead by days and back by an hour, under load.
+"""Drill: the wall clock jumps under load, forward by days and back by an hour.
 
-libfaketime shifts what the server takes for the time. Like a clock that is set, it leaves the
-monotonic one alone.
+libfaketime shifts the server's wall clock. As when a real clock is set, the monotonic clock does
+not change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.crash.client import PATIENCE, Client
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
-from tests.server import Server
+from tests.support.server import Server
 
 JUMPS: Final = {"+3d": timedelta(days=3), "-1h": timedelta(hours=-1), "+0": timedelta()}
 NEAR: Final = timedelta(minutes=1)
@@ -34,7 +34,7 @@ def library() -> Path | None:
 
 
 class Clock:
-    """What the server reads the time through."""
+    """The server's clock: a file that libfaketime reads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,7 +78,7 @@ async def drill(rounds: int, folder: Path, seed: int, say: Callable[[str], None]
 async def _jump(
     server: Server, load: Load, clock: Clock, offset: str, chance: random.Random
 ) -> None:
-    """The clock jumps under load; then the server is killed, and starts in the new time."""
+    """The clock jumps under load; then the server is killed and starts at the new time."""
     ledger = load.ledger
     running = asyncio.create_task(load.run())
     await asyncio.wait([running], timeout=chance.uniform(0.2, 0.5))
@@ -101,7 +101,7 @@ async def _jump(
 
 
 async def _until_set(port: int, offset: timedelta) -> None:
-    """libfaketime looks for a new offset once a second of the processor's leisure."""
+    """libfaketime reads the offset again after a second of the process's own time."""
     client = Client(port)
     async with asyncio.timeout(PATIENCE):
         while _off((await client.get("/healthz")).headers["date"], offset) > NEAR:
@@ -121,7 +121,7 @@ async def _start_quiet_job(port: int) -> None:
 
 
 async def _check_time(port: int, offset: timedelta, ledger: Ledger) -> None:
-    """The server lives in the new time, and took the jump for nobody's silence."""
+    """The server uses the new time, and did not take the jump for a silent worker."""
     client = Client(port)
     new = await _made(client)
     quiet = (await client.get(f"/v1/jobs/{QUIET}")).json()

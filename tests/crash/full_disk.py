@@ -1,4 +1,4 @@
-"""Drill: the disk fills up under load, and has room again. In a mount namespace of its own."""
+"""Drill: the disk fills up under load and gets room again. Runs in its own mount namespace."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.crash.client import PATIENCE, Client
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
-from tests.server import DidNotStart, Server
+from tests.support.server import DidNotStart, Server
 
 SIZE: Final = 8 << 20  # of the disk, to begin with
 BALLAST: Final = 2 << 20
 SLACK: Final = 1 << 20  # free when a cycle begins
-ROOM: Final = 3 << 20  # what is added when it is full
+ROOM: Final = 3 << 20  # added when the disk is full
 ENOUGH: Final = 40  # refusals
 
 
 def possible() -> bool:
-    """Whether we may mount: as root, or in a user namespace."""
+    """Whether this process may mount, as root or in a user namespace."""
     command = [*namespace(), "true"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -38,7 +38,7 @@ def namespace() -> list[str]:
 
 
 def enter(*command: str) -> NoReturn:
-    """Go on as another command, where a mount is ours alone and ends with us."""
+    """Replace this process by a command in a mount namespace, whose mounts end with it."""
     inside = [*namespace(), *command]
     os.execvp(inside[0], inside)
 
@@ -72,7 +72,7 @@ class Disk:
         return self.size - self.free
 
     def fill(self, name: str, most: int = 1 << 40) -> Path:
-        """A file that takes what is left, or as much as is said."""
+        """Write a file that takes all free space, or at most `most` bytes."""
         path = self.path / name
         with path.open("wb", buffering=0) as file:
             try:
@@ -112,7 +112,7 @@ async def drill(cycles: int, folder: Path, seed: int, say: Say) -> None:
 
 
 class Cycle:
-    """The disk fills up once, and is freed once."""
+    """Fill the disk once and free it once."""
 
     def __init__(self, server: Server, load: Load, disk: Disk, chance: random.Random) -> None:
         self.server, self.load, self.disk, self.chance = server, load, disk, chance
@@ -125,7 +125,7 @@ class Cycle:
             disk.resize(disk.used + SLACK)
 
     async def fill_and_free(self) -> str:
-        """It serves again as soon as there is room."""
+        """The server accepts reports again as soon as there is room."""
         running = asyncio.create_task(self.load.run())
         refused = await self._fill(running)
         await self._check_reads()
@@ -140,7 +140,7 @@ class Cycle:
         return f"{refused} refused, reads answered; {said}; {jobs} jobs checked; "
 
     async def fill_and_kill(self) -> str:
-        """Killed while the disk is full, and started while it still is."""
+        """Kill the server while the disk is full, and start it before there is room."""
         running = asyncio.create_task(self.load.run())
         refused = await self._fill(running)
         self.server.kill()
@@ -167,7 +167,7 @@ class Cycle:
         return f"killed again, {jobs} jobs checked; {self.ledger.acknowledged} acknowledged so far"
 
     async def _fill(self, running: asyncio.Task[None]) -> int:
-        """Until the disk is full to the last page, and workers hear of it."""
+        """Fill the disk to the last page, until workers are refused."""
         before = self.ledger.refused
         await self._until(lambda: _true(self.ledger.refused > before), running)
         self.ballast.append(self.disk.fill("filling"))
@@ -190,7 +190,7 @@ class Cycle:
             self.ledger.expect(answer.status == status, f"on a full disk, {path}: {answer}")
 
     async def _check_ready_again(self) -> str:
-        """Without anybody reporting: a balancer that asks /readyz would send nobody before."""
+        """Ready without any report: a load balancer sends reports only after /readyz is ready."""
         self._make_room()
         begin = time.monotonic()
         await self._until(self._ready)
@@ -227,7 +227,7 @@ class Cycle:
         self.ballast.clear()
 
     def _start_on_full_disk(self) -> str:
-        """It may serve or refuse, as long as it says why and leaves what is there."""
+        """The server may start or refuse to, but it must give the reason and keep all data."""
         try:
             self.server.restart()
         except DidNotStart as error:

@@ -1,4 +1,4 @@
-"""Drill: kill -9 at random moments, again and again, over one data folder."""
+"""Drill: kill -9 at random moments, repeatedly, with one data folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.crash.checker import Checker, integrity
 from tests.crash.client import Client
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load, unanswered
-from tests.server import Server
+from tests.support.server import Server
 
 SHORTEST: Final = 0.2  # seconds of load in a round
 LONGEST: Final = 1.5
@@ -63,7 +63,7 @@ async def _run_and_kill(server: Server, load: Load, chance: random.Random) -> st
 
 
 def _start_again(server: Server, chance: random.Random) -> float:
-    """Seconds until it serves. Now and then it is killed on its way there, once or more."""
+    """Restart, and return the seconds until the server is ready. Some starts are killed first."""
     while chance.random() < 0.15:
         _start_and_kill(server, chance.uniform(0.05, 0.5))
     begin = time.monotonic()
@@ -83,7 +83,7 @@ def _start_and_kill(server: Server, seconds: float) -> None:
 
 
 async def rest(load: Load) -> None:
-    """Everyone says again what was not answered, and some more; then nobody speaks."""
+    """Let the workers repeat their unanswered reports and send some more; then stop them."""
     running = asyncio.create_task(load.run())
     await asyncio.wait([running], timeout=1)
     load.enough.set()
@@ -91,7 +91,7 @@ async def rest(load: Load) -> None:
 
 
 async def check(ledger: Ledger, server: Server, *, everything: bool = False) -> tuple[int, float]:
-    """How many jobs were looked at, and in how many seconds."""
+    """Return the number of jobs checked, and the seconds it took."""
     begin = time.monotonic()
     client = Client(server.port)
     try:

@@ -1,8 +1,8 @@
-"""What workers said, what was acknowledged, and what viewers saw: all that a server owes.
+"""All reports of workers, all acknowledgements, and all states that viewers received.
 
-It knows nothing of how livejobs works inside. Reports are made so that each leaves a trace of
-its own (a text that is said once, a counter, a digit of the progress), so from what the server
-shows one can tell which reports were kept, and how often.
+The ledger knows nothing of livejobs' inside. Each report leaves a trace of its own: a unique text,
+a counter, a digit of the progress. So the server's answers show which reports were kept, and how
+often.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STRIDE: Final = 100_000
 
 
 class Shown(NamedTuple):
-    """What there is to see of one producer in one job."""
+    """Everything of one producer that a job shows."""
 
     entries: tuple[tuple[str, ...], ...]  # new ones, for each of KINDS
     times: int
@@ -36,7 +36,7 @@ class Shown(NamedTuple):
 
 
 class Sum:
-    """What a producer's reports come to, one by one."""
+    """The sum of a producer's reports, one by one."""
 
     def __init__(self) -> None:
         self.entries: tuple[list[str], ...] = ([], [], [])  # since the last look
@@ -120,8 +120,8 @@ class Sum:
 
 @dataclass
 class Voice:
-    """One producer of one job. It sends in order, one request at a time, so what is not
-    acknowledged is always the end of what it said."""
+    """One producer of one job. It sends in order, one request at a time, so its unacknowledged
+    reports are always its last ones."""
 
     name: str
     slot: int = 0  # whose digits of the progress are its own
@@ -137,11 +137,11 @@ class Voice:
 
     @property
     def waiting(self) -> bool:
-        """Whether something was sent and never answered."""
+        """Whether a request was sent and never answered."""
         return self.acked < len(self.said)
 
     def possible(self, count: int) -> bool:
-        """Whether the server may hold the first `count` reports, and no more."""
+        """Whether the server may hold exactly the first `count` reports."""
         least = max(self.acked, self.kept)
         if self.whole:
             return count in (least, len(self.said))
@@ -152,14 +152,14 @@ class Voice:
         self.whole = whole
 
     def answered(self, count: int) -> None:
-        """The first `count` of what waited is acknowledged, the rest was refused: it is not
-        there, unless it has been seen."""
+        """The server acknowledged the first `count` waiting reports. It refused the rest, which
+        must not appear unless a viewer saw them."""
         self.acked += count
         self.kept = max(self.kept, self.acked)
         del self.said[self.kept :]
 
     def over(self) -> None:
-        """The job has ended: what waits can't be said any more."""
+        """The job has ended: waiting reports can no longer be sent."""
         self.answered(max(self.kept - self.acked, 0))
 
     @property
@@ -167,7 +167,7 @@ class Voice:
         return self.numbered and self.said[-1]["type"] != "!cancel"
 
     def settle(self, shown: Shown, *, alone: bool) -> bool:
-        """Whether what is shown is what the first so many reports come to. Then they are kept."""
+        """Whether the shown state is the sum of the first n reports, for any n. Keep these then."""
         trial = deepcopy(self.sum)
         for count in range(self.settled, len(self.said) + 1):
             if self.possible(count) and trial.shown(alone=alone) == shown:
@@ -184,12 +184,12 @@ class Voice:
             self.answered(count - self.acked)
 
     def forget_looks(self) -> None:
-        """Compare everything anew at the next look."""
+        """Compare everything again at the next check."""
         self.sum, self.settled = Sum(), 0
 
 
 class Seen(NamedTuple):
-    """A state that somebody was shown."""
+    """A state that a viewer received."""
 
     seq: int
     facts: Job
@@ -197,7 +197,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Book:
-    """All about one job. It is named by its title, since the server may choose the id."""
+    """One job. Its title names it, since the server may choose the id."""
 
     title: str
     project: str
@@ -227,7 +227,7 @@ class Book:
         return [voice.sum for voice in self.voices.values()] or [Sum()]
 
     def main(self) -> Sum:
-        """The sum that tells the job's status: who ended it, else who started it."""
+        """The sum with the job's status: of the voice that ended it, else that started it."""
         for good in (FINISHED, {"running"}):
             for sum in self.sums:
                 if sum.status in good:
@@ -246,7 +246,7 @@ class Feed:
 
 
 class Ledger:
-    """Everything said, to every job. What contradicts it is written down in `wrong`."""
+    """All reports to all jobs. `wrong` lists what contradicts them."""
 
     def __init__(self) -> None:
         self.books: dict[str, Book] = {}  # by title
@@ -267,14 +267,14 @@ class Ledger:
     # What workers do
 
     def open(self, book: Book) -> None:
-        """A job that is about to be made."""
+        """A job whose creation is about to be requested."""
         self.books[book.title] = book
         self.touched.add(book.title)
         if book.id is not None:
             self.ids[book.id] = book
 
     def drop(self, book: Book) -> None:
-        """It was not made, and never will be."""
+        """The job was not created and never will be."""
         del self.books[book.title]
         self.ids.pop(book.id or "", None)
 
@@ -311,7 +311,7 @@ class Ledger:
     # What viewers see
 
     def saw(self, viewer: str, job: Job) -> None:
-        """A whole job or its head, as somebody was shown it."""
+        """A viewer received this job, whole or its head."""
         book = self.ids.get(job["id"])
         if book is None:
             return
@@ -332,7 +332,7 @@ class Ledger:
             self.expect(not changed, f"{book.title}: changed after its end: {changed}")
 
     def latest(self, book: Book) -> Seen | None:
-        """The newest state that anyone was shown."""
+        """The newest state that any viewer received."""
         return max(book.seen.values(), key=lambda seen: seen.seq, default=None)
 
 
@@ -340,7 +340,7 @@ _PASSING: Final = ("queue", "results", "errors")  # moves without a cursor, or i
 
 
 def facts(job: Job) -> Job:
-    """What may not differ between two views of one cursor."""
+    """The fields that are equal in all views of one cursor."""
     hidden = _PASSING if job["status"] in FINISHED else (*_PASSING, "heartbeat_at")
     return {name: value for name, value in job.items() if name not in hidden}
 
@@ -351,7 +351,7 @@ def differences(before: Job, after: Job) -> dict[str, tuple[Any, Any]]:
 
 
 def went_back(before: Seen, now: Seen) -> Iterator[str]:
-    """Why the later view can't have come after the earlier one."""
+    """The reasons why the later view cannot follow the earlier one."""
     old, new = before.facts, now.facts
     if now.seq < before.seq:
         yield f"cursor {now.seq} after {before.seq}"

@@ -1,7 +1,7 @@
-"""Workers and viewers as they are in life: many at once, in every form, impatient, forgetful.
+"""Realistic workers and viewers: many at once, of every kind, with timeouts and repeated requests.
 
-Each keeps one connection and sends one request at a time. What was sent and not answered is
-sent again with the same numbers, once the server is there again.
+Each has one connection and sends one request at a time. When the server is back, it sends its
+unanswered reports again, with the same numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Load:
-    """Everyone who talks to the server. They last over its deaths, as real ones do."""
+    """All workers and viewers. They survive the server's deaths, as real clients do."""
 
     def __init__(self, ledger: Ledger, port: int, seed: int, *, workers: int = WORKERS) -> None:
         self.ledger = ledger
@@ -45,7 +45,7 @@ class Load:
         ]
 
     async def run(self) -> None:
-        """Until the server is gone, or `enough` is set."""
+        """Run until the server is gone or `enough` is set."""
         self.round += 1
         self.enough.clear()
         async with asyncio.TaskGroup() as group:
@@ -68,7 +68,7 @@ class Load:
 
 
 class Caller:
-    """Somebody with a connection."""
+    """A client with a connection."""
 
     client: Client
 
@@ -83,7 +83,7 @@ class Caller:
 
 
 class Viewer(Caller):
-    """Looks at jobs that others report to: polls, waits, lists."""
+    """A viewer that polls, long-polls and lists jobs."""
 
     def __init__(self, load: Load, at: int, chance: random.Random) -> None:
         self.name = f"v{at}"
@@ -120,7 +120,7 @@ class Viewer(Caller):
 
 
 class Worker(Caller):
-    """Has a job of its own, and a part in one that it shares."""
+    """A worker with its own job and a part of a shared one."""
 
     def __init__(self, load: Load, at: int, chance: random.Random) -> None:
         self.name = f"w{at}"
@@ -272,7 +272,7 @@ class Worker(Caller):
         await self._say(book, voice, reports, self._form(reports))
 
     async def _say(self, book: Book, voice: Voice, reports: list[Report], form: str) -> None:
-        """`reports` are new; whatever waits goes before them."""
+        """Send the waiting reports, then the new `reports`."""
         voice.say(reports, whole=form in ("one", "array"))
         self.ledger.touched.add(book.title)
         waiting = voice.said[voice.acked :]
@@ -301,7 +301,7 @@ class Worker(Caller):
         return await self.client.stream(path, self._pieces(lines), content_type=NDJSON)
 
     async def _pieces(self, body: bytes) -> AsyncIterator[bytes]:
-        """Cut anywhere, with pauses."""
+        """The body in pieces of any length, with pauses."""
         cuts = sorted(self.chance.randrange(1, len(body)) for _ in range(self.chance.randint(1, 8)))
         for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
             if begin < end:
@@ -344,7 +344,7 @@ class Worker(Caller):
             self._leave(book)
 
     def _keep(self, voice: Voice, problem: dict[str, Any]) -> None:
-        """A call that ended badly: of lines, some before that may have been kept."""
+        """A refused request. Of a request of lines, the first ones may have been kept."""
         kept = problem.get("kept", 0)
         self.ledger.acknowledged += max(0, voice.acked + kept - max(voice.kept, voice.acked))
         voice.answered(kept)
@@ -402,7 +402,7 @@ class Worker(Caller):
         return self._numbered(voice, self.chance.choice(ends))
 
     async def _repeat(self, book: Book, voice: Voice) -> None:
-        """What was acknowledged before, once more: skipped, and acknowledged again."""
+        """Repeat acknowledged reports: the server skips them and acknowledges them again."""
         again = voice.said[max(0, voice.acked - 5) : voice.acked]
         again = [report for report in again if report["type"] != "!cancel"]
         if not again:
@@ -417,13 +417,13 @@ class Worker(Caller):
             self.ledger.complain(f"{book.title}, said again: {answer}")
 
     async def _heartbeat(self, book: Book, voice: Voice) -> None:
-        """Moves nothing that is kept, once the job runs."""
+        """A report that changes nothing once the job runs."""
         if voice.said and voice.said[-1]["type"] != "retry":
             path = f"/v1/jobs/{book.id}/reports"
             await self.client.call("POST", path, b'{"type":"heartbeat"}')
 
     async def _say_badly(self, book: Book, voice: Voice) -> None:
-        """Something wrong at the end: an array is refused whole, of lines those before are kept."""
+        """An invalid last report: an array is refused whole; of lines, earlier ones are kept."""
         reports = [self._make_report(book, voice) for _ in range(self.chance.randint(1, 5))]
         lines = self.chance.random() < 0.5
         voice.say(reports, whole=not lines)

@@ -1,7 +1,6 @@
-"""Drill: databases that can't be served. Each is refused in one line, and left as it is.
+"""Drill: damaged databases. The server refuses each in one line, and does not change it.
 
-What the log of a killed server still holds may mend a damage; then all that was acknowledged is
-there, and served.
+The log of a killed server may repair a damage. Then the server must serve all acknowledged data.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import httpx2
 
 from tests.crash.checker import integrity
 from tests.crash.full_disk import namespace
-from tests.server import BIN, LONG_ENOUGH, DidNotStart, Server, clean_environment
+from tests.support.server import BIN, LONG_ENOUGH, DidNotStart, Server, clean_environment
 
 JOBS: Final = 30
 LINES: Final = 2
@@ -30,7 +29,7 @@ PAGE: Final = 4096
 
 
 def database(data: Path, *, killed: bool) -> None:
-    """A database that was in use: stopped in peace, or killed with its log unfinished."""
+    """Create a used database: the server stops normally, or is killed with a log."""
     with Server(data) as server:
         with httpx2.Client(base_url=server.url) as client:
             for at in range(JOBS):
@@ -42,7 +41,7 @@ def database(data: Path, *, killed: bool) -> None:
 
 
 def served_or_refused(data: Path) -> str:
-    """All that was acknowledged is served, or what is said instead."""
+    """Check that the server serves all acknowledged data or refuses to start. Return which."""
     before = contents(data)
     try:
         with Server(data) as server, httpx2.Client(base_url=server.url) as client:
@@ -62,14 +61,14 @@ def served_or_refused(data: Path) -> str:
 
 
 def read_only(data: Path) -> list[str]:
-    """What comes before a command, so that it can't write there."""
+    """A command's prefix that makes the folder read-only for it."""
     folder = shlex.quote(str(data))
     script = f'mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && exec "$@"'
     return [*namespace(), "sh", "-c", script, "sh"]
 
 
 def refusal(data: Path, *before_command: str) -> str:
-    """What the server says when it does not start, after a look at what it has left."""
+    """The server's refusal to start, after a check that it changed no file."""
     before = contents(data)
     command = [*before_command, str(BIN / "livejobs"), "serve", "--port", "0", "--data", str(data)]
     done = subprocess.run(
@@ -89,8 +88,8 @@ def refusal(data: Path, *before_command: str) -> str:
 
 
 def contents(path: Path) -> dict[str, str]:
-    """What is in each file, but for the lock, which has nothing in it, and the index of the log,
-    which is made anew by whoever opens it."""
+    """The content of each file, except the empty lock and the index of the log, which each
+    connection creates again."""
     files = [path] if path.is_file() else sorted(path.glob("**/*")) if path.exists() else []
     return {
         file.name: sha256(file.read_bytes()).hexdigest() if file.is_file() else "a folder"
@@ -110,7 +109,7 @@ def _random_bytes(path: Path, at: int, count: int) -> None:
 
 
 def _execute(path: Path, statement: str) -> None:
-    """Into the log, where one is left."""
+    """Damage the log, if there is one."""
     db = sqlite3.connect(path)
     db.execute(statement)
     db.commit()

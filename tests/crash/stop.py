@@ -1,4 +1,4 @@
-"""Drill: paused, and told to stop, with everything open that can be open."""
+"""Drill: pause the server, and stop it, with every kind of stream open."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.crash.client import PATIENCE, Client, Lost
 from tests.crash.kill import check, rest
 from tests.crash.ledger import Book, Ledger, Report, Voice
 from tests.crash.load import NDJSON, Load
-from tests.server import Server
+from tests.support.server import Server
 
 IN_TIME: Final = 10.0  # seconds a stop may take, whatever is open
-SPEAKERS: Final = 8  # workers with a stream that never ends
+SPEAKERS: Final = 8  # workers whose request never ends
 LISTENERS: Final = 8  # of each kind
 
 Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -48,7 +48,7 @@ async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) 
 
 
 async def _pause(server: Server, load: Load, chance: random.Random) -> str:
-    """SIGSTOP, SIGCONT: late is all that anyone may notice."""
+    """SIGSTOP, SIGCONT: clients may only notice a delay."""
     running = asyncio.create_task(load.run())
     await asyncio.wait([running], timeout=chance.uniform(0.2, 0.6))
     server.signal(signal.SIGSTOP)
@@ -61,8 +61,10 @@ async def _pause(server: Server, load: Load, chance: random.Random) -> str:
         async with asyncio.timeout(PATIENCE):
             while not running.done() and load.ledger.acknowledged <= before:
                 await asyncio.wait([running], timeout=0.05)
-    load.ledger.expect(not running.done(), "nobody is left after a pause")
-    load.ledger.expect(load.ledger.acknowledged > before, "nothing goes on after a pause")
+    load.ledger.expect(not running.done(), "all workers ended during a pause")
+    load.ledger.expect(
+        load.ledger.acknowledged > before, "no report was acknowledged after a pause"
+    )
     load.enough.set()
     await running
     return f"paused for {seconds:.2f} s; "
@@ -85,7 +87,7 @@ async def _stop(server: Server, load: Load, chance: random.Random, at: int) -> s
         for _ in range(LISTENERS)
     ]
     listening = [asyncio.create_task(listen(*one)) for one in asked]
-    halves = LISTENERS * (at % 2)  # they are waited for; without them a stop is quick
+    halves = LISTENERS * (at % 2)  # a stop waits for these; without them it is quick
     stuck = [await _say_half(server.port) for _ in range(halves)]
     running = asyncio.create_task(load.run())
     await asyncio.wait([running], timeout=chance.uniform(0.2, 1))
@@ -104,7 +106,7 @@ async def _stop(server: Server, load: Load, chance: random.Random, at: int) -> s
         writer.close()
     _check_ends(ledger, ends)
     unanswered = [speaker.book.title for speaker in speakers if not speaker.answered]
-    ledger.expect(not unanswered, f"lines were cut without a word: {unanswered}")
+    ledger.expect(not unanswered, f"requests of lines got no answer: {unanswered}")
     return (
         f"{how.name} with {len(ends) + SPEAKERS} streams and {halves} requests half sent: "
         f"exit {code} after {took:.2f} s"
@@ -120,7 +122,7 @@ def _check_ends(ledger: Ledger, ends: list[bytes]) -> None:
 
 
 class Speaker:
-    """A worker whose one request lasts as long as it lives."""
+    """A worker whose single request lasts as long as the worker."""
 
     def __init__(self, ledger: Ledger, port: int, name: str, round: str) -> None:
         self.ledger = ledger
@@ -151,7 +153,9 @@ class Speaker:
         answer = await self.client.stream(path, self._lines(), content_type=NDJSON)
         self.ledger.expect(answer.status == 503, f"{self.book.title}: {answer}")
         self.answered = True
-        self.voice.answered(answer.json()["kept"])  # what was not read is not there either
+        self.voice.answered(
+            answer.json()["kept"]
+        )  # lines that the server did not read are not kept
         self.ledger.acknowledged += self.voice.acked
 
     async def _lines(self) -> AsyncIterator[bytes]:
@@ -165,7 +169,7 @@ class Speaker:
 
 
 async def _until_heard(speakers: list[Speaker], port: int, ledger: Ledger) -> None:
-    """Until a viewer has seen lines of each, which are owed from then on."""
+    """Wait until a viewer has seen lines of each worker. From then on they must be kept."""
     client = Client(port)
     async with asyncio.timeout(PATIENCE):
         for speaker in speakers:
@@ -179,8 +183,8 @@ async def _until_heard(speakers: list[Speaker], port: int, ledger: Ledger) -> No
 
 
 async def ask(port: int, path: str, headers: str) -> Stream:
-    """A stream has begun: who comes when the server is stopping is told nothing but that. Of a
-    poll nothing comes before its end."""
+    """Send a request and wait for the head of its answer: a stream must have begun before the stop.
+    A long poll has no head before its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n".encode())
     if "wait=" not in headers:
@@ -190,7 +194,7 @@ async def ask(port: int, path: str, headers: str) -> Stream:
 
 
 async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """All that comes until the server closes."""
+    """Everything that the server sends until it closes."""
     try:
         return await reader.read()
     except ConnectionError as error:
@@ -200,7 +204,7 @@ async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def _say_half(port: int) -> asyncio.StreamWriter:
-    """A request whose body never comes to its end."""
+    """A request whose body never ends."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     head = "POST /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n"
     writer.write(f'{head}content-type: application/json\r\n\r\n{{"title": "'.encode())

@@ -1,4 +1,4 @@
-"""The checker finds what it is there to find: each test tells it one thing that is not so."""
+"""The checker finds errors: each test puts one false fact into its ledger."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.crash.client import Client, Lost
 from tests.crash.kill import rest
 from tests.crash.ledger import FINISHED, Book, Ledger, Seen, Voice
 from tests.crash.load import Load
-from tests.server import Server, hold_port
+from tests.support.server import Server, hold_port
 
 
 class Scene:
-    """A server with some jobs, and what is truly owed."""
+    """A server with some jobs, and their true ledger."""
 
     def __init__(self, server: Server, ledger: Ledger) -> None:
         self.port = server.port
@@ -32,7 +32,7 @@ class Scene:
             client.close()
 
     def book(self, *, finished: bool = False, alone: bool = True) -> Book:
-        """Of a job that much was said to."""
+        """The book of the job with the most reports."""
         return max(self.books(finished=finished, alone=alone), key=said)
 
     def books(self, *, finished: bool, alone: bool) -> list[Book]:
@@ -45,7 +45,7 @@ class Scene:
         ]
 
     def enough(self) -> bool:
-        """Whether there is what each of the lies is about: chance has made these jobs."""
+        """Whether the random jobs suffice for every false fact."""
         own = self.books(finished=False, alone=True)
         shared = self.books(finished=False, alone=False)
         if not (own and shared and self.books(finished=True, alone=True)):
@@ -56,7 +56,7 @@ class Scene:
         everyone = self.ledger.books.values()
         children = [one for one in everyone if one.parent == parent]
         listed = [one for one in everyone if (one.type, one.project) == (most.type, most.project)]
-        # In a list of its own, a job that nobody made would not be looked for.
+        # The checker reads only lists of known types: an unknown job must share one.
         return types.count("log") > 1 and "count" in types and bool(children) and len(listed) > 1
 
 
@@ -119,7 +119,7 @@ def progress_that_was_lost(book: Book, ledger: Ledger) -> None:
 
 
 def half_an_array(book: Book, ledger: Ledger) -> None:
-    """The last that is there and one that is not, sent as all or nothing."""
+    """The last kept report and one that was lost, from a request of all or nothing."""
     voice = voice_of(book)
     voice.acked -= 1
     voice.kept = voice.acked
@@ -206,7 +206,7 @@ async def test_it_finds_a_finished_job_that_changed(scene: Scene) -> None:
         await scene.check(told(scene, changed, scene.book(finished=True)))
 
 
-async def test_what_is_so_is_no_finding(scene: Scene) -> None:
+async def test_it_finds_nothing_in_a_true_ledger(scene: Scene) -> None:
     await scene.check(deepcopy(scene.ledger))
 
 
@@ -216,8 +216,8 @@ def told(scene: Scene, lie: Callable[[Book, Ledger], None], book: Book) -> Ledge
     return ledger
 
 
-async def test_what_is_asked_for_again_is_looked_at_again() -> None:
-    """It may have been made the second time, and only the ledger knows."""
+async def test_a_job_that_was_requested_again_is_checked_again() -> None:
+    """The second request may have created it, and only the ledger knows."""
     ledger = Ledger()
     book = Book(title="job", project="default", type="t", how="put", id="job")
     ledger.open(book)

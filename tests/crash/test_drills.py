@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import clock, full_disk, kill, refuse, stop, uploads
-from tests.needs import need
+from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
+from tests.support.needs import need
 
 Damage = Callable[[Path], None]
 
 
 def seed() -> int:
-    """Said, so that a failure can be tried again."""
+    """Print the seed, so that a failure can be repeated."""
     chosen = random.randrange(10**6)
     print(f"seed {chosen}")  # noqa: T201
     return chosen
 
 
-async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+async def test_acknowledged_reports_survive_kill_9(tmp_path: Path) -> None:
     await kill.drill(5, tmp_path / "data", seed(), print)
 
 
@@ -36,8 +36,8 @@ def test_files_are_whole_or_not_there_after_kill_9(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "cycles"), [("full-disk", 3), ("full-disk-uploads", 1)])
-def test_a_full_disk_is_said_and_is_no_end(name: str, cycles: int) -> None:
-    need(full_disk.possible(), "a small disk of our own needs the right to mount (root)")
+def test_a_full_disk_is_reported_and_survived(name: str, cycles: int) -> None:
+    need(full_disk.possible(), "a small disk needs the right to mount (root)")
     command = [sys.executable, "-m", "tests.crash", name, "--cycles", str(cycles)]
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -46,14 +46,26 @@ def test_a_full_disk_is_said_and_is_no_end(name: str, cycles: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+BRIEF = [
+    name for name in hostile.ATTACKS if not name.startswith(("50 who", "500 long", "1,000 sub"))
+]
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_hostile_client_costs_no_more_than_it_sends(name: str, tmp_path: Path) -> None:
+    row = hostile.attempt(tmp_path / "data", name, hostile.ATTACKS[name])
+    print(hostile.HEADING, row, sep="\n")  # noqa: T201
+    assert row.good(slack=10), str(row)
+
+
 async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
-    need(clock.library() is not None, "a clock of our own needs Debian's package libfaketime")
+    need(clock.library() is not None, "moving the clock needs Debian's package libfaketime")
     await clock.drill(1, tmp_path, seed(), print)
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a server that was stopped in peace."""
+    """The data of a server that stopped normally."""
     data = tmp_path_factory.mktemp("refuse") / "stopped"
     refuse.database(data, killed=False)
     return data
@@ -61,7 +73,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a server that was killed, with a log that is not in the database yet."""
+    """The data of a killed server, whose log is not in the database yet."""
     data = tmp_path_factory.mktemp("refuse") / "killed"
     refuse.database(data, killed=True)
     assert (data / "livejobs.db-wal").stat().st_size
@@ -73,14 +85,14 @@ def named(damage: Damage) -> str:
 
 
 @pytest.mark.parametrize("damage", refuse.DAMAGES, ids=named)
-def test_a_database_that_cannot_be_trusted_is_refused_and_left_as_it_is(
+def test_a_damaged_database_is_refused_and_not_changed(
     damage: Damage, stopped: Path, tmp_path: Path
 ) -> None:
     assert refuse.DAMAGES[damage] in refuse.refusal(refuse.damaged(stopped, tmp_path, damage))
 
 
 @pytest.mark.parametrize("damage", refuse.WITH_LOG, ids=named)
-def test_with_a_log_beside_it_a_damaged_database_is_whole_or_is_refused(
+def test_a_damaged_database_with_a_log_is_served_whole_or_refused(
     damage: Damage, killed: Path, tmp_path: Path
 ) -> None:
     refuse.served_or_refused(refuse.damaged(killed, tmp_path, damage))

@@ -1,6 +1,6 @@
-"""Drills of files: kill -9 in the middle of uploads, and a disk that fills up in the middle of one.
+"""Drills of files: kill -9 during uploads, and a disk that fills up during one.
 
-Every file has bytes of its own, so a digest says which upload it came from.
+Every file has different bytes, so a digest identifies its upload.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import httpx2
 
 from tests.crash.checker import Broken, integrity
 from tests.crash.full_disk import Disk
-from tests.desk import eventually
-from tests.server import Server
+from tests.support.desk import eventually
+from tests.support.server import Server
 
 WORKERS: Final = 6
 NAMES: Final = ("a", "b", "c")
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 def kept(data: Path) -> Counter[str]:
-    """Digests of what lies in the area, and of what is on its way there."""
+    """Digests of the files on disk, and of the uploads in progress."""
     found = (path for path in (data / "files").rglob("*") if path.is_file())
     return Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
 
@@ -46,7 +46,7 @@ def expect(held: object, what: str) -> None:
 
 
 class Worker:
-    """Has one job at a time, and gives it files of a few names, over and over."""
+    """A worker that uploads files of a few names to one job at a time, repeatedly."""
 
     def __init__(self, port: int, name: str, chance: random.Random) -> None:
         self.port = port
@@ -65,7 +65,7 @@ class Worker:
         self.going = False  # asked to delete it
 
     def run(self) -> None:
-        """Until the server is gone."""
+        """Run until the server is gone."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             while True:
@@ -98,7 +98,7 @@ class Worker:
         expect(answer.status < 300, f"{method} {path}: {answer.status} {said.decode()}")
 
     def check(self, client: httpx2.Client) -> Counter[str]:
-        """The digests that its job has, which are those it was told of, but for one at most."""
+        """The job's digests. All but one at most are those that the server acknowledged."""
         answer = client.get(self.job)
         if answer.status_code == 404:
             expect(self.going or not self.files, f"{self.job} is gone with {self.files}")

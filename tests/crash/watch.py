@@ -1,7 +1,7 @@
-"""A viewer that streams, and comes back with the last cursor it was given, as browsers do.
+"""A viewer of a stream that reconnects with its last cursor, as browsers do.
 
-Of one job it must be told every entry exactly once, in order, over all its connections and all
-the server's deaths.
+It must receive every entry of a job exactly once and in order, over all its connections and all the
+server's deaths.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Watcher:
         self._reader = self._writer = None
 
     async def step(self) -> None:
-        """One event, or a while without any."""
+        """One event, or a timeout without any."""
         try:
             if self._reader is None:
                 self._reader = await self._connect()
@@ -101,7 +101,7 @@ class Watcher:
     # One method an event
 
     def _on_message(self, data: Any) -> None:
-        """Only `retry:`, which is for browsers."""
+        """Whether the event has only `retry:`, which is for browsers."""
 
     def _on_ping(self, data: Any) -> None:
         pass

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.api import Api
 from tests.faces.jobs import schema
-from tests.server import LONG_ENOUGH, Server, clean_environment
+from tests.support.api import Api
+from tests.support.server import LONG_ENOUGH, Server, clean_environment
 
 WORKERS = Path(__file__).parents[2] / "examples" / "faces"
 CLIENTS = Path(__file__).parent / "clients"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from livejobs.core.errors import NotFound
-from livejobs.web.faces.base import Face
-from livejobs.web.faces.chosen import BUILT_IN
-from livejobs.web.faces.described import describe
+from livejobs.faces.base import Face
+from livejobs.faces.described import describe
+from livejobs.faces.registry import BUILT_IN
 from tests.faces.jobs import created
 
 TESTS = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from tests.api import Api
-from tests.server import Server
+from tests.support.api import Api
+from tests.support.server import Server
 
 DOWNLOADS = {"translation": "/api/v1/download/{id}", "render": "/api/jobs/{id}/download"}
 BYTES = bytes(range(256)) * 40

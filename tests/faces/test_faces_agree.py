@@ -20,7 +20,7 @@ from livejobs.core import reports as say
 from livejobs.core.errors import Conflict
 from livejobs.store.memory import MemoryStore
 from tests.faces.jobs import schema
-from tests.strategies import json_values, new_jobs, said, texts, wire_reports
+from tests.support.strategies import json_values, new_jobs, said, texts, wire_reports
 
 META = [
     "file_path", "source_language", "target_language", "processing_type", "output_file",

@@ -12,9 +12,9 @@ import httpx2 as httpx
 import pytest
 
 from livejobs import LiveJobs, Settings, create_app
-from livejobs.state import Registry
-from livejobs.store.sqlite import SqliteStore
-from livejobs.web.faces.base import LOG_SIZE
+from livejobs.faces.base import LOG_SIZE
+from livejobs.jobs.state import Registry
+from livejobs.store.sqlite.store import SqliteStore
 
 MANY = 2500  # more than the native job shows
 SWEPT = ("expires", "FROM files")  # what the sweepers look for
@@ -165,7 +165,7 @@ async def test_entries_kept_for_faces_are_let_go_under_pressure(
     await world.task()
     slot = await world.live.find("j")
     assert slot.whole is not None
-    monkeypatch.setattr("livejobs.state.ENTRY_BYTES_KEPT", slot.size - 1)
+    monkeypatch.setattr("livejobs.jobs.state.ENTRY_BYTES_KEPT", slot.size - 1)
     registry: Registry = world.live.registry
     registry.trim()
     assert slot.size == 0

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from tests.api import PROBLEM, Api
-from tests.server import DidNotStart, Server
+from tests.support.api import PROBLEM, Api
+from tests.support.server import DidNotStart, Server
 
 PACKAGE = Path(__file__).parents[2] / "examples" / "faces" / "replicate"
 MODEL = {"model": "replicate/hello-world", "version": "5c7d", "input": {"text": "Alice"}}
@@ -151,7 +151,7 @@ def site(tmp_path: Path) -> Path:
 
 
 TAKEN = """
-from livejobs.web.faces.base import Face, Way
+from livejobs.faces.base import Face, Way
 FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
 """
 

@@ -17,11 +17,11 @@ from livejobs import LiveJobs, Settings, create_app
 from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import Stored
+from livejobs.faces.registry import BUILT_IN
 from livejobs.store.memory import MemoryStore
-from livejobs.web.faces.chosen import BUILT_IN
-from tests.api import PROBLEM
 from tests.faces.jobs import schema
-from tests.server import DidNotStart, Server
+from tests.support.api import PROBLEM
+from tests.support.server import DidNotStart, Server
 
 ADMIN = "the-first-admin-key"
 
@@ -334,9 +334,10 @@ def test_tasks_is_public_if_the_setting_says_so_and_nothing_else_is(tmp_path: Pa
         ({"type": "translation"}, {}, 24),
         ({"type": "translation", "ttl_seconds": 3600}, {}, 1),
         ({"type": "translation"}, {"retention_seconds": 7200.0}, 2),
-        ({"type": "translation"}, {"faces": ()}, None),
-        ({"type": "render"}, {}, None),
-        ({}, {}, None),
+        ({"type": "translation"}, {"retention_seconds": 0}, None),
+        ({"type": "translation"}, {"faces": ()}, 7 * 24),
+        ({"type": "render"}, {}, 7 * 24),
+        ({}, {}, 7 * 24),
     ],
 )
 async def test_finished_translations_go_after_a_day_unless_something_else_is_said(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from livejobs.core.errors import NotFound
-from livejobs.web.faces import consolidation, render, tasks, toolkit, translation
-from livejobs.web.faces.base import Face
-from livejobs.web.faces.chosen import BUILT_IN
+from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces.base import Face
+from livejobs.faces.registry import BUILT_IN
 from tests.faces.jobs import CREATED, Told, created, schema
 
 OK = {"type": "succeed"}

@@ -1,4 +1,4 @@
-// Reads an AsyncAPI document from stdin; prints what is wrong with it, a line each.
+// Reads an AsyncAPI document from stdin and prints its errors, one a line.
 import { Parser } from "@asyncapi/parser";
 import { text } from "node:stream/consumers";
 

@@ -1,4 +1,4 @@
-"""Autobahn's verdicts beside those expected: `python -m tests.interop.autobahn REPORT`."""
+"""Compare Autobahn's results with the expected ones: `python -m tests.interop.autobahn REPORT`."""
 
 from __future__ import annotations
 

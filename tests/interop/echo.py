@@ -1,4 +1,4 @@
-"""What Autobahn talks to: our runner's WebSocket protocol, giving back what it gets."""
+"""The server for Autobahn: our runner's WebSocket protocol, which echoes each message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from livejobs.config import Settings
-from livejobs.runner import run
+from livejobs.server.runner import run
 
 
 async def echo(socket: WebSocket) -> None:

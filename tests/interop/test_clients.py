@@ -1,7 +1,7 @@
-"""Clients that others wrote, each following one job to its end, through kill -9 of the server.
+"""Clients of other projects follow one job to its end, through kill -9 of the server.
 
-All follow the same job of the same server at once; then each is judged by what it says it was
-told.
+All clients follow the same job at the same time. Each prints what it received, and each test checks
+one client's output.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from tests.server import Server
+from tests.support.server import Server
 
 HERE: Final = Path(__file__).parent
-PATIENCE: Final = 120.0  # seconds; two browsers and six others start at once
+PATIENCE: Final = 120.0  # seconds; two browsers and six other clients start at once
 CLIENTS: Final = {
     "curl": ("clients/curl.sh",),
     "npm eventsource": ("node", "clients/eventsource.mjs"),
     "npm eventsource-parser": ("node", "clients/eventsource-parser.mjs"),
+    "npm event-source-polyfill": ("node", "clients/event-source-polyfill.mjs"),
+    "npm reconnecting-eventsource": ("node", "clients/reconnecting-eventsource.mjs"),
     "npm reconnecting-websocket": ("node", "clients/reconnecting-websocket.mjs"),
     "Chromium EventSource": (sys.executable, "clients/chromium.py", "eventsource"),
     "npm fetch-event-source": (sys.executable, "clients/chromium.py", "fetch-event-source"),
@@ -35,7 +37,7 @@ CLIENTS: Final = {
 
 
 class Client:
-    """A process that says as JSON lines what it was told."""
+    """A process that prints what it receives, as JSON lines."""
 
     def __init__(self, name: str, url: str, job: str) -> None:
         self.name = name
@@ -68,7 +70,7 @@ class Client:
         self.over = fact.get("over", self.over)
 
     def wait_for_line(self, n: int) -> None:
-        """Line 0 is there when any state is."""
+        """Wait for log line `n`, or for any state if `n` is 0."""
         with self._told:
             there = self._told.wait_for(
                 lambda: self.states and max(self.lines, default=0) >= n, PATIENCE
@@ -76,7 +78,7 @@ class Client:
         assert there, f"{self.name} heard {self.lines[-3:]}, not {n}; {self.complaint()}"
 
     def wait(self) -> int:
-        """The exit code, once all that it said has been heard."""
+        """Read all output to its end, and return the exit code."""
         code = self.process.wait(PATIENCE)
         self._listening.join(PATIENCE)
         return code
@@ -98,9 +100,9 @@ class Client:
 
 
 class Worker(threading.Thread):
-    """Says one line after another, and says again what was not acknowledged."""
+    """Reports one line after another, and repeats unacknowledged reports."""
 
-    PACE: Final = 0.02  # seconds, so that there is something to say for as long as it takes
+    PACE: Final = 0.02  # seconds between lines, so that they last until all clients are ready
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -128,7 +130,7 @@ class Worker(threading.Thread):
                 return
 
     def finish(self) -> int:
-        """How many lines were said in all."""
+        """Finish the job, and return the number of lines."""
         self._enough.set()
         self.join(PATIENCE)
         return self.said
@@ -173,7 +175,7 @@ def test_it_follows_a_job_to_its_end_through_kills_of_the_server(name: str, stor
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_what_it_saw_never_went_back(name: str, story: Story) -> None:
+def test_its_progress_never_goes_back(name: str, story: Story) -> None:
     client = story.clients[name]
     client.wait()
     percents = [percent or 0 for _, percent in client.states]

@@ -1,4 +1,4 @@
-"""Downloaders that people use: cut off, resumed, in parallel, seeking. And two that judge."""
+"""Common download programs: cut off, resumed, in parallel, seeking. And two HTTP checkers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Final
 
 import pytest
 
-from tests.desk import Desk, eventually
-from tests.needs import need
+from tests.support.desk import Desk, eventually
+from tests.support.needs import need
 
 SIZE: Final = 20_000_000
 CUT: Final = 7_000_000  # bytes after which each connection breaks
@@ -31,7 +31,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 class Item:
-    """A file of a job, and what is known of it."""
+    """A file of a job, with the answer to its upload."""
 
     def __init__(self, desk: Desk, name: str, data: bytes) -> None:
         self.desk = desk
@@ -44,7 +44,7 @@ class Item:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == self.told["sha256"]
 
     def wait_for_ranges(self, enough: Callable[[list[str]], object]) -> None:
-        """As the server notes them in its audit."""
+        """Wait until `enough` is true of the ranges in the server's audit log."""
 
         def noted() -> list[str]:
             acts = self.desk.http.get("/v1/audit?limit=1000").json()["acts"]
@@ -64,7 +64,7 @@ def item(desk: Desk) -> Item:
 
 
 class CuttingProxy:
-    """Passes on what a server says, and breaks each connection after so many bytes of it."""
+    """Passes a server's bytes on, and cuts each connection after `cut` bytes."""
 
     def __init__(self, port: int, cut: int) -> None:
         self._to = port
@@ -122,7 +122,7 @@ def run(*command: str | Path, codes: tuple[int, ...] = (0,)) -> subprocess.Compl
     return done
 
 
-def test_curl_goes_on_where_it_was_cut(item: Item, proxy: CuttingProxy, tmp_path: Path) -> None:
+def test_curl_resumes_after_a_cut(item: Item, proxy: CuttingProxy, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for codes in ((18,), (18,), (0,)):  # 18: a part only
         run("curl", "-sS", "-C", "-", "-o", out, proxy.url + item.path, codes=codes)
@@ -131,7 +131,7 @@ def test_curl_goes_on_where_it_was_cut(item: Item, proxy: CuttingProxy, tmp_path
     item.wait_for_ranges(lambda asked: len(asked) == 2)
 
 
-def test_curl_that_was_killed_goes_on(item: Item, tmp_path: Path) -> None:
+def test_curl_resumes_after_it_was_killed(item: Item, tmp_path: Path) -> None:
     out = tmp_path / "out"
     slow = ["curl", "-sS", "--limit-rate", "500k", "-o", str(out), item.url]
     need(shutil.which("curl"), "curl is not installed")
@@ -145,13 +145,13 @@ def test_curl_that_was_killed_goes_on(item: Item, tmp_path: Path) -> None:
     item.check(out)
 
 
-def test_curl_saves_it_under_its_name(desk: Desk, tmp_path: Path) -> None:
+def test_curl_saves_a_file_under_its_own_name(desk: Desk, tmp_path: Path) -> None:
     item = Item(desk, "render final.mp4", b"x" * 1000)
     run("curl", "-sS", "-OJ", "--output-dir", tmp_path, item.url)
     item.check(tmp_path / "render final.mp4")
 
 
-def test_wget_goes_on_by_itself(item: Item, proxy: CuttingProxy, tmp_path: Path) -> None:
+def test_wget_resumes_by_itself(item: Item, proxy: CuttingProxy, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("wget", "-q", "-c", "--tries=5", "--waitretry=0", "-O", out, proxy.url + item.path)
     item.check(out)
@@ -165,13 +165,13 @@ def test_aria2_fetches_four_parts_at_once(item: Item, proxy: CuttingProxy, tmp_p
     item.wait_for_ranges(lambda asked: len({first(one) for one in asked}) >= 3)
 
 
-def test_rclone_copies_it(item: Item, tmp_path: Path) -> None:
+def test_rclone_copies_a_file(item: Item, tmp_path: Path) -> None:
     run("rclone", "copyurl", item.url, tmp_path / "out")
     item.check(tmp_path / "out")
 
 
 def test_ffmpeg_seeks(desk: Desk, tmp_path: Path) -> None:
-    """What says where the frames are stands at the end, as ffmpeg writes it."""
+    """ffmpeg writes the index of the frames at the end of the file."""
     film = tmp_path / "film.mp4"
     run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=30", "-c:v",
         "mpeg4", "-q:v", "2", "-g", "25", film)  # fmt: skip
@@ -213,7 +213,7 @@ PRAISE_AND_FACTS: Final = {
 
 
 def found(said: str) -> set[str]:
-    """Sentences without their marks and numbers."""
+    """Sentences without punctuation and numbers."""
     lines = re.findall(r"^ *\* (?:\[\w+\] )?(.*\.)$", said, re.MULTILINE)
     assert lines, said
     return {

@@ -1,4 +1,4 @@
-"""What HTTP and WebSocket say of the less usual, by hand on the wire: RFC 9110, 9112 and 6455."""
+"""Rare cases of HTTP and WebSocket, byte by byte: RFC 9110, 9112 and 6455."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.abuse.crowd import (
     read_until,
     websocket,
 )
-from tests.server import Server
+from tests.support.server import Server
 
 PING = 9
 PONG = 10
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the next answer on a connection."""
+    """Read the next answer on a connection: status, headers and body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += sock.recv(1)
@@ -63,7 +63,7 @@ def get(path: str = "/healthz", *headers: str) -> bytes:
 
 
 @pytest.mark.parametrize("version", ["8", "14", "x", ""])
-def test_another_websocket_version_is_426_and_told_which(version: str, server: Server) -> None:
+def test_another_websocket_version_is_426_with_our_version(version: str, server: Server) -> None:
     with dial(server.port) as sock:
         wrong = UPGRADE.replace(b": 13", b": " + version.encode())
         sock.sendall(b"GET /v1/ws HTTP/1.1\r\nconnection: upgrade\r\n" + HOST + wrong + b"\r\n")
@@ -84,21 +84,23 @@ def test_a_handshake_without_its_key_is_400(server: Server) -> None:
 @pytest.mark.parametrize(
     "connection", [b"Upgrade", b"upgrade", b"keep-alive, Upgrade", b"Upgrade , keep-alive"]
 )
-def test_upgrade_is_one_of_the_tokens_of_connection(connection: bytes, server: Server) -> None:
+def test_upgrade_may_be_one_of_several_tokens_of_connection(
+    connection: bytes, server: Server
+) -> None:
     with dial(server.port) as sock:
         head = b"GET /v1/ws HTTP/1.1\r\nconnection: " + connection + b"\r\n"
         sock.sendall(head + HOST + UPGRADE + b"\r\n")
         assert answer(sock)[0] == 101
 
 
-def test_without_upgrade_in_connection_it_is_a_plain_request(server: Server) -> None:
+def test_a_request_without_upgrade_in_connection_is_a_plain_one(server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(b"GET /v1/jobs/j HTTP/1.1\r\nconnection: keep-alive\r\n" + HOST + UPGRADE)
         sock.sendall(b"\r\n")
         assert answer(sock)[0] == 200
 
 
-def test_an_upgrade_to_something_else_is_answered_as_if_not_asked(server: Server) -> None:
+def test_an_upgrade_to_another_protocol_is_ignored(server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(get("/healthz", "connection: upgrade", "upgrade: h2c"))
         assert answer(sock)[0] == 200
@@ -114,7 +116,7 @@ def test_the_subprotocol_is_chosen_only_if_offered(server: Server) -> None:
             assert (line in said) == (chosen is not None)
 
 
-def test_compression_is_not_agreed_to(server: Server) -> None:
+def test_compression_is_declined(server: Server) -> None:
     with dial(server.port) as sock:
         head = b"GET /v1/ws HTTP/1.1\r\nconnection: upgrade\r\n" + HOST + UPGRADE
         sock.sendall(head + b"sec-websocket-extensions: permessage-deflate\r\n\r\n")
@@ -142,13 +144,15 @@ def test_compression_is_not_agreed_to(server: Server) -> None:
         (frame(struct.pack("!H", 999), 8), 1002),
     ],
 )
-def test_what_a_websocket_must_not_say_closes_it(sent: bytes, code: int, server: Server) -> None:
+def test_a_frame_that_is_not_allowed_closes_the_socket(
+    sent: bytes, code: int, server: Server
+) -> None:
     with websocket(server.port) as sock:
         sock.sendall(sent)
         assert close_code(sock) == code
 
 
-def test_a_message_in_fragments_with_a_ping_between_is_whole(server: Server) -> None:
+def test_a_message_in_fragments_may_have_a_ping_between(server: Server) -> None:
     with websocket(server.port) as sock:
         sock.sendall(frame(b'{"op": "pi', TEXT, last=False) + frame(b"now", PING))
         sock.sendall(frame(b"", CONTINUATION, last=False) + frame(b'ng"}', CONTINUATION))
@@ -164,7 +168,7 @@ def test_a_close_is_answered_with_its_code(server: Server) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 3, 4096])
-def test_frames_may_come_in_any_pieces(step: int, server: Server) -> None:
+def test_frames_may_arrive_in_pieces_of_any_length(step: int, server: Server) -> None:
     wanted = [{"op": "ping", "id": n} for n in range(300)]
     data = b"".join(map(frame, wanted))
     with websocket(server.port) as sock:
@@ -177,7 +181,7 @@ def test_frames_may_come_in_any_pieces(step: int, server: Server) -> None:
 # One connection, many requests
 
 
-def test_a_connection_is_used_again_after_a_refusal_with_a_body_that_nobody_read(
+def test_a_connection_is_reused_after_a_refusal_whose_body_was_not_read(
     server: Server,
 ) -> None:
     refused = b"POST /nothing HTTP/1.1\r\n" + HOST + b"content-length: 300000\r\n\r\n"
@@ -191,14 +195,14 @@ def test_a_connection_is_used_again_after_a_refusal_with_a_body_that_nobody_read
             assert answer(sock)[0] == 200
 
 
-def test_a_body_past_its_bound_is_refused_and_the_connection_closed(server: Server) -> None:
+def test_a_body_that_is_too_large_is_refused_and_the_connection_closed(server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(b"POST /v1/jobs HTTP/1.1\r\n" + HOST + b"content-length: 9000000\r\n\r\n{")
         status, headers, _ = answer(sock)
         assert (status, headers["connection"]) == (413, "close")
 
 
-def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
+def test_requests_may_be_pipelined(server: Server) -> None:
     report = b'{"type": "heartbeat"}'
     post = b"POST /v1/jobs/j/reports HTTP/1.1\r\n" + HOST
     post += b"content-length: %d\r\n\r\n%s" % (len(report), report)
@@ -208,7 +212,7 @@ def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
     assert statuses == 20 * [200, 200, 404]
 
 
-def test_a_stream_does_not_swallow_the_request_behind_it(server: Server) -> None:
+def test_a_request_behind_a_stream_is_answered(server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(b"PUT /v1/jobs/short HTTP/1.1\r\n" + HOST + b"content-length: 0\r\n\r\n")
         assert answer(sock)[0] in (200, 201)
@@ -226,7 +230,7 @@ def test_a_stream_does_not_swallow_the_request_behind_it(server: Server) -> None
         assert (status, json.loads(body)["status"]) == (200, "succeeded")
 
 
-def test_connection_close_closes(server: Server) -> None:
+def test_connection_close_closes_the_connection(server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(get("/healthz", "connection: close"))
         said = read_all(sock)
@@ -237,7 +241,7 @@ def test_connection_close_closes(server: Server) -> None:
 # Expect and HEAD
 
 
-def test_a_body_that_is_wanted_is_asked_for(server: Server) -> None:
+def test_an_expected_body_gets_100_continue(server: Server) -> None:
     body = b'{"type": "heartbeat"}'
     with dial(server.port) as sock:
         head = b"POST /v1/jobs/j/reports HTTP/1.1\r\nexpect: 100-continue\r\n" + HOST
@@ -247,7 +251,7 @@ def test_a_body_that_is_wanted_is_asked_for(server: Server) -> None:
         assert answer(sock)[0] == 200
 
 
-def test_a_body_that_is_not_wanted_is_not_asked_for(server: Server) -> None:
+def test_a_refused_body_gets_no_100_continue(server: Server) -> None:
     with dial(server.port) as sock:
         head = b"POST /v1/jobs/none/reports HTTP/1.1\r\nexpect: 100-continue\r\n" + HOST
         sock.sendall(head + b"content-length: 10\r\n\r\n")
@@ -257,7 +261,7 @@ def test_a_body_that_is_not_wanted_is_not_asked_for(server: Server) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/jobs/j", "/v1/jobs", "/v1/jobs/j/logs", "/healthz", "/readyz", "/"]
 )
-def test_head_says_what_get_says_without_the_body(path: str, server: Server) -> None:
+def test_head_has_the_headers_of_get_and_no_body(path: str, server: Server) -> None:
     with dial(server.port) as sock:
         sock.sendall(get(path))
         status, headers, _ = answer(sock)

@@ -1,4 +1,4 @@
-"""npm `tus-js-client` sends a file, through deaths of its own and of the server."""
+"""npm `tus-js-client` uploads a file, while the client and the server are killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.server import LONG_ENOUGH, Server
+from tests.support.server import LONG_ENOUGH, Server
 
 HERE: Final = Path(__file__).parent
 

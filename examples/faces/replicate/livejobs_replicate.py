@@ -15,11 +15,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from livejobs.core import wire
-from livejobs.core.clock import rfc3339, wire_time
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head, Status
-from livejobs.state import Slot
-from livejobs.web.faces.base import Around, Call, Face, ResultLine, Way, all_of, failure, said, text
+from livejobs.core.times import rfc3339, wire_time
+from livejobs.faces.base import Around, Call, Face, ResultLine, Way, all_of, failure, said, text
+from livejobs.jobs.state import Slot
 
 LONGEST_WAIT: Final = 60
 Word = Literal["starting", "processing", "succeeded", "failed", "canceled"]

@@ -15,10 +15,11 @@ LivejobsError
 ├── BodyTooLarge         413
 ├── UnsupportedMediaType 415
 ├── TooMany              429  a quota or a rate; the caller may try again
-└── StorageUnavailable   503  the disk refused; nothing was acknowledged
+├── StorageUnavailable   503  the disk refused; nothing was acknowledged
+└── NotStarted           503  the app's LiveJobs is not running
 
 An error carries its HTTP status and its code; the sentence in `detail` tells the
-caller what to do. All but StorageUnavailable are the caller's to mend.
+caller what to do. All but StorageUnavailable and NotStarted are the caller's to mend.
 """
 
 from __future__ import annotations
@@ -125,3 +126,7 @@ class TooMany(LivejobsError):
 
 class StorageUnavailable(LivejobsError):
     status, title, default_code = 503, "Storage unavailable", "storage_unavailable"
+
+
+class NotStarted(LivejobsError):
+    status, title, default_code = 503, "Not started", "not_started"

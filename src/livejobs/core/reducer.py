@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from livejobs.core import progress as gauge
 from livejobs.core import reports as say
-from livejobs.core.clock import rfc3339
 from livejobs.core.errors import Conflict
 from livejobs.core.model import (
     LEVELS,
@@ -33,6 +32,7 @@ from livejobs.core.model import (
     Status,
     Step,
 )
+from livejobs.core.times import rfc3339
 
 # From where, on what, to where. Any report first starts a queued job; those not named leave
 # the status as it is. `retry` ends as cancelled where that was asked for.
@@ -102,22 +102,104 @@ def _planned(step: str | say.PlannedStep) -> Step:
 
 
 def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
-    """All of the reports, or Finished with none of them applied."""
-    entries: list[Entry] = []
+    """All of the reports, or Finished with none of them applied. The work is that of the reports,
+    and of the head once, however many they are."""
+    draft = _Draft()
     accepted = 0
     for report in reports:
         if not seen_before(head, report):
             if not accepted:
                 head = _heard(head, now)
-            _advance(head, report, now, entries)
+            _advance(head, report, now, draft)
             accepted += 1
-    return Folded(head, tuple(entries), accepted)
+    if draft.moved:
+        draft.settle(head, now)
+    return Folded(head, tuple(draft.entries), accepted)
 
 
 def seen_before(head: Head, report: say.AnyReport) -> bool:
     if report.n is None or report.producer is None:
         return False
     return report.n <= head.producers.get(report.producer, 0)
+
+
+class _Steps:
+    """Steps that change: those told of since, in front of those that were there."""
+
+    def __init__(self, base: tuple[Step, ...]) -> None:
+        self.base = base
+        self._there = {step.name: step for step in base}
+        self._told: dict[str, Step] = {}
+
+    def find(self, name: str) -> Step | None:
+        return self._told.get(name) or self._there.get(name)
+
+    def tell(self, step: Step) -> None:
+        self._told[step.name] = step
+
+    def take_back(self) -> None:
+        self._told = {}
+
+    def take(self) -> tuple[Step, ...]:
+        """All of them. What was told of is then forgotten."""
+        told, self._told = self._told, {}
+        if not told:
+            return self.base
+        kept = tuple([told.pop(step.name, step) for step in self.base])
+        return kept + tuple(told.values())
+
+
+class _Draft:
+    """What one fold gathers, and what of its head it has made its own. A dictionary is copied at
+    the first change and changed in place after it; steps are put together again at the end."""
+
+    _owned: tuple[str, ...] = ()
+    _steps: _Steps | None = None  # None: as the head has them
+    _known: tuple[_Steps, ...] = ()  # a retry begins with the planned ones again
+    moved = False  # progress was made that the rate has not heard of
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def own(self, head: Head, name: str) -> dict[str, Any]:
+        """A dictionary of the head, to be changed in place."""
+        values: dict[str, Any] = getattr(head, name)
+        if name not in self._owned:
+            values = values.copy()
+            put(head, name, values)
+            self._owned += (name,)
+        return values
+
+    def steps(self, head: Head) -> _Steps:
+        if self._steps is None:
+            self._steps = next((it for it in self._known if it.base is head.steps), None)
+        if self._steps is None:
+            self._steps = _Steps(head.steps)
+            self._known += (self._steps,)  # two at most: the head's and the planned ones
+        return self._steps
+
+    def put_steps(self, head: Head) -> None:
+        """The steps as told of, before anyone reads them."""
+        if self._steps is not None:
+            put(head, "steps", self._steps.take())
+            self._steps = None
+
+    def end(self, head: Head) -> None:
+        """The job ends: its steps are read, and its rate is of no more interest."""
+        self.put_steps(head)
+        self.moved = False
+
+    def begin_again(self) -> None:
+        """What was told of steps and progress is forgotten."""
+        if self._steps is not None:
+            self._steps.take_back()
+            self._steps = None
+        self.moved = False
+
+    def settle(self, head: Head, now: int) -> None:
+        """What is made of all reports together: those of one moment make one sample."""
+        self.put_steps(head)
+        put(head, "progress", gauge.paced(head.progress, head.steps, now))
 
 
 def _heard(head: Head, now: int) -> Head:
@@ -129,17 +211,17 @@ def _heard(head: Head, now: int) -> Head:
     return head
 
 
-def _advance(head: Head, report: say.AnyReport, now: int, entries: list[Entry]) -> None:
-    """One report applied, in place; what it appends goes to `entries`."""
+def _advance(head: Head, report: say.AnyReport, now: int, draft: _Draft) -> None:
+    """One report applied, in place; what it appends goes to the draft's entries."""
     if head.status not in UNFINISHED:
         raise Finished(head)
     if head.status == "queued":
         _change(head, status=MOVES["queued", "start"], started_at=now, error=None)
     apply = _APPLY.get(type(report))
     if apply is not None:
-        apply(head, report, now, entries)
+        apply(head, report, now, draft)
     if report.n is not None and report.producer is not None:
-        put(head, "producers", {**head.producers, report.producer: report.n})
+        draft.own(head, "producers")[report.producer] = report.n
 
 
 def _change(head: Head, **changes: Any) -> None:
@@ -151,12 +233,12 @@ def _change(head: Head, **changes: Any) -> None:
 # precise as they look.
 
 
-def _start(head: Head, report: say.Start, now: int, entries: list[Entry]) -> None:
+def _start(head: Head, report: say.Start, now: int, draft: _Draft) -> None:
     if report.worker is not None:
         put(head, "worker", report.worker)
 
 
-def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) -> None:
+def _progress(head: Head, report: say.Progress, now: int, draft: _Draft) -> None:
     was = head.progress
     current = was.current if report.current is None else report.current
     if report.advance is not None:
@@ -176,17 +258,14 @@ def _progress(head: Head, report: say.Progress, now: int, entries: list[Entry]) 
         rate=was.rate,
         eta=was.eta,
     )
-    put(head, "progress", gauge.paced(told, head.steps, now))
+    put(head, "progress", told)
+    draft.moved = True
 
 
-def _step(head: Head, report: say.Step, now: int, entries: list[Entry]) -> None:
-    was = next((step for step in head.steps if step.name == report.name), None)
-    told = _told(was or Step(report.name), report, now)
-    if was is None:
-        steps = (*head.steps, told)
-    else:
-        steps = tuple(told if step is was else step for step in head.steps)
-    _change(head, steps=steps, progress=gauge.paced(head.progress, steps, now))
+def _step(head: Head, report: say.Step, now: int, draft: _Draft) -> None:
+    steps = draft.steps(head)
+    steps.tell(_told(steps.find(report.name) or Step(report.name), report, now))
+    draft.moved = True
 
 
 def _told(step: Step, report: say.Step, now: int) -> Step:
@@ -205,44 +284,47 @@ def _told(step: Step, report: say.Step, now: int) -> Step:
     )
 
 
-def _log(head: Head, report: say.Log, now: int, entries: list[Entry]) -> None:
+def _log(head: Head, report: say.Log, now: int, draft: _Draft) -> None:
     n = head.logs_total + 1
     at = now if report.at is None else int(report.at.timestamp() * 1000)
     line = LogLine(n, rfc3339(at), report.level, report.source, report.message)
-    entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
+    draft.entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
     put(head, "logs_total", n)
 
 
-def _result(head: Head, report: say.Result, now: int, entries: list[Entry]) -> None:
+def _result(head: Head, report: say.Result, now: int, draft: _Draft) -> None:
     n = head.results_total + 1
-    entries.append(_entry("results", n, ResultLine(n, rfc3339(now), report.value)))
+    draft.entries.append(_entry("results", n, ResultLine(n, rfc3339(now), report.value)))
     put(head, "results_total", n)
 
 
-def _error(head: Head, report: say.Error, now: int, entries: list[Entry]) -> None:
+def _error(head: Head, report: say.Error, now: int, draft: _Draft) -> None:
     n = head.errors_total + 1
     line = ErrorLine(n, rfc3339(now), report.message, report.item, report.detail)
-    entries.append(_entry("errors", n, line))
+    draft.entries.append(_entry("errors", n, line))
     put(head, "errors_total", n)
 
 
-def _count(head: Head, report: say.Count, now: int, entries: list[Entry]) -> None:
-    counters = dict(head.counters)
+def _count(head: Head, report: say.Count, now: int, draft: _Draft) -> None:
+    counters = draft.own(head, "counters")
     for name, by in report.counters.items():
         counters[name] = say.clamp(counters.get(name, 0) + by)
-    put(head, "counters", counters)
 
 
-def _meta(head: Head, report: say.Meta, now: int, entries: list[Entry]) -> None:
-    kept = {key: value for key, value in head.meta.items() if key not in report.set}
-    new = {key: value for key, value in report.set.items() if value is not None}
-    put(head, "meta", kept | new)
+def _meta(head: Head, report: say.Meta, now: int, draft: _Draft) -> None:
+    meta = draft.own(head, "meta")
+    for key, value in report.set.items():
+        meta.pop(key, None)
+        if value is not None:
+            meta[key] = value
 
 
-def _retry(head: Head, report: say.Retry, now: int, entries: list[Entry]) -> None:
+def _retry(head: Head, report: say.Retry, now: int, draft: _Draft) -> None:
     if head.cancel_requested:
+        draft.end(head)
         _change(head, **_ended(head, "cancelled", now))
         return
+    draft.begin_again()
     _change(
         head,
         status=MOVES["running", "retry"],
@@ -264,16 +346,19 @@ def _failure(error: str | say.Reason | None) -> Failure | None:
     return Failure(error.message, error.code, error.detail)
 
 
-def _succeed(head: Head, report: say.Succeed, now: int, entries: list[Entry]) -> None:
+def _succeed(head: Head, report: say.Succeed, now: int, draft: _Draft) -> None:
+    draft.end(head)
     _change(head, **_ended(head, MOVES["running", "succeed"], now), result=report.result)
 
 
-def _fail(head: Head, report: say.Fail, now: int, entries: list[Entry]) -> None:
+def _fail(head: Head, report: say.Fail, now: int, draft: _Draft) -> None:
+    draft.end(head)
     error = Failure(report.message, report.code, report.detail)
     _change(head, **_ended(head, MOVES["running", "fail"], now), error=error)
 
 
-def _cancelled(head: Head, report: say.Cancelled, now: int, entries: list[Entry]) -> None:
+def _cancelled(head: Head, report: say.Cancelled, now: int, draft: _Draft) -> None:
+    draft.end(head)
     _change(head, **_ended(head, MOVES["running", "cancelled"], now))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -263,24 +263,39 @@ class _Odd(str):
 def _almost_json(body: bytes) -> FieldError | None:
     """The field that is at fault, where Python's own laxer reader gets through."""
     try:
-        read = json.loads(body, parse_constant=_Odd)
-        return next(_oddities(read, ""), None)
+        path: list[str] = []  # of what is wrong, the innermost name first
+        wrong = _oddity(json.loads(body, parse_constant=_Odd), path)
     except (ValueError, RecursionError):
         return None
+    if wrong is None:
+        return None
+    return FieldError("".join("/" + _escape(name) for name in reversed(path)), wrong)
 
 
-def _oddities(value: Any, at: str) -> Iterator[FieldError]:
-    if isinstance(value, _Odd):
-        yield FieldError(at, f"{value} is no number in JSON")
-    elif isinstance(value, str) and _SURROGATE.search(value):
-        yield FieldError(at, "half of a surrogate pair is no character")
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _oddities(name, at)
-            yield from _oddities(inner, f"{at}/{_escape(name)}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _oddities(inner, f"{at}/{index}")
+def _oddity(value: Any, path: list[str]) -> str | None:
+    """What is wrong in it, if anything. The path is written on the way back only: a path for each
+    value would copy a long name as often as it holds values."""
+    if isinstance(value, str):
+        return _odd_text(value)
+    if isinstance(value, dict):
+        return _oddity_within(value.items(), path)
+    return _oddity_within(enumerate(value), path) if isinstance(value, list) else None
+
+
+def _oddity_within(items: Iterable[tuple[str | int, Any]], path: list[str]) -> str | None:
+    for name, inner in items:
+        if isinstance(name, str) and (wrong := _odd_text(name)) is not None:
+            return wrong
+        if (wrong := _oddity(inner, path)) is not None:
+            path.append(str(name))
+            return wrong
+    return None
+
+
+def _odd_text(text: str) -> str | None:
+    if isinstance(text, _Odd):
+        return f"{text} is no number in JSON"
+    return "half of a surrogate pair is no character" if _SURROGATE.search(text) else None
 
 
 def _invalid(said: str) -> Invalid:

@@ -9,12 +9,15 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
-from livejobs.core.clock import rfc3339, wire_time
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Children, Failure, File, Head, Progress, Step
 from livejobs.core.progress import as_percent, percent, step_fraction
+from livejobs.core.times import rfc3339, wire_time
 
-LAST: Final = 1000  # results and errors shown with the job; all are kept, and paged
+# Results and errors shown with the job: the last ones, as many as are within both bounds for their
+# kind. All are kept, and paged.
+LAST: Final = 1000
+LAST_BYTES: Final = 512 * 1024
 
 encode: Final = msgspec.json.Encoder().encode
 

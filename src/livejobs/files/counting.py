@@ -7,14 +7,15 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from livejobs.committer import now_ms
+from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.store.base import Act, Store, Tally
 
 PATIENCE: Final = 0.5  # seconds
+MOST_ARRIVING: Final = 1000  # each holds a descriptor; those beyond count as arrived
 SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
 
 log = logging.getLogger("livejobs.downloads")
@@ -28,8 +29,19 @@ class Sent(NamedTuple):
     by: str
     size: int  # bytes of it that were sent
     range: str | None  # as asked for; None: all of it
-    whole: bool  # sent to the file's last byte
+    whole: bool  # sent to the file's last byte, which arrived
     handed: bool = False  # to one who sends it in our place, so how much is not known
+    by_id: str | None = None  # of the key that `by` names
+
+
+class Arriving(Protocol):
+    """The end of an answer that the kernel is still sending."""
+
+    async def wait(self) -> bool:
+        """Whether its last byte arrived, when that is known."""
+
+    def close(self) -> None:
+        """Nobody will wait."""
 
 
 class Downloads:
@@ -38,21 +50,51 @@ class Downloads:
         self.bytes = 0
         self._store = store
         self._tallies: dict[str, Tally] = {}
-        self._acts: dict[tuple[str, str, str], list[Sent]] = {}
+        self._acts: dict[tuple[str | None, ...], list[Sent]] = {}
+        self._arriving: set[asyncio.Task[None]] = set()
         self._moving = asyncio.Lock()  # held while what is here, and what is kept, don't add up
 
-    def note(self, sent: Sent) -> None:
+    def note(self, sent: Sent, arriving: Arriving | None = None) -> None:
+        """Now, or once it is known whether the last byte arrived."""
+        if arriving is None:
+            self._note(sent)
+        elif len(self._arriving) >= MOST_ARRIVING:
+            arriving.close()
+            self._note(sent._replace(whole=True))
+        else:
+            task = asyncio.create_task(self._note_later(sent, arriving))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _note_later(self, sent: Sent, arriving: Arriving) -> None:
+        whole = True  # when the server stops: the kernel sends the rest without us
+        with suppress(asyncio.CancelledError):
+            whole = await arriving.wait()
+        self._note(sent._replace(whole=whole))
+
+    @property
+    def arriving(self) -> int:
+        return len(self._arriving)
+
+    async def stop(self) -> None:
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await self.flush()
+
+    def _note(self, sent: Sent) -> None:
         log.info(
-            "download job=%s file=%r by=%s bytes=%d range=%s%s",
-            sent.head.id, sent.file.name, sent.by, sent.size, sent.range or "-",
+            "download job=%s file=%r by=%s key=%s bytes=%d range=%s%s",
+            sent.head.id, sent.file.name, sent.by, sent.by_id or "-", sent.size, sent.range or "-",
             _ending(sent),
         )  # fmt: skip
         self.bytes += sent.size
-        self._acts.setdefault((sent.by, sent.head.id, sent.file.name), []).append(sent)
+        about = (sent.by, sent.by_id, sent.head.id, sent.file.name)
+        self._acts.setdefault(about, []).append(sent)
         if sent.whole:
             self.total += 1
             there = self._tallies.get(sent.file.key, Tally())
-            self._tallies[sent.file.key] = Tally(there.count + 1, now_ms())
+            self._tallies[sent.file.key] = Tally(there.count + 1, clock.now_ms())
 
     async def flush(self) -> None:
         async with self._moving:
@@ -106,4 +148,4 @@ def _act(sents: Sequence[Sent]) -> Act:
     if ranges:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
-    return Act(now_ms(), first.by, "download", head.project, head.id, detail)
+    return Act(clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)

@@ -14,13 +14,13 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from livejobs.committer import Committed, Committer, Draft, now_ms
+from livejobs import clock
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
@@ -32,8 +32,10 @@ from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
 from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
+from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
-from livejobs.state import Slot
+from livejobs.jobs.committer import Committed, Committer, Draft
+from livejobs.jobs.state import Slot
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # a disk that is slow to one must not stop the others
@@ -43,10 +45,16 @@ LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # o
 
 log = logging.getLogger("livejobs.files")
 
+Check: TypeAlias = Callable[[], None]
+
+
+def nothing() -> None:
+    """Of an upload by the program itself."""
+
 
 def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
     if settings.files is None:
-        return LocalArea(folder, threads)
+        return LocalArea(folder, threads, shared=settings.sendfile is not None)
     try:
         from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
     except ImportError:
@@ -67,7 +75,7 @@ class Files:
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, "livejobs-files")
+        self.threads = Threads(THREADS, "livejobs-files")
         self.folder = settings.data / "files"
         self.incoming = self.folder / "incoming"
         self.area = chosen_area(settings, self.folder, self.threads)
@@ -91,13 +99,14 @@ class Files:
             if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
                 raise SettingError("files_roots", root, "takes absolute paths of folders")
         await self.area.open()
+        self.downloads = Downloads(self._store)  # its lock belongs to one event loop
         self.quota.begin(await self._store.file_bytes())
         await self._run(self._clear_incoming)
         await self.partials.start()
 
     async def stop(self) -> None:
         with contextlib.suppress(LivejobsError):
-            await self.downloads.flush()
+            await self.downloads.stop()
         await self.area.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
@@ -122,12 +131,16 @@ class Files:
         media_type: str = "",
         size: int | None = None,
         sha256: bytes | None = None,
+        check: Check = nothing,
     ) -> tuple[File, bool]:
-        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says."""
+        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says.
+        `check` raises when the file may no longer be given to the job."""
         name = checked_name(name)
         media_type = checked_media_type(media_type, name)
         refuse_finished(slot)
-        room = self.quota.reserve(slot.head.project, size or 0)
+        project = slot.head.project
+        self.quota.check(project, size or 0, size or 0)
+        room = self.quota.reserve(project, 0)  # what is only declared holds no room
         upload = Upload(self.incoming / _new_key(), self.threads)
         try:
             async for data in body:
@@ -136,7 +149,7 @@ class Files:
                 hear(slot)
             await upload.finish()
             check_digest(upload, sha256)
-            return await self.keep(slot, name, upload, media_type)
+            return await self.keep(slot, name, upload, media_type, check)
         finally:
             upload.abandon()
             room.release()
@@ -156,7 +169,12 @@ class Files:
         return partial
 
     async def go_on(
-        self, slot: Slot, partial: Partial, offset: int, body: AsyncIterable[bytes]
+        self,
+        slot: Slot,
+        partial: Partial,
+        offset: int,
+        body: AsyncIterable[bytes],
+        check: Check = nothing,
     ) -> None:
         def heard() -> None:
             refuse_finished(slot)
@@ -164,16 +182,17 @@ class Files:
 
         with partial.claimed():
             await self.partials.receive(partial, offset, body, heard)
-        await self.finish(slot, partial)
+        await self.finish(slot, partial, check)
 
-    async def finish(self, slot: Slot, partial: Partial) -> None:
+    async def finish(self, slot: Slot, partial: Partial, check: Check = nothing) -> None:
         """If all of it is there, it becomes a file of the job."""
         if not partial.whole or partial.done:
             return
         with partial.claimed():
             try:
                 await self.partials.read_back(partial)
-                await self.keep(slot, partial.said.name, partial, partial.said.media_type)
+                said = partial.said
+                await self.keep(slot, said.name, partial, said.media_type, check)
             except LivejobsError:
                 if not await self._run(partial.path.exists):  # it was taken, and then refused
                     await self.partials.remove(partial)
@@ -181,7 +200,7 @@ class Files:
             await self.partials.finished(partial)
 
     async def keep(
-        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str
+        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str, check: Check
     ) -> tuple[File, bool]:
         """What has arrived whole becomes a file of the job."""
         key = _new_key()
@@ -189,7 +208,8 @@ class Files:
         self._coming.add(key)
         try:
             await self.area.keep(key, upload.path, name, media_type)
-            file = File(name, upload.size, media_type, digest, now_ms(), key)
+            check()  # an object store may have taken its time
+            file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
             return file, await self._give(slot, file)
         except LivejobsError:
             with contextlib.suppress(LivejobsError):
@@ -211,13 +231,13 @@ class Files:
             raise Invalid.at("/path", error.detail) from None
         await opened.close()
         kind = checked_media_type(media_type, name)
-        file = File(name, opened.size, kind, None, now_ms(), _new_key(), path=path)
+        file = File(name, opened.size, kind, None, clock.now_ms(), _new_key(), path=path)
         return file, await self._give(slot, file)
 
     async def attach_url(self, slot: Slot, file: File) -> tuple[File, bool]:
         """A file that lies elsewhere: who asks for it is sent there."""
         refuse_finished(slot)
-        file = replace(file, key=_new_key(), at=now_ms())
+        file = replace(file, key=_new_key(), at=clock.now_ms())
         return file, await self._give(slot, file)
 
     async def _give(self, slot: Slot, file: File) -> bool:
@@ -314,6 +334,7 @@ class Files:
         return {
             "downloads": self.downloads.total,
             "download_bytes": self.downloads.bytes,
+            "downloads_arriving": self.downloads.arriving,
             "files_being_read": self._reading.total(),
             "uploads_unfinished": len(self.partials),
         }
@@ -365,11 +386,11 @@ def refuse_finished(slot: Slot) -> None:
 
 def hear(slot: Slot) -> None:
     """A worker that sends a large file has not fallen silent."""
-    now = now_ms()
+    now = clock.now_ms()
     running = slot.head.status == "running" and not slot.head.stalled
     if running and now - (slot.heard_at or 0) >= HEARD_EVERY:
         slot.hear(now)
 
 
 def _new_key() -> str:
-    return uuid7(now_ms(), os.urandom(10)).replace("-", "")
+    return uuid7(clock.now_ms(), os.urandom(10)).replace("-", "")

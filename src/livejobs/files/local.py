@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from livejobs.committer import now_ms
 from livejobs.core.errors import StorageUnavailable
 from livejobs.files.area import Opened, gone
+from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,10 +37,9 @@ class LocalFile:
     ) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
-        # Anyone may set it to anything, and no answer may say a time later than its own Date,
-        # which the server takes from its clock once a second, or later when it is busy.
-        modified, now = status.st_mtime_ns // 1_000_000, now_ms()
-        self.modified = max(0, min(modified, now - 1000) if modified <= now else now - 60_000)
+        # Anyone may set an mtime, also to a time in the future. Only the kernel sets the ctime,
+        # to its clock, with every change of the content. So neither moves while the file rests.
+        self.modified = max(0, min(status.st_mtime_ns, status.st_ctime_ns) // 1_000_000)
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
         self.piece = PIECE
@@ -61,12 +60,21 @@ class LocalFile:
 
 
 class LocalArea:
-    def __init__(self, folder: Path, threads: Executor) -> None:
+    def __init__(self, folder: Path, threads: Executor, *, shared: bool = False) -> None:
         self._folder = folder
         self._threads = threads
+        self._shared = shared  # with a web server of our group, which sends the files
 
     async def open(self) -> None:
-        """Folders are made when the first file comes."""
+        await self._run(self._open)
+
+    def _open(self) -> None:
+        """The outer folder is what keeps users out; those in it are made when a file comes."""
+        with refusals():
+            if self._shared:
+                make_folder(self._folder, SHARED)
+                self._folder.chmod(SHARED)  # it may be from before
+            close_to_others(self._folder, FOLDER)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -78,7 +86,8 @@ class LocalArea:
         place = self.place(key)
         with refusals():
             if not place.parent.is_dir():
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self._folder)
+                place.parent.mkdir(SHARED, exist_ok=True)
                 _sync(self._folder)
             path.rename(place)
             _sync(place.parent)

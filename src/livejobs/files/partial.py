@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -22,16 +23,20 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from livejobs.committer import now_ms
+from livejobs import clock
 from livejobs.core.errors import Conflict, LivejobsError, TooMany
 from livejobs.files.local import refusals
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE
+from livejobs.private import make_folder
 
 T = TypeVar("T")
 
 KEPT_FOR: Final = 24 * 3600 * 1000  # since the last byte
-MOST: Final = 1_000  # of one project: however small, each is two files
+EMPTY_FOR: Final = 3600 * 1000  # where no byte has come
+# However small, each is two files.
+MOST: Final = 1_000  # of one project
+MOST_EACH: Final = 100  # of one job: those who may report to one can't use up its project's
 READ_BACK: Final = 256 << 20  # bytes at a time
 REMEMBERED: Final = 1_000  # that became files, for who did not hear of it
 
@@ -64,7 +69,7 @@ class Partial:
         self.sidecar = folder / f"{said.id}.json"
         self.room = room
         self.size = 0  # bytes on disk
-        self.moved_at = now_ms()
+        self.moved_at = clock.now_ms()
         self.unwanted = False  # its job has ended
         self.done = False  # it is a file of its job
         self._busy = False
@@ -79,7 +84,7 @@ class Partial:
 
     @property
     def expires_at(self) -> int:
-        return self.moved_at + KEPT_FOR
+        return self.moved_at + (KEPT_FOR if self.size else EMPTY_FOR)
 
     @property
     def sha256(self) -> bytes:
@@ -111,7 +116,7 @@ class Partial:
 
     def create(self) -> None:
         with refusals():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self.path.touch(0o640, exist_ok=False)
             self.sidecar.write_bytes(msgspec.json.encode(self.said))
 
@@ -142,7 +147,7 @@ class Partial:
             self._digest.update(data)
             self._digested += len(data)
         self.size += len(data)
-        self.moved_at = now_ms()
+        self.moved_at = clock.now_ms()
 
     def read_back(self) -> bool:
         """The digest of some of what an earlier run received; whether that was the last of it."""
@@ -160,27 +165,38 @@ class Partial:
             self.path.unlink(missing_ok=True)
 
 
+def _project(said: Said) -> str:
+    return f"Project {said.project!r}"
+
+
+def _job(said: Said) -> str:
+    return f"Job {said.job!r}"
+
+
 class Partials:
     def __init__(self, folder: Path, quota: Quota, threads: Executor) -> None:
         self._folder = folder
         self._quota = quota
         self._threads = threads
         self._all: dict[str, Partial] = {}
+        self._count: Counter[str] = Counter()  # by project, and by job
         self._done: dict[str, Partial] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
     async def start(self) -> None:
+        while self._all:  # of an earlier start
+            self._all.popitem()[1].room.release()
         for said in await self._run(self._left):
+            partial = Partial(said, self._folder, self._quota.reserve(said.project, 0))
             try:
-                room = self._quota.reserve(said.project, said.length)
+                await self._run(partial.recall)
+                partial.room.grow(partial.size)
+                self._add(partial)
             except FileTooLarge:  # less is allowed than when it began
-                room = self._quota.reserve(said.project, 0)
-                await self._run(Partial(said, self._folder, room).remove)
-                continue
-            partial = self._all[said.id] = Partial(said, self._folder, room)
-            await self._run(partial.recall)
+                partial.room.release()
+                await self._run(partial.remove)
 
     def _left(self) -> list[Said]:
         """What an earlier run was still being sent. Halves of a pair are removed."""
@@ -199,20 +215,41 @@ class Partials:
         return found
 
     async def create(self, said: Said) -> Partial:
-        if sum(it.said.project == said.project for it in self._all.values()) >= MOST:
-            raise TooMany(
-                f"{MOST} uploads of project {said.project!r} are under way, the most there may "
-                "be. Finish or delete some.",
-                code="too_many_uploads",
-            )
-        partial = Partial(said, self._folder, self._quota.reserve(said.project, said.length))
-        self._all[said.id] = partial
+        self._check_room(_project(said), MOST)
+        self._check_room(_job(said), MOST_EACH)
+        # It must fit as things are now. What is declared costs nothing, so it holds no room: that
+        # is for the bytes that come.
+        self._quota.check(said.project, said.length, said.length)
+        partial = Partial(said, self._folder, self._quota.reserve(said.project, 0))
+        self._add(partial)
         try:
             await self._run(partial.create)
         except LivejobsError:
             await self.remove(partial)
             raise
         return partial
+
+    def _check_room(self, of: str, most: int) -> None:
+        if self._count[of] >= most:
+            raise TooMany(
+                f"{of} has {most} unfinished uploads, the most it may. Finish or delete some.",
+                code="too_many_uploads",
+            )
+
+    def _add(self, partial: Partial) -> None:
+        self._all[partial.said.id] = partial
+        self._count[_project(partial.said)] += 1
+        self._count[_job(partial.said)] += 1
+
+    def _drop(self, partial: Partial) -> bool:
+        """Whether it was there."""
+        if self._all.pop(partial.said.id, None) is None:
+            return False
+        for of in (_project(partial.said), _job(partial.said)):
+            self._count[of] -= 1
+            if not self._count[of]:
+                del self._count[of]
+        return True
 
     def find(self, job: str, id: str) -> Partial | None:
         partial = self._all.get(id) or self._done.get(id)
@@ -235,6 +272,7 @@ class Partials:
                 heard()
                 if at + len(gathered) + len(data) > partial.said.length:
                     raise FileTooLarge("More bytes came than Upload-Length said.")
+                partial.room.grow(at + len(gathered) + len(data))
                 gathered += data
                 if len(gathered) >= PIECE:
                     piece, gathered = gathered, bytearray()
@@ -258,7 +296,7 @@ class Partials:
         await self.remove(partial)
 
     async def remove(self, partial: Partial) -> None:
-        if self._all.pop(partial.said.id, None) is not None:
+        if self._drop(partial):
             partial.room.release()
             with contextlib.suppress(LivejobsError):  # what stays is found at the next start
                 await self._run(partial.remove)
@@ -268,7 +306,7 @@ class Partials:
             partial.unwanted |= partial.said.job == id
 
     async def sweep(self) -> None:
-        now = now_ms()
+        now = clock.now_ms()
         for partial in list(self._all.values()):
             if (partial.unwanted or partial.expires_at <= now) and not partial.busy:
                 await self.remove(partial)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from livejobs.committer import Committed
 from livejobs.core.errors import BodyTooLarge
 from livejobs.core.model import File
+from livejobs.jobs.committer import Committed
 
 
 class FileTooLarge(BodyTooLarge):
@@ -22,7 +22,7 @@ class Quota:
         self._coming: Counter[str] = Counter()  # of those on their way
 
     def begin(self, kept: Mapping[str, int]) -> None:
-        self._kept.update(kept)
+        self._kept = Counter(kept)
 
     def reserve(self, project: str, size: int) -> Reservation:
         """Room for a file of which so much is known to come."""

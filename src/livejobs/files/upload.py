@@ -18,6 +18,7 @@ from typing import Final
 import anyio
 
 from livejobs.files.local import refusals
+from livejobs.private import make_folder
 
 PIECE: Final = 1 << 20
 
@@ -85,7 +86,7 @@ def _created(path: Path) -> int:
     try:
         return os.open(path, flags, 0o640)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return os.open(path, flags, 0o640)
 
 

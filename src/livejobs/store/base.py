@@ -14,25 +14,29 @@ Laws, for every implementation:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
-from livejobs.access import Scope
+from livejobs.core.access import Scope
 from livejobs.core.model import Entry, File, Head, Kind, Record, Status, Stored
 
+T = TypeVar("T")
+
+PAGE_BYTES: Final = 512 * 1024  # of a page: whatever is on it, so much is made and held for it
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 ACTS_KEPT: Final = 100_000  # acts remembered, of all together
 
 
 class Idempotency(Struct, frozen=True):
-    """A create call that may be repeated: who, with which key, what body, and which job."""
+    """A create call that may be repeated: who (by id), with which key, for what (a digest), and
+    which job."""
 
     credential: str
     key: str
-    body: bytes  # digest of the request body
+    body: bytes  # digest of what was asked for
     job: str
     expires_at: int
 
@@ -59,6 +63,7 @@ class Act(Struct, frozen=True):
     project: str | None = None
     job: str | None = None
     detail: dict[str, Any] = {}
+    by_id: str | None = None  # of the key that `by` names, or that its token stands on
 
 
 class Noted(Struct, frozen=True):
@@ -137,24 +142,55 @@ class Changes(Struct, frozen=True):
 
     jobs: tuple[Stored, ...]
     gone: tuple[Gone, ...]
-    complete: bool  # False: there was more than `limit`; ask again after the last seq given
+    complete: bool  # False: there was more; ask again after the last seq given
 
 
-def contains(head: Head, part: str) -> bool:
+class Searched(Protocol):
+    """What a text is looked for in."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def title(self) -> str | None: ...
+
+
+def contains(head: Searched, part: str) -> bool:
     """What a query's `q` asks of a job."""
     low = part.lower()
     return low in head.id.lower() or low in (head.title or "").lower()
 
 
-def merged(jobs: Sequence[Stored], gone: Sequence[Gone], limit: int) -> Changes:
-    """The first `limit` of both by seq."""
-    both = sorted([*jobs, *gone], key=attrgetter("seq"))
+def merged(
+    jobs: Sequence[Stored], gone: Sequence[Gone], limit: int, *, more: bool = False
+) -> Changes:
+    """The first `limit` of both by seq. `more`: there are jobs behind these."""
+    last = jobs[-1].seq if more else None
+    known = [one for one in gone if last is None or one.seq < last]
+    both = sorted([*jobs, *known], key=attrgetter("seq"))
     first = both[:limit]
     return Changes(
         tuple(one for one in first if isinstance(one, Stored)),
         tuple(one for one in first if isinstance(one, Gone)),
-        complete=len(both) <= limit,
+        complete=len(both) <= limit and not more,
     )
+
+
+def is_full(records: Sequence[Record], most_bytes: int = PAGE_BYTES) -> bool:
+    """Whether there may be more, as the store stopped at the bytes."""
+    return sum(len(bytes(record.entry.value)) for record in records) >= most_bytes
+
+
+def up_to(rows: Iterable[T], size_of: Callable[[T], int], most_bytes: int | None) -> list[T]:
+    """The first of them, up to the one with which they reach a size."""
+    found: list[T] = []
+    size = 0
+    for row in rows:
+        found.append(row)
+        size += size_of(row)
+        if most_bytes is not None and size >= most_bytes:
+            break
+    return found
 
 
 def whole_changes(records: Iterable[Record], most_bytes: int | None) -> list[Record]:
@@ -193,8 +229,16 @@ class Store(Protocol):
     async def unfinished(self) -> Sequence[Stored]:
         """Every job that is not finished, oldest first."""
 
-    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
-        """Newest first, keyset-paged."""
+    async def list(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Page:
+        """Newest first, keyset-paged. With `most_bytes` no more than the jobs with which their
+        heads reach that size."""
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         """How many jobs match, by status; the query's own statuses are not looked at."""
@@ -213,10 +257,13 @@ class Store(Protocol):
     ) -> Sequence[Record]:
         """One job's entries of a kind with n > after and seq > after_seq, of at least a level,
         ascending; with `tail` the last `limit` of them, still ascending. With `most_bytes` no
-        more than the changes with which their values reach that size; not with `tail`."""
+        more than the changes with which their values reach that size."""
 
-    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
-        """Jobs whose last change is after a seq, and deletions after it, in order of seq."""
+    async def changes(
+        self, project: str, after: int, *, limit: int, most_bytes: int | None = None
+    ) -> Changes:
+        """Jobs whose last change is after a seq, and deletions after it, in order of seq. With
+        `most_bytes` no more than those with which the heads reach that size."""
 
     async def feed_entries(
         self,

@@ -11,7 +11,17 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, Head, Kind, Record, Status, Stored
+from livejobs.core.model import (
+    KINDS,
+    STATUSES,
+    Entry,
+    Head,
+    Kind,
+    Record,
+    Status,
+    Stored,
+    encode_head,
+)
 from livejobs.store.base import (
     ACTS_KEPT,
     GONE_KEPT,
@@ -28,6 +38,7 @@ from livejobs.store.base import (
     Tally,
     contains,
     merged,
+    up_to,
     whole_changes,
 )
 
@@ -190,11 +201,19 @@ class MemoryStore:
     async def unfinished(self) -> Sequence[Stored]:
         return [job.stored for job in self._jobs.values() if not job.stored.head.finished]
 
-    async def list(self, query: Query, *, limit: int, before: int | None = None) -> Page:
+    async def list(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Page:
         found = (job for job in self._matching(query) if before is None or job.pk < before)
         jobs = list(islice(found, limit + 1))
-        more = len(jobs) > limit
-        return Page(tuple(job.stored for job in jobs[:limit]), jobs[limit - 1].pk if more else None)
+        shown = up_to(jobs[:limit], lambda job: _size(job.stored), most_bytes)
+        more = len(jobs) > len(shown)
+        return Page(tuple(job.stored for job in shown), shown[-1].pk if more else None)
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         found = self._matching(replace(query, statuses=()))
@@ -222,15 +241,19 @@ class MemoryStore:
         newer = self._jobs[job].after(kind, after_seq)
         found = [r for r in newer if r.entry.n > after and r.entry.level >= level]
         if tail:
-            return found[max(0, len(found) - limit) :]
+            return whole_changes(found[: -limit - 1 : -1], most_bytes)[::-1]
         return whole_changes(found[:limit], most_bytes)
 
-    async def changes(self, project: str, after: int, *, limit: int) -> Changes:
+    async def changes(
+        self, project: str, after: int, *, limit: int, most_bytes: int | None = None
+    ) -> Changes:
         jobs = sorted(
             (job.stored for job in self._in(project) if job.stored.seq > after),
             key=attrgetter("seq"),
         )
-        return merged(jobs, [gone for gone in self._gone[project] if gone.seq > after], limit)
+        some = up_to(jobs, _size, most_bytes)
+        gone = [gone for gone in self._gone[project] if gone.seq > after]
+        return merged(some, gone, limit, more=len(some) < len(jobs))
 
     async def feed_entries(
         self,
@@ -262,6 +285,10 @@ class MemoryStore:
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         due = [job.stored for job in self._jobs.values() if _due(job.stored.head, now)]
         return sorted(due, key=lambda stored: stored.head.expires_at or 0)[:limit]
+
+
+def _size(stored: Stored) -> int:
+    return len(encode_head(stored.head))
 
 
 def _due(head: Head, now: int) -> bool:

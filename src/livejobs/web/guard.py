@@ -6,27 +6,28 @@ scope, so that doors without a request object ask the same question.
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from livejobs.access import ANONYMOUS, Action, Principal, require
-from livejobs.committer import now_ms
+from livejobs import clock
+from livejobs.access.issuer import UnknownSigner
+from livejobs.access.keyring import Keyring, unauthorized
+from livejobs.access.limits import Limiter, party
+from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
-from livejobs.issuer import UnknownSigner
-from livejobs.keyring import Keyring, unauthorized
-from livejobs.limits import Limiter, party
 from livejobs.service import LiveJobs
-from livejobs.web.http import PRINCIPAL, header
+from livejobs.web.http import PRINCIPAL, header, takes
 
-COOKIE: Final = "livejobs_token"
+COOKIE: Final = b"livejobs_token="
+MOST_COOKIES: Final = 300  # that are looked at; browsers keep at most 180 for a site
+LONGEST: Final = 32 << 10  # characters of a credential: a token names at most 100 jobs
 TOKEN: Final = "livejobs.token"  # noqa: S105 - where in the scope is one that came in the address
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -64,6 +65,7 @@ async def admit(
     live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
 ) -> Principal:
     """The caller, once it is known, allowed to, and not too fast."""
+    live.check_running()
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
     check_rate(live.limiters.get(rate), by, scope.get("client"))
@@ -74,6 +76,7 @@ async def admit(
 
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
     """To what a setting has made public: whoever it is may look, but not too fast."""
+    live.check_running()
     check_rate(live.limiters.get(rate), ANONYMOUS, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
@@ -91,45 +94,50 @@ async def identify(keyring: Keyring, scope: Scope) -> Principal:
 
 async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Principal:
     """Who has this credential; the outside issuer is asked for its keys where need be."""
+    if len(credential) > LONGEST:
+        raise unauthorized(f"A credential has at most {LONGEST} characters.", "bad_credential")
     try:
-        return keyring.identify(credential, now_ms(), keys=keys)
+        return keyring.identify(credential, clock.now_ms(), keys=keys)
     except UnknownSigner:
         assert keyring.issuer is not None, "it is the one that raised"
         await keyring.issuer.refresh()
-        return keyring.identify(credential, now_ms(), keys=keys)
+        return keyring.identify(credential, clock.now_ms(), keys=keys)
 
 
 def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query", "cookie"]]:
     """The first of: a header, the address, a cookie."""
-    cookie = None
+    cookies = []
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             return value[7:].strip().decode("latin-1"), "header"
         if name == b"x-api-key":
             return value.decode("latin-1").strip(), "header"
         if name == b"cookie":
-            cookie = value
+            cookies.append(value)
     if TOKEN in scope:
         return scope[TOKEN], "query"
-    return (_of_cookie(cookie), "cookie") if cookie else (None, "header")
+    return (_of_cookies(cookies), "cookie") if cookies else (None, "header")
 
 
 def take_token(scope: Scope) -> None:
     """A token leaves the address before anything else is done with it, so that no access log has
     it: neither ours nor that of a server or an app around us, which tell of this same scope."""
-    pairs = scope["query_string"].split(b"&")
-    tokens = [pair for pair in pairs if pair.startswith(b"token=")]
+    tokens: list[bytes] = []
+    others: list[bytes] = []
+    for pair in scope["query_string"].split(b"&"):
+        (tokens if pair.startswith(b"token=") else others).append(pair)
     if tokens:
-        scope["query_string"] = b"&".join(pair for pair in pairs if pair not in tokens)
+        scope["query_string"] = b"&".join(others)
         scope[TOKEN] = unquote_plus(tokens[0][len(b"token=") :].decode("latin-1"))
 
 
-def _of_cookie(header: bytes) -> str | None:
-    try:
-        morsel = SimpleCookie(header.decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None else None
+def _of_cookies(headers: Sequence[bytes]) -> str | None:
+    """The first of ours. Not by http.cookies, whose time is quadratic (CVE-2024-7592); a token has
+    no character that would be escaped."""
+    for pair in b";".join(headers).split(b";", MOST_COOKIES)[:MOST_COOKIES]:
+        if (said := pair.strip()).startswith(COOKIE):
+            return said[len(COOKIE) :].strip(b' "').decode("latin-1")
+    return None
 
 
 # From where
@@ -147,7 +155,9 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     origin = header(scope, b"origin")
     if origin is None or origin in live.settings.cors_origins:
         return
-    if urlsplit(origin).netloc.lower() != (header(scope, b"host") or "").lower():
+    # An origin is a scheme and a host, and no more; `null` has neither.
+    _, is_one, host = origin.lower().partition("://")
+    if not is_one or host != (header(scope, b"host") or "").lower():
         raise Forbidden(
             f"Pages of {origin!r} may not do this here. Its owner can allow them: cors_origins.",
             code="foreign_origin",
@@ -155,25 +165,28 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
 
 
 def _streams(scope: Scope) -> bool:
-    return "text/event-stream" in (header(scope, b"accept") or "") or scope["path"].endswith(
-        "/events"
-    )
+    accepted = header(scope, b"accept") or ""
+    return takes(accepted, "text/event-stream") or scope["path"].endswith("/events")
 
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
     """A name that is not ours may be one that was made to point here (DNS rebinding)."""
-    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-    hosts = [host_name(host) for host in sent]
-    if len(hosts) == 1 and hosts[0] in allowed:
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) == 1 and host_name(hosts[0]) in allowed:
         return None
-    said = " and ".join(map(repr, hosts)) or "no name"
+    said = repr(hosts[0][:LONGEST_NAME]) if len(hosts) == 1 else f"{len(hosts)} names"
     return Misdirected(f"This server does not answer for {said}. See its setting allowed_hosts.")
 
 
-def host_name(host: str) -> str:
-    """Without the port: a tunnel or a container may have given it another."""
-    name, bracket, _ = host.lower().partition("]")
-    return name + bracket if bracket else name.partition(":")[0]
+LONGEST_NAME: Final = 255
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]\\]+)(?::[0-9]{0,5})?", re.IGNORECASE)
+
+
+def host_name(host: str) -> str | None:
+    """Without the port: a tunnel or a container may have given it another. None: it is no name
+    with a port."""
+    found = _HOST.fullmatch(host)
+    return found[1].lower() if found else None
 
 
 # How often
@@ -184,7 +197,7 @@ def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
     if limiter is None:
         return
     caller = address(client) if by is ANONYMOUS else by.credential
-    if retry_after := limiter.take(caller, time.monotonic()):
+    if retry_after := limiter.take(caller, clock.monotonic()):
         raise too_fast(limiter, retry_after)
 
 

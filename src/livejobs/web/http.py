@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from starlette.datastructures import Headers
@@ -12,8 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from livejobs.access import Principal
-from livejobs.core.errors import BodyTooLarge, FieldError, Invalid, UnsupportedMediaType
+from livejobs import clock
+from livejobs.core.access import Principal
+from livejobs.core.errors import (
+    BodyTooLarge,
+    FieldError,
+    Invalid,
+    LivejobsError,
+    UnsupportedMediaType,
+)
 from livejobs.service import LiveJobs
 
 T = TypeVar("T")
@@ -22,6 +29,10 @@ PRINCIPAL: Final = "livejobs.principal"  # in the scope, once admitted
 JSON: Final = "application/json"
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 VARY: Final = "Accept, Authorization, Origin, Prefer"
+
+
+class BadRequest(LivejobsError):
+    status, title, default_code = 400, "Bad request", "bad_request"
 
 
 class JSONBytes(Response):
@@ -50,7 +61,18 @@ def header(scope: Scope, wanted: bytes) -> str | None:
 
 
 def media_type(scope: Scope) -> str:
-    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    sent = media_type_of(scope)
+    if sent is None:
+        raise BadRequest("The request has more than one Content-Type. Send one.")
+    return sent
+
+
+def media_type_of(scope: Mapping[str, Any]) -> str | None:
+    """None: it is said more than once, and each reader might take another."""
+    said = [value for name, value in scope["headers"] if name == b"content-type"]
+    if len(said) > 1:
+        return None
+    return said[0].partition(b";")[0].strip().lower().decode("latin-1") if said else ""
 
 
 def check_json(scope: Scope) -> None:
@@ -87,12 +109,20 @@ def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
     )
 
 
+def require_valid(scope: Scope) -> None:
+    """The caller was admitted before its body came, or before it was kept waiting. Whoever acts or
+    answers after that asks again: its key may have been revoked meanwhile."""
+    live: LiveJobs = scope["app"].state.live
+    live.keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, refused as soon as it is known to be too large."""
+    """The whole body, refused as soon as it is known to be too large, or its caller is no longer
+    good."""
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
-    body, more = b"", True
+    body, more = bytearray(), True  # bytes would be copied with each small piece
     while more:  # as request.stream() does, for less
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -101,7 +131,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         if len(body) > limit:
             raise too_large(limit)
         more = message.get("more_body", False)
-    return body
+    require_valid(scope)
+    return bytes(body)
 
 
 def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
@@ -114,7 +145,19 @@ def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
 
 def accepts(request: Request, media: str) -> bool:
     """Whether the client asks for just this type, not for anything at all."""
-    return media in request.headers.get("accept", "").lower()
+    return takes(request.headers.get("accept", ""), media)
+
+
+_REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0{0,3})?")
+
+
+def takes(accept: str, media: str) -> bool:
+    """Whether an Accept header names this type, and not only to refuse it (q=0)."""
+    for said in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in said.split(";"))
+        if kind == media and not any(map(_REFUSED.fullmatch, parameters)):
+            return True
+    return False
 
 
 _PREFER_WAIT: Final = re.compile(
@@ -184,11 +227,14 @@ def number(request: Request, name: str, default: float, *, least: float, most: f
     return value
 
 
+NAMES: Final = 100  # in one parameter or field
+
+
 def names(request: Request, name: str) -> tuple[str, ...]:
-    """`a,b` and repeated parameters alike, at most a hundred."""
+    """`a,b` and repeated parameters alike."""
     said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
-    if len(said) > 100:
-        raise bad_query(name, "at most 100 names")
+    if len(said) > NAMES:
+        raise bad_query(name, f"at most {NAMES} names")
     return tuple(dict.fromkeys(said))
 
 

@@ -1,6 +1,6 @@
 """Clients in a page of Chromium: its own EventSource, or @microsoft/fetch-event-source.
 
-The page and its module come from files, all else from the server.
+The page and its module come from files, everything else from the server.
 """
 
 from __future__ import annotations

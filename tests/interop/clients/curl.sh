@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `curl -N`, and a shell that comes back with the last id it saw. Data is one line of JSON.
+# `curl -N`, and a shell that reconnects with the last id. Data is one line of JSON.
 url=$1 job=$2 cursor= status= retry=1
 while [ "$status" != 204 ]; do
   event= data= id=

@@ -1,4 +1,4 @@
-// npm `eventsource-parser` over fetch: who parses by hand also reconnects by hand.
+// npm `eventsource-parser` over fetch: the caller must reconnect.
 import { setTimeout as pause } from "node:timers/promises";
 import { createParser } from "eventsource-parser";
 import { reducer, say } from "./transcript.mjs";

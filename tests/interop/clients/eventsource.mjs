@@ -1,4 +1,4 @@
-// npm `eventsource`: the browser's API in Node. A 204 closes it for good.
+// npm `eventsource`: the browser's API in Node. 204 ends it.
 import { EventSource } from "eventsource";
 import { say } from "./transcript.mjs";
 

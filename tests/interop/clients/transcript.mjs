@@ -1,4 +1,4 @@
-// What a client was told, as JSON lines for the test to read.
+// Prints what a client received, as JSON lines for the test.
 export const say = (fact) => console.log(JSON.stringify(fact));
 
 // The reducer of `view=delta`: assign `set`, extend with `append`.

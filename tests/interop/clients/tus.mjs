@@ -1,5 +1,5 @@
-// npm `tus-js-client`: sends a file in pieces, remembers in `memory` what it began, and goes on
-// with it in another life. With `limit` it dies once so many bytes were taken.
+// npm `tus-js-client`: uploads a file in pieces. It stores its uploads in `memory` and resumes them
+// when it is started again. With `limit` it exits after that many bytes.
 import { createReadStream, statSync } from "node:fs";
 import tus from "tus-js-client";
 import { say } from "./transcript.mjs";

@@ -1,0 +1,157 @@
+"""Tokens of an outside issuer: signed by keys it publishes (JWKS).
+
+Who the issuer is, for whom the tokens are, where the keys lie and which algorithms are good is
+said in the settings and here, never in a token (RFC 8725). What the token allows is its claim
+`livejobs`: `{"scopes": […], "projects": […], "jobs": […]}`; without projects it sees nothing.
+A claim of another type than these refuses the whole token: what is not understood allows nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated, Any, Final
+
+import httpx2
+import jwt
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from livejobs import clock
+from livejobs.core.access import LADDER, Principal, highest
+from livejobs.core.errors import LivejobsError
+
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+KEYS_GOOD_FOR: Final = 600.0  # seconds
+ASK_AGAIN: Final = 10.0  # seconds, however many tokens come with keys that are not known
+PATIENCE: Final = 5.0  # seconds for an answer
+MOST_BYTES: Final = 256 * 1024
+
+log = logging.getLogger("livejobs.issuer")
+
+
+# Seconds since 1970. As a number only: PyJWT takes "1" and true for one too.
+Date = Annotated[float, Meta(ge=0, le=2**40)]
+
+
+class Rights(Struct, frozen=True):
+    """The claim `livejobs`. An empty list allows nothing, and null is no list."""
+
+    scopes: tuple[str, ...] = ("view",)  # words of other products may be among them
+    projects: tuple[str, ...] = ()
+    jobs: frozenset[str] | UnsetType = UNSET  # not there: all of the projects
+
+
+class Claims(Struct, frozen=True):
+    """What a token says, each of its type."""
+
+    sub: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,255}\Z")]
+    exp: Date
+    nbf: Date = 0
+    iat: Date = 0
+    livejobs: Rights = Rights()
+
+
+class UnknownSigner(Exception):
+    """The token's key is not known yet, or was learned too long ago: refresh and look again."""
+
+
+class IssuerUnavailable(LivejobsError):
+    """Not the token's fault: a client that is told so comes back."""
+
+    status, title, default_code = 503, "Issuer unavailable", "issuer_unavailable"
+
+
+class Issuer:
+    def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
+        self.issuer = issuer
+        self._audience = audience
+        self._url = jwks_url
+        self._keys: dict[tuple[str, str], jwt.PyJWK] = {}  # by kid and algorithm
+        self._fresh_until = 0.0
+        self._ask_after = 0.0
+        self._asking: asyncio.Task[None] | None = None
+        self._failed = False  # the last time we asked
+
+    def verify(self, token: str) -> Principal:
+        """The caller. Raises jwt.InvalidTokenError, or UnknownSigner."""
+        header = jwt.get_unverified_header(token)
+        kid, algorithm = str(header.get("kid", "")), str(header.get("alg", ""))
+        if algorithm not in ALGORITHMS:
+            raise jwt.InvalidAlgorithmError(algorithm)
+        key = self._keys.get((kid, algorithm))
+        now = clock.monotonic()
+        stale = key is None or now > self._fresh_until
+        if stale and self._asking is None and now > self._ask_after:
+            raise UnknownSigner
+        if key is None and self._asking is not None:  # wait with those who ask already
+            raise UnknownSigner
+        if key is None and self._failed:
+            raise IssuerUnavailable(
+                f"The keys of {self.issuer} can't be read. Try again later.",
+                headers={"Retry-After": str(int(ASK_AGAIN))},
+            )
+        if key is None:
+            raise jwt.InvalidKeyError("no such key")
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=self.issuer,
+            audience=self._audience,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )
+        return _principal(msgspec.convert(claims, Claims))
+
+    async def refresh(self) -> None:
+        """Ask for the keys, all who need them together."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        """When that fails those known stay good."""
+        self._failed = True
+        try:
+            async with (
+                asyncio.timeout(PATIENCE),
+                httpx2.AsyncClient(timeout=PATIENCE, follow_redirects=False) as client,
+            ):
+                answer = await client.get(self._url)
+            answer.raise_for_status()
+            if len(answer.content) > MOST_BYTES:
+                raise ValueError("too large")
+            self._learn(answer.json()["keys"])
+            self._failed = False
+        except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            log.warning("The keys of %s can't be read from %s: %r", self.issuer, self._url, error)
+        finally:
+            self._ask_after = clock.monotonic() + ASK_AGAIN
+            self._asking = None
+
+    def _learn(self, published: list[dict[str, Any]]) -> None:
+        keys = {}
+        for one in published:
+            try:
+                key = jwt.PyJWK(one)
+            except jwt.PyJWTError:  # of a kind that is not for signing, or not known here
+                continue
+            if key.algorithm_name in ALGORITHMS:
+                keys[str(one.get("kid", "")), key.algorithm_name] = key
+        self._keys = keys
+        self._fresh_until = clock.monotonic() + KEYS_GOOD_FOR
+
+
+def _principal(claims: Claims) -> Principal:
+    rights = claims.livejobs
+    scopes = [scope for scope in LADDER if scope in rights.scopes]
+    if not scopes:
+        raise jwt.InvalidTokenError("no scope")
+    return Principal(
+        f"sub:{claims.sub}",
+        highest(scopes),
+        rights.projects,
+        None if rights.jobs is UNSET else rights.jobs,
+        expires_at=int(claims.exp) * 1000,
+        token=True,
+    )

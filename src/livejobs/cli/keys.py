@@ -1,0 +1,307 @@
+"""`livejobs key` and `livejobs token`: on the data directory while no server runs on it, or on a
+server over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import click
+import httpx2
+
+from livejobs import clock
+from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.core.access import LADDER, Scope, highest
+from livejobs.core.errors import Invalid
+from livejobs.core.times import wire_time
+from livejobs.private import make_folder
+from livejobs.store.base import Act, Key, StoreUnusable
+from livejobs.store.sqlite.store import SqliteStore
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """Why it could not be done, and what to do."""
+
+
+class Keys(Protocol):
+    def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
+        """The key, with its secret as `key`."""
+
+    def all(self) -> list[Row]:
+        """All keys, without their secrets."""
+
+    def revoke(self, id: str) -> None:
+        """It opens nothing any more."""
+
+    def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
+        """`token` and `expires_at`."""
+
+
+class ServerKeys:
+    """Over HTTP, as an admin."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=30)
+
+    def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
+        asked = {"name": name, "scopes": scopes, "projects": projects or None, "expires_at": until}
+        return self._ask("POST", "/v1/keys", asked)
+
+    def all(self) -> list[Row]:
+        keys: list[Row] = self._ask("GET", "/v1/keys")["keys"]
+        return keys
+
+    def revoke(self, id: str) -> None:
+        self._ask("DELETE", f"/v1/keys/{id}")
+
+    def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
+        asked = {
+            "jobs": jobs or None,
+            "project": project,
+            "scopes": scopes,
+            "ttl_seconds": seconds,
+        }
+        return self._ask("POST", "/v1/tokens", asked)
+
+    def _ask(self, method: str, path: str, body: object = None) -> Row:
+        try:
+            answer = self._http.request(method, path, json=body)
+        except httpx2.HTTPError as error:
+            raise Refused(f"{self._http.base_url} can't be reached: {error}") from None
+        if answer.is_success:
+            row: Row = answer.json() if answer.content else {}
+            return row
+        raise Refused(_said(answer))
+
+
+def _said(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The server answered {answer.status_code}."
+
+
+class FolderKeys:
+    """On the data directory itself. The store's lock keeps it and a server apart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
+        async def create(ring: Keyring) -> Row:
+            check_name(name)
+            if any(key.name == name for key in ring.all()):
+                raise Refused(f"There is a key {name!r} already.")
+            ends = None if until is None else int(datetime.fromisoformat(until).timestamp() * 1000)
+            key, secret = new_key(
+                name, tuple(scopes), tuple(projects) or None, now=clock.now_ms(), expires_at=ends
+            )
+            await ring.add(key, self._act("key.create", key))
+            return {**_row(key), "key": secret}
+
+        return self._with_keys(create)
+
+    def all(self) -> list[Row]:
+        async def listed(ring: Keyring) -> list[Row]:
+            return [_row(key) for key in ring.all()]
+
+        return self._with_keys(listed)
+
+    def revoke(self, id: str) -> None:
+        async def revoke(ring: Keyring) -> None:
+            key = ring.get(id)
+            assert key is not None, "it was found in the list"
+            await ring.revoke(id, self._act("key.revoke", key))
+
+        self._with_keys(revoke)
+
+    def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
+        async def mint(ring: Keyring) -> Row:
+            until = clock.now_ms() + seconds * 1000
+            grant = Grant(
+                highest(scopes),
+                (project,) if project else None,
+                frozenset(jobs) if jobs else None,
+                until,
+            )
+            token = ring.mint(operator(), grant, clock.now_ms())
+            return {"token": token, "expires_at": wire_time(until)}
+
+        return self._with_keys(mint)
+
+    def _act(self, action: str, key: Key) -> Act:
+        detail = {"key": key.id, "name": key.name}
+        return Act(clock.now_ms(), operator().name, action, detail=detail)
+
+    def _with_keys(self, use: Callable[[Keyring], Awaitable[T]]) -> T:
+        async def opened() -> T:
+            store = SqliteStore(self._folder / "livejobs.db")
+            await store.open()
+            try:
+                ring = Keyring(store)
+                secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
+                await ring.load(secret)
+                return await use(ring)
+            finally:
+                await store.close()
+
+        make_folder(self._folder)
+        try:
+            return asyncio.run(opened())
+        except Invalid as error:
+            raise Refused(error.detail) from None
+        except StoreUnusable as error:
+            raise Refused(
+                f"{error} To change a running server, give --url, and an admin key in LIVEJOBS_KEY."
+            ) from None
+
+
+def _row(key: Key) -> Row:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "projects": None if key.projects is None else list(key.projects),
+        "created_at": wire_time(key.created_at),
+        "expires_at": wire_time(key.expires_at),
+        "last_used_at": wire_time(key.last_used_at),
+    }
+
+
+# The commands
+
+
+def place(command: Callable[..., None]) -> Callable[..., None]:
+    """Where the keys are: --url wins over --data."""
+    for option in (
+        click.option(
+            "--key",
+            "credential",
+            envvar="LIVEJOBS_KEY",
+            help="An admin key, with --url. All users of this machine can read a flag: better "
+            "set LIVEJOBS_KEY.",
+        ),
+        click.option("--url", envvar="LIVEJOBS_URL", help="A running server."),
+        click.option(
+            "--data",
+            envvar="LIVEJOBS_DATA",
+            default="livejobs-data",
+            show_default=True,
+            type=click.Path(path_type=Path),
+            help="The data directory of a server that does not run.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def keys_at(data: Path, url: str | None, credential: str | None) -> Keys:
+    return ServerKeys(url, credential) if url else FolderKeys(data)
+
+
+SCOPES = click.Choice(LADDER)
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys."""
+
+
+@key.command()
+@click.option("--name", required=True, help="What it is for: jobs it creates are owned by it.")
+@click.option("--scope", "scopes", multiple=True, type=SCOPES, required=True)
+@click.option("--project", "projects", multiple=True, help="May be repeated. Without: all.")
+@click.option("--expires-in", type=click.IntRange(1), metavar="SECONDS")
+@place
+def create(
+    name: str,
+    scopes: tuple[Scope, ...],
+    projects: tuple[str, ...],
+    expires_in: int | None,
+    data: Path,
+    url: str | None,
+    credential: str | None,
+) -> None:
+    """Make a key. It is shown this once."""
+    until = None
+    if expires_in is not None:
+        until = (datetime.now(UTC) + timedelta(seconds=expires_in)).isoformat()
+    made = keys_at(data, url, credential).create(name, list(scopes), list(projects), until)
+    click.echo(made["key"])
+    click.echo(f"Key {made['id']} for {name}. It is not shown again.", err=True)
+
+
+@key.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@place
+def list_keys(as_json: bool, data: Path, url: str | None, credential: str | None) -> None:
+    """The keys there are, without their secrets."""
+    rows = keys_at(data, url, credential).all()
+    for row in rows:
+        click.echo(json.dumps(row) if as_json else _line(row))
+    if not rows:
+        click.echo("There are no keys.", err=True)
+
+
+def _line(row: Row) -> str:
+    projects = "all projects" if row["projects"] is None else ",".join(row["projects"])
+    ends = f"until {row['expires_at']}" if row["expires_at"] else "no end"
+    used = row["last_used_at"] or "never"
+    return f"{row['id']}  {row['name']:<20}  {row['scopes'][-1]:<7} {projects}  {ends}  used {used}"
+
+
+@key.command()
+@click.argument("id_or_name")
+@place
+def revoke(id_or_name: str, data: Path, url: str | None, credential: str | None) -> None:
+    """End a key, its tokens, and the streams they opened."""
+    keys = keys_at(data, url, credential)
+    row = _named(keys.all(), id_or_name)
+    keys.revoke(row["id"])
+    click.echo(f"Key {row['id']} ({row['name']}) is revoked.", err=True)
+
+
+def _named(rows: list[Row], id_or_name: str) -> Row:
+    """Names can be equal: keys of other projects may have any."""
+    found = [row for row in rows if row["id"] == id_or_name]
+    found = found or [row for row in rows if row["name"] == id_or_name]
+    if not found:
+        raise Refused(f"There is no key {id_or_name!r}.")
+    if len(found) > 1:
+        ids = ", ".join(row["id"] for row in found)
+        raise Refused(f"{len(found)} keys are named {id_or_name!r}. Give the id of one: {ids}.")
+    return found[0]
+
+
+@click.command()
+@click.option("--job", "jobs", multiple=True, help="May be repeated. Without: all of the project.")
+@click.option("--project")
+@click.option("--scope", "scopes", multiple=True, type=SCOPES, default=("view",), show_default=True)
+@click.option(
+    "--ttl",
+    type=click.IntRange(1, 86_400),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+)
+@place
+def token(
+    jobs: tuple[str, ...],
+    project: str | None,
+    scopes: tuple[Scope, ...],
+    ttl: int,
+    data: Path,
+    url: str | None,
+    credential: str | None,
+) -> None:
+    """Make a short-lived token, for a browser."""
+    made = keys_at(data, url, credential).token(list(jobs), project, list(scopes), ttl)
+    click.echo(made["token"])

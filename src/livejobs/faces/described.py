@@ -1,0 +1,102 @@
+"""The faces in the OpenAPI document: the types of their answers as schemas, the examples of their
+sources, and what each says to errors, by asking it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from livejobs.core.errors import (
+    Forbidden,
+    LivejobsError,
+    NotFound,
+    StorageUnavailable,
+    TooMany,
+    Unauthorized,
+)
+from livejobs.faces.base import JSON, Face, Way, access_denied
+from livejobs.web.documents import openapi
+
+SAMPLE: Final = "JOB"
+BINARY: Final = {"type": "string", "format": "binary"}
+KNOWN: Final = openapi.Parameter(
+    "If-None-Match", openapi.TEXT, "The tag of what is known.", "header"
+)
+EVERYWHERE: Final = (
+    Unauthorized("This takes a key or a token: Authorization: Bearer …"),
+    NotFound(f"There is no job {SAMPLE!r}.", code="job_not_found", extra={"job_id": SAMPLE}),
+    TooMany("More than 200 calls in 1 s. Try again in 1 s.", code="rate_limited"),
+    LivejobsError("Something went wrong here. It has been logged; trying again may help."),
+    StorageUnavailable("The disk is full. Try again later."),
+    Forbidden("This takes the scope 'view'.", code="missing_scope"),
+)
+
+
+def describe(faces: Iterable[Face]) -> openapi.Part:
+    part = openapi.Part({}, {})
+    for face in faces:
+        for way in face.ways:
+            path = part.paths.setdefault(way.path, {})
+            path[way.method.lower()] = _operation(face, way, part.schemas)
+    return part
+
+
+def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
+    in_path = [
+        openapi.Parameter(name, openapi.TEXT, "Which.", "path")
+        for name in re.findall(r"\{(\w+)\}", way.path)
+    ]
+    told: dict[str, Any] = {
+        "tags": ["Other APIs"],
+        "summary": f"{way.summary} ({face.name})",
+        "operationId": openapi.operation_id(way.method.lower(), way.path),
+        "parameters": [openapi.parameter(one) for one in (*in_path, *_taken(way), openapi.TOKEN)],
+        "responses": {
+            **_good(way, schemas),
+            **_refusals(face, way),
+            "421": openapi.problem(),
+        },
+    }
+    if way.takes is not None:
+        body = _content(way.takes, way.takes_example, schemas)
+        told["requestBody"] = {"required": True, "content": body}
+    return told
+
+
+def _taken(way: Way) -> Sequence[openapi.Parameter]:
+    if way.returns is None:
+        return openapi.FETCHED
+    return (KNOWN,) if way.shape is not None else ()
+
+
+def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
+    not_modified = {"304": {"description": "It is as it was known"}}
+    if way.returns is None:
+        file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
+        elsewhere = {"description": "The file lies elsewhere"}
+        return {"200": file, "206": file, "302": elsewhere, **not_modified}
+    content = _content(way.returns, way.example, schemas)
+    done = {str(way.status): {"description": "Done", "content": content}}
+    return done if way.shape is None else done | not_modified
+
+
+def _content(kind: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    (schema,), components = msgspec.json.schema_components([kind], ref_template=openapi.REF)
+    schemas |= components
+    return {JSON: {"schema": schema, "example": example}}
+
+
+def _refusals(face: Face, way: Way) -> dict[str, Any]:
+    """By status, with an example for each reason there is."""
+    answers: dict[str, Any] = {}
+    for error in (*EVERYWHERE, *((access_denied(),) if face.denies else ()), *way.refuses):
+        status = str(error.status)
+        said = answers.setdefault(status, {"description": HTTPStatus(error.status).phrase})
+        content = said.setdefault("content", {JSON: {"schema": {"type": "object"}}})
+        examples = content[JSON].setdefault("examples", {})
+        examples[error.code] = {"value": face.refusal(error, SAMPLE)}
+    return answers

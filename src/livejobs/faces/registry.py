@@ -1,0 +1,68 @@
+"""Which faces a server has: those built in, those that installed packages bring, less those that
+the settings leave out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from livejobs.config import SettingError, Settings
+from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces.base import Face
+
+GROUP: Final = "livejobs.faces"
+BUILT_IN: Final[Mapping[str, Face]] = {
+    face.name: face
+    for face in (
+        tasks.FACE,  # first, as it is asked the most: routes are tried in this order
+        consolidation.FACE,
+        translation.FACE,
+        render.FACE,
+        toolkit.FACE,
+    )
+}
+
+
+def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
+    """Those that were asked for; if nothing was said, all that are known. `addresses` are taken."""
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    for name in installed.keys() & BUILT_IN.keys():
+        raise unusable(installed[name], "has the name of one that is built in")
+    known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **installed}
+    asked = known if settings.faces is None else dict.fromkeys(settings.faces)
+    taken = set(map(bare, addresses))
+    faces = []
+    for name in asked:
+        if name not in known:
+            takes = f"takes some of: {', '.join(sorted(known))}"
+            raise SettingError("faces", "faces", f"there is no face {name!r}; {takes}")
+        it = known[name]
+        face = it if isinstance(it, Face) else _load(it, taken)
+        taken |= {bare(way.path) for way in face.ways}
+        faces.append(face)
+    return faces
+
+
+def bare(path: str) -> str:
+    """What an address is, whatever its parameters are called."""
+    return re.sub(r"\{.*?\}", "{}", path)
+
+
+def _load(point: EntryPoint, taken: set[str]) -> Face:
+    """One that can't be had stops the start: its clients would find nothing there."""
+    try:
+        face = point.load()
+    except Exception as error:  # whatever another's code may raise
+        raise unusable(point, f"can't be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(face, Face):
+        raise unusable(point, f"{point.value} is not a Face")
+    for way in face.ways:
+        if bare(way.path) in taken:
+            raise unusable(point, f"{way.path} is the address of another")
+    return face
+
+
+def unusable(point: EntryPoint, why: str) -> SettingError:
+    return SettingError("faces", point.name, why)

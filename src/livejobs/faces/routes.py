@@ -1,0 +1,120 @@
+"""The doors of the faces: every address asks as the rest of the server does, and answers, also to
+what goes wrong, in the shape of its face.
+
+A poll of a job in memory is met by ready bytes, made once for each state of the job.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from livejobs.core import wire
+from livejobs.core.access import NEEDS, Principal
+from livejobs.core.errors import LivejobsError
+from livejobs.faces.base import Call, Face, Way, find, seen
+from livejobs.jobs.state import Slot
+from livejobs.service import LiveJobs
+from livejobs.web import guard, http
+from livejobs.web.ready import Answer, Ready, give, ready
+
+log = logging.getLogger("livejobs.faces")
+
+
+class MethodNotAllowed(LivejobsError):
+    status, title, default_code = 405, "Method not allowed", "method_not_allowed"
+
+
+def routes(faces: Iterable[Face]) -> list[Route]:
+    """One for each address, with all its methods."""
+    found: list[Route] = []
+    for face in faces:
+        for path in dict.fromkeys(way.path for way in face.ways):
+            ways = {way.method: way for way in face.ways if way.path == path}
+            found.append(Address(path, Door(face, ways), methods=list(ways)))
+    return found
+
+
+class Address(Route):
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A wrong method too is answered by the door."""
+        await self.app(scope, receive, send)
+
+
+class Door:
+    def __init__(self, face: Face, ways: Mapping[str, Way]) -> None:
+        self.face = face
+        self.ways = ways
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        live: LiveJobs = scope["app"].state.live
+        id = next(iter(scope["path_params"].values()), "")
+        answer: Response | Answer
+        try:
+            answer = await self._answer(live, id, scope, receive)
+        except LivejobsError as error:
+            live.note_refusal(error)
+            answer = refuse(self.face, error, id)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("the face %r failed", self.face.name)
+            answer = refuse(self.face, UNEXPECTED, id)
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+        else:
+            await give(answer, scope, send)
+
+    async def _answer(
+        self, live: LiveJobs, id: str, scope: Scope, receive: Receive
+    ) -> Response | Answer:
+        way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        if way is None:
+            raise self._method_not_allowed()
+        by = await self._admit(live, scope, way)
+        if way.shape is None:
+            assert way.handler is not None, "a way has a shape or a handler"
+            return await way.handler(Call(Request(scope, receive), live, by, self.face))
+        slot = await find(live, self.face, id, by)
+        made: Ready | None = None if slot.faces is None else slot.faces.get(way.path)
+        made = made or await self._make(live, slot, way)
+        known = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        return made.to(b",".join(known) or None)
+
+    async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
+        if NEEDS[way.action] != "view":
+            return await guard.admit(live, scope, way.action, "report")
+        if self.face.public(live.settings):
+            return guard.admit_anyone(live, scope, "read")
+        return await guard.admit(live, scope, way.action, "read")
+
+    async def _make(self, live: LiveJobs, slot: Slot, way: Way) -> Ready:
+        assert way.shape is not None
+        made = await seen(live, slot, way.shape, way.entries)
+        answer = ready(wire.encode(made), str(slot.cursor))
+        slot.faces = {**(slot.faces or {}), way.path: answer}
+        return answer
+
+    def _method_not_allowed(self) -> MethodNotAllowed:
+        allowed = ", ".join([*self.ways, *(["HEAD"] if "GET" in self.ways else [])])
+        return MethodNotAllowed(f"This address takes {allowed}.", headers={"Allow": allowed})
+
+
+UNEXPECTED: Final = LivejobsError(
+    "Something went wrong here. It has been logged; trying again may help."
+)
+
+
+def refuse(face: Face, error: LivejobsError, id: str) -> Response:
+    headers = {"cache-control": "no-store", **error.headers}
+    if error.status == 503:
+        headers.setdefault("Retry-After", "5")
+    body = msgspec.json.encode(face.refusal(error, id))
+    return http.JSONBytes(body, error.status, headers)

@@ -1,0 +1,178 @@
+"""One WebSocket connection: uvicorn's, and what the hub needs beside it.
+
+It takes frames that are finished already, made once for all viewers, and says with our own code
+why it gives up on a client that answers no ping. What a client sends is parsed a piece at a
+time, with everybody else's turn in between, and can't pile up here.
+"""
+
+from __future__ import annotations
+
+from asyncio import Handle
+from collections.abc import Mapping
+from time import thread_time
+from typing import Any, Final
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Frame
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from livejobs.live.frames import READY
+from livejobs.server.admission import problem
+from livejobs.server.connection import OTHERS, Config
+
+NO_ANSWER: Final = 4408
+PIECE: Final = 4096  # bytes parsed in one turn: may be hundreds of frames
+
+
+class Handshake(ServerProtocol):
+    """Refuses in our words; and a version we don't speak as RFC 6455 (4.4) has it."""
+
+    CODES: Final = {403: "forbidden", 426: "upgrade_required", 431: "headers_too_large"}
+
+    def accept(self, request: Request) -> Response:
+        if request.headers.get_all("Sec-WebSocket-Version") == ["13"]:
+            return super().accept(request)
+        refused = self.reject(426, "This server speaks version 13 of WebSocket.")
+        refused.headers["Upgrade"] = "websocket"
+        refused.headers["Sec-WebSocket-Version"] = "13"
+        return refused
+
+    def reject(self, status: int, text: str) -> Response:
+        status = 431 if status == 414 else status  # for any line, as of other requests
+        refused = super().reject(status, "")
+        code = self.CODES.get(status, "internal" if status >= 500 else "bad_request")
+        refused.body = problem(status, code, text.strip())
+        del refused.headers["Content-Length"], refused.headers["Content-Type"]
+        refused.headers["Content-Length"] = str(len(refused.body))
+        refused.headers["Content-Type"] = "application/problem+json"
+        return refused
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    config: Config
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = Handshake(max_size=self.config.ws_max_size, logger=self.conn.logger)
+        self.rest = b""  # received and not parsed; nothing more is read meanwhile
+        self.turn: Handle | None = None  # in which the next piece of it will be
+        self.owed_pong = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.config.admission.leave(self.client)  # it entered before it became a WebSocket
+
+    # Sending
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == READY:
+            await self._send_ready(message)
+        else:
+            await super().send(message)
+
+    async def _send_ready(self, message: Mapping[str, Any]) -> None:
+        # The same looks as before any message: room to write, and somebody to read it.
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.transport.is_closing():
+            raise ClientDisconnected
+        self.transport.write(message["ready"])
+
+    def write_now(self, frames: bytes) -> bool:
+        if not self.writable.is_set() or self.disconnected or self.close_sent:
+            return False
+        if self.transport.is_closing():
+            return False
+        self.transport.write(frames)
+        return True
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        self.rest = self.rest + data if self.rest else data
+        if self.turn is None:
+            self.take_turn()
+
+    def take_turn(self) -> None:
+        self.turn = None
+        if self.transport.is_closing():
+            return
+        piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
+        if not self.rest:
+            self.parse(piece)
+            self.listen_on()
+            return
+        self.transport.pause_reading()
+        began = thread_time()
+        self.parse(piece)
+        self.listen_on(OTHERS * (thread_time() - began))
+
+    def parse(self, piece: bytes) -> None:
+        super().data_received(piece)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.refuse_handshake()
+
+    def refuse_handshake(self) -> None:
+        """uvicorn asks only about frames whether they could be parsed."""
+        refused = b"".join(self.conn.data_to_send())
+        refused = refused or self.conn.reject(400, "The handshake is not valid.").serialize()
+        self.transport.write(refused)
+        self.transport.close()
+
+    def listen_on(self, seconds: float = 0) -> None:
+        """With what is here already, else with what the client sends; not while the app is still
+        busy with what it was given."""
+        if self.read_paused or self.transport.is_closing():
+            return
+        if not self.rest:
+            self.transport.resume_reading()
+        elif self.turn is None:
+            self.turn = self.loop.call_later(seconds, self.take_turn)
+
+    async def receive(self) -> Any:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.listen_on()
+        return message
+
+    def handle_parser_exception(self) -> None:
+        if isinstance(self.conn.parser_exc, PayloadTooBig):
+            self.config.admission.refused["max_body_bytes"] += 1
+        super().handle_parser_exception()
+
+    def handle_cont(self, event: Frame) -> None:
+        # In one buffer: as a list, fragments of a byte would take fifty times their size.
+        whole: Any = self.frames[0]
+        if not isinstance(whole, bytearray):
+            self.frames = [whole := bytearray(whole)]  # type: ignore[list-item]
+        whole += event.data
+        if event.fin:
+            self.frames = [bytes(whole)]
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        # To a client that reads nothing pongs would pile up: the last one is enough.
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+        else:
+            self.owed_pong = pong
+
+    def resume_writing(self) -> None:
+        pong, self.owed_pong = self.owed_pong, b""
+        if pong and not self.close_sent:
+            self.transport.write(pong)
+        super().resume_writing()
+
+    def keepalive_timeout(self) -> None:
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(NO_ANSWER, "no answer to ping")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()

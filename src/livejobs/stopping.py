@@ -1,0 +1,53 @@
+"""Notice SIGTERM and SIGINT beside the server that handles them.
+
+uvicorn, gunicorn and others wait for open streams before they tell the app to stop, and a stream
+ends only when its app does. So the app listens to the signal as well: it puts its own handler in
+front of the server's, which is called as before, and takes it away again at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """Calls `stopping` in this event loop when one of the signals arrives."""
+
+    def __init__(self, stopping: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = stopping
+        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        if _in_main_thread():  # Python sets handlers nowhere else
+            for number in SIGNALS:
+                self._chain(number)
+
+    def _chain(self, number: int) -> None:
+        before = signal.getsignal(number)
+        if callable(before):  # else the process ends at once, or ignores the signal
+            self._before[number] = before
+            signal.signal(number, self._arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._stopping)
+        self._before[number](number, frame)
+
+    def restore(self) -> None:
+        """Put the handlers back, where nobody has put another one in front of ours."""
+        if not _in_main_thread():
+            return
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._arrived:
+                signal.signal(number, before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

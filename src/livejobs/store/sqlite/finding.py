@@ -1,0 +1,204 @@
+"""Which jobs match a query, and how many: the SQL is chosen here, and never scans a table.
+
+Without ids or text, the rarest of the query's labels is walked, one stretch for each project
+and status, merged newest first; the other labels are looked up one place each. The table of
+counters says which label is the rarest and which stretches are not empty, so that a server
+of many projects asks only those that have something to say. Text is looked up in its index,
+which knows nothing of labels; so where ids or labels leave few jobs, those are read instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from livejobs.core.model import STATUSES, Status
+from livejobs.store.base import Query, contains
+from livejobs.store.sqlite import sql
+from livejobs.store.sqlite.batch import EVERY, Stretch
+
+END: Final = 1 << 62  # after every pk
+BRANCHES: Final = 400  # of one statement; SQLite takes 500
+PHRASE: Final = 5  # letters of a text that is looked up as a phrase
+FEW: Final = 1_000  # jobs are read and looked at sooner than a common word is looked up
+
+_json = msgspec.json.Encoder().encode
+Params: TypeAlias = list[object]
+
+
+class Sized(NamedTuple):
+    """A stretch of labels, and how long it is."""
+
+    stretch: Stretch
+    n: int
+
+
+def find(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
+) -> list[int]:
+    """The newest `limit` jobs older than `before`."""
+    few = _few(db, query, projects)
+    if few is not None:
+        return sorted((pk for pk, _ in few if pk < before), reverse=True)[:limit]
+    if query.q is not None:
+        text, params = _text(query, projects, before)
+        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit])]
+    stretches = [one.stretch for one in _stretches(db, query, projects)]
+    return _walk(db, stretches, _labels(query), limit, before)
+
+
+def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
+    """By status; the query's own statuses are for the caller to leave out."""
+    few = _few(db, query, projects)
+    if few is not None:
+        return Counter(status for _, status in few)
+    if query.q is not None:
+        text, params = _text(query, projects, END)
+        row = db.execute(sql.COUNTED.format(text), params).fetchone()
+        return Counter(dict(zip(STATUSES, row, strict=True)))
+    wanted = _labels(query)
+    total: Counter[Status] = Counter()
+    for stretch, n in _stretches(db, query, projects):
+        total[STATUSES[stretch[2]]] += n if len(wanted) == 1 else _length(db, stretch, wanted)
+    return total
+
+
+def _few(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
+) -> list[tuple[int, Status]] | None:
+    """All that match, if ids or, with text, labels leave few to look at."""
+    if query.ids:
+        text, params = _rest(sql.FIND_IDS, [_list(query.ids)], query, projects)
+        pks = [row[0] for row in db.execute(text, params)]
+    elif query.q is None or not _named(query):
+        return None
+    else:
+        sized = _stretches(db, query, projects)
+        if sum(one.n for one in sized) > FEW:
+            return None
+        pks = _walk(db, [one.stretch for one in sized], _labels(query), FEW, END)
+    text, params = (sql.STATUS, [_list(pks)])
+    if query.q is not None:
+        text, params = text + sql.HOLDS, [*params, query.q]
+    return [(pk, STATUSES[status]) for pk, status in db.execute(text, params)]
+
+
+def _walk(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    wanted: Sequence[str],
+    limit: int,
+    before: int,
+) -> list[int]:
+    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
+    and reads of each no more than is taken."""
+    found: list[int] = []
+    for start in range(0, len(stretches), BRANCHES):
+        branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
+        text = " UNION ALL ".join(text for text, _ in branches) + sql.FOUND
+        params = [param for _, params in branches for param in params]
+        found += [row[0] for row in db.execute(text, [*params, limit])]
+    return sorted(found, reverse=True)[:limit]
+
+
+def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
+    """How many in a stretch have all the labels."""
+    text, params = _branch(stretch, wanted, END)
+    return int(db.execute(sql.HOW_MANY.format(text), params).fetchone()[0])
+
+
+def _branch(stretch: Stretch, wanted: Iterable[str], before: int) -> tuple[str, Params]:
+    others = [label for label in wanted if label != stretch[0]]
+    return sql.FIND_LABEL + sql.HAS_LABEL * len(others), [*stretch, before, *others]
+
+
+def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> list[Sized]:
+    """The stretches of the query's rarest label in its projects and statuses."""
+    among = _among(query, projects)
+    each = [list(_sized(db, label, query, among)) for label in _labels(query)]
+    return min(each, key=lambda sized: sum(one.n for one in sized))
+
+
+def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) -> Iterable[Sized]:
+    for _, project, status, n in db.execute(sql.STRETCHES, (label,)):
+        if project in among and (not query.statuses or STATUSES[status] in query.statuses):
+            yield Sized((label, project, status), n)
+
+
+def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
+    """Jobs by a part of id or title. A long one is looked up by its pieces and then looked for in
+    what they find: as a phrase it would cost its length for each place in each title where it might
+    begin, which in titles of one letter is everywhere."""
+    q = query.q or ""
+    if len(q) <= PHRASE:
+        return _rest(sql.FIND_TEXT, [quoted(q), before], query, projects)
+    return _rest(sql.FIND_TEXT + sql.HOLDS, [pieces(q), before, q], query, projects)
+
+
+def _rest(
+    text: str, params: Params, query: Query, projects: Mapping[str, int]
+) -> tuple[str, Params]:
+    """And all that the query asks for beside ids and text."""
+    if query.projects is not None:
+        text += sql.HAS_PROJECT
+        params.append(_list(_among(query, projects)))
+    if query.statuses:
+        text += sql.HAS_STATUS
+        params.append(_list(STATUSES.index(status) for status in query.statuses))
+    for label in _named(query):
+        text += sql.HAS_LABEL
+        params.append(label)
+    return text, params
+
+
+def _named(query: Query) -> list[str]:
+    wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
+    named = (*wanted, ("tag", query.tag))
+    return [f"{kind}:{value}" for kind, value in named if value is not None]
+
+
+def _labels(query: Query) -> list[str]:
+    """The query's labels, or the one that every job has."""
+    return _named(query) or [EVERY]
+
+
+def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
+    if query.projects is None:
+        return set(projects.values())
+    return {projects[name] for name in query.projects if name in projects}
+
+
+def pieces(part: str) -> str:
+    """What a text must hold to hold this: three letters each, as the index has them."""
+    ends = {*range(3, len(part), 3), len(part)}
+    return " AND ".join(dict.fromkeys(quoted(part[end - 3 : end]) for end in sorted(ends)))
+
+
+class Named(msgspec.Struct):
+    """As much of a head as is searched in."""
+
+    id: str
+    title: str | None = None
+
+
+_named_of = msgspec.json.Decoder(Named).decode
+
+
+def holds(head: bytes, part: str) -> bool:
+    """For SQL."""
+    return contains(_named_of(head), part)
+
+
+def quoted(part: str) -> str:
+    """Text as one phrase of FTS5, in which nothing but the quote means anything. It ends at a
+    NUL for FTS5, and a phrase that has lost its end is an error there."""
+    return '"' + part.replace('"', '""').replace("\0", "\ufffd") + '"'
+
+
+def _list(values: Iterable[object]) -> str:
+    """One parameter for any number of values."""
+    return _json(list(values)).decode()

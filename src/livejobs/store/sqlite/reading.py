@@ -1,0 +1,162 @@
+"""What a reader's connection does; each function is one trip and sees one state."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
+from livejobs.store.base import (
+    Changes,
+    Gone,
+    Idempotency,
+    Page,
+    Query,
+    merged,
+    up_to,
+    whole_changes,
+)
+from livejobs.store.sqlite import sql
+from livejobs.store.sqlite.batch import LAST, key, kind_of, n_of
+from livejobs.store.sqlite.finding import END, count, find
+
+_json = msgspec.json.Encoder().encode
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """Several statements see the same commit."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+def job(db: sqlite3.Connection, id: str) -> Stored | None:
+    row = db.execute(sql.JOB, (id,)).fetchone()
+    return row and _stored(*row)
+
+
+def unfinished(db: sqlite3.Connection) -> list[Stored]:
+    return [_stored(*row) for row in db.execute(sql.UNFINISHED)]
+
+
+def expired(db: sqlite3.Connection, now: int, limit: int) -> list[Stored]:
+    return [_stored(*row) for row in db.execute(sql.EXPIRED, (now, limit))]
+
+
+def page(
+    db: sqlite3.Connection,
+    query: Query,
+    projects: Mapping[str, int],
+    limit: int,
+    before: int | None,
+    most_bytes: int | None,
+) -> Page:
+    with snapshot(db):
+        pks = find(db, query, projects, limit + 1, END if before is None else before)
+        with closing(db.execute(sql.JOBS_NEWEST, (_json(pks[:limit]).decode(),))) as rows:
+            shown = up_to(rows, _size, most_bytes)
+    more = len(pks) > len(shown)
+    return Page(tuple(_stored(*row[1:]) for row in shown), pks[len(shown) - 1] if more else None)
+
+
+def counts(
+    db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
+) -> Mapping[Status, int]:
+    with snapshot(db):
+        found = count(db, replace(query, statuses=()), projects)
+    return {status: found[status] for status in STATUSES}
+
+
+def entries(  # noqa: PLR0913, PLR0917  the verb's own
+    db: sqlite3.Connection,
+    job: str,
+    kind: Kind,
+    after: int,
+    after_seq: int,
+    limit: int,
+    level: int,
+    tail: bool,
+    most_bytes: int | None,
+) -> list[Record]:
+    with snapshot(db):
+        row = db.execute(sql.PK, (job,)).fetchone()
+        if row is None:
+            return []
+        first, last = key(row[0], kind, 0), key(row[0], kind, LAST)
+        if after_seq:
+            after = max(after, _told(db, first, last, after_seq))
+        text = sql.ENTRIES_TAIL if tail else sql.ENTRIES
+        with closing(db.execute(text, (first + after + 1, last, level, limit))) as rows:
+            read = (_record(job, *row) for row in rows)
+            records = whole_changes(read, most_bytes)
+    return records[::-1] if tail else records
+
+
+def _told(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
+    """How many of a job's entries have a seq up to `after_seq`: seq grows with n, and n has no
+    gaps, so halving finds it without an index."""
+    (end,) = db.execute(sql.LAST_KEY, (first, last)).fetchone()
+    if end is None:
+        return 0
+
+    def seq(key: int) -> int:
+        return int(db.execute(sql.SEQ_AT, (key,)).fetchone()[0])
+
+    return bisect_right(range(first + 1, end + 1), after_seq, key=seq)
+
+
+def changes(
+    db: sqlite3.Connection, project: int, after: int, limit: int, most_bytes: int | None
+) -> Changes:
+    with snapshot(db):
+        with closing(db.execute(sql.JOBS_SINCE, (project, after, limit + 1))) as rows:
+            jobs = up_to(rows, _size, most_bytes)
+            more = rows.fetchone() is not None
+        gone = db.execute(sql.GONE_SINCE, (project, after, limit + 1)).fetchall()
+    found = [_stored(*row) for row in jobs]
+    return merged(found, [Gone(*row) for row in gone], limit, more=more)
+
+
+def feed_entries(
+    db: sqlite3.Connection,
+    project: int,
+    after: int,
+    upto: int,
+    limit: int,
+    kinds: Sequence[Kind],
+    most_bytes: int | None,
+) -> list[Record]:
+    wanted = _json([KINDS.index(kind) for kind in kinds]).decode()
+    with snapshot(db):
+        row = db.execute(sql.FEED_LAST, (project, after, upto, wanted, limit - 1)).fetchone()
+        last = row[0] if row else upto
+        with closing(db.execute(sql.FEED, (project, after, last, wanted))) as rows:
+            return whole_changes((_record(*row) for row in rows), most_bytes)
+
+
+def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Idempotency | None:
+    row = db.execute(sql.REPEATED, (credential, key, now)).fetchone()
+    return row and Idempotency(*row)
+
+
+def _size(row: tuple[Any, ...]) -> int:
+    """Of a job's head, which is the last of its row."""
+    return len(row[-1])
+
+
+def _stored(seq: int, head: bytes) -> Stored:
+    return Stored(decode_head(head), seq)
+
+
+def _record(job: str, key: int, seq: int, level: int, value: bytes) -> Record:
+    return Record(seq, Entry(kind_of(key), n_of(key), level, Raw(value)), job)

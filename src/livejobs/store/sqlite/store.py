@@ -1,0 +1,244 @@
+"""The store in one SQLite file.
+
+One connection writes and checkpoints; a few others only read. (SQLite before 3.51.3 can damage
+the log when two connections write and checkpoint at the same moment, so this is a law, not a
+habit, and a lock beside the file keeps a second server out.) Whatever is done on a connection
+is one function on its thread: one trip there and back, and no await inside a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import aiosqlite
+
+from livejobs.core.model import Kind, Record, Status, Stored
+from livejobs.store.base import (
+    GONE_KEPT,
+    Act,
+    Change,
+    Changes,
+    Idempotency,
+    Key,
+    Noted,
+    Page,
+    Project,
+    Query,
+    Tally,
+)
+from livejobs.store.sqlite import keeping, reading, sql
+from livejobs.store.sqlite.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
+from livejobs.store.sqlite.writing import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS: Final = 3
+STATEMENTS: Final = 512  # prepared ones kept by a connection
+HEAD_START: Final = 0.002  # seconds that the loop may wait for a write to begin
+MOST: Final = 100  # changes of a write that it waits for; more take the writer too long
+
+
+class Connection(aiosqlite.Connection):
+    """A connection that runs whole functions on its thread."""
+
+    async def run(
+        self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with refusals():
+            return await self.begin(fn, *args, **kwargs)
+
+    def begin(
+        self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
+        """The same, and on its way before anything is awaited."""
+        if not self._running:
+            raise ValueError("the connection is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._tx.put_nowait((future, partial(fn, self._conn, *args, **kwargs)))
+        return future
+
+
+class SqliteStore:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gone_kept: int = GONE_KEPT,
+        migrations: Sequence[Path] = sql.MIGRATIONS,
+    ) -> None:
+        self._path = path
+        self._gone_kept = gone_kept
+        self._migrations = migrations
+        self._lock = Lock(path)
+        self._connections: list[Connection] = []
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._write: Connection
+        self._writer: Writer
+
+    async def open(self) -> None:
+        self._lock.take()
+        try:
+            with unusable(self._path):
+                await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(make_or_check, self._path, self._migrations)
+        self._write = await self._connect()
+        await self._write.run(to_write, self._migrations)
+        self._writer = await self._write.run(Writer, self._gone_kept)
+        for _ in range(READERS):
+            reader = await self._connect()
+            await reader.run(to_read)
+            self._idle.put_nowait(reader)
+
+    async def _connect(self) -> Connection:
+        connector = partial(
+            sqlite3.connect, self._path, isolation_level=None, cached_statements=STATEMENTS
+        )
+        connection = Connection(connector, iter_chunk_size=64)
+        await connection
+        self._connections.append(connection)
+        return connection
+
+    async def close(self) -> None:
+        """Readers first: the last one out checkpoints, and that is for the writer."""
+        while self._connections:
+            await self._connections.pop().close()
+        self._idle = asyncio.LifoQueue()
+        self._lock.release()
+
+    async def project(self, name: str) -> Project:
+        if name in self._writer.projects:
+            return self._writer.projects[name]
+        return await self._write.run(lambda _: self._writer.project(name))
+
+    async def projects(self) -> Sequence[Project]:
+        return tuple(self._writer.projects.values())
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        """The loop stands still until all is left to SQLite, which needs no GIL. Beside a busy loop
+        the writer would get the GIL only once that rests, and then both took turns; so they work
+        side by side, which is up to a third more reports a second."""
+        begun = threading.Lock()
+        begun.acquire()
+        written = self._write.begin(lambda _: self._writer.commit(changes, begun.release))
+        if len(changes) <= MOST:
+            with suppress(Exception):  # of tools that forbid to block; the write is under way
+                begun.acquire(timeout=HEAD_START)
+        with refusals():
+            return await written
+
+    async def job(self, id: str) -> Stored | None:
+        return await self._read(reading.job, id)
+
+    async def unfinished(self) -> Sequence[Stored]:
+        return await self._read(reading.unfinished)
+
+    async def list(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+    ) -> Page:
+        pks = self._writer.project_pks
+        return await self._read(reading.page, query, pks, limit, before, most_bytes)
+
+    async def counts(self, query: Query) -> Mapping[Status, int]:
+        return await self._read(reading.counts, query, self._writer.project_pks)
+
+    async def entries(
+        self,
+        job: str,
+        kind: Kind,
+        *,
+        after: int = 0,
+        after_seq: int = 0,
+        limit: int = 100,
+        level: int = 0,
+        tail: bool = False,
+        most_bytes: int | None = None,
+    ) -> Sequence[Record]:
+        return await self._read(
+            reading.entries, job, kind, after, after_seq, limit, level, tail, most_bytes
+        )
+
+    async def changes(
+        self, project: str, after: int, *, limit: int, most_bytes: int | None = None
+    ) -> Changes:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.changes, pk, after, limit, most_bytes)
+
+    async def feed_entries(
+        self,
+        project: str,
+        after: int,
+        upto: int,
+        *,
+        limit: int,
+        kinds: Sequence[Kind],
+        most_bytes: int | None = None,
+    ) -> Sequence[Record]:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.feed_entries, pk, after, upto, limit, kinds, most_bytes)
+
+    async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
+        return await self._read(reading.repeated, credential, key, now)
+
+    async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
+        return await self._read(reading.expired, now, limit)
+
+    async def keys(self) -> Sequence[Key]:
+        return await self._read(keeping.keys)
+
+    async def save_key(self, key: Key, act: Act | None = None) -> None:
+        await self._write.run(keeping.save_key, key, act)
+
+    async def drop_key(self, id: str, act: Act | None = None) -> None:
+        await self._write.run(keeping.drop_key, id, act)
+
+    async def note(self, acts: Sequence[Act]) -> None:
+        await self._write.run(keeping.note, acts)
+
+    async def file_bytes(self) -> Mapping[str, int]:
+        return await self._read(keeping.file_bytes)
+
+    async def ended_files(self, *, limit: int) -> Sequence[str]:
+        return await self._read(keeping.ended_files, limit)
+
+    async def forget_files(self, keys: Sequence[str]) -> None:
+        await self._write.run(keeping.forget_files, keys)
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        return await self._read(keeping.known_files, keys)
+
+    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+        await self._write.run(keeping.downloaded, tallies, acts)
+
+    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
+        return await self._read(keeping.downloads, keys)
+
+    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
+        return await self._read(keeping.read_acts, limit, before)
+
+    async def _read(
+        self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """On the reader that was used last: its pages are warm."""
+        reader = await self._idle.get()
+        try:
+            return await reader.run(fn, *args, **kwargs)
+        finally:
+            self._idle.put_nowait(reader)

@@ -1,0 +1,187 @@
+"""What the writer's connection does: each is one function, in one transaction."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import chain
+from typing import Final
+
+import msgspec
+from msgspec.structs import astuple, replace
+
+from livejobs.store.base import ACTS_KEPT, Act, Change, Project
+from livejobs.store.sqlite import sql
+from livejobs.store.sqlite.batch import Batch, Row, keys
+from livejobs.store.sqlite.opening import rollback
+
+MOST: Final = 512  # rows of one statement
+SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
+
+_json = msgspec.json.Encoder().encode
+
+
+class Writer:
+    """What a commit must know beside the changes, so that it need not ask for it. It is moved
+    on only by what is on disk."""
+
+    def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
+        db.executescript(sql.COMMIT.read_text())
+        self._db = db
+        self._gone_kept = gone_kept
+        rows = db.execute(sql.PROJECTS).fetchall()
+        self.projects = {row[1]: Project(*row[1:]) for row in rows}
+        self.project_pks: Mapping[str, int] = {row[1]: row[0] for row in rows}
+        self._next_pk: int = db.execute(sql.LAST_PK).fetchone()[0] + 1
+        self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
+        self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
+        self._ended: list[int] = [pk for (pk,) in db.execute(sql.ENDED)]
+
+    def project(self, name: str) -> Project:
+        if name not in self.projects:
+            project = Project(name, secrets.token_hex(4), 0)
+            (pk,) = self._db.execute(sql.PROJECT_NEW, (name, project.epoch)).fetchone()
+            self.project_pks = {**self.project_pks, name: pk}  # readers hold the old one
+            self.projects[name] = project
+        return self.projects[name]
+
+    def commit(self, changes: Sequence[Change], begun: Callable[[], object]) -> list[int]:
+        """The seqs they were given. `begun` is told when all is left to the database."""
+        if not changes:
+            begun()
+            self._touch()
+            return []
+        seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
+        batch = Batch(seqs, self.project_pks, self._next_pk)
+        batch.add(changes, self._known(changes))
+        floors = self._floors(batch)
+        acts = [change.act for change in changes if change.act is not None]
+        begun()
+        if batch.only_told and not (self._ended or acts) and len(batch.told) <= MOST:
+            fill(self._db, sql.TOLD, batch.told)  # one statement is a transaction
+        else:
+            with transaction(self._db):
+                self._write(batch, floors)
+                write_acts(self._db, acts)
+                ended = self._sweep([*self._ended, *batch.ended])
+            self._ended = ended
+        self._moved_on(batch, floors)
+        return batch.given
+
+    def _touch(self) -> None:
+        """A page is written, as it was: what stays the same at once would not be."""
+        with transaction(self._db):
+            for by in (1, -1):
+                self._db.execute(sql.TOUCHED, (by,))
+
+    def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
+        """Where the jobs are. Unfinished ones are known, others are looked up."""
+        ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
+        if not ids:
+            return self._pks
+        found: dict[str, int] = dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
+        return ChainMap(found, self._pks)
+
+    def _write(self, batch: Batch, floors: Mapping[int, int]) -> None:
+        many = self._db.executemany
+        if batch.ended:
+            many(sql.JOB_GONE, [(pk,) for pk in batch.ended])
+            many(sql.ENDED_NEW, [(pk,) for pk in batch.ended])
+        many(sql.SEARCH_GONE, batch.unsearched)
+        fill(self._db, sql.JOBS_NEW, batch.jobs)
+        fill(self._db, sql.SEARCH_NEW, batch.searched)
+        fill(self._db, sql.MOVED, batch.moved)
+        fill(self._db, sql.TOLD, batch.told)
+        if batch.gone:
+            many(sql.GONE_NEW, batch.gone)
+            many(sql.GONE_TRIM, floors.items())
+            many(sql.FLOOR, [(floor, pk) for pk, floor in floors.items()])
+        many(sql.FILE_NEW, batch.files)
+        many(sql.FILE_ENDED, batch.files_ended)
+        if batch.idempotency:
+            many(sql.IDEMPOTENCY_NEW, map(astuple, batch.idempotency))
+            self._db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))
+
+    def _sweep(self, ended: list[int]) -> list[int]:
+        """Remove some entries of deleted jobs; the jobs that may still have some."""
+        room = SWEPT
+        while ended:
+            done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
+            room -= done
+            if room <= 0:
+                break
+            self._db.execute(sql.ENDED_GONE, (ended.pop(0),))
+        return ended
+
+    def _floors(self, batch: Batch) -> dict[int, int]:
+        """Up to where deletions are now too old to keep, of each project that has such."""
+        floors = {}
+        for project, new in Counter(project for project, _, _ in batch.gone).items():
+            old = self._gone[project]
+            over = old + new - self._gone_kept
+            if over > old:
+                seqs = [seq for other, seq, _ in batch.gone if other == project]
+                floors[project] = seqs[over - old - 1]
+            elif over > 0:
+                oldest = self._db.execute(sql.GONE_OLDEST, (project, over - 1))
+                (floors[project],) = oldest.fetchone()
+        return floors
+
+    def _moved_on(self, batch: Batch, floors: Mapping[int, int]) -> None:
+        self._next_pk = batch.next_pk
+        for pk, _, _ in batch.gone:
+            self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)
+        for name, seq in batch.seqs.items():
+            project = self.projects[name]
+            floor = floors.get(self.project_pks[name], project.floor)
+            self.projects[name] = replace(project, seq=seq, floor=floor)
+        for life in batch.lives:
+            if life.after is not None and not life.after.finished:
+                self._pks[life.after.id] = life.pk
+            elif (head := life.after or life.before) is not None:
+                self._pks.pop(head.id, None)
+
+
+def write_acts(db: sqlite3.Connection, acts: Sequence[Act]) -> None:
+    if acts:
+        db.executemany(sql.ACT_NEW, [(_json(act),) for act in acts])
+        db.execute(sql.ACTS_TRIM, (ACTS_KEPT,))
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        rollback(db)
+        raise
+
+
+def fill(db: sqlite3.Connection, text: str, rows: Sequence[Row]) -> None:
+    """Write many rows by few statements. They come in some sizes only, so that they are prepared
+    once; what is left of one is filled with NULL, which the statement passes over."""
+    for start in range(0, len(rows), MOST):
+        part = rows[start : start + MOST]
+        width, size = len(part[0]), _size(len(part))
+        params = list(chain.from_iterable(part))
+        params += [None] * (width * (size - len(part)))
+        # One row for executemany: execute would also give up the GIL to ask for lastrowid.
+        db.executemany(_filled(text, width, size), [params])
+
+
+def _size(n: int) -> int:
+    """At most an eighth more than n: 1 to 16, 18, 20 … 32, 36, 40 … 64, 72 …"""
+    step = max(0, n.bit_length() - 4)
+    return -(-n >> step) << step
+
+
+@cache
+def _filled(text: str, width: int, size: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return text.format(", ".join([row] * size))

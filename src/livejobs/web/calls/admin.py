@@ -1,0 +1,199 @@
+"""Keys and tokens over REST, and what was done with them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs import clock
+from livejobs.access import keyring
+from livejobs.core import wire
+from livejobs.core.access import Principal, Scope, below, highest, require_project
+from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
+from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
+from livejobs.core.reports import decoded
+from livejobs.core.times import wire_time
+from livejobs.service import LiveJobs
+from livejobs.store.base import Act, Key
+from livejobs.web import http
+
+NO_STORE: Final = {"cache-control": "no-store"}
+Project = Annotated[str, Bound(pattern=PROJECT_PATTERN)]
+Job = Annotated[str, Bound(pattern=ID_PATTERN)]
+
+
+class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Annotated[str, Bound(pattern=keyring.NAME_PATTERN)]
+    scopes: Annotated[list[Scope], Bound(min_length=1)]
+    projects: Annotated[list[Project], Bound(min_length=1, max_length=100)] | None = None
+    expires_at: Annotated[datetime, Bound(tz=True)] | None = None
+
+
+class NewToken(Struct, frozen=True, forbid_unknown_fields=True):
+    jobs: Annotated[list[Job], Bound(min_length=1, max_length=100)] | None = None
+    project: Project | None = None
+    scopes: Annotated[list[Scope], Bound(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["view"]
+    )
+    ttl_seconds: Annotated[int, Bound(ge=1, le=86_400)] = 900
+
+
+_new_key: Final = msgspec.json.Decoder(NewKey)
+_new_token: Final = msgspec.json.Decoder(NewToken)
+
+
+# Keys
+
+
+async def keys(request: Request) -> Response:
+    live, by = http.service(request), http.principal(request)
+    shown = [_shown(key) for key in live.keyring.all() if _governs(by, key)]
+    return http.JSONBytes(wire.encode({"keys": shown}), 200, NO_STORE)
+
+
+async def new_key(request: Request) -> Response:
+    live = http.service(request)
+    asked: NewKey = decoded(_new_key, await _json(request, live))
+    keyring.check_name(asked.name)
+    by, now = http.principal(request), clock.now_ms()
+    if by.token:
+        raise Forbidden(
+            "A token can't make keys: they would outlive it. Use an admin key.",
+            code="key_required",
+        )
+    # Among those that the caller may see, or the answer would tell of others.
+    if any(key.name == asked.name and _governs(by, key) for key in live.keyring.all()):
+        raise Conflict(f"There is a key {asked.name!r} already.", code="key_exists")
+    projects = None if asked.projects is None else tuple(asked.projects)
+    for project in projects or ():
+        require_project(by, project)
+    if projects is None and by.projects is not None:
+        projects = by.projects  # an admin of some projects makes keys for those
+    until = None if asked.expires_at is None else int(asked.expires_at.timestamp() * 1000)
+    if until is not None and until <= now:
+        raise Invalid.at("/expires_at", "Expected a time to come.")
+    if by.expires_at is not None:  # a key can't make what outlives it
+        until = min(until or by.expires_at, by.expires_at)
+    key, secret = keyring.new_key(
+        asked.name, tuple(asked.scopes), projects, now=now, expires_at=until
+    )
+    await live.keyring.add(key, _act(by, "key.create", key))
+    return http.JSONBytes(wire.encode({**_shown(key), "key": secret}), 201, NO_STORE)
+
+
+async def revoke_key(request: Request) -> Response:
+    live, by = http.service(request), http.principal(request)
+    key = live.keyring.get(request.path_params["id"])
+    if key is None or not _governs(by, key):
+        raise NotFound("There is no such key.", code="key_not_found")
+    await live.keyring.revoke(key.id, _act(by, "key.revoke", key))
+    return Response(status_code=204)
+
+
+def _act(by: Principal, action: str, key: Key) -> Act:
+    detail = {"key": key.id, "name": key.name}
+    return Act(clock.now_ms(), by.name, action, detail=detail, by_id=by.key)
+
+
+def _governs(by: Principal, key: Key) -> bool:
+    """An admin of some projects has no say over keys for others."""
+    if by.projects is None:
+        return True
+    return key.projects is not None and set(key.projects) <= set(by.projects)
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "projects": key.projects,
+        "created_at": wire_time(key.created_at),
+        "expires_at": wire_time(key.expires_at),
+        "last_used_at": wire_time(key.last_used_at),
+    }
+
+
+# Tokens
+
+
+async def new_token(request: Request) -> Response:
+    live, by = http.service(request), http.principal(request)
+    body = await _json(request, live)
+    asked: NewToken = decoded(_new_token, body) if body.strip() else NewToken()
+    now = clock.now_ms()
+    until = now + asked.ttl_seconds * 1000
+    grant = keyring.Grant(
+        _scope(by, asked),
+        await _projects(by, asked),
+        await _jobs(live, by, asked),
+        until if by.expires_at is None else min(until, by.expires_at),
+    )
+    token = live.keyring.mint(by, grant, now)
+    answer = {"token": token, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
+    return http.JSONBytes(wire.encode(answer), 201, NO_STORE)
+
+
+def _scope(by: Principal, asked: NewToken) -> Scope:
+    scope = highest(asked.scopes)
+    if scope not in below(by.scope):
+        raise Forbidden(
+            f"The credential has the scope {by.scope!r}; it can't give {scope!r}.",
+            code="missing_scope",
+        )
+    return scope
+
+
+async def _projects(by: Principal, asked: NewToken) -> tuple[str, ...] | None:
+    if asked.project is None:
+        return by.projects
+    require_project(by, asked.project)
+    return (asked.project,)
+
+
+async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> frozenset[str] | None:
+    if asked.jobs is None:
+        return by.jobs
+    for id in asked.jobs:
+        slot = await live.find(id, by)
+        if asked.project is not None and slot.head.project != asked.project:
+            raise NotFound.job(id)
+    return frozenset(asked.jobs)
+
+
+# The trail
+
+
+async def audit(request: Request) -> Response:
+    """Newest first. An admin of some projects sees what happened in those."""
+    live, by = http.service(request), http.principal(request)
+    limit = http.whole(request, "limit", 100, least=1, most=1000)
+    before = http.whole(request, "before", None, least=1, most=2**53)
+    noted = await live.store.acts(limit=limit, before=before)
+    shown = [
+        {
+            "n": one.n,
+            "at": wire_time(one.act.at),
+            "by": one.act.by,
+            "by_id": one.act.by_id,
+            "action": one.act.action,
+            "project": one.act.project,
+            "job": one.act.job,
+            "detail": one.act.detail,
+        }
+        for one in noted
+        if by.projects is None or one.act.project in by.projects
+    ]
+    next_ = noted[-1].n if len(noted) == limit else None
+    return http.JSONBytes(wire.encode({"acts": shown, "next": next_}), 200, NO_STORE)
+
+
+async def _json(request: Request, live: LiveJobs) -> bytes:
+    http.check_json(request.scope)
+    return await http.read_body(request.scope, request.receive, live.bounds.body)

@@ -1,0 +1,120 @@
+"""`/metrics`: what the server counts anyway, read when it is asked for, as Prometheus takes it.
+
+Nothing is counted for this page alone, so a busy path costs no more where nobody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Final, Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs.service import LiveJobs
+from livejobs.web import http
+from livejobs.web.guard import admit
+
+
+class Row(NamedTuple):
+    name: str  # after "livejobs_"
+    kind: Literal["gauge", "counter"]
+    says: str
+    of: str | Mapping[str, str]  # the key of statistics(), or one for each value of the label
+    label: str = ""
+
+
+ROWS: Final = (
+    Row("jobs", "gauge", "Jobs in memory; of the finished those read last.",
+        {"queued": "jobs_queued", "running": "jobs_running",
+         "finished": "jobs_finished_in_memory"}, "status"),
+    Row("commits", "counter", "Transactions; each holds all changes that waited for it.",
+        "commits"),
+    Row("store_failing", "gauge", "1 while the store refuses writes.", "store_failing"),
+    Row("viewers", "gauge", "Open streams (SSE) and sockets (WebSocket).",
+        {"stream": "streams", "socket": "sockets"}, "kind"),
+    Row("viewers_slow", "gauge", "Of them, those who have not yet taken what they were sent.",
+        "connections_slow"),
+    Row("subscriptions", "gauge", "Jobs and feeds that are watched, by each viewer.",
+        "subscriptions"),
+    Row("channels", "gauge", "Different ones among the subscriptions: what is encoded once.",
+        "channels"),
+    Row("deliveries", "counter", "Times that something was sent to a subscription.",
+        "deliveries"),
+    Row("resyncs", "counter", "Times that a subscription was brought up to date; each is at first.",
+        "resyncs"),
+    Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
+    Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
+    Row("uploads_unfinished", "gauge", "Resumable uploads under way.", "uploads_unfinished"),
+    Row("downloads_arriving", "gauge", "Downloads not acknowledged yet.", "downloads_arriving"),
+    Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
+)  # fmt: skip
+SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
+
+FAMILIES: Final = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+
+
+async def exposed(request: Request) -> Response:
+    live = http.service(request)
+    if not live.settings.metrics_public:
+        await admit(live, request.scope, "metrics", "read")
+    state = request.app.state
+    # Known where our own runner serves the app, not where another server does.
+    connections, admission = (getattr(state, it, None) for it in ("connections", "admission"))
+    families = [
+        *_counted(live.statistics()),
+        *_refused(live, {} if admission is None else admission.refused),
+    ]
+    if connections is not None:
+        said = "Connections, whatever they are for."
+        families.append(GaugeMetricFamily("livejobs_connections", said, len(connections)))
+    body = await asyncio.to_thread(_written, families)  # the process's own are read from files
+    headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"}
+    return Response(body, headers=headers)
+
+
+def _counted(numbers: Mapping[str, int]) -> Iterator[Metric]:
+    for row in ROWS:
+        labels = [row.label] if row.label else None
+        family = FAMILIES[row.kind](f"livejobs_{row.name}", row.says, labels=labels)
+        by_label = {"": row.of} if isinstance(row.of, str) else row.of
+        for label, key in by_label.items():
+            family.add_metric([label] if label else [], numbers[key])
+        yield family
+
+
+AT_THE_DOOR: Final = ("max_connections", "max_connections_per_address")
+
+
+def _refused(live: LiveJobs, at_the_door: Mapping[str, int]) -> Iterator[Metric]:
+    refused = dict.fromkeys(AT_THE_DOOR, 0) | live.refusals()
+    family = CounterMetricFamily(
+        "livejobs_refused", "Times that a limit was the reason of a no.", labels=["limit"]
+    )
+    for limit, times in refused.items():
+        family.add_metric([limit], times + at_the_door.get(limit, 0))
+    yield family
+
+
+class _Made(Collector):
+    """Families that are made already, as a collector."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _written(families: Iterable[Metric]) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    build = InfoMetricFamily("livejobs_build", "This server.", {"version": version("livejobs")})
+    registry.register(_Made([*families, build]))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)

@@ -1,0 +1,168 @@
+"""Reporting over REST: the door that is used most.
+
+One report or an array of them is a body that is read whole; NDJSON is kept line by line as it
+arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NoReturn
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from livejobs import clock
+from livejobs.access.keyring import unauthorized
+from livejobs.core import reports as say
+from livejobs.core import wire
+from livejobs.core.access import Principal
+from livejobs.core.errors import FieldError, Invalid, LivejobsError
+from livejobs.jobs.committer import shutting_down
+from livejobs.jobs.reporting import Batch, Receipt
+from livejobs.jobs.state import Slot
+from livejobs.service import LiveJobs
+from livejobs.web import http
+from livejobs.web.guard import admit
+from livejobs.web.ready import answer_of_json, give
+
+NO_STORE: Final = (b"cache-control", b"no-store")
+AT_ONCE: Final = 1000  # lines of a stream in one commit
+
+
+async def report(request: Request) -> Response:
+    live, by = http.service(request), http.principal(request)
+    receipt = await take(live, by, request.path_params["id"], request.scope, request.receive)
+    return http.JSONBytes(receipt, headers={"cache-control": "no-store"})
+
+
+async def answer_now(id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """The same, without the framework."""
+    live: LiveJobs = scope["app"].state.live
+    by = await admit(live, scope, "report", "report")
+    receipt = await take(live, by, id, scope, receive)
+    await give(answer_of_json(receipt, NO_STORE), scope, send)
+
+
+async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Receive) -> bytes:
+    """The receipt for what the request says of the job."""
+    slot = await live.find(id, by)
+    if http.takes_lines(scope):
+        receipt = await _report_lines(receive, live, slot, by)
+    else:
+        body = await http.read_body(scope, receive, live.bounds.body)
+        receipt = await live.reporting.apply(slot, live.reporting.decode(body))
+    return wire.encode(receipt)
+
+
+async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
+    """Lines are kept as they arrive: all complete ones of what has come make one commit."""
+    taken = Lines(live, slot, by)
+    rest = bytearray()  # of a line; bytes would be copied with each small piece
+    try:
+        async for chunk in _pieces(receive, live, taken):
+            *lines, begun = chunk.split(b"\n")
+            if lines:
+                lines[0], rest = bytes(rest) + lines[0], bytearray()
+            rest += begun
+            for at in range(0, len(lines), AT_ONCE):
+                await taken.keep(lines[at : at + AT_ONCE])
+            if len(rest) > live.bounds.body:
+                taken.refuse(http.too_large(live.bounds.body, "A line"))
+    except ClientDisconnect:
+        rest.clear()  # a line cut in the middle was never said
+    if rest:
+        await taken.keep([bytes(rest)])
+    return taken.receipt()
+
+
+async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
+    """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
+    more = True
+    while more:
+        with live.until_drained() as scope:
+            message = await receive()
+        if scope.cancelled_caught:
+            taken.refuse(shutting_down())
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+class Lines:
+    """Where a stream of reports is: how many lines came, how many were kept."""
+
+    def __init__(self, live: LiveJobs, slot: Slot, by: Principal) -> None:
+        self._live = live
+        self._slot = slot
+        self._by = by
+        self._read = 0  # lines, the empty ones too: what an editor would count
+        self._kept = 0
+        self._accepted = 0
+        self._last: Receipt | None = None
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        # It was good when the first line came; that may be hours ago.
+        if (why := self._live.keyring.valid(self._by, clock.now_ms())) is not None:
+            self.refuse(unauthorized(why, "expired"))
+        good, bad = self._decoded(lines)
+        if good:
+            batch = await self._applied(good)
+            self._last = batch.receipt
+            self._kept += batch.kept
+            self._accepted += batch.receipt.accepted
+            if batch.refused is not None:
+                said = [n for n, line in enumerate(lines) if line.strip()]
+                self._read += said[batch.kept]
+                self.refuse(batch.refused)
+        if bad is not None:
+            self.refuse(bad)
+        self._read += len(lines)
+
+    async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
+        """None of these lines is kept if the disk refuses; those before them stay."""
+        try:
+            return await self._live.reporting.apply_lines(self._slot, good)
+        except LivejobsError as error:
+            self.refuse(error)
+
+    def _decoded(self, lines: Sequence[bytes]) -> tuple[list[say.AnyReport], LivejobsError | None]:
+        """The reports up to the first bad line, and what is wrong with that."""
+        if max(map(len, lines)) > self._live.bounds.body:
+            return self._decoded_one_by_one(lines)
+        try:
+            return say.decode_lines(lines, self._live.bounds), None
+        except LivejobsError:
+            return self._decoded_one_by_one(lines)
+
+    def _decoded_one_by_one(
+        self, lines: Sequence[bytes]
+    ) -> tuple[list[say.AnyReport], LivejobsError | None]:
+        good: list[say.AnyReport] = []
+        for number, line in enumerate(lines, self._read + 1):
+            if not line.strip():
+                continue
+            try:
+                if len(line) > self._live.bounds.body:
+                    raise http.too_large(self._live.bounds.body, "A line")
+                good.append(say.decode_line(line, self._live.bounds))
+            except LivejobsError as error:
+                error.extra["line"] = number
+                return good, error
+        return good, None
+
+    def refuse(self, error: LivejobsError) -> NoReturn:
+        # Not changed in place: others whose group the disk refused share these.
+        error.extra = {"line": self._read + 1, **error.extra, "kept": self._kept}
+        error.headers = {**error.headers, "Connection": "close"}  # the rest is not read
+        raise error
+
+    def receipt(self) -> Receipt:
+        if self._last is None:
+            raise Invalid(
+                "The body holds no report.", errors=[FieldError("", "Send at least one line.")]
+            )
+        return msgspec.structs.replace(self._last, accepted=self._accepted)

@@ -1,0 +1,305 @@
+"""A job's files over REST: upload, attach, list, download."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from livejobs import clock
+from livejobs.core import wire
+from livejobs.core.access import Principal
+from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
+from livejobs.core.model import File, Head
+from livejobs.core.reports import decoded
+from livejobs.core.times import wire_time
+from livejobs.files.area import Opened
+from livejobs.files.counting import Arriving, Sent
+from livejobs.files.names import checked_media_type, checked_name, disposition
+from livejobs.jobs.state import Slot
+from livejobs.service import LiveJobs
+from livejobs.store.base import Tally
+from livejobs.web import http
+from livejobs.web.files import handing
+from livejobs.web.files.archive import Archive
+from livejobs.web.files.delivery import HARMLESS, Delivery, Following
+from livejobs.web.files.ranges import Decision, decide
+from livejobs.web.http import BadRequest
+
+NO_STORE: Final = {"cache-control": "no-store"}
+
+
+class PreconditionFailed(LivejobsError):
+    status, title, default_code = 412, "Precondition failed", "precondition_failed"
+
+
+class Unsatisfiable(LivejobsError):
+    status, title, default_code = 416, "Range not satisfiable", "range_not_satisfiable"
+
+
+class Attach(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that lies somewhere already."""
+
+    name: str | None = None
+    path: Annotated[str, Bound(min_length=1, max_length=4096)] | None = None
+    url: Annotated[str, Bound(pattern=r"^https?://[\x21-\x7e]{1,2000}\Z")] | None = None
+    media_type: Annotated[str, Bound(max_length=255)] = ""
+    size: Annotated[int, Bound(ge=0, le=2**53)] | None = None
+    sha256: Annotated[str, Bound(pattern=r"^[0-9a-f]{64}\Z")] | None = None
+
+
+_attach: Final = msgspec.json.Decoder(Attach)
+
+
+# In
+
+
+async def put(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    headers = request.headers
+    if "content-range" in headers:
+        raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
+    http.check_coding(request.scope)
+    declared = headers.get("content-length", "")
+    file, new = await live.files.take(
+        slot,
+        request.path_params["name"],
+        arriving(request),
+        media_type=headers.get("content-type", ""),
+        size=int(declared) if declared.isdigit() else None,
+        sha256=_said_digest(request),
+        check=partial(http.require_valid, request.scope),
+    )
+    return shown(slot, file, new=new)
+
+
+async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes, for as long as its caller is good."""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        http.require_valid(request.scope)
+        if message.get("body"):
+            yield message["body"]
+        more = message.get("more_body", False)
+
+
+_SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;\s]+)", re.IGNORECASE)
+
+
+def _said_digest(request: Request) -> bytes | None:
+    """RFC 9530. Of a file sent whole, the digest of the content is that of the file."""
+    found: set[bytes] = set()
+    for name in ("repr-digest", "content-digest"):
+        said = _SHA256.search(",".join(request.headers.getlist(name)))
+        if said is not None:
+            found.add(_decoded_digest(name, said[1]))
+    if len(found) > 1:
+        raise BadRequest("Repr-Digest and Content-Digest say different things of the same bytes.")
+    return found.pop() if found else None
+
+
+def _decoded_digest(name: str, said: str) -> bytes:
+    try:
+        if not (said.startswith(":") and said.endswith(":") and len(said) > 1):
+            raise binascii.Error
+        digest = base64.b64decode(said[1:-1], validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != 32:
+        wrong = "The digest is base64 of 32 bytes between colons, as sha-256=:…=:"
+        raise BadRequest(wrong, errors=[FieldError(f"/{name}", wrong)])
+    return digest
+
+
+async def attach(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
+    if not body.strip():
+        raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
+    asked: Attach = decoded(_attach, body)
+    if (asked.path is None) == (asked.url is None):
+        raise Invalid.at("/path", "Give either a path or a url.")
+    if asked.path is not None:
+        file, new = await live.files.attach_path(slot, asked.path, asked.name, asked.media_type)
+    else:
+        file, new = await live.files.attach_url(slot, _elsewhere(asked))
+    return shown(slot, file, new=new)
+
+
+def _elsewhere(asked: Attach) -> File:
+    assert asked.url is not None
+    try:
+        parts = urlsplit(asked.url)
+        bad = not parts.hostname or parts.username is not None or parts.password is not None
+    except ValueError:
+        bad = True
+    if bad:
+        raise Invalid.at("/url", "This takes an http or https URL with a host and no password.")
+    name = checked_name(asked.name or parts.path.rpartition("/")[2])
+    kind = checked_media_type(asked.media_type, name)
+    return File(name, asked.size, kind, asked.sha256, url=asked.url)
+
+
+def shown(slot: Slot, file: File, *, new: bool) -> Response:
+    body = wire.file(slot.head.id, file, slot.base)
+    headers = {**NO_STORE, "location": body["url"]}
+    return http.JSONBytes(wire.encode(body), 201 if new else 200, headers)
+
+
+# Out
+
+
+async def listing(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    files = slot.head.files
+    tallies = await live.files.downloads.of(files)
+    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in files]
+    headers = {"cache-control": "private, no-cache", "vary": http.VARY}
+    return http.JSONBytes(wire.encode({"files": shown}), 200, headers)
+
+
+def _with_tally(slot: Slot, file: File, tally: Tally) -> dict[str, object]:
+    return {
+        **wire.file(slot.head.id, file, slot.base),
+        "downloads": tally.count,
+        "last_downloaded_at": wire_time(tally.last_at),
+    }
+
+
+async def get(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    name = checked_name(request.path_params["name"])
+    for file in slot.head.files:
+        if file.name == name:
+            return await deliver(request, slot, file)
+    raise NotFound(f"Job {slot.head.id!r} has no file {name!r}.", code="no_file")
+
+
+async def download(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    if slot.head.status != "succeeded":
+        raise Conflict(
+            f"Job {slot.head.id!r} is {slot.head.status}; it can be downloaded once it has "
+            "succeeded.",
+            code="job_not_succeeded",
+        )
+    file = main_file(slot.head)
+    if file is None:
+        raise NotFound(f"Job {slot.head.id!r} has no file.", code="no_file")
+    return await deliver(request, slot, file)
+
+
+def main_file(head: Head) -> File | None:
+    """The one that a download without a name means."""
+    return head.files[0] if head.files else None
+
+
+async def deliver(
+    request: Request,
+    slot: Slot,
+    file: File,
+    *,
+    headers: Mapping[str, str] | None = None,
+    media_type: str | None = None,
+) -> Response:
+    """The file as an answer: whole or in parts, or the address where it lies."""
+    if file.url is not None:
+        return handing.sent_on(file.url)
+    live, head = http.service(request), slot.head
+    by: Principal = http.principal(request)
+    inline = http.switch(request, "inline")
+    follow = http.switch(request, "follow") and file.path is not None
+    handed = handing.allowed(request, file) and headers is None and media_type is None
+
+    def sent(
+        size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
+    ) -> None:
+        it = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
+        live.files.downloads.note(it, None if isinstance(whole, bool) else whole)
+
+    allowed = still_allowed(live, by)
+
+    def over() -> bool:
+        return live.over(slot) or not allowed()
+
+    if handed and (answer := await handing.to_the_store(live, file)):
+        sent(0, None, False, handed=True)
+        return answer
+    said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
+    media_type = media_type or file.media_type
+    opened = await live.files.open(file)
+    if follow:
+        return Following(opened, said, media_type, slot.changed, over)
+    try:
+        decision = decided(request, opened)
+    except LivejobsError:
+        await opened.close()
+        raise
+    if file.sha256 is not None:
+        said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
+    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of, allowed)
+    if handed and decision.status != 304:
+        answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
+        if answer is not None:
+            await opened.close()
+            sent(0, request.headers.get("range"), False, handed=True)
+            return answer
+    return delivery
+
+
+def still_allowed(live: LiveJobs, by: Principal) -> Callable[[], bool]:
+    return lambda: live.keyring.valid(by, clock.now_ms()) is None
+
+
+def decided(request: Request, opened: Opened) -> Decision:
+    decision = decide(
+        request.method,
+        request.headers,
+        etag=opened.etag,
+        modified=opened.modified,
+        size=opened.size,
+    )
+    if decision.status == 412:
+        raise PreconditionFailed("The file is not the one the request was made for.")
+    if decision.status == 416:
+        raise Unsatisfiable(
+            f"The file has {opened.size} bytes, none of them in the range asked for.",
+            headers={"Content-Range": f"bytes */{opened.size}", "ETag": opened.etag},
+        )
+    return decision
+
+
+async def archive(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    by, head = http.principal(request), slot.head
+    if not head.files:
+        raise NotFound(f"Job {head.id!r} has no file.", code="no_file")
+    for file in head.files:  # while a clear answer can still be given
+        if file.url is None:
+            await (await live.files.open(file)).close()
+
+    def sent(file: File, size: int) -> None:
+        live.files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
+
+    headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
+    return Archive(head.files, live.files, headers, sent, still_allowed(live, by))

@@ -1,0 +1,185 @@
+"""Uploads in pieces, by tus 1.0: core, creation, expiration, termination (https://tus.io)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from functools import partial as bound
+from functools import wraps
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from livejobs.core.errors import (
+    Conflict,
+    FieldError,
+    LivejobsError,
+    NotFound,
+    UnsupportedMediaType,
+)
+from livejobs.files.filing import refuse_finished
+from livejobs.files.partial import Partial
+from livejobs.jobs.state import Slot
+from livejobs.web import http
+from livejobs.web.files.calls import arriving
+from livejobs.web.files.ranges import http_date
+from livejobs.web.guard import Handler
+from livejobs.web.http import BadRequest
+
+VERSION: Final = "1.0.0"
+EXTENSIONS: Final = "creation,expiration,termination"
+PIECE: Final = "application/offset+octet-stream"
+LONGEST_METADATA: Final = 4096
+
+_WHOLE: Final = re.compile(r"[0-9]{1,16}\Z", re.ASCII)
+
+
+class OtherVersion(LivejobsError):
+    status, title, default_code = 412, "Precondition failed", "tus_version"
+
+
+def tus(handler: Handler) -> Handler:
+    """Both sides say the version in all they say."""
+
+    @wraps(handler)
+    async def speaking(request: Request) -> Response:
+        try:
+            if request.headers.get("tus-resumable") != VERSION:
+                said = f"This speaks tus {VERSION}: send Tus-Resumable: {VERSION}."
+                raise OtherVersion(said, headers={"Tus-Version": VERSION})
+            answer = await handler(request)
+        except LivejobsError as error:
+            error.headers.setdefault("Tus-Resumable", VERSION)
+            raise
+        answer.headers["tus-resumable"] = VERSION
+        return answer
+
+    return speaking
+
+
+async def options(request: Request) -> Response:
+    """What can be done here, for who asks before beginning."""
+    headers = {
+        "tus-resumable": VERSION,
+        "tus-version": VERSION,
+        "tus-extension": EXTENSIONS,
+        "tus-max-size": str(http.service(request).settings.max_file_bytes),
+    }
+    return Response(status_code=204, headers=headers)
+
+
+@tus
+async def create(request: Request) -> Response:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    if "upload-defer-length" in request.headers:
+        raise BadRequest("Say Upload-Length at once: it can't be deferred here.")
+    said = request.headers.get("upload-metadata", "")
+    metadata = decoded(said)
+    if "filename" not in metadata:
+        raise wrong("Upload-Metadata", "names the file: filename, and its name in base64")
+    partial = await live.files.begin(
+        slot,
+        metadata["filename"],
+        media_type=metadata.get("filetype", ""),
+        length=number(request, "Upload-Length"),
+        metadata=said,
+    )
+    location = f"{slot.base}/v1/jobs/{slot.head.id}/uploads/{partial.said.id}"
+    return Response(None, 201, {"location": location, **state(partial)})
+
+
+def decoded(said: str) -> dict[str, str]:
+    """Upload-Metadata: keys, each with a value in base64 or none, between commas."""
+    metadata = {}
+    if len(said) > LONGEST_METADATA:
+        raise wrong("Upload-Metadata", f"takes at most {LONGEST_METADATA} characters")
+    for pair in filter(None, (it.strip() for it in said.split(","))):
+        key, _, value = pair.partition(" ")
+        try:
+            metadata[key] = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise wrong("Upload-Metadata", f"takes base64 of UTF-8; {key!r} is none") from None
+    return metadata
+
+
+def number(request: Request, name: str) -> int:
+    said = request.headers.get(name, "")
+    if not _WHOLE.match(said):
+        raise wrong(name, "takes a number of bytes")
+    return int(said)
+
+
+def wrong(name: str, takes: str) -> BadRequest:
+    said = f"The header {name} {takes}."
+    return BadRequest(said, errors=[FieldError(f"/{name}", said)])
+
+
+def state(partial: Partial) -> dict[str, str]:
+    headers = {"cache-control": "no-store"}
+    if not partial.done:
+        headers["upload-expires"] = http_date(partial.expires_at)
+    return headers
+
+
+async def found(request: Request) -> tuple[Slot, Partial]:
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    partial = live.files.partials.find(slot.head.id, request.path_params["upload"])
+    if partial is None or not partial.done:
+        refuse_finished(slot)
+    if partial is None:
+        raise NotFound(f"Job {slot.head.id!r} has no such upload under way.", code="no_upload")
+    return slot, partial
+
+
+@tus
+async def head(request: Request) -> Response:
+    slot, partial = await found(request)
+    check = bound(http.require_valid, request.scope)
+    await http.service(request).files.finish(slot, partial, check)  # its last request could not
+    headers = {
+        **state(partial),
+        "upload-offset": str(partial.size),
+        "upload-length": str(partial.said.length),
+        "upload-metadata": partial.said.metadata,
+    }
+    return Response(None, 200, headers)
+
+
+@tus
+async def patch(request: Request) -> Response:
+    http.check_coding(request.scope)
+    sent = http.media_type(request.scope)
+    if sent != PIECE:
+        raise UnsupportedMediaType(
+            f"Content-Type {sent!r} is not taken here. Send {PIECE}.",
+            headers={"Accept-Patch": PIECE},
+        )
+    offset = number(request, "Upload-Offset")
+    slot, partial = await found(request)
+    check = bound(http.require_valid, request.scope)
+    await http.service(request).files.go_on(slot, partial, offset, arriving(request), check)
+    return Response(status_code=204, headers={**state(partial), "upload-offset": str(partial.size)})
+
+
+@tus
+async def delete(request: Request) -> Response:
+    _, partial = await found(request)
+    if partial.done:
+        raise Conflict("This upload is a file of its job already.", code="upload_done")
+    with partial.claimed():
+        await http.service(request).files.partials.remove(partial)
+    return Response(status_code=204)
+
+
+async def post(request: Request) -> Response:
+    """For clients that can say no more than GET and POST."""
+    meant = request.headers.get("x-http-method-override", "").upper()
+    handler = {"HEAD": head, "PATCH": patch, "DELETE": delete}.get(meant)
+    if handler is None:
+        raise HTTPException(405, headers={"Allow": "HEAD, PATCH, DELETE, OPTIONS"})
+    return await handler(request)

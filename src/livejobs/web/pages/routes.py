@@ -1,0 +1,68 @@
+"""Serve the pages and the files in `static/`. They hold no data, so they need no key: the pages
+read everything from `/v1`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from livejobs.web import http
+from livejobs.web.documents import docs
+from livejobs.web.pages.assets import static_dir
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; media-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+PAGE: Final = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+}
+MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+
+
+def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
+    """Read the folder once, when the app is made; a later change of a file needs a restart."""
+    folder = static_dir()
+    html = (folder / "index.html").read_bytes()
+    files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
+    return [
+        serve("/", html, PAGE),
+        serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # one level deeper
+        serve("/docs", docs.page((folder / "docs.html").read_text(), document).encode(), PAGE),
+        *(_serve_file(path) for path in files),
+    ]
+
+
+def _serve_file(path: Path) -> Route:
+    headers = {"content-type": MEDIA_TYPES[path.suffix]}
+    return serve(f"/static/{path.name}", path.read_bytes(), headers)
+
+
+def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
+    """The names carry no version, so a browser asks each time and usually gets 304."""
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    headers = {
+        "etag": f'"{tag}"',
+        "cache-control": "no-cache",
+        "x-content-type-options": "nosniff",
+        **own,
+    }
+
+    async def answer(request: Request) -> Response:
+        if {tag, "*"} & {*http.none_match(request.headers)}:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers)
+
+    return Route(path, answer)

@@ -1,0 +1,599 @@
+"""Access control from outside: where credentials may come from, how they end, and what a page
+elsewhere can't do with them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import jwt
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.support.api import Socket, hear
+from tests.support.server import DidNotStart, Server
+
+ADMIN = "the-first-admin-key"
+KEYED = {"LIVEJOBS_ADMIN_KEY": ADMIN}
+Client = httpx.Client
+
+
+def client(server: Server, key: str | None = ADMIN, **headers: str) -> Client:
+    own = {"authorization": f"Bearer {key}"} if key else {}
+    return Client(base_url=server.url, headers=own | headers, timeout=30)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "data", env=KEYED) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(closed: Server) -> Iterator[Client]:
+    with client(closed) as admin:
+        yield admin
+
+
+def make_key(admin: Client, name: str, scope: str = "report", **more: Any) -> dict[str, Any]:
+    made: dict[str, Any] = admin.post(
+        "/v1/keys", json={"name": name, "scopes": [scope], **more}
+    ).json()
+    return made
+
+
+def make_token(asker: Client, **asked: Any) -> str:
+    return str(asker.post("/v1/tokens", json=asked).json()["token"])
+
+
+EVENTS = {"accept": "text/event-stream"}
+TEXT = {"accept": "text/plain"}
+
+
+def events(answer: httpx.Response) -> Iterator[dict[str, str]]:
+    event: dict[str, str] = {}
+    for line in answer.iter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+        elif event:
+            yield event
+            event = {}
+
+
+# Where a credential may come from
+
+
+def test_a_key_comes_in_a_header_of_either_name(closed: Server, admin: Client) -> None:
+    key = make_key(admin, "ci")["key"]
+    assert httpx.get(closed.url + "/v1/jobs", headers={"x-api-key": key}).is_success
+    assert httpx.get(closed.url + "/v1/jobs", headers={"authorization": f"bearer {key}"}).is_success
+
+
+def test_a_key_in_an_address_or_a_cookie_is_refused(closed: Server, admin: Client) -> None:
+    key = make_key(admin, "ci")["key"]
+    for answer in (
+        httpx.get(f"{closed.url}/v1/jobs?token={key}"),
+        httpx.get(f"{closed.url}/v1/jobs", headers={"cookie": f"livejobs_token={key}"}),
+    ):
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "token_required"
+    for address, headers in (
+        (f"/v1/ws?token={key}", {}),
+        ("/v1/ws", {"cookie": f"livejobs_token={key}"}),
+    ):
+        with connect(closed.url.replace("http", "ws") + address, additional_headers=headers) as ws:
+            assert hear(ws)["code"] == "unauthenticated"
+            with pytest.raises(ConnectionClosed) as gone:
+                hear(ws)
+        assert gone.value.rcvd is not None
+        assert gone.value.rcvd.code == 4401
+
+
+def test_a_token_comes_in_a_header_an_address_or_a_cookie(closed: Server, admin: Client) -> None:
+    token = make_token(admin)
+    jobs = closed.url + "/v1/jobs"
+    assert httpx.get(f"{jobs}?token={token}").is_success
+    assert httpx.get(jobs, headers={"authorization": f"Bearer {token}"}).is_success
+    assert httpx.get(jobs, headers={"cookie": f"a=b; livejobs_token={token}"}).is_success
+
+
+def test_no_credential_is_ever_in_the_log(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--log-level", "debug", env=KEYED) as server:
+        with client(server) as admin:
+            key, token = make_key(admin, "ci")["key"], make_token(admin)
+            admin.put("/v1/jobs/j")
+        httpx.get(f"{server.url}/v1/jobs?token={token}")
+        httpx.get(f"{server.url}/v1/jobs?token={key}")
+        with connect(f"{server.url.replace('http', 'ws')}/v1/ws?token={token}"):
+            pass
+        for good in (f"GET /v1/events?token={token} HTTP/1.1", f"GET /jobs/j?token={token} x"):
+            with Socket(server.url) as raw:  # one that is cut off, one that is no HTTP
+                raw.send(f"{good}\r\nhost: localhost\r\n\r\n")
+                raw.file.readline()
+        server.stop()
+        assert not [word for word in (ADMIN, key, token) if word in server.stderr]
+
+
+UVICORN = """
+import uvicorn
+from pathlib import Path
+from livejobs import LiveJobs, Settings, create_app
+settings = Settings(data=Path("data"), admin_key="the-first-admin-key")
+uvicorn.run(create_app(LiveJobs(settings)), port=0)
+"""
+
+
+def test_a_token_is_not_in_the_access_log_of_another_server_either(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UVICORN]
+    log = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, b"")
+        found = next(filter(None, (re.search(rb"http://[0-9.:]+", line) for line in lines)))
+        url = found[0].decode()
+        with Client(base_url=url, headers={"x-api-key": ADMIN}) as admin:
+            admin.put("/v1/jobs/j")
+            token = make_token(admin)
+        for path in (
+            "/v1/jobs?limit=1&token=",
+            "/jobs/j?token=",
+            "/v1/jobs/j/events?logs=1&token=",
+        ):
+            with httpx.stream("GET", url + path + token) as answer:
+                assert answer.status_code == 200
+        with connect(f"{url.replace('http', 'ws')}/v1/ws?token={token}") as ws:
+            ws.send('{"op": "ping", "id": 1}')
+            assert hear(ws)["op"] == "pong"
+        process.terminate()
+        said = b"".join(lines).decode()
+    assert "/v1/jobs?limit=1 HTTP" in said
+    assert "/v1/jobs/j/events?logs=1 HTTP" in said
+    assert "WebSocket /v1/ws" in said
+    assert token not in said
+
+
+def test_a_page_of_a_list_leads_to_the_next_with_the_same_token(
+    closed: Server, admin: Client
+) -> None:
+    for _ in range(3):
+        admin.post("/v1/jobs")
+    token = make_token(admin)
+    first = httpx.get(closed.url + "/v1/jobs", params={"limit": 2, "token": token})
+    after = httpx.get(closed.url + first.links["next"]["url"])
+    assert [len(page.json()["jobs"]) for page in (first, after)] == [2, 1]
+
+
+def test_a_page_s_address_is_not_passed_on_to_others(closed: Server) -> None:
+    assert httpx.get(closed.url + "/").headers["referrer-policy"] == "no-referrer"
+
+
+# Tokens
+
+
+def test_a_token_is_worth_no_more_than_its_maker(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/theirs", json={"project": "theirs"})
+    key = make_key(admin, "ci", "view", projects=["mine"])["key"]
+    with client(closed, key) as viewer:
+        assert viewer.post("/v1/tokens", json={"scopes": ["report"]}).status_code == 403
+        assert viewer.post("/v1/tokens", json={"project": "theirs"}).status_code == 403
+        assert viewer.post("/v1/tokens", json={"jobs": ["theirs"]}).status_code == 404
+
+
+def test_a_token_for_one_job_shows_that_one_only(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/a")
+    admin.put("/v1/jobs/b")
+    with client(closed, make_token(admin, jobs=["a"])) as viewer:
+        assert viewer.get("/v1/jobs/a").status_code == 200
+        assert viewer.get("/v1/jobs/b").status_code == 404
+        assert [job["id"] for job in viewer.get("/v1/jobs").json()["jobs"]] == ["a"]
+        with viewer.stream("GET", "/v1/events", params={"jobs": "b"}) as feed:
+            assert next(events(feed))["event"] == "ready"  # and none before it
+        with viewer.stream("GET", "/v1/events") as feed:
+            assert json.loads(next(events(feed))["data"])["id"] == "a"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda good: jwt.encode(claims(good), "x" * 32, "HS256"),
+        lambda good: jwt.encode(claims(good), "", "none"),
+        lambda good: good[:-4] + "AAAA",
+        lambda good: ".".join([good.split(".")[0], jwt.encode({}, "k" * 32).split(".")[1], "x"]),
+        lambda good: "a.b.c",
+        lambda good: "..",
+    ],
+)
+def test_a_forged_token_is_refused(closed: Server, admin: Client, forged: Any) -> None:
+    answer = httpx.get(f"{closed.url}/v1/jobs", params={"token": forged(make_token(admin))})
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "bad_credential"
+
+
+def claims(token: str) -> Any:
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def test_tokens_outlive_a_restart_but_not_their_key(closed: Server, admin: Client) -> None:
+    made = make_key(admin, "ci")
+    with client(closed, made["key"]) as ci:
+        token = make_token(ci)
+    closed.restart()
+    assert httpx.get(f"{closed.url}/v1/jobs?token={token}").is_success
+    admin.delete(f"/v1/keys/{made['id']}")
+    assert httpx.get(f"{closed.url}/v1/jobs?token={token}").status_code == 401
+
+
+def test_a_job_s_creator_gets_something_to_hand_to_a_browser(closed: Server, admin: Client) -> None:
+    view = admin.post("/v1/jobs", json={"id": "j"}).json()["view"]
+    assert view["url"] == f"/jobs/j?token={view['token']}"
+    with client(closed, view["token"]) as viewer:
+        assert viewer.get("/v1/jobs/j").is_success
+        assert viewer.post("/v1/jobs/j/cancel").status_code == 403
+
+
+def test_only_an_admin_names_another_owner(closed: Server, admin: Client) -> None:
+    key = make_key(admin, "ci")["key"]
+    with client(closed, key) as ci:
+        assert ci.post("/v1/jobs", json={"owner": "somebody"}).status_code == 403
+        assert ci.post("/v1/jobs").json()["owner"] == "key:ci"
+    assert admin.post("/v1/jobs", json={"owner": "somebody"}).json()["owner"] == "somebody"
+
+
+def test_a_job_that_may_not_be_seen_is_not_there(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/theirs", json={"project": "theirs"})
+    with client(closed, make_key(admin, "ci", projects=["mine"])["key"]) as ci:
+        hidden, absent = ci.get("/v1/jobs/theirs").json(), ci.get("/v1/jobs/none").json()
+    assert hidden == {**absent, "detail": absent["detail"].replace("none", "theirs")}
+
+
+# How streams end
+
+
+def test_a_stream_ends_with_its_token_and_goes_on_with_another(
+    closed: Server, admin: Client
+) -> None:
+    admin.put("/v1/jobs/j")
+    lines: list[str] = []
+    seen = ""
+
+    def follow(token: str, since: str) -> tuple[str, str]:
+        """Until the stream ends: the last cursor, and its last word."""
+        with (
+            client(closed, token) as viewer,
+            viewer.stream(
+                "GET",
+                "/v1/jobs/j/events",
+                params={"view": "delta", "logs": "1"},
+                headers={"last-event-id": since} if since else {},
+            ) as answer,
+        ):
+            last: dict[str, str] = {}
+            for last in events(answer):
+                since = last.get("id", since)
+                data = json.loads(last["data"])
+                new = data.get("append", {}).get("logs", ()) or data.get("logs", ())
+                lines.extend(line["message"] for line in new)
+            return since, last["event"] + ": " + json.loads(last["data"]).get("reason", "")
+
+    stop = threading.Event()
+
+    def work() -> None:
+        for n in range(3000):
+            if stop.wait(0.03):
+                break
+            admin.post("/v1/jobs/j/reports", json={"type": "log", "message": str(n)})
+        admin.post("/v1/jobs/j/reports", json={"type": "succeed"})
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with client(closed, make_key(admin, "page", "view")["key"]) as page:
+        try:
+            seen, word = follow(make_token(page, ttl_seconds=10), seen)
+        finally:
+            stop.set()
+            worker.join()
+        assert word == "bye: The credential has expired."
+        seen, word = follow(make_token(page), seen)
+        assert word == "end: "
+    assert lines == [str(n) for n in range(len(lines))]
+    assert len(lines) == admin.get("/v1/jobs/j").json()["logs_total"]
+
+
+def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
+    closed: Server, admin: Client
+) -> None:
+    admin.put("/v1/jobs/j")
+    made = make_key(admin, "ci")
+    with client(closed, made["key"]) as ci:
+        token = make_token(ci)
+        with (
+            ci.stream("GET", "/v1/jobs/j/events") as by_key,
+            ci.stream("GET", "/v1/jobs/j/logs", headers=EVENTS) as logs_by_key,
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=TEXT) as text_by_key,
+            client(closed, token) as page,
+            page.stream("GET", "/v1/jobs/j/events") as by_token,
+            admin.stream("GET", "/v1/jobs/j/events") as other,
+            socket(closed, made["key"]) as ws,
+        ):
+            streams = [events(answer) for answer in (by_key, by_token, other)]
+            assert all("status" in next(stream)["data"] for stream in streams)
+            since = time.monotonic()
+            admin.delete(f"/v1/keys/{made['id']}")
+            for stream in streams[:2]:
+                bye = list(stream)[-1]
+                assert bye["event"] == "bye"
+                assert "revoked" in bye["data"]
+            assert "revoked" in list(events(logs_by_key))[-1]["data"]
+            assert list(text_by_key.iter_lines()) == []
+            assert hear(ws)["op"] == "bye"
+            with pytest.raises(ConnectionClosed) as gone:
+                hear(ws)
+            assert gone.value.rcvd is not None
+            assert gone.value.rcvd.code == 4401
+            assert time.monotonic() - since < 30  # five are promised; tests do not time
+            admin.post("/v1/jobs/j/reports", json={"type": "succeed"})
+            assert list(streams[2])[-1]["event"] == "end"  # another's goes on
+
+
+def test_a_stream_that_never_rests_is_ended_too(closed: Server, admin: Client) -> None:
+    """Nothing in it waits for a moment without news; so it is asked at the news as well."""
+    admin.put("/v1/jobs/j")
+    made = make_key(admin, "ci")
+    url = f"{closed.url}/v1/jobs/j/reports"
+    with client(closed, made["key"]) as ci, Socket(closed.url) as open_line:
+        headers = ("content-type: application/x-ndjson", f"authorization: Bearer {made['key']}")
+        open_line.post("/v1/jobs/j/reports", *headers)
+        open_line.chunk('{"type": "log", "message": "0"}\n')
+        stop = threading.Event()
+
+        def busy() -> None:
+            while not stop.wait(0.05):
+                admin.post(url, json={"type": "log", "message": "busy"})
+
+        worker = threading.Thread(target=busy)
+        with (
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=EVENTS) as as_events,
+            ci.stream("GET", "/v1/jobs/j/logs?follow=1", headers=TEXT) as as_text,
+        ):
+            heard, lines = events(as_events), as_text.iter_lines()
+            next(heard), next(lines)
+            worker.start()
+            try:
+                admin.delete(f"/v1/keys/{made['id']}")
+                assert "revoked" in list(heard)[-1]["data"]
+                assert set(lines) <= {"0", "busy"}
+            finally:
+                stop.set()
+                worker.join()
+        open_line.chunk('{"type": "log", "message": "from the grave"}\n')
+        status, _, said = open_line.answer()
+        assert (status, said["code"], said["kept"]) == (401, "expired", 1)
+
+
+def test_what_was_let_in_while_all_were_is_out_once_there_is_a_key(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server, client(server, None) as anyone:
+        anyone.put("/v1/jobs/j")
+        token = make_token(anyone)
+        with (
+            socket(server, None) as ws,
+            anyone.stream("GET", "/v1/jobs/j/events") as answer,
+        ):
+            stream = events(answer)
+            assert "status" in next(stream)["data"]
+            make_key(anyone, "first", "admin")
+            assert "keys now" in list(stream)[-1]["data"]
+            assert "keys now" in hear(ws)["reason"]
+        assert httpx.get(f"{server.url}/v1/jobs?token={token}").status_code == 401
+
+
+def test_a_token_for_some_jobs_is_for_nothing_else(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/a")
+    token = make_token(admin, scopes=["admin"], jobs=["a"])
+    with client(closed, token) as holder:
+        for method, path, body in (
+            ("GET", "/v1/keys", None),
+            ("POST", "/v1/keys", {"name": "more", "scopes": ["admin"]}),
+            ("GET", "/v1/audit", None),
+            ("GET", "/metrics", None),
+            ("POST", "/v1/jobs", {}),
+            ("PUT", "/v1/jobs/c", None),
+        ):
+            answer = holder.request(method, path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "foreign_job"), path
+        assert holder.put("/v1/jobs/a").status_code == 200
+
+
+def test_an_admin_of_some_projects_sees_their_keys_alone(closed: Server, admin: Client) -> None:
+    make_key(admin, "theirs", projects=["theirs"])
+    mine = make_key(admin, "mine", "admin", projects=["mine"])
+    with client(closed, mine["key"]) as holder:
+        assert [key["name"] for key in holder.get("/v1/keys").json()["keys"]] == ["mine"]
+
+
+def socket(server: Server, key: str | None, **headers: str) -> ClientConnection:
+    own = {"authorization": f"Bearer {key}"} if key else {}
+    return connect(server.url.replace("http", "ws") + "/v1/ws", additional_headers=own | headers)
+
+
+def test_a_socket_goes_on_with_a_fresh_token(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/j")
+    with socket(closed, make_token(admin, ttl_seconds=10)) as ws:
+        ws.send(json.dumps({"op": "subscribe", "id": 1, "job": "j"}))
+        assert [hear(ws)["op"] for _ in range(2)] == ["ack", "snapshot"]
+        ws.send(json.dumps({"op": "auth", "id": 2, "token": make_token(admin)}))
+        assert hear(ws) == {"op": "ack", "id": 2}
+        time.sleep(14)  # past the old one's end, and the rounds that would close its sockets
+        admin.post("/v1/jobs/j/reports", json={"type": "start"})
+        assert hear(ws)["op"] == "delta"
+
+
+# Pages elsewhere
+
+
+def test_a_foreign_page_cannot_change_an_open_server(server: Server) -> None:
+    foreign = {"origin": "https://evil.example"}
+    with client(server, None) as anyone:
+        assert anyone.put("/v1/jobs/j", headers=foreign).json()["code"] == "foreign_origin"
+        assert anyone.put("/v1/jobs/j", headers={"origin": server.url}).status_code == 201
+        assert anyone.delete("/v1/jobs/j", headers=foreign).status_code == 403
+        assert anyone.post("/v1/jobs/j/reports", json={}, headers=foreign).status_code == 403
+    with pytest.raises(InvalidStatus), socket(server, None, origin="https://evil.example"):
+        pass
+    with socket(server, None, origin=server.url):
+        pass
+
+
+def test_a_foreign_page_cannot_use_a_visitor_s_cookie(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/j")
+    cookie = {"cookie": f"livejobs_token={make_token(admin, scopes=['admin'])}"}
+    foreign = cookie | {"origin": "https://evil.example"}
+    with client(closed, None) as page:
+        assert page.post("/v1/jobs", headers=foreign).json()["code"] == "foreign_origin"
+        assert page.get("/v1/jobs/j/events", headers=foreign).status_code == 403
+        sse = foreign | {"accept": "text/event-stream"}
+        assert page.get("/v1/jobs/j", headers=sse).status_code == 403
+        assert page.post("/v1/jobs", headers=cookie | {"origin": closed.url}).status_code == 201
+    with pytest.raises(InvalidStatus), socket(closed, None, **foreign):
+        pass
+
+
+def test_a_page_may_do_it_where_the_owner_said_so(tmp_path: Path) -> None:
+    friend = {"origin": "https://friend.example"}
+    with (
+        Server(tmp_path / "data", "--cors-origins", friend["origin"]) as server,
+        client(server, None) as page,
+    ):
+        answer = page.put("/v1/jobs/j", headers=friend)
+        assert answer.status_code == 201
+        assert answer.headers["access-control-allow-origin"] == friend["origin"]
+        assert "location" in answer.headers["access-control-expose-headers"]
+        with page.stream("GET", "/v1/jobs/j/events", headers=friend) as stream:
+            assert stream.headers["access-control-allow-origin"] == friend["origin"]
+        asked = friend | {"access-control-request-method": "PUT"}
+        assert page.options("/v1/jobs/j", headers=asked).is_success
+        page.post("/v1/jobs/j/reports", json={"type": "start"})
+        for polls in range(2):  # the second is answered with what the first has made
+            allowed = page.get("/v1/jobs/j", headers=friend).headers
+            assert allowed["access-control-allow-origin"] == friend["origin"], polls
+            for other in ({"origin": "https://x.example"}, {}):
+                refused = page.get("/v1/jobs/j", headers=other).headers
+                assert "access-control-allow-origin" not in refused, polls
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil"])
+def test_on_loopback_another_s_name_is_misdirected(server: Server, host: str) -> None:
+    for path in ("/", "/v1/jobs", "/healthz", "/v1/events"):
+        answer = httpx.get(server.url + path, headers={"host": host or "x"})
+        assert answer.status_code == 421
+        assert answer.json()["code"] == "misdirected"
+    with pytest.raises(InvalidStatus), socket(server, None, host=host or "x"):
+        pass
+
+
+def test_on_loopback_its_own_names_are_answered_and_those_allowed(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--allowed-hosts", "jobs.example") as server:
+        for host in ("localhost", "localhost:1", "127.0.0.1", "[::1]:80", "JOBS.example:443"):
+            assert httpx.get(server.url + "/healthz", headers={"host": host}).is_success
+
+
+# Modes
+
+
+def test_keys_that_were_made_close_the_door_also_after_a_restart(server: Server) -> None:
+    with client(server, None) as anyone:
+        assert anyone.get("/v1/jobs").is_success
+        key = make_key(anyone, "ci", "admin")
+        assert anyone.get("/v1/jobs").status_code == 401
+    server.restart()
+    with client(server, key["key"]) as ci:
+        assert ci.get("/v1/jobs").is_success
+        assert ci.delete(f"/v1/keys/{key['id']}").status_code == 204
+        # The last key revoked locks the door; it does not open it.
+        assert ci.get("/v1/jobs").status_code == 401
+    assert httpx.get(server.url + "/v1/jobs").status_code == 401
+
+
+def test_others_are_let_in_only_with_keys_or_on_purpose(tmp_path: Path) -> None:
+    with pytest.raises(DidNotStart, match="LIVEJOBS_ADMIN_KEY"):
+        Server(tmp_path / "a", "--host", "0.0.0.0")
+    with Server(tmp_path / "b", "--host", "0.0.0.0", "--open"):
+        pass
+    with Server(tmp_path / "c", "--host", "0.0.0.0", env=KEYED):
+        pass
+
+
+# Rates
+
+
+def test_past_its_rate_a_key_is_told_when_to_come_back_and_another_is_not_slowed(
+    tmp_path: Path,
+) -> None:
+    # So few that they are passed also by a client that is slow.
+    with Server(tmp_path / "data", "--rate-read", "5/s", env=KEYED) as server:
+        with client(server) as admin:
+            keys = [make_key(admin, name, "view")["key"] for name in ("fast", "slow")]
+        with client(server, keys[0]) as fast, client(server, keys[1]) as slow:
+            answers = [fast.get("/v1/jobs") for _ in range(40)]
+            refused = [answer for answer in answers if answer.status_code == 429]
+            assert refused
+            assert {answer.json()["code"] for answer in refused} == {"rate_limited"}
+            assert refused[0].headers["ratelimit-policy"] == '"default";q=5;w=1'
+            assert refused[0].headers["ratelimit"].startswith('"default";r=0;t=')
+            assert all(slow.get("/v1/jobs").status_code == 200 for _ in range(5))
+            for _ in range(3):  # who obeys is not refused twice in a row
+                while (answer := fast.get("/v1/jobs")).status_code == 200:
+                    pass
+                time.sleep(int(answer.headers["retry-after"]))
+                assert fast.get("/v1/jobs").status_code == 200
+            job = fast.post("/v1/tokens", json={})  # reporting has a rate of its own
+            assert job.status_code == 201
+
+
+def test_a_key_s_connections_are_counted_and_freed(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "data", "--max-connections-per-key", "2", env=KEYED) as server,
+        client(server) as admin,
+    ):
+        admin.put("/v1/jobs/j")
+        with admin.stream("GET", "/v1/jobs/j/events"), admin.stream("GET", "/v1/events"):
+            refused = admin.get("/v1/jobs/j/events")
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
+        admin.post("/v1/jobs/j/reports", json={"type": "succeed"})
+        with admin.stream("GET", "/v1/events") as feed:  # waits until the others are let go of
+            assert feed.status_code in (200, 429)
+
+
+# The trail
+
+
+def test_what_was_done_is_on_record(closed: Server, admin: Client) -> None:
+    made = make_key(admin, "ci", projects=["mine"])
+    with client(closed, made["key"]) as ci:
+        ci.put("/v1/jobs/j")
+        ci.post("/v1/jobs/j/reports", json={"type": "start"})
+        ci.post("/v1/jobs/j/cancel?force=1")
+    admin.delete("/v1/jobs/j")
+    admin.delete(f"/v1/keys/{made['id']}")
+    closed.kill()
+    closed.restart()
+    with client(closed) as again:
+        acts = again.get("/v1/audit").json()["acts"]
+        first = again.get("/v1/audit?limit=1").json()
+        rest = again.get(f"/v1/audit?before={first['next']}").json()["acts"]
+    assert [(act["by"], act["action"], act["job"]) for act in acts] == [
+        ("key:admin", "key.revoke", None),
+        ("key:admin", "delete", "j"),
+        ("key:ci", "cancel", "j"),
+        ("key:admin", "key.create", None),
+    ]
+    assert first["acts"] + rest == acts

@@ -1,0 +1,45 @@
+"""The browser client stands alone: importing it loads nothing else and leaves the page as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+from livejobs.web.pages.assets import static_dir
+from tests.browser.conftest import Opener
+from tests.support.needs import need
+from tests.support.server import Server
+
+STATIC = static_dir()
+EXPORTS = {
+    "BASE", "KEPT", "apply", "Jobs", "credential", "Stream", "watchJob", "watchFeed", "listJobs",
+    "readLogs", "cancelJob", "harmless",
+}  # fmt: skip
+
+
+def test_the_client_loads_no_other_file_and_changes_no_page(shared: Server, visit: Opener) -> None:
+    page = visit(f"{shared.url}/docs")
+    loaded, same = page.evaluate(
+        """async () => {
+          const before = [document.documentElement.outerHTML, Object.keys(window).join()];
+          performance.clearResourceTimings();
+          await import("/static/livejobs.js");
+          const after = [document.documentElement.outerHTML, Object.keys(window).join()];
+          const files = performance.getEntriesByType("resource").map((it) => it.name);
+          return [files, String(before) === String(after)];
+        }"""
+    )
+    assert (loaded, same) == ([f"{shared.url}/static/livejobs.js"], True)
+
+
+def test_the_client_loads_where_there_is_no_document() -> None:
+    node = shutil.which("node")
+    need(node, "node is not installed")
+    program = f"""
+      const client = await import({json.dumps((STATIC / "livejobs.js").as_uri())});
+      console.log(JSON.stringify(Object.keys(client)));
+    """
+    command = [str(node), "--input-type=module", "--eval", program]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert set(json.loads(answer.stdout)) >= EXPORTS

@@ -1,0 +1,89 @@
+"""How long finished jobs are kept, and that their files go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from livejobs import LiveJobs, Settings
+from livejobs.core import reducer
+from livejobs.core.model import File
+from livejobs.core.reports import NewJob
+from livejobs.jobs.sweeper import FILES_AT_ONCE
+from livejobs.store.base import Change
+from livejobs.store.memory import MemoryStore
+from tests.support.api import Api
+from tests.support.desk import Desk, eventually
+from tests.support.server import Server
+
+WEEK = 7 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("args", "seconds"),
+    [
+        ((), WEEK),
+        (("--retention-seconds", "90"), 90),
+        (("--retention-seconds", "0"), None),
+    ],
+)
+def test_a_finished_job_is_kept_for_a_week_unless_the_setting_says_otherwise(
+    tmp_path: Path, args: tuple[str, ...], seconds: int | None
+) -> None:
+    with Server(tmp_path / "data", *args) as server, Api(server.url) as api:
+        id = api.create()
+        assert api.job(id)["expires_at"] is None
+        api.report(id, {"type": "succeed"})
+        job = api.job(id)
+    if seconds is None:
+        assert job["expires_at"] is None
+    else:
+        ended, expires = (datetime.fromisoformat(job[it]) for it in ("completed_at", "expires_at"))
+        assert (expires - ended).total_seconds() == seconds
+
+
+def test_a_job_that_expires_takes_its_files_with_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "--retention-seconds", "0.01")
+    try:
+        job = desk.job()
+        for name in ("a", "b"):
+            assert desk.put(job, name, b"data").status_code == 201
+        assert len(desk.kept()) == 2
+        desk.http.post(f"{job}/reports", json={"type": "succeed"})
+        eventually(lambda: desk.http.get(job).status_code == 404)
+        eventually(lambda: desk.kept() == [])
+    finally:
+        desk.close()
+
+
+class Counting(MemoryStore):
+    """It notes how many files the jobs had that each commit removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.removed: list[int] = []
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        gone = [change.before for change in changes if change.after is None and change.before]
+        if gone:
+            self.removed.append(sum(len(head.files) for head in gone))
+        return await super().commit(changes)
+
+
+async def test_jobs_with_many_files_expire_a_bounded_number_at_a_time(tmp_path: Path) -> None:
+    store = Counting()
+    await store.project("default")
+    for n, count in enumerate((FILES_AT_ONCE - 1, 2 * FILES_AT_ONCE, FILES_AT_ONCE - 1, 0, 1)):
+        head = reducer.create(NewJob(), id=f"j{n}", project="default", owner="a", now=0)
+        files = tuple(File(f"f{i}", None, "text/plain", url="http://a/") for i in range(count))
+        head = replace(head, status="succeeded", expires_at=n, files=files)
+        await store.commit([Change(None, head)])
+    async with LiveJobs(Settings(data=tmp_path), store=store) as live:
+        for _ in range(3):
+            await live.sweeper.sweep()
+        assert sum(store.removed) == 4 * FILES_AT_ONCE - 1  # all of them
+    assert store.removed == [FILES_AT_ONCE - 1, 2 * FILES_AT_ONCE, FILES_AT_ONCE]

@@ -1,0 +1,86 @@
+"""What the doors of streams owe each viewer, asked of a real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.support.api import Api, hear
+from tests.support.server import Server
+
+FRIENDS = ("https://one.example", "https://two.example")
+
+
+def test_no_viewer_gets_headers_that_were_made_for_another(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "data", "--cors-origins", ",".join(FRIENDS)) as server,
+        Api(server.url) as api,
+    ):
+        path = f"/v1/jobs/{api.create()}/events"
+        for origin in (*FRIENDS, None, FRIENDS[0]):
+            asked = {} if origin is None else {"origin": origin}
+            with api.stream("GET", path, headers=asked) as stream:
+                got = stream.headers
+                assert got.get("access-control-allow-origin") == origin
+                assert got["vary"].count("Origin") == 2
+
+
+def heard(api: Api, path: str) -> str:
+    """A stream that ends by itself."""
+    answer = api.get(path, headers={"accept": "text/event-stream"})
+    assert answer.status_code == 200
+    return answer.text
+
+
+@pytest.mark.parametrize("name", ["since", "lastEventId"])
+@pytest.mark.parametrize("door", ["events?logs=1&", "logs?"])
+def test_a_client_that_can_not_set_headers_says_in_the_address_what_it_has(
+    server: Server, name: str, door: str
+) -> None:
+    with Api(server.url) as api:
+        job = api.create()
+        first = api.report(job, {"type": "log", "message": "one"})["cursor"]
+        api.report(job, {"type": "log", "message": "two"})
+        last = api.report(job, {"type": "succeed"})["cursor"]
+        path = f"/v1/jobs/{job}/{door}"
+        assert '"one"' in heard(api, path)
+        told = heard(api, f"{path}{name}={first}")
+        assert '"two"' in told
+        assert '"one"' not in told
+        end = api.get(f"{path}{name}={last}", headers={"accept": "text/event-stream"})
+        assert end.status_code == 204
+
+
+def test_the_id_added_by_a_client_is_newer_than_the_cursor_it_was_given(server: Server) -> None:
+    with Api(server.url) as api:
+        job = api.create()
+        first = api.report(job, {"type": "log", "message": "one"})["cursor"]
+        last = api.report(job, {"type": "succeed"})["cursor"]
+        path = f"/v1/jobs/{job}/events?since={first}&lastEventId={last}"
+        assert api.get(path).status_code == 204
+        assert api.get(path, headers={"last-event-id": first}).status_code == 200
+
+
+def test_a_feed_goes_on_from_the_id_that_a_client_added(server: Server) -> None:
+    with Api(server.url) as api:
+        job = api.create()
+        seen = api.report(job, {"type": "start"})["cursor"]
+        with api.stream("GET", f"/v1/events?lastEventId={seen}") as feed:
+            lines = feed.iter_lines()
+            api.report(job, {"type": "progress", "percent": 50})
+            state = next(line for line in lines if line.startswith('data: {"id"'))
+            assert json.loads(state[6:])["progress"]["percent"] == 50
+
+
+def test_the_socket_of_a_job_takes_the_same_name(server: Server) -> None:
+    address = server.url.replace("http", "ws", 1)
+    with Api(server.url) as api:
+        job = api.create()
+        seen = api.report(job, {"type": "progress", "percent": 1})["cursor"]
+        with connect(f"{address}/v1/jobs/{job}?lastEventId={seen}") as socket:
+            assert hear(socket)["op"] == "ack"
+            api.report(job, {"type": "progress", "percent": 2})
+            assert hear(socket)["op"] == "delta"

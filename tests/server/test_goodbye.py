@@ -1,0 +1,74 @@
+"""A stop with a full house: every stream hears of it, and nobody holds it up."""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import httpx2 as httpx
+
+from tests.support.server import Server
+
+HOST = "Host: 127.0.0.1\r\n"
+STREAM = f"GET /v1/jobs/j/events HTTP/1.1\r\n{HOST}\r\n"
+LOG = f"GET /v1/jobs/j/logs?follow=1 HTTP/1.1\r\n{HOST}Accept: text/plain\r\n\r\n"
+SOCKET = (
+    f"GET /v1/jobs/j HTTP/1.1\r\n{HOST}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Audience:
+    """Connections that are read until they end, or have heard what they were waiting for."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._open = selectors.DefaultSelector()
+        self.heard: dict[socket.socket, bytes] = {}
+        self._closes_on: dict[socket.socket, bytes] = {}
+
+    def join(self, request: str, closes_on: bytes = b"\0never") -> socket.socket:
+        viewer = socket.create_connection(("127.0.0.1", self._port))
+        viewer.sendall(request.encode())
+        self.heard[viewer], self._closes_on[viewer] = b"", closes_on
+        self._open.register(viewer, selectors.EVENT_READ)
+        return viewer
+
+    def listen(self, *, until_all_heard: bytes | None = None) -> None:
+        while self._open.get_map():
+            for key, _ in self._open.select(1):
+                assert isinstance(key.fileobj, socket.socket)
+                self._read(key.fileobj)
+            if until_all_heard and all(until_all_heard in text for text in self.heard.values()):
+                return
+
+    def _read(self, viewer: socket.socket) -> None:
+        data = viewer.recv(65536)
+        self.heard[viewer] += data
+        if not data or self._closes_on[viewer] in self.heard[viewer]:
+            self._open.unregister(viewer)
+            viewer.close()
+
+
+def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server:
+        httpx.put(server.url + "/v1/jobs/j")
+        httpx.post(server.url + "/v1/jobs/j/reports", json={"type": "log", "message": '"id"'})
+        audience = Audience(server.port)
+        streams = [audience.join(STREAM) for _ in range(1000)]
+        sockets = [audience.join(SOCKET, closes_on=b'"op":"bye"') for _ in range(200)]
+        log = audience.join(LOG)
+        audience.listen(until_all_heard=b'"id"')  # each has its beginning
+        ends: list[int] = []
+        waiting = threading.Thread(target=lambda: ends.append(server.wait()))
+        server.signal(signal.SIGTERM)
+        waiting.start()
+        audience.listen()
+        waiting.join()
+    assert ends == [0]
+    assert all(b"event: bye\n" in audience.heard[viewer] for viewer in streams)
+    assert all(audience.heard[viewer].endswith(b"0\r\n\r\n") for viewer in [*streams, log])
+    assert all(b'"op":"bye"' in audience.heard[viewer] for viewer in sockets)

@@ -1,0 +1,377 @@
+"""HTTP/2: what it carries, and the bounds of a connection and of each of its streams."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from websockets.sync.client import connect as connect_websocket
+
+from livejobs.server.http2 import MOST_GIVEN_UP, MOST_STREAMS, join_cookies
+from tests.server.test_runner import SHORT, stub
+from tests.support.api import hear
+from tests.support.certificate import Certificate
+from tests.support.peer import Peer
+from tests.support.server import LONG_ENOUGH, Running, Server, clean_environment
+
+HALF_A_HEAD = bytes.fromhex("000001 01 00 00000001 82")  # HEADERS that are to be continued
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def live(tmp_path: Path, certificate: Certificate) -> Iterator[Server]:
+    flags = ["--host", "localhost", "--http2", *certificate.flags]
+    with Server(tmp_path / "data", *flags) as server:
+        yield server
+
+
+@pytest.fixture
+def start(certificate: Certificate) -> Iterator[Start]:
+    """The small app, with these bounds."""
+    with ExitStack() as running:
+        yield lambda **bounds: running.enter_context(stub("--http2", *certificate.flags, **bounds))
+
+
+def curl(certificate: Certificate, *arguments: str) -> str:
+    trust = ["--cacert", str(certificate.authority)]
+    command = ["curl", "-sS", *trust, "-w", "\n%{http_version}", *arguments]
+    return subprocess.check_output(command, text=True, timeout=LONG_ENOUGH)
+
+
+def events_of(body: bytes) -> list[dict[str, str]]:
+    lines = [block.splitlines() for block in body.decode().split("\n\n") if block]
+    return [dict(line.split(": ", 1) for line in block) for block in lines]
+
+
+def states_of(body: bytes) -> list[dict[str, object]]:
+    plain = [event for event in events_of(body) if "event" not in event and "data" in event]
+    return [json.loads(event["data"]) for event in plain]
+
+
+# What it carries
+
+
+def test_curl_reports_over_it(live: Server, certificate: Certificate) -> None:
+    job = f"{live.url}/v1/jobs/teaser"
+    assert curl(certificate, "--http2", "-X", "PUT", job).endswith("\n2")
+    report = ["--json", '{"type": "progress", "percent": 42}']
+    receipt, version = curl(certificate, "--http2", *report, job + "/reports").split("\n")
+    assert (json.loads(receipt)["accepted"], version) == (1, "2")
+
+
+def test_a_request_without_a_body_is_heard_to_its_end(
+    live: Server, certificate: Certificate
+) -> None:
+    with Peer(live, certificate) as peer:
+        assert peer.answer(peer.request("POST", "/v1/jobs"))[0] == 201
+
+
+def test_http_1_and_websockets_are_spoken_beside_it(live: Server, certificate: Certificate) -> None:
+    assert curl(certificate, "--http1.1", live.url + "/healthz").endswith("\n1.1")
+    address = f"wss://localhost:{live.port}/v1/ws"
+    with connect_websocket(
+        address,
+        ssl=certificate.trust("http/1.1"),
+        subprotocols=["livejobs.v1"],  # type: ignore[list-item]
+    ) as websocket:
+        websocket.send('{"op": "ping", "id": 1}')
+        assert hear(websocket) == {"op": "pong", "id": 1}
+
+
+def test_websockets_are_not_offered_as_streams(live: Server, certificate: Certificate) -> None:
+    with Peer(live, certificate) as peer:
+        assert not peer.h2.remote_settings.get(SettingCodes.ENABLE_CONNECT_PROTOCOL)
+
+
+def test_many_streams_share_a_connection_with_reports(
+    live: Server, certificate: Certificate
+) -> None:
+    with Peer(live, certificate) as peer:
+        peer.call("PUT", "/v1/jobs/j", {"total": 5})
+        viewers = [peer.get("/v1/jobs/j/events?logs=1&rate=60") for _ in range(40)]
+        peer.until(lambda: all(b"data: " in peer.bodies[viewer] for viewer in viewers))
+        for n in range(5):
+            peer.call("POST", "/v1/jobs/j/reports", [{"type": "progress", "advance": 1}])
+            peer.call("POST", "/v1/jobs/j/reports", {"type": "log", "message": str(n)})
+        peer.call("POST", "/v1/jobs/j/reports", {"type": "succeed"})
+        for viewer in viewers:
+            status, body = peer.answer(viewer)
+            assert status == 200
+            assert "connection" not in peer.heads[viewer]
+            assert states_of(body)[-1]["status"] == "succeeded"
+            assert events_of(body)[-1]["event"] == "end"
+            logs = [event for event in events_of(body) if event.get("event") == "logs"]
+            entries = [entry for event in logs for entry in json.loads(event["data"])]
+            assert [entry["message"] for entry in entries] == list("01234")
+
+
+def test_an_upload_is_longer_than_a_window(start: Start, certificate: Certificate) -> None:
+    with Peer(start(), certificate) as peer:
+        stream = peer.request("POST", "/size", None)
+        for piece in range(64):
+            peer.until(lambda: peer.h2.local_flow_control_window(1) >= 16384)
+            peer.h2.send_data(stream, 16384 * b"x", end_stream=piece == 63)
+            peer.send()
+        assert peer.answer(stream) == (200, b"1048576")
+
+
+def test_an_answer_before_the_end_of_a_body_stops_the_body(
+    live: Server, certificate: Certificate
+) -> None:
+    with Peer(live, certificate) as peer:
+        peer.call("PUT", "/v1/jobs/j", {})
+        long = [("content-type", "application/json"), ("content-length", str(1 << 30))]
+        stream = peer.request("POST", "/v1/jobs/j/reports", None, long)
+        assert peer.answer(stream)[0] == 413
+        peer.until(lambda: stream in peer.resets)
+        assert peer.resets[stream] == ErrorCodes.NO_ERROR
+        a_piece = bytes.fromhex("000001 00 00") + stream.to_bytes(4, "big") + b" "
+        peer.sock.sendall(MOST_GIVEN_UP * a_piece)  # what was on its way
+        assert peer.served("/healthz")
+        assert peer.served("/healthz")
+
+
+def test_cookies_that_came_one_by_one_are_one_header() -> None:
+    headers = [(b"cookie", b"a=1"), (b"host", b"x"), (b"cookie", b"b=2")]
+    assert join_cookies(headers) == [(b"host", b"x"), (b"cookie", b"a=1; b=2")]
+    assert join_cookies(headers[:2]) == headers[:2]
+
+
+# Room
+
+
+def test_a_stream_without_room_holds_up_no_other_and_gets_the_newest_state(
+    live: Server, certificate: Certificate
+) -> None:
+    with Peer(live, certificate) as peer:
+        peer.call("PUT", "/v1/jobs/j", {"meta": {"filler": 15000 * "x"}})
+        path = "/v1/jobs/j/events?rate=60"
+        slow, quick = peer.get(path), peer.get(path)
+        peer.closed_hand.add(slow)
+        for percent in range(50):
+            peer.call("POST", "/v1/jobs/j/reports", {"type": "progress", "percent": percent})
+            mark = b'"percent":%d,' % percent
+            peer.until(lambda mark=mark: mark in peer.bodies[quick])  # type: ignore[misc]
+        assert len(peer.bodies[slow]) < 70_000
+        peer.open_hand(slow)
+        peer.until(lambda: b'"percent":49,' in peer.bodies[slow])
+        assert len(states_of(peer.bodies[slow])) < 10
+
+
+def test_a_stream_whose_room_never_comes_is_cut_and_others_go_on(
+    start: Start, certificate: Certificate
+) -> None:
+    with Peer(start(stuck_seconds=1), certificate) as peer:
+        viewer, stuck = peer.get("/stream"), peer.get("/endless")
+        peer.closed_hand.add(stuck)
+        peer.until(lambda: stuck in peer.resets)
+        assert peer.resets[stuck] == ErrorCodes.CANCEL
+        assert len(peer.bodies[stuck]) == 65535
+        assert peer.answer(peer.get("/hello")) == (200, b"hello")
+        assert viewer not in peer.resets
+
+
+def test_what_is_still_to_be_taken_outlives_its_request(
+    start: Start, certificate: Certificate
+) -> None:
+    server = start()
+    with Peer(server, certificate) as peer:
+        large = peer.get("/large?size=200000")
+        peer.closed_hand.add(large)
+        peer.until(lambda: len(peer.bodies[large]) == 65535)
+        server.signal(signal.SIGTERM)
+        peer.until(lambda: peer.goaway is not None)
+        peer.open_hand(large)
+        assert peer.answer(large) == (200, 200000 * b"x")
+    assert server.wait() == 0
+
+
+def test_a_client_that_reads_nothing_is_not_heard_either(
+    start: Start, certificate: Certificate
+) -> None:
+    """Else the answers to its pings would pile up."""
+    server = start()
+    with Peer(server, certificate) as peer:
+        peer.sock.settimeout(2)
+        with pytest.raises(TimeoutError):
+            ping_without_end(peer)
+        with Peer(server, certificate) as other:
+            assert other.answer(other.get("/hello")) == (200, b"hello")
+
+
+def test_a_client_that_reads_again_is_heard_again(start: Start, certificate: Certificate) -> None:
+    with Peer(start(), certificate) as peer:
+        all_at_once = [peer.get("/large?size=400000") for _ in range(40)]
+        for large in all_at_once:
+            peer.open_hand(large)
+        for large in all_at_once:
+            assert peer.answer(large) == (200, 400_000 * b"x")
+        assert peer.served("/hello")
+
+
+def ping_without_end(peer: Peer) -> None:
+    pings = 10_000 * bytes.fromhex("000008 06 00 00000000 0000000000000000")
+    for _ in range(300):  # 51 MB: more than lies in between
+        peer.sock.sendall(pings)
+
+
+# Time
+
+
+def test_a_connection_without_a_request_is_cut(start: Start, certificate: Certificate) -> None:
+    server = start(head_seconds=SHORT)
+    with Peer(server, certificate) as silent, Peer(server, certificate) as slow:
+        slow.sock.sendall(HALF_A_HEAD)
+        silent.until_closed()
+        slow.until_closed()
+
+
+def test_a_stream_keeps_its_connection(start: Start, certificate: Certificate) -> None:
+    server = start(head_seconds=SHORT, body_silence_seconds=1)
+    with Peer(server, certificate) as viewer:
+        stream = viewer.get("/stream")
+        with Peer(server, certificate) as silent:
+            silent.until_closed()
+        server.signal(signal.SIGTERM)
+        assert viewer.answer(stream)[1].endswith(b"event: bye\ndata: {}\n\n")
+
+
+def test_a_body_that_falls_silent_ends_its_stream(start: Start, certificate: Certificate) -> None:
+    server = start(body_silence_seconds=1)
+    with Peer(server, certificate) as peer:
+        ndjson = [("content-type", "application/x-ndjson")]
+        worker = peer.request("POST", "/size", None, ndjson)
+        silent = peer.request("POST", "/size", None)
+        status, body = peer.answer(silent)
+        assert (status, json.loads(body)["code"]) == (408, "request_timeout")
+        peer.until(lambda: silent in peer.resets)
+        peer.h2.send_data(worker, b"1234", end_stream=True)
+        peer.send()
+        assert peer.answer(worker) == (200, b"4")
+    server.stop()
+    assert "Traceback" not in server.stderr
+
+
+def test_a_body_that_only_drips_ends_its_stream(start: Start, certificate: Certificate) -> None:
+    with Peer(start(body_silence_seconds=2), certificate) as peer:
+        stream = peer.request("POST", "/size", None)
+        peer.sock.settimeout(0.2)  # between two drips
+        while stream not in peer.ended:
+            peer.h2.send_data(stream, b"x")
+            peer.send()
+            with suppress(TimeoutError):
+                peer.until(lambda: stream in peer.ended)
+        assert peer.answer(stream)[0] == 408
+
+
+# Size and number
+
+
+def test_a_head_past_its_size_ends_the_connection(start: Start, certificate: Certificate) -> None:
+    server = start()
+    filler = [(f"x-{n}", 1000 * "x") for n in range(80)]
+    with Peer(server, certificate) as peer:
+        peer.request("GET", "/hello", more=filler)
+        peer.until_closed()
+        assert peer.goaway
+        assert peer.goaway[1] == ErrorCodes.ENHANCE_YOUR_CALM
+    with Peer(server, certificate) as peer:
+        assert peer.answer(peer.request("GET", "/hello", more=filler[:50]))[0] == 200
+
+
+def test_a_path_that_is_no_path_ends_its_stream(start: Start, certificate: Certificate) -> None:
+    server = start()
+    with Peer(server, certificate) as peer:
+        assert not peer.served("/\u00e9")
+        assert peer.served("/hello")
+    server.stop()
+    assert "Traceback" not in server.stderr
+
+
+def test_connections_past_the_cap_are_told_to_come_back(
+    start: Start, certificate: Certificate
+) -> None:
+    server = start(connections=1)
+    with Peer(server, certificate) as one:
+        assert one.answer(one.get("/hello"))[0] == 200
+        with Peer(server, certificate) as other:
+            status, body = other.answer(other.get("/hello"))
+            assert (status, json.loads(body)["code"]) == (503, "too_many_connections")
+            other.until_closed()
+        with Peer(server, certificate) as viewer:
+            events = [("accept", "text/event-stream")]
+            status, body = viewer.answer(viewer.request("GET", "/stream", more=events))
+            assert (status, body[:7]) == (200, b"retry: ")
+            viewer.until_closed()
+
+
+def test_a_connection_is_renewed_in_a_quiet_moment(start: Start, certificate: Certificate) -> None:
+    server = start()
+    with Peer(server, certificate) as peer:
+        served = 0
+        while not peer.goaway:
+            served += peer.served("/hello")
+        assert MOST_STREAMS / 2 <= served < MOST_STREAMS
+        assert peer.goaway == (2 * served - 1, ErrorCodes.NO_ERROR)
+        assert not peer.served("/hello")
+        peer.until_closed()
+
+
+def test_a_connection_that_is_to_be_renewed_lets_its_streams_end(
+    start: Start, certificate: Certificate
+) -> None:
+    server = start()
+    with Peer(server, certificate) as peer:
+        viewer = peer.get("/stream")
+        peer.until(lambda: viewer in peer.heads)
+        for _ in range(MOST_GIVEN_UP):
+            peer.give_up(peer.get("/stream"))
+            if not peer.served("/hello"):
+                break
+        assert peer.goaway
+        assert peer.goaway[1] == ErrorCodes.NO_ERROR
+        server.signal(signal.SIGTERM)
+        assert peer.answer(viewer)[1].endswith(b"event: bye\ndata: {}\n\n")
+    assert server.wait() == 0
+
+
+# Stopping and starting
+
+
+def test_every_stream_is_told_before_the_end(live: Server, certificate: Certificate) -> None:
+    with Peer(live, certificate) as peer, Peer(live, certificate) as idle:
+        peer.call("PUT", "/v1/jobs/j", {})
+        viewers = [peer.get("/v1/jobs/j/events") for _ in range(20)]
+        peer.until(lambda: all(b"data: " in peer.bodies[viewer] for viewer in viewers))
+        live.signal(signal.SIGTERM)
+        for viewer in viewers:
+            assert events_of(peer.answer(viewer)[1])[-1]["event"] == "bye"
+        peer.until_closed()
+        idle.until_closed()
+        assert peer.goaway
+    assert live.wait() == 0
+    assert "Traceback" not in live.stderr
+
+
+def test_without_zttp_it_says_what_is_missing(tmp_path: Path, certificate: Certificate) -> None:
+    program = "import sys; sys.modules['zttp'] = None; from livejobs.cli.main import main; main()"
+    flags = ["serve", "--port", "0", "--data", str(tmp_path), "--http2", *certificate.flags]
+    failed = subprocess.run(
+        [sys.executable, "-c", program, *flags],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONG_ENOUGH,
+        check=False,
+    )
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "livejobs: http2: needs zttp: pip install 'livejobs[http2]'\n"

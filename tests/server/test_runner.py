@@ -1,0 +1,368 @@
+"""Starting, stopping and the bounds of connections, each with a real process.
+
+What concerns connections and not jobs is tried on the small app of tests/support/stub.py.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_websocket
+
+from tests.support.server import BIN, LONG_ENOUGH, Running, Server, clean_environment
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+def stub(*args: str, **bounds: int) -> Running:
+    bounds.setdefault("connections", 100)
+    return Running(
+        sys.executable, "-m", "tests.support.stub", "--bounds", json.dumps(bounds), *args
+    )
+
+
+def serve(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to fail."""
+    return subprocess.run(
+        [BIN / "livejobs", "serve", *args],
+        env=clean_environment() | env,
+        capture_output=True,
+        text=True,
+        timeout=LONG_ENOUGH,
+        check=False,
+    )
+
+
+def dial(server: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=LONG_ENOUGH)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Until the other side closes."""
+    return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def read_until(sock: socket.socket, mark: bytes) -> bytes:
+    data = b""
+    while mark not in data:
+        piece = sock.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def problem_of(answer: bytes) -> dict[str, object]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower()
+    problem: dict[str, object] = json.loads(body)
+    assert problem["status"] == status_of(answer)
+    assert {"type", "title", "detail", "code"} <= problem.keys()
+    return problem
+
+
+# Starting
+
+
+def test_stdout_gets_the_ready_line_and_nothing_else(server: Server) -> None:
+    assert httpx2.get(server.url + "/healthz").status_code == 200
+    httpx2.get(server.url + "/nothing")
+    assert server.stop() == 0
+    assert server.rest_of_stdout() == ""
+
+
+def test_port_0_is_a_port_of_its_own(tmp_path: Path) -> None:
+    with Server(tmp_path / "a") as one, Server(tmp_path / "b") as two:
+        assert one.port != two.port
+        assert 0 not in {one.port, two.port}
+
+
+def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--host", "::1") as server:
+        assert server.url == f"http://[::1]:{server.port}"
+        assert httpx2.get(server.url + "/healthz").status_code == 200
+
+
+def test_it_says_that_it_runs_open(server: Server) -> None:
+    assert "everyone who can connect is admin" in server.stderr
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(server: Server, tmp_path: Path) -> None:
+    failed = serve("--port", str(server.port), "--data", str(tmp_path / "other"))
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == (
+        f"livejobs: can't listen on 127.0.0.1:{server.port}: Address already in use\n"
+    )
+
+
+def test_a_database_in_use_is_one_line_and_exit_1(server: Server) -> None:
+    failed = serve("--port", "0", "--data", str(server.data))
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("livejobs: ")
+    assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "line"),
+    [
+        (["--port", "x"], {}, "port (--port): takes a whole number from 0 to 65535, not 'x'"),
+        ([], {"LIVEJOBS_MAX_BATCH": "-1"}, "max_batch (LIVEJOBS_MAX_BATCH): takes a whole number"),
+        (["--config", "none.toml"], {}, "config (--config): can't read 'none.toml': No such file"),
+        (["--host", "0.0.0.0"], {}, "host (0.0.0.0): others can reach this address"),
+        (["--redis", "redis://x"], {}, "redis (--redis): not available in this version"),
+        ([], {"LIVEJOBS_REDIS": "redis://h"}, "redis (LIVEJOBS_REDIS): not available"),
+        (["--ssl-certfile", "c", "--ssl-keyfile", "k"], {}, "ssl_certfile (c): "),
+        (["--max-connections", "999999999"], {}, "max_connections (999999999): takes at most "),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_2(
+    args: list[str], env: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    failed = serve("--port", "0", "--data", str(tmp_path / "data"), *args, **env)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith(f"livejobs: {line}")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", env={"LIVEJOBS_PROT": "1"}) as server:
+        assert "livejobs: LIVEJOBS_PROT: there is no such setting" in server.stderr
+
+
+def test_open_lets_any_host_be_listened_on(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--host", "0.0.0.0", "--open") as server:
+        assert server.url == f"http://0.0.0.0:{server.port}"
+
+
+def test_version_is_the_package_s() -> None:
+    said = subprocess.run([BIN / "livejobs", "--version"], capture_output=True, check=True)
+    assert said.stdout.startswith(b"livejobs 0.")
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_it_with_0(server: Server, number: signal.Signals) -> None:
+    server.signal(number)
+    assert server.wait() == 0
+    assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_streams_are_told_before_they_are_closed(number: signal.Signals) -> None:
+    with stub() as server, dial(server) as sock:
+        sock.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(sock, b"data: hello")
+        server.signal(number)
+        assert read_all(sock).endswith(b"event: bye\ndata: {}\n\n\r\n0\r\n\r\n")
+        assert server.wait() == 0
+
+
+def test_whatever_clients_are_connected_it_stops() -> None:
+    with stub() as server, ExitStack() as clients:
+        begun, upload, deaf = (clients.enter_context(dial(server)) for _ in range(3))
+        begun.sendall(b"GET /hel")
+        upload.sendall(b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1234")
+        deaf.sendall(b"GET /stream?deaf HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(deaf, b"data: hello")
+        clients.enter_context(connect_websocket(f"ws://127.0.0.1:{server.port}/echo"))
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(25) == 0  # ten are promised; a silent body is given thirty
+        assert "Traceback" not in server.stderr
+
+
+def test_a_second_signal_does_not_wait_for_anybody() -> None:
+    with stub() as server, dial(server) as sock:
+        sock.sendall(b"GET /stream?deaf HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(sock, b"data: hello")
+        server.signal(signal.SIGTERM)
+        while listening(server):
+            pass
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "Traceback" not in server.stderr
+
+
+def listening(server: Running) -> bool:
+    try:
+        dial(server).close()
+    except ConnectionError:  # refused, or reset at the moment of closing
+        return False
+    return True
+
+
+# The bounds of a connection
+
+# Seconds are counted by the server's tick, so the first of them may be over at once: with one
+# alone, a client would be cut between its connecting and its first byte.
+SHORT = 3
+
+
+def test_a_head_that_does_not_arrive_in_time_is_cut() -> None:
+    with stub(head_seconds=SHORT) as server, dial(server) as slow, dial(server) as silent:
+        slow.sendall(b"GET /hello HTTP/1.1\r\nhost: ")
+        answer = read_all(slow)
+        assert (status_of(answer), problem_of(answer)["code"]) == (408, "request_timeout")
+        assert read_all(silent) == b""
+
+
+def test_a_second_head_is_held_to_the_same_time() -> None:
+    with stub(head_seconds=SHORT) as server, dial(server) as sock:
+        sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(sock, b"hello")
+        sock.sendall(b"GET /hello HTTP/1.1\r\n")
+        assert status_of(read_all(sock)) == 408
+
+
+def test_empty_lines_do_not_hold_a_connection() -> None:
+    with stub(head_seconds=SHORT) as server, dial(server) as sock:
+        sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(sock, b"hello")
+        sock.sendall(b"\r\n")
+        assert b"GET" not in read_all(sock)
+
+
+def test_a_body_that_falls_silent_is_cut() -> None:
+    with stub(body_silence_seconds=1) as server, dial(server) as sock:
+        sock.sendall(b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1234")
+        answer = read_all(sock)
+        assert (status_of(answer), problem_of(answer)["code"]) == (408, "request_timeout")
+
+
+def test_an_ndjson_body_may_be_silent_for_longer_than_others() -> None:
+    head = b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n"
+    with stub(body_silence_seconds=1) as server, dial(server) as worker, dial(server) as other:
+        worker.sendall(head + b"content-type: application/x-ndjson\r\n\r\n1234")
+        other.sendall(head + b"\r\n1234")
+        assert status_of(read_all(other)) == 408
+        worker.sendall(b"56789")
+        assert read_until(worker, b"\r\n\r\n9").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_stream_is_not_a_silence() -> None:
+    bounds = {"head_seconds": SHORT, "body_silence_seconds": 1}
+    with stub(**bounds) as server, dial(server) as viewer, dial(server) as silent:
+        viewer.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(viewer, b"data: hello")
+        assert read_all(silent) == b""
+        server.signal(signal.SIGTERM)
+        assert b"event: bye" in read_all(viewer)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 1000])
+def test_a_head_past_its_size_is_refused(pieces: int) -> None:
+    line = b"x-filler: " + 1000 * b"x" + b"\r\n"
+    head = b"GET /hello HTTP/1.1\r\n" + 80 * line + b"\r\n"
+    step = -(-len(head) // pieces)
+    with stub() as server, dial(server) as sock:
+        for start in range(0, len(head), step):
+            sock.sendall(head[start : start + step])
+        answer = read_all(sock)
+        assert (status_of(answer), problem_of(answer)["code"]) == (431, "headers_too_large")
+
+
+def test_one_header_without_an_end_is_refused_too() -> None:
+    with stub() as server, dial(server) as sock:
+        sock.sendall(b"GET /hello HTTP/1.1\r\nx: " + (1 << 20) * b"x")
+        assert status_of(read_all(sock)) == 431
+
+
+def test_a_large_body_is_not_a_large_head() -> None:
+    with stub() as server:
+        body = (1 << 20) * b"x"
+        answer = httpx2.post(server.url + "/size", content=body, headers={"x-filler": 60000 * "x"})
+        assert (answer.status_code, answer.text) == (200, str(len(body)))
+
+
+def test_what_is_not_http_gets_a_problem() -> None:
+    with stub() as server, dial(server) as sock:
+        sock.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        answer = read_all(sock)
+        assert (status_of(answer), problem_of(answer)["code"]) == (400, "bad_request")
+
+
+def test_connections_past_the_cap_are_told_to_come_back() -> None:
+    with stub(connections=2) as server, dial(server) as one, dial(server) as two:
+        for sock in (one, two):
+            sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+            read_until(sock, b"hello")
+        refused = httpx2.get(server.url + "/hello")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.headers["connection"] == "close"
+
+
+def test_a_stream_past_the_cap_is_answered_so_that_eventsource_returns() -> None:
+    with stub(connections=1) as server, dial(server) as one:
+        one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(one, b"hello")
+        turned = httpx2.get(server.url + "/stream", headers={"accept": "text/event-stream"})
+        assert turned.status_code == 200
+        assert turned.headers["content-type"] == "text/event-stream"
+        assert turned.text.startswith("retry: ")
+
+
+def test_a_websocket_counts_as_a_connection_and_is_refused_past_the_cap() -> None:
+    with stub(connections=1) as server:
+        address = f"ws://127.0.0.1:{server.port}/echo"
+        with connect_websocket(address) as socket_:
+            socket_.send("hello")
+            assert socket_.recv() == "hello"
+            assert httpx2.get(server.url + "/hello").status_code == 503
+            with pytest.raises(InvalidStatus) as refused:
+                connect_websocket(address)
+            assert refused.value.response.status_code == 503
+
+
+def test_room_that_became_free_is_given_again() -> None:
+    with stub(connections=1) as server:
+        with dial(server) as one:
+            one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            read_all(one)
+        assert httpx2.get(server.url + "/hello").status_code == 200
+
+
+def test_an_address_past_its_cap_is_turned_away_and_others_are_not() -> None:
+    with stub(connections_per_address=1) as server, dial(server) as one:
+        one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        read_until(one, b"hello")
+        assert hello_from("127.0.0.1", server) == 503
+        assert hello_from("127.0.0.2", server) == 200
+
+
+def test_room_of_an_address_that_became_free_is_given_again() -> None:
+    with stub(connections_per_address=1) as server:
+        with connect_websocket(f"ws://127.0.0.1:{server.port}/echo"):
+            assert hello_from("127.0.0.1", server) == 503
+        assert hello_from("127.0.0.1", server) == 200
+        assert hello_from("127.0.0.1", server) == 200
+
+
+def hello_from(address: str, server: Running) -> int:
+    """The status, read to the end of the connection: so the server has seen that too."""
+    to = ("127.0.0.1", server.port)
+    with socket.create_connection(to, LONG_ENOUGH, source_address=(address, 0)) as sock:
+        sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        return status_of(read_all(sock))
+
+
+def test_a_token_in_a_websocket_s_address_is_never_logged() -> None:
+    with stub("--log-level", "debug") as server:
+        with connect_websocket(f"ws://127.0.0.1:{server.port}/echo?token=hunter2"):
+            pass
+        httpx2.get(server.url + "/hello?token=hunter2", headers={"authorization": "hunter2"})
+        server.stop()
+        assert "hunter2" not in server.stderr

@@ -1,0 +1,174 @@
+"""A stop under servers that are not ours, which tell an app of it only when its streams have
+ended. Each has one of every connection that lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from websockets.sync.client import connect
+
+from livejobs.stopping import SIGNALS, StopSignals
+from tests.support.api import Api, hear
+from tests.support.server import BIN, LONG_ENOUGH, clean_environment, hold_port
+
+ROOT = Path(__file__).parents[2]
+SERVERS = {
+    "uvicorn": ("uvicorn", "--port"),
+    "uvicorn --reload": ("uvicorn", "--reload", "--reload-dir", "{folder}", "--port"),
+    "granian": ("granian", "--interface", "asgi", "--port"),
+}
+
+
+@contextmanager
+def serving(name: str, folder: Path) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
+    program, *options = [word.format(folder=folder) for word in SERVERS[name]]
+    (folder / "watched.py").touch()
+    with hold_port() as held, (folder / "log").open("wb") as log:
+        port = held.getsockname()[1]
+        process = subprocess.Popen(
+            [BIN / program, *options, str(port), "tests.support.hosted:app"],
+            cwd=ROOT,
+            env=clean_environment() | {"DATA": str(folder / "data"), "PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            with Api(f"http://127.0.0.1:{port}/live") as api:
+                until_up(api, process)
+                yield api, process
+        finally:
+            with suppress(ProcessLookupError):  # they have all ended
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def until_up(api: Api, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            api.get("/readyz").raise_for_status()
+        except httpx.TransportError:
+            continue
+        return
+    raise AssertionError("the server did not start")
+
+
+class Audience:
+    """A stream, a followed log, a long-poll and a socket, each read to its end."""
+
+    def __init__(self, api: Api, job: str, stack: ExitStack) -> None:
+        path = f"/v1/jobs/{job}"
+        text = {"accept": "text/plain"}
+        self.events = stack.enter_context(api.stream("GET", f"{path}/events"))
+        self.log = stack.enter_context(api.stream("GET", f"{path}/logs?follow=1", headers=text))
+        self.socket = stack.enter_context(connect(api.url.replace("http", "ws", 1) + path))
+        assert [hear(self.socket)["op"] for _ in range(2)] == ["ack", "snapshot"]
+        self.poll = Thread(target=api.ended, args=[job])
+        self.poll.start()
+
+    def read_to_the_end(self) -> None:
+        assert "event: bye" in list(self.events.iter_lines())
+        assert list(self.log.iter_lines()) == []
+        assert hear(self.socket)["op"] == "bye"
+        self.poll.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn --reload"])
+def test_another_server_stops_though_all_kinds_of_streams_are_open(
+    name: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    with serving(name, tmp_path) as (api, process), ExitStack() as stack:
+        audience = Audience(api, api.create(), stack)
+        os.killpg(process.pid, number)
+        audience.read_to_the_end()
+        assert process.wait(LONG_ENOUGH) in (0, -number)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_granian_stops_though_a_stream_is_open(tmp_path: Path) -> None:
+    with serving("granian", tmp_path) as (api, process):
+        with api.stream("GET", f"/v1/jobs/{api.create()}/events") as events:
+            process.terminate()
+            assert "event: bye" in list(events.iter_lines())
+        assert process.wait(LONG_ENOUGH) == 0
+
+
+def test_a_change_of_the_code_restarts_a_server_that_has_streams(tmp_path: Path) -> None:
+    with serving("uvicorn --reload", tmp_path) as (api, _), ExitStack() as stack:
+        audience = Audience(api, api.create(id="j"), stack)
+        (tmp_path / "watched.py").write_text("changed = True")
+        audience.read_to_the_end()
+        while (answer := asked_again(api)) is None:
+            pass
+        assert answer.json()["id"] == "j"
+
+
+def asked_again(api: Api) -> httpx.Response | None:
+    try:
+        return api.get("/v1/jobs/j").raise_for_status()
+    except httpx.HTTPError:  # it is between two processes
+        return None
+
+
+# The signals' handlers
+
+
+@pytest.fixture
+def handlers() -> Iterator[list[int]]:
+    """Signals that the program's own handler has got."""
+    got: list[int] = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: got.append(number))
+    yield got
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+async def test_the_handler_before_is_called_too_and_is_put_back(handlers: list[int]) -> None:
+    told: list[None] = []
+    before = [signal.getsignal(number) for number in SIGNALS]
+    stopping = StopSignals(lambda: told.append(None))
+    for number in SIGNALS:
+        signal.raise_signal(number)
+    assert handlers == list(SIGNALS)
+    await turn_of_the_loop()
+    assert len(told) == len(SIGNALS)
+    stopping.restore()
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+async def turn_of_the_loop() -> None:
+    """Until what other threads and handlers have asked for is done."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon_threadsafe(done.set)
+    await done.wait()
+
+
+async def test_a_handler_that_came_later_stays(handlers: list[int]) -> None:
+    stopping = StopSignals(lambda: None)
+    later: Any = lambda number, frame: None  # noqa: E731
+    signal.signal(signal.SIGTERM, later)
+    stopping.restore()
+    assert signal.getsignal(signal.SIGTERM) is later
+
+
+async def test_a_signal_that_nobody_handles_keeps_its_default() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        stopping = StopSignals(lambda: None)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        stopping.restore()
+    finally:
+        signal.signal(signal.SIGTERM, before)

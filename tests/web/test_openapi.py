@@ -1,0 +1,101 @@
+"""The OpenAPI document and the routes say the same, and what is documented is what happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from openapi_spec_validator import validate
+from starlette.routing import Route
+
+from livejobs.app import ROUTES
+from livejobs.faces import routes as door
+from livejobs.faces.described import describe
+from livejobs.faces.registry import BUILT_IN
+from livejobs.web.documents.openapi import OPERATIONS, document
+from tests.support.server import Server
+
+ADMIN = "the-first-admin-key"
+
+
+def spoken(route: Route) -> set[str]:
+    """Its methods; a HEAD that comes with a GET goes without saying."""
+    methods = route.methods or set()
+    return methods - {"HEAD"} if "GET" in methods else methods
+
+
+def test_every_route_is_documented() -> None:
+    routes = {
+        (method.lower(), route.path)
+        for route in ROUTES
+        if isinstance(route, Route) and route.path not in ("/openapi.json", "/asyncapi.json")
+        for method in spoken(route)
+    }
+    assert {(it.method, it.path) for it in OPERATIONS} == routes
+
+
+def test_every_address_of_a_face_is_documented() -> None:
+    faces = BUILT_IN.values()
+    routes = {
+        (method.lower(), route.path) for route in door.routes(faces) for method in spoken(route)
+    }
+    described = describe(faces).paths
+    assert {(method, path) for path, it in described.items() for method in it} == routes
+
+
+def test_the_document_is_a_valid_one() -> None:
+    validate(document("1", describe(BUILT_IN.values())))
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server:
+        yield server
+
+
+def test_the_server_hands_it_out_to_anyone(closed: Server) -> None:
+    answer = httpx.get(closed.url + "/openapi.json")
+    assert answer.json()["info"]["title"] == "livejobs"
+
+
+# Three parts, so that no test is much longer than the others.
+@pytest.mark.parametrize(
+    "methods",
+    [
+        ("--include-method", "GET"),
+        ("--include-method", "POST"),
+        ("--exclude-method", "GET", "--exclude-method", "POST"),
+    ],
+    ids=["GET", "POST", "others"],
+)
+def test_schemathesis_finds_no_500_and_nothing_undocumented(
+    closed: Server, methods: tuple[str, ...]
+) -> None:
+    """Random requests made from the document, good and bad, by an admin. Streams do not end, so
+    they are left out."""
+    command = [
+        Path(sys.executable).parent / "st", "run", f"{closed.url}/openapi.json",
+        "--header", f"x-api-key: {ADMIN}", "--max-examples", "40", "--seed", "1",
+        "--checks", "not_a_server_error,status_code_conformance,content_type_conformance",
+        "--exclude-path-regex", "events$", "--phases", "fuzzing",
+        "--request-timeout", "40", "--no-color", *methods,
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    # Before what others install under the name of `tests`.
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks"}
+    environment["PYTHONPATH"] = str(root)
+    ran = subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=900,
+        check=False,
+        cwd=root,
+    )
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
