@@ -1,14 +1,99 @@
 """Status, progress, results and files of long-running jobs, live.
 
-async with LiveJobs(Settings()) as live:
-    job = await live.create(title="Nightly export")
-    await job.progress(current=1, total=10)
+A worker reports on its job, to the server that LIVEJOBS_URL names:
+
+    with livejobs.job("export", title="Nightly export", total=10) as job:
+        for part in job.track(parts):
+            ...
+
+A program has the server inside:
+
+    async with LiveJobs(Settings()) as live:
+        job = await live.create(title="Nightly export")
+        await job.progress(current=1, total=10)
+
+Names are loaded on use: a worker loads nothing of the server.
 """
 
 from __future__ import annotations
 
-from livejobs.app import create_app
-from livejobs.config import Settings
-from livejobs.service import Job, LiveJobs
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["Job", "LiveJobs", "Settings", "create_app"]
+if TYPE_CHECKING:
+    from livejobs.app import create_app
+    from livejobs.client.aio import AsyncWorkerJob
+    from livejobs.client.areading import AsyncClient
+    from livejobs.client.block import adopt, current, job
+    from livejobs.client.errors import Cancelled, Corrupt, Refused, Unavailable, Unreachable
+    from livejobs.client.job import WorkerJob
+    from livejobs.client.logs import LogHandler
+    from livejobs.client.process import flush, statistics
+    from livejobs.client.reading import Client
+    from livejobs.client.richly import RichProgress
+    from livejobs.client.task import task
+    from livejobs.client.tqdm import tqdm
+    from livejobs.config import Settings
+    from livejobs.service import Job, LiveJobs
+
+_PLACES: Final = {
+    "AsyncClient": "livejobs.client.areading",
+    "AsyncWorkerJob": "livejobs.client.aio",
+    "Cancelled": "livejobs.client.errors",
+    "Client": "livejobs.client.reading",
+    "Corrupt": "livejobs.client.errors",
+    "Job": "livejobs.service",
+    "LiveJobs": "livejobs.service",
+    "LogHandler": "livejobs.client.logs",
+    "Refused": "livejobs.client.errors",
+    "RichProgress": "livejobs.client.richly",
+    "Settings": "livejobs.config",
+    "Unavailable": "livejobs.client.errors",
+    "Unreachable": "livejobs.client.errors",
+    "WorkerJob": "livejobs.client.job",
+    "adopt": "livejobs.client.block",
+    "create_app": "livejobs.app",
+    "current": "livejobs.client.block",
+    "flush": "livejobs.client.process",
+    "job": "livejobs.client.block",
+    "statistics": "livejobs.client.process",
+    "task": "livejobs.client.task",
+    "tqdm": "livejobs.client.tqdm",
+}
+
+__all__ = [
+    "AsyncClient",
+    "AsyncWorkerJob",
+    "Cancelled",
+    "Client",
+    "Corrupt",
+    "Job",
+    "LiveJobs",
+    "LogHandler",
+    "Refused",
+    "RichProgress",
+    "Settings",
+    "Unavailable",
+    "Unreachable",
+    "WorkerJob",
+    "adopt",
+    "create_app",
+    "current",
+    "flush",
+    "job",
+    "statistics",
+    "task",
+    "tqdm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value  # found without us from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

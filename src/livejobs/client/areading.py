@@ -1,0 +1,242 @@
+"""Read jobs from asyncio: `livejobs.AsyncClient`. Its twin is `reading.py`.
+
+Files are touched in threads, so that a slow disk does not hold up the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from livejobs.client.asking import (
+    FAILURES,
+    HOLD,
+    PATIENT,
+    PIECE,
+    QUIET,
+    Fetch,
+    Json,
+    Stream,
+    base_of,
+    job_path,
+    key_of,
+    query,
+    refused,
+    unreachable,
+    where,
+)
+from livejobs.client.errors import Unreachable
+from livejobs.client.pace import jittered
+from livejobs.client.sse import Event
+
+Token = str | Callable[[], str | Awaitable[str]] | None
+
+
+class AsyncClient:
+    """A server, to read from. `token`: instead of a key, a token or a function that gets a new one
+    when the old one is no longer good."""
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, *, token: Token = None
+    ) -> None:
+        self._token = token
+        self._secret = (token if isinstance(token, str) else None) if token else key_of(key)
+        self._http = httpx2.AsyncClient(base_url=base_of(url), timeout=PATIENT)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    # Jobs
+
+    async def create(self, type: str | None = None, **fields: Any) -> Json:
+        """A queued job, for a worker to start. Fields: those of `livejobs.job`."""
+        said = {"type": type, **fields}
+        body = {name: value for name, value in said.items() if value is not None}
+        return await self._json("POST", "/v1/jobs", json=body)
+
+    async def get(self, id: str) -> Json:
+        return await self._json("GET", job_path(id))
+
+    async def list(self, **filters: Any) -> AsyncIterator[Json]:
+        """Jobs, newest first, page after page: `project status type tag parent owner q`."""
+        after: str | None = None
+        while True:
+            page = await self._json("GET", "/v1/jobs", params=query({**filters, "after": after}))
+            for entry in page["jobs"]:
+                yield entry
+            after = page["next"]
+            if after is None:
+                return
+
+    async def cancel(self, id: str, *, force: bool = False) -> Json:
+        """Ask the job's worker to stop. `force`: end the job now."""
+        return await self._json(
+            "POST", job_path(id, "cancel"), params=query({"force": force or None})
+        )
+
+    async def wait(self, id: str, timeout: float | None = None) -> Json:
+        """The job once it has ended. TimeoutError: it has not, after so many seconds."""
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        backoff = jittered()
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"Job {id!r} has not ended after {timeout} seconds.")
+            try:
+                job = await self._held(id, left)
+            except Unreachable:
+                if backoff.failures >= FAILURES:
+                    raise
+                backoff.failed(0.0)
+                await asyncio.sleep(min(left, backoff.until))
+                continue
+            backoff.worked()
+            if job["completed_at"] is not None:
+                return job
+
+    async def _held(self, id: str, left: float) -> Json:
+        hold = {"prefer": f"wait={max(1, int(min(HOLD, left)))}"}
+        return await self._json("GET", job_path(id), params={"until": "finished"}, headers=hold)
+
+    async def watch(self, id: str) -> AsyncIterator[Json]:
+        """The job's state now, and whenever it changes, until it has ended. Goes on where it was
+        cut."""
+        async for event in self._events(job_path(id, "events"), {}):
+            if event.name == "message":
+                yield event.value
+
+    async def logs(
+        self, id: str, *, after: int = 0, level: str | None = None, follow: bool = False
+    ) -> AsyncIterator[Json]:
+        """Lines of the log after this number. `follow`: also those to come, until the end."""
+        if follow:
+            async for entry in self._followed(id, after, level):
+                yield entry
+            return
+        at: int | None = after
+        while at is not None:
+            params = query({"after": at, "level": level, "limit": 1000})
+            page = await self._json("GET", job_path(id, "logs"), params=params)
+            for entry in page["logs"]:
+                yield entry
+            at = page["next"]
+
+    async def _followed(self, id: str, after: int, level: str | None) -> AsyncIterator[Json]:
+        params = query({"after": after, "level": level})
+        async for event in self._events(job_path(id, "logs"), params):
+            if event.name == "logs":
+                for entry in event.value:
+                    yield entry
+
+    async def download(
+        self, id: str, name: str | None = None, to: str | os.PathLike[str] = "."
+    ) -> Path:
+        """A file of the job, into a folder or to a path. Without a name, the first one. Goes on
+        where it was cut, and checks the digest."""
+        found = await asyncio.to_thread(where, await self.get(id), name, to)
+        fetch = await asyncio.to_thread(Fetch, found.target)
+        while not fetch.done:
+            try:
+                await self._fetch(found.path, fetch)
+            except (httpx2.TransportError, Unreachable) as error:
+                if fetch.failures >= FAILURES:
+                    raise unreachable(error) from error
+                await asyncio.sleep(fetch.pause())
+        return fetch.target
+
+    async def _fetch(self, path: str, fetch: Fetch) -> None:
+        headers = await asyncio.to_thread(lambda: fetch.headers)
+        async with self._streamed(path, {}, headers, (200, 206, 416)) as response:
+            mode = await asyncio.to_thread(fetch.opened, response.status_code, response.headers)
+            if mode is None:
+                return
+            file = await asyncio.to_thread(fetch.part.open, mode)
+            try:
+                async for piece in response.aiter_raw(PIECE):
+                    await asyncio.to_thread(file.write, piece)
+                    fetch.came()
+            finally:
+                await asyncio.to_thread(file.close)
+        await asyncio.to_thread(fetch.ended)
+
+    # Requests
+
+    async def _events(self, path: str, params: dict[str, str]) -> AsyncIterator[Event]:
+        stream = Stream()
+        while not stream.over:
+            try:
+                async with self._streamed(
+                    path, params, stream.headers, (200, 204), QUIET
+                ) as response:
+                    if stream.opened(response.status_code):
+                        async for chunk in response.aiter_raw():
+                            for entry in stream.feed(chunk):
+                                yield entry
+            except (httpx2.TransportError, Unreachable) as error:
+                if not stream.begun:
+                    raise unreachable(error) from error
+            if not stream.over:
+                await asyncio.sleep(stream.pause())
+
+    @asynccontextmanager
+    async def _streamed(
+        self,
+        path: str,
+        params: dict[str, str],
+        headers: dict[str, str],
+        good: tuple[int, ...],
+        timeout: httpx2.Timeout = PATIENT,
+    ) -> AsyncIterator[httpx2.Response]:
+        for last in (False, True):
+            asked = {**await self._credential(), **headers}
+            async with self._http.stream(
+                "GET", path, params=params, headers=asked, timeout=timeout
+            ) as response:
+                if response.status_code in good:
+                    yield response
+                    return
+                if not last and self._renew(response.status_code):
+                    continue
+                raise refused(response.status_code, await response.aread())
+
+    async def _json(self, method: str, path: str, **how: Any) -> Json:
+        headers = how.pop("headers", {})
+        for last in (False, True):
+            try:
+                asked = {**await self._credential(), **headers}
+                response = await self._http.request(method, path, headers=asked, **how)
+            except httpx2.TransportError as error:
+                raise unreachable(error) from error
+            if response.is_success:
+                break
+            if last or not self._renew(response.status_code):
+                raise refused(response.status_code, response.content)
+        said: Json = response.json()
+        return said
+
+    async def _credential(self) -> dict[str, str]:
+        if self._secret is None and callable(self._token):
+            token = self._token()
+            self._secret = await token if isawaitable(token) else token
+        return {} if self._secret is None else {"authorization": f"Bearer {self._secret}"}
+
+    def _renew(self, status: int) -> bool:
+        """Whether there is another token to try."""
+        if status != 401 or not callable(self._token):
+            return False
+        self._secret = None
+        return True

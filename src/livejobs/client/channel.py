@@ -1,0 +1,345 @@
+"""One job's way to the server, for all threads of a process: its queue, its spool, what was heard.
+
+`guard` is held for moments, while the queue changes; `disk` is held while files are written. `disk`
+is taken before `guard`, never within it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol
+from urllib.parse import urljoin
+
+from livejobs.client.guard import Guard
+from livejobs.client.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.plain import encode
+from livejobs.client.settings import Target
+from livejobs.client.spool import Spool
+
+logger: Final = logging.getLogger("livejobs.client")
+
+LARGEST: Final = 8 * 1024 * 1024  # bytes of one report
+MEMORY: Final = 8 * 1024 * 1024  # bytes of one job's queue
+IN_ALL: Final = 32 * 1024 * 1024  # bytes of all queues of a server, shared alike
+
+
+_LOSS: Final = "reports are only in memory, and the oldest log lines are dropped when it is full"
+
+
+class Source(Protocol):
+    """Something that counts by itself, such as a loop: it is asked when there is time to send."""
+
+    def poll(self) -> None:
+        """Say what has changed since the last call."""
+
+
+class Channel:
+    def __init__(
+        self,
+        target: Target,
+        id: str,
+        creation: Mapping[str, Any] | None,
+        ring: Callable[[Channel], None],
+    ) -> None:
+        """`ring`: wakes the sender. Without a creation, the job is somebody else's."""
+        self.target = target
+        self.id = id
+        self.creation = creation
+        self._ring = ring
+        self.share = MEMORY
+        attached = creation is None
+        self._begin(Outbox(new_producer(), creation, attached=attached))
+
+    def _begin(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.guard = Guard()
+        self.disk = threading.RLock()
+        self.changed = threading.Condition()
+        self.spool: Spool | None = None
+        self.sources: list[Source] = []
+        self.open = 0  # blocks: while there is one, silence is filled with heartbeats
+        self.awake = False  # the sender knows that there is something to send
+        self.cancelled = False
+        self.heard: Mapping[str, Any] = {}  # the newest answer; `changed` tells when there is one
+        self.page: str | None = None  # with a token, where the server gave one
+        self.away = False  # the server does not answer: waiting for it is no use
+        self.heir = False  # it sends what a process that has gone has left
+        self._beat = False
+        self._spilling = False
+        self._told: set[str] = set()
+
+    @classmethod
+    def inherited(cls, target: Target, spool: Spool, ring: Callable[[Channel], None]) -> Channel:
+        """What a process that has gone left in its folder."""
+        header = spool.header
+        creation = None if spool.created else header.get("creation")
+        channel = cls(target, str(header["job"]), None, ring)
+        channel.outbox = Outbox.inherited(str(header["producer"]), creation, *spool.span)
+        channel.spool = spool
+        channel.heir = True
+        return channel
+
+    def after_fork(self, ring: Callable[[Channel], None]) -> None:
+        """In the child: its queue is empty, its producer is another one, no lock is held."""
+        self._ring = ring
+        self._begin(Outbox(new_producer(), self.creation, attached=True))
+
+    # What the job says
+
+    def say(self, kind: str, report: Mapping[str, Any]) -> bool:
+        """Queue an entry. True: memory is full, so call `spill` where the disk may be awaited."""
+        body = encode(report)
+        if len(body) > LARGEST:
+            size = f"it takes {len(body)} bytes; {LARGEST} are allowed"
+            self._log([News(f"large:{kind}", f"A report of type {kind!r} is dropped: {size}.")])
+            return False
+        self.guard.run(self.outbox.put, kind, body)
+        if not self.awake:
+            self.wake()
+        return self.outbox.bytes > self.share
+
+    def step(self, name: str, said: Mapping[str, Any]) -> bool:
+        """A step's progress is joined; all else about it is an entry."""
+        only_progress = said.keys() <= {"current", "total"} and not self.outbox.joined.full
+        change = self.outbox.joined.step if only_progress else self.outbox.put_step
+        self.guard.run(change, name, said)
+        if not self.awake:
+            self.wake()
+        return self.outbox.bytes > self.share
+
+    def current(self, value: Any) -> None:
+        """Progress of just an amount, as in a hot loop: no lock."""
+        self.outbox.joined.latest = (value,)
+        if not self.awake:
+            self.wake()
+
+    def progress(self, said: Mapping[str, Any]) -> None:
+        self.guard.run(self.outbox.joined.say, said)
+        if not self.awake:
+            self.wake()
+
+    def advance(self, by: Any) -> None:
+        try:
+            self.guard.run(self.outbox.joined.advance, by)
+        except TypeError as error:
+            self._log([News("advance", f"Progress is dropped: {error}")])
+        if not self.awake:
+            self.wake()
+
+    def count(self, counters: Mapping[str, Any]) -> None:
+        if self.outbox.joined.full:
+            self.say("count", {"type": "count", "counters": counters})
+            return
+        try:
+            self.guard.run(self.outbox.joined.count, counters)
+        except TypeError as error:
+            self._log([News("count", f"A count is dropped: {error}")])
+        if not self.awake:
+            self.wake()
+
+    def wake(self) -> None:
+        self.awake = True
+        self._ring(self)
+
+    def beat(self) -> None:
+        """Send a heartbeat, if there is nothing else to send."""
+        self._beat = True
+        self.wake()
+
+    def add(self, source: Source) -> None:
+        self.sources.append(source)
+        self.wake()
+
+    def remove(self, source: Source) -> bool:
+        """Asked one last time first. False: it is the parent's, and this is a child."""
+        try:
+            self.sources.remove(source)
+        except ValueError:
+            return False
+        source.poll()
+        return True
+
+    def enter(self) -> None:
+        self.open += 1
+        self.wake()
+
+    def leave(self) -> None:
+        self.open = max(0, self.open - 1)
+
+    # What the sender asks
+
+    def next(self, *, heartbeat: bool) -> Request | None:
+        self.awake = False  # before looking: what is said from now on wakes again
+        self._poll()
+        self._refill()
+        asked, self._beat = self._beat, False
+        return self.guard.run(self.outbox.next, heartbeat=asked or (heartbeat and self.open > 0))
+
+    def _poll(self) -> None:
+        for source in tuple(self.sources):
+            source.poll()
+
+    def _refill(self) -> None:
+        if self.outbox.missing() is None:  # as nearly always: no need to wait for the disk's lock
+            return
+        with self.disk:
+            first = self.outbox.missing()
+            if first is None:
+                return
+            records = self.spool.read(first) if self.spool is not None else []
+            self.guard.run(self.outbox.refill, records)
+        if not records:
+            self._log([News("lost", "The spool has lost reports.")])
+
+    def answered(self, answer: Answer) -> Verdict:
+        creating = self.outbox.creation is not None
+        verdict = self.guard.run(self.outbox.answered, answer) or Verdict.GO
+        if 200 <= answer.status < 300:
+            self._hear(answer.said)
+        elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
+            self.cancelled = True
+        self.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
+        news, self.outbox.news = self.outbox.news, []
+        self._log(news)
+        self.tell()
+        return verdict
+
+    def tell(self) -> None:
+        """Those who wait look again."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def _hear(self, said: Mapping[str, Any]) -> None:
+        """What every answer carries, whatever it acknowledges."""
+        self.heard = said
+        if said.get("cancel_requested") or said.get("status") == "cancelled":
+            self.cancelled = True
+        view = said.get("view")
+        if isinstance(view, dict) and isinstance(view.get("url"), str):
+            self.page = urljoin(self.target.url, view["url"])
+
+    def tidy(self, *, created: bool = False) -> None:
+        """Remove from disk what is not needed there any more."""
+        if self.spool is None:  # as nearly always: no need to wait for the disk's lock
+            return
+        with self.disk, suppress(OSError):
+            self._tidy_up(self.spool, created=created)
+
+    def _tidy_up(self, spool: Spool | None, *, created: bool) -> None:
+        if spool is None:  # closed meanwhile
+            return
+        if not self.outbox.unanswered:
+            self.spool = None
+            spool.remove()
+            return
+        spool.forget(self.outbox.acked)
+        if created:
+            spool.note_created()
+
+    # What is kept on disk
+
+    def spill(self, *, sync: bool = False) -> None:
+        """Write what is not on disk yet. Where memory is full, what was written leaves it. If the
+        disk refuses, the oldest log lines leave it instead."""
+        refused = None
+        with self.disk:
+            if self._spilling:  # a signal handler's, within the same one
+                return
+            self._spilling = True
+            try:
+                refused = self._spill(sync)
+                # What was acknowledged meanwhile had no folder yet that could be removed.
+                if not self.outbox.unanswered:
+                    self.tidy()
+            finally:
+                self._spilling = False
+        # Not with the lock: a log handler that waits for it may hold its own.
+        if refused is not None:
+            self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {refused}")])
+
+    def _spill(self, sync: bool) -> OSError | None:
+        written: list[Record] = []
+        try:
+            if self.outbox.unanswered:
+                written = self._write(sync)
+        except OSError as error:
+            self.guard.run(self.outbox.drop, self.share)
+            return error
+        if written:
+            self.guard.run(self.outbox.written, written[-1].n)
+        if self.outbox.bytes > self.share:
+            self.guard.run(self.outbox.shed)
+        return None
+
+    def _write(self, sync: bool) -> list[Record]:
+        if self.spool is not None and not self.spool.exists:  # somebody cleaned up
+            self.spool.close()
+            self.spool = None
+            self.guard.run(self.outbox.written, 0)
+        if self.spool is None:
+            self.spool = Spool.create(self.target, self._header())
+            if self.outbox.creation is None:
+                self.spool.note_created()
+        records = self.guard.run(self.outbox.unspooled) or []
+        if records:
+            self.spool.append(records)
+        if sync:
+            self.spool.sync()
+        return records
+
+    def _header(self) -> dict[str, Any]:
+        creation = self.outbox.creation
+        return {
+            "url": self.target.url,
+            "job": self.id,
+            "producer": self.outbox.producer,
+            "creation": None if creation is None else dict(creation),
+        }
+
+    # Ending
+
+    def finish(self, wait: float, *, patient: bool = False) -> None:
+        """Return when all is acknowledged, or safe on disk. `wait`: seconds for the former.
+        `patient`: even for a server that does not answer."""
+
+        def may_leave() -> bool:
+            return self.outbox.idle or (self.away and not patient)
+
+        try:
+            with self.changed:
+                self.changed.wait_for(may_leave, wait)
+        finally:  # also when the wait is interrupted
+            self.keep()
+
+    def keep(self) -> None:
+        """What is not acknowledged is on disk afterwards, and survives a power cut."""
+        self._poll()
+        self.guard.run(self.outbox.settle)
+        if self.outbox.unanswered:
+            self.spill(sync=True)
+
+    def close(self) -> None:
+        """The process ends: leave what is on disk to the next one."""
+        self.keep()
+        with self.disk:
+            if self.spool is not None:
+                self.spool.close()
+                self.spool = None
+
+    def _log(self, news: list[News]) -> None:
+        for key, text in news:
+            if key not in self._told and len(self._told) < 100:
+                self._told.add(key)
+                logger.warning("Job %s: %s", self.id, text)
+
+
+def new_producer() -> str:
+    return os.urandom(8).hex()
+
+
+Channels = weakref.WeakValueDictionary[tuple[Target, str], Channel]

@@ -1,0 +1,456 @@
+"""A job as its worker sees it: `with livejobs.job("render", total=240) as job:`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterable, Iterable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
+
+from livejobs.client import opened
+from livejobs.client.errors import Cancelled
+from livejobs.client.plain import pieces, shortened
+from livejobs.client.track import AsyncTrack, Track
+
+if TYPE_CHECKING:
+    from livejobs.client.channel import Channel
+
+logger: Final = logging.getLogger("livejobs.client")
+
+T = TypeVar("T")
+Level = Literal["debug", "info", "warning", "error"]
+StepStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
+Number = int | float
+
+LINE: Final = 16 * 1024  # bytes of a log line or an error's message: the server's limit
+TRACE: Final = 32 * 1024  # bytes of a traceback: its end is what tells
+SOURCE: Final = 200  # characters
+AT_THE_END: Final = 1.0  # seconds that a block waits for the server before it uses the spool
+
+
+class WorkerJob:
+    """Every call returns at once and raises nothing for what the server or the network does.
+
+    Wrong arguments are handled as follows: an unknown keyword raises TypeError, as in any call. A
+    value that the server refuses is dropped, and the reason is logged once.
+    """
+
+    def __init__(
+        self,
+        channel: Channel | None,
+        id: str,
+        *,
+        owned: bool = False,
+        inside: bool = False,
+        raise_on_cancel: bool = False,
+    ) -> None:
+        """`owned`: the block ends the job. `inside`: it runs in a command that will end it."""
+        self._channel = channel
+        self._id = id
+        self._owned = owned
+        self._inside = inside
+        self._pid = os.getpid()
+        self.raises = raise_on_cancel
+        self._over = channel is None  # this worker says no more
+        self._entered = False  # the channel counts it among those that work
+        self._acted = False  # the worker was told that it is cancelled
+        self._begun: dict[str, Any] = {}
+        self.patient = False  # an async block will see to what it owes the disk
+        self.owes = False
+        self._token: opened.Token | None = None
+
+    # What it is
+
+    @property
+    def id(self) -> str:
+        """ "" when there is no server to report to."""
+        return self._id
+
+    @property
+    def channel(self) -> Channel | None:
+        """For other ways to report: None when there is no server to report to."""
+        return self.live()
+
+    @property
+    def page(self) -> str | None:
+        """The address of the job's page. None when there is no server to report to."""
+        if self._channel is None:
+            return None
+        return self._channel.page or f"{self._channel.target.url}/jobs/{self._id}"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to cancel the job. A block that is left after this was true ends
+        the job as cancelled, unless `succeed` or `fail` was called."""
+        if self._channel is not None and self._channel.cancelled:
+            self._acted = True
+            return True
+        return False
+
+    @property
+    def saw_cancel(self) -> bool:
+        """Whether the worker was told that the job is cancelled."""
+        return self._acted
+
+    def __repr__(self) -> str:
+        return f"<WorkerJob {self._id or 'that reports nowhere'}>"
+
+    # Verbs
+
+    def create(self) -> None:
+        """Create the job now, queued, for another worker to start. Without this it is created with
+        the first report."""
+        channel = self.live()
+        if channel is not None:
+            channel.wake()
+
+    def start(self, **worker: Any) -> None:
+        """The work begins. A block calls this itself. From then on silence is filled with
+        heartbeats. `worker`: who does it."""
+        self._enter()
+        self._say("start", {"type": "start", "worker": worker or _worker()})
+
+    def progress(
+        self,
+        current: Number | None = None,
+        total: Number | None = None,
+        *,
+        percent: float | None = None,
+        unit: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        """How far the job has come. What is not given stays as it is."""
+        channel = self._channel
+        if channel is None or self._over:
+            return
+        if channel.cancelled and self.raises:
+            self.cancel()
+        more = total is not None or percent is not None or unit is not None or message is not None
+        if more or current is None:
+            channel.progress(
+                given(current=current, total=total, percent=percent, unit=unit, message=message)
+            )
+        else:
+            channel.current(current)
+
+    def advance(self, by: Number = 1) -> None:
+        """So much more is done. Several threads and processes may advance the same job."""
+        channel = self._channel
+        if channel is None or self._over:
+            return
+        if channel.cancelled and self.raises:
+            self.cancel()
+        channel.advance(by)
+
+    def step(
+        self,
+        name: str,
+        status: StepStatus | None = None,
+        *,
+        title: str | None = None,
+        current: Number | None = None,
+        total: Number | None = None,
+        weight: Number | None = None,
+    ) -> None:
+        """A part of the job. The first report of a step starts it."""
+        channel = self.live()
+        if channel is None:
+            return
+        said = given(status=status, title=title, current=current, total=total, weight=weight)
+        if channel.step(name, said):
+            self._spill(channel)
+
+    def log(self, message: object, level: Level = "info", *, source: str | None = None) -> None:
+        """A line of the job's log. A longer one than the server takes becomes several."""
+        if self.live() is not None:
+            self.record(str(message), level, source, time.time())
+
+    def record(self, text: str, level: Level, source: str | None, seconds: float) -> None:
+        """A line of the log that was written at this time: seconds since 1970. Raises nothing,
+        since whoever logs does not know of the job."""
+        channel = self._channel
+        if channel is None or self._over:
+            return
+        for said in log_lines(text, level, source, seconds):
+            if channel.say("log", said):
+                self._spill(channel)
+
+    def result(self, value: Any) -> None:
+        """One more result."""
+        self._say("result", {"type": "result", "value": value})
+
+    def item_error(
+        self, message: object, item: str | Number | None = None, detail: Any = None
+    ) -> None:
+        """One item failed. The job goes on."""
+        text = str(message)
+        short = shortened(text, LINE)
+        if short != text and detail is None:
+            detail = text[:TRACE]
+        self._say("error", {"type": "error", "message": short, **given(item=item, detail=detail)})
+
+    def count(self, name: str | None = None, by: Number = 1, /, **counters: Number) -> None:
+        """Add to counters: `count("merged")`, `count("merged", 3)`, or `count(merged=3)`."""
+        channel = self.live()
+        if channel is not None:
+            channel.count({name: by, **counters} if name is not None else counters)
+
+    def meta(self, **values: Any) -> None:
+        """Facts about the job, merged with those that are there. None removes one."""
+        self._say("meta", {"type": "meta", "set": values})
+
+    def heartbeat(self) -> None:
+        """The worker is alive. An open block sends this itself."""
+        channel = self.live()
+        if channel is not None:
+            channel.beat()
+
+    def succeed(self, result: Any = None) -> None:
+        """End the job. Inside `livejobs run`, the command's exit ends it instead, and the value
+        becomes a result."""
+        if not self._inside:
+            self._end("succeed", {"type": "succeed", "result": result})
+        elif result is not None:
+            self.result(result)
+
+    def fail(self, message: object, code: str | None = None, detail: Any = None) -> None:
+        """End the job as failed. Inside `livejobs run` it is an error, and the job goes on."""
+        if self._inside:
+            self.item_error(message, detail=detail)
+            return
+        said = given(code=code, detail=detail)
+        self._end("fail", {"type": "fail", "message": shortened(str(message), LINE), **said})
+
+    def end_cancelled(self) -> None:
+        """End the job as cancelled."""
+        if not self._inside:
+            self._end("cancelled", {"type": "cancelled"})
+
+    def retry(self, error: str | None = None) -> None:
+        """Send the job back to the queue, for another attempt by another worker."""
+        self._say("retry", {"type": "retry", **given(error=error)})
+        self._over = True
+        self._leave()
+
+    @overload
+    def track(self, iterable: Iterable[T], total: Number | None = None, *,
+              name: str | None = None, title: str | None = None,
+              unit: str | None = None) -> Track[T]: ...  # fmt: skip
+    @overload
+    def track(self, iterable: AsyncIterable[T], total: Number | None = None, *,
+              name: str | None = None, title: str | None = None,
+              unit: str | None = None) -> AsyncTrack[T]: ...  # fmt: skip
+    def track(
+        self,
+        iterable: Iterable[T] | AsyncIterable[T],
+        total: Number | None = None,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        unit: str | None = None,
+    ) -> Track[T] | AsyncTrack[T]:
+        """Iterate, and report the progress. A loop within such a loop is a step of the job, by its
+        `name` if it has one."""
+        if isinstance(iterable, AsyncIterable):
+            return AsyncTrack(self, iterable, total, name=name, title=title, unit=unit)
+        return Track(self, iterable, total, name=name, title=title, unit=unit)
+
+    def upload(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        name: str | None = None,
+        *,
+        media_type: str | None = None,
+        timeout: float = 60.0,
+    ) -> Mapping[str, Any] | None:
+        """Upload a file of the job: a path, or its bytes. Waits while the server is away, at most
+        `timeout` seconds. Returns the file as the server has it, or None: the reason is logged."""
+        channel = self.live()
+        if channel is None:
+            return None
+        # Loaded on use: most jobs have no files.
+        from livejobs.client.files import upload  # noqa: PLC0415 - see above
+
+        return upload(channel, source, name, media_type=media_type, timeout=timeout)
+
+    def attach(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        name: str | None = None,
+        media_type: str | None = None,
+        timeout: float = 60.0,
+    ) -> Mapping[str, Any] | None:
+        """Attach a file that lies on the server's own disk, or at a URL. Returns as `upload`."""
+        channel = self.live()
+        if channel is None:
+            return None
+        # Loaded on use: most jobs have no files.
+        from livejobs.client.files import attach  # noqa: PLC0415 - see above
+
+        where = os.fspath(path) if path is not None else None
+        said = given(path=where, url=url, name=name, media_type=media_type)
+        return attach(channel, said, timeout=timeout)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all reports are acknowledged. False: they are not, and are kept on disk."""
+        channel = self._channel
+        if channel is None:
+            return True
+        channel.wake()
+        channel.finish(timeout, patient=True)
+        return channel.outbox.idle
+
+    # As a block
+
+    def __enter__(self) -> Self:
+        self._enter()
+        self._token = opened.enter(self)
+        if self._owned:
+            self.start()
+        elif self._begun:
+            self._introduce()
+        return self
+
+    def _introduce(self) -> None:
+        """What the block says of a job that is there already."""
+        begun = self._begun
+        said = {name: begun[name] for name in ("total", "unit") if name in begun}
+        if said:
+            self.progress(**said)
+        if "meta" in begun:
+            self.meta(**begun["meta"])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        stopped = self._close(error)
+        if self._channel is not None:
+            self._channel.finish(AT_THE_END)
+        return stopped
+
+    def _close(self, error: BaseException | None) -> bool:
+        """Say how the block ended. True: the exception was the block's own and goes no further."""
+        opened.leave(self, self._token)
+        self._token = None
+        stopped = isinstance(error, Cancelled) and error.job == self._id
+        if self._ends_here():
+            self._say_end(error)
+        elif error is not None and self._inside and _is_failure(error):
+            self.item_error(described(error), detail=formatted(error))
+        self._over = True
+        self._leave()
+        return stopped
+
+    def _ends_here(self) -> bool:
+        """A child made by fork leaves the same block, and the job is not its to end."""
+        return self._owned and not self._over and self._pid == os.getpid()
+
+    def _say_end(self, error: BaseException | None) -> None:
+        if error is None and not self._acted:
+            self.succeed()
+        elif error is None or not _is_failure(error):
+            self.end_cancelled()
+        else:
+            self.fail(described(error), type(error).__name__, formatted(error))
+
+    # Within
+
+    def live(self) -> Channel | None:
+        """The channel while the worker may report. Raises Cancelled where that was asked for."""
+        channel = self._channel
+        if channel is None or self._over:
+            return None
+        if channel.cancelled and self.raises:
+            self.cancel()
+        return channel
+
+    def cancel(self) -> None:
+        self._acted = True
+        raise Cancelled(self._id)
+
+    def _say(self, kind: str, report: Mapping[str, Any]) -> None:
+        channel = self.live()
+        if channel is not None and channel.say(kind, report):
+            self._spill(channel)
+
+    def _spill(self, channel: Channel) -> None:
+        """Memory is full. Under asyncio the disk is awaited, unless nobody awaits."""
+        if self.patient and channel.outbox.bytes < 2 * channel.share:
+            self.owes = True
+        else:
+            channel.spill()
+
+    def _end(self, kind: str, report: Mapping[str, Any]) -> None:
+        """The first end counts. It raises no Cancelled: the work is over anyway."""
+        if self._channel is not None and not self._over:
+            self._over = True
+            self._channel.say(kind, report)
+            self._leave()
+
+    def _enter(self) -> None:
+        if self._channel is not None and not self._entered:
+            self._entered = True
+            self._channel.enter()
+
+    def _leave(self) -> None:
+        if self._channel is not None and self._entered:
+            self._entered = False
+            self._channel.leave()
+
+
+def _worker() -> dict[str, Any]:
+    # Loaded on use: it is needed for the connection anyway.
+    from socket import gethostname  # noqa: PLC0415 - see above
+
+    return {"pid": os.getpid(), "host": gethostname(), "python": sys.version.split()[0]}
+
+
+def given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def log_lines(text: str, level: str, source: str | None, seconds: float) -> list[dict[str, Any]]:
+    at = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    more = {"source": source[:SOURCE]} if source else {}
+    return [
+        {"type": "log", "message": piece, "level": level, "at": at, **more}
+        for piece in pieces(text, LINE)
+    ]
+
+
+def _is_failure(error: BaseException) -> bool:
+    """All other exceptions ask the program to stop."""
+    if isinstance(error, SystemExit):
+        return error.code not in (None, 0)
+    return isinstance(error, Exception)
+
+
+def described(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        said = error.code if isinstance(error.code, str) else f"Exit code {error.code}"
+        return said or "SystemExit"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the exception's own code may raise anything
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def formatted(error: BaseException) -> str:
+    """The traceback, without the values of local variables."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - the exception's own code may raise anything
+        text = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+    data = text.encode("utf-8", "replace")
+    return text if len(data) <= TRACE else "…" + data[-TRACE:].decode("utf-8", "ignore")

@@ -1,0 +1,256 @@
+"""The thread that sends: one for each server, over one connection, for all jobs of the process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final
+
+from livejobs.client.channel import IN_ALL, MEMORY, Channel
+from livejobs.client.outbox import Answer, Verdict
+from livejobs.client.pace import INTERVAL, SILENCE, jittered
+from livejobs.client.settings import Target
+from livejobs.client.spool import left_behind
+from livejobs.client.transport import Transport
+
+logger: Final = logging.getLogger("livejobs.client")
+
+RESCAN: Final = 60.0  # seconds between looks for folders of processes that have gone
+HEIRS: Final = 16  # folders that are sent at the same time
+AT_EXIT: Final = 5.0  # seconds that the interpreter's exit waits at most
+NEVER: Final = float("inf")
+
+
+class Seat:
+    """When a channel was served, and when it may be again."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.last = time.monotonic() - INTERVAL  # of the last reports or heartbeat
+        self.looked = self.last  # when it was last asked for something to send
+        self.backoff = jittered()
+
+
+class Reporter:
+    def __init__(self, target: Target, started: Callable[[], None] = lambda: None) -> None:
+        """`started` is called when the thread starts."""
+        self._target = target
+        self._started = started
+        self._seats: dict[Channel, Seat] = {}
+        self._lock = threading.RLock()
+        self._bell = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._transport: Transport | None = None
+        self._backoff = jittered()  # of the server
+        self._scanned = -NEVER
+        self._more = False  # folders to take over, beside those that were taken
+        self._away: str | None = None
+        self._totals = {"sent": 0, "refused": 0, "dropped": 0, "requests": 0, "failures": 0}
+
+    def ring(self, channel: Channel) -> None:
+        """The channel has something to send."""
+        if channel not in self._seats:
+            self._take(channel)
+        if not self._bell.is_set():
+            self._bell.set()
+
+    def _take(self, channel: Channel) -> None:
+        with self._lock:
+            self._seats.setdefault(channel, Seat(channel))
+            channel.away = self._away is not None
+            self._share()
+            if self._thread is None:
+                self._start()
+
+    def _share(self) -> None:
+        share = min(MEMORY, IN_ALL // max(1, len(self._seats)))
+        for channel in self._seats:
+            channel.share = share
+
+    def _channels(self) -> tuple[Channel, ...]:
+        with self._lock:
+            return tuple(self._seats)
+
+    def _start(self) -> None:
+        self._started()
+        self._transport = self._transport or Transport(self._target)
+        self._thread = threading.Thread(target=self._run, name="livejobs", daemon=True)
+        # No thread can be started while the interpreter ends: the spool takes what is left.
+        with suppress(RuntimeError):
+            self._thread.start()
+
+    # The thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._inherit()
+                due = self._turn()
+            except Exception:  # the job must not lose its reporter, whatever is wrong with it
+                logger.exception("The reporter failed; it goes on.")
+                due = time.monotonic() + 1.0
+            wait = due - time.monotonic()
+            if wait > 0:
+                self._bell.wait(min(wait, RESCAN))
+
+    def _turn(self) -> float:
+        """Serve every channel whose time has come. When the next one comes."""
+        self._bell.clear()  # before looking, so that no ring is missed
+        due = NEVER
+        with self._lock:
+            seats = tuple(self._seats.values())
+        for seat in seats:
+            at = self._due(seat)
+            if at <= time.monotonic():
+                self._serve(seat)
+                at = self._due(seat)
+            due = min(due, at)
+        return due
+
+    def _due(self, seat: Seat) -> float:
+        channel = seat.channel
+        box = channel.outbox
+        over = box.ended or box.over  # whatever is said after that, and by whom
+        if box.idle and (over or not (channel.awake or channel.sources)):
+            if channel.open and not over:
+                return max(seat.last + SILENCE, self._backoff.until, seat.backoff.until)
+            self._leave(seat, over)
+            return NEVER
+        # A pause would join nothing where a whole batch waits, or nothing follows.
+        pause = 0.0 if box.backlog or box.ended or box.creation is not None else INTERVAL
+        last = max(seat.last, seat.looked)
+        return max(last + pause, self._backoff.until, seat.backoff.until)
+
+    def _leave(self, seat: Seat, over: bool) -> None:
+        with self._lock:
+            del self._seats[seat.channel]
+            if (
+                seat.channel.awake and not over
+            ):  # it had something to send before it could see that it is gone
+                self._seats[seat.channel] = seat
+                return
+            if seat.channel.heir and self._more:
+                self._bell.set()  # take the next ones over
+            box = seat.channel.outbox
+            self._totals["sent"] += box.sent
+            self._totals["refused"] += box.refused
+            self._totals["dropped"] += box.lost
+            box.sent = box.refused = box.lost = 0
+            self._share()
+
+    def _serve(self, seat: Seat) -> None:
+        channel = seat.channel
+        now = seat.looked = time.monotonic()
+        request = channel.next(heartbeat=now - seat.last >= SILENCE)
+        if request is None:
+            return
+        assert self._transport is not None
+        answer = self._transport.send(channel.id, request)
+        self._totals["requests"] += 1
+        if request.kind != "create":
+            seat.last = now
+        self._judge(seat, answer, channel.answered(answer))
+
+    def _judge(self, seat: Seat, answer: Answer, verdict: Verdict) -> None:
+        now = time.monotonic()
+        if verdict in (Verdict.GO, Verdict.OVER):
+            self._backoff.worked()
+            seat.backoff.worked()
+            self._back()
+            return
+        self._totals["failures"] += 1
+        if verdict is Verdict.AGAIN:
+            seat.backoff.failed(now)
+        else:
+            slowly = verdict is Verdict.SLOWLY
+            self._backoff.failed(now, least=answer.retry_after, slowly=slowly)
+            self._gone(answer)
+        seat.channel.spill()  # a worker that is killed while the server is away loses nothing
+
+    def _gone(self, answer: Answer) -> None:
+        if self._away is None:
+            logger.warning(
+                "%s does not take reports now. They are kept and sent later: %s",
+                self._target.url, answer.reason,
+            )  # fmt: skip
+        self._away = answer.reason
+        self._mark(away=True)
+
+    def _back(self) -> None:
+        if self._away is not None:
+            self._away = None
+            logger.info("%s takes reports again.", self._target.url)
+            self._mark(away=False)
+
+    def _mark(self, *, away: bool) -> None:
+        for channel in self._channels():
+            channel.away = away
+            channel.tell()
+
+    def _inherit(self) -> None:
+        """Take over what processes that have gone left behind, from time to time, a few at once."""
+        rested = time.monotonic() - self._scanned >= RESCAN
+        if not (rested or self._more) or any(one.heir for one in self._channels()):
+            return
+        self._scanned = time.monotonic()
+        left = list(islice(left_behind(self._target), HEIRS))
+        self._more = len(left) == HEIRS
+        for spool in left:
+            channel = Channel.inherited(self._target, spool, self.ring)
+            channel.tidy()  # it may hold nothing
+            with self._lock:
+                self._seats[channel] = Seat(channel)
+                self._share()
+
+    # What others may ask
+
+    @property
+    def idle(self) -> bool:
+        return all(channel.outbox.idle for channel in self._channels())
+
+    def flush(self, timeout: float, *, patient: bool = True) -> bool:
+        """Wait until all is acknowledged. False: it is not, and was kept on disk."""
+        end = time.monotonic() + timeout
+        for channel in self._channels():
+            channel.wake()
+            channel.finish(max(0.0, end - time.monotonic()), patient=patient)
+        return self.idle
+
+    def close(self, timeout: float = AT_EXIT) -> None:
+        """The process ends."""
+        self._backoff.until = 0.0  # one more try, at once
+        for channel in self._channels():
+            channel.away = False
+        self._bell.set()
+        try:
+            self.flush(timeout, patient=False)
+        finally:
+            for channel in self._channels():
+                channel.close()
+
+    def after_fork(self) -> None:
+        """In the child: let go of what is the parent's."""
+        for channel in self._seats:
+            if channel.spool is not None:
+                channel.spool.abandon()
+        if self._transport is not None:
+            self._transport.abandon()
+
+    def statistics(self) -> dict[str, Any]:
+        boxes = [channel.outbox for channel in self._channels()]
+        return {
+            "url": self._target.url,
+            "jobs": len(boxes),
+            "away": self._away,
+            "bytes": sum(box.bytes for box in boxes),
+            "unacknowledged": sum(box.last - box.acked for box in boxes),
+            "sent": self._totals["sent"] + sum(box.sent for box in boxes),
+            "refused": self._totals["refused"] + sum(box.refused for box in boxes),
+            "dropped": self._totals["dropped"] + sum(box.lost for box in boxes),
+            "requests": self._totals["requests"],
+            "failures": self._totals["failures"],
+        }
