@@ -17,7 +17,7 @@ PACE = float(os.environ.get("PACE", "0.5"))
 
 
 class Job:
-    """The job with the id on the command line, created unless it exists; without an id, a new one."""
+    """The job whose id is on the command line, created unless it exists; or a new job."""
 
     def __init__(self, type: str, title: str) -> None:
         url, *rest = sys.argv[1:]
