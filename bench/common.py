@@ -1,5 +1,5 @@
-"""What the benchmarks share: servers as subprocesses and what they cost, viewers (sink.c),
-a publisher that says one thing at a time, and tables with the targets beside the figures."""
+"""Shared by the benchmarks: servers as subprocesses with their costs, viewers (sink.c), a
+publisher, and tables that compare figures with their targets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def installed(package: str) -> bool:
 
 
 def need(*packages: str) -> None:
-    """Debian packages the benchmark runs beside. Only root can install them."""
+    """Install the Debian packages of the peers. Only root can."""
     missing = [p for p in packages if not installed(p)]
     if missing and os.geteuid():
         sys.exit(f"please install: apt-get install {' '.join(missing)}")
@@ -101,8 +101,8 @@ class Server(AbstractContextManager["Server"]):
 
     @property
     def cpu(self) -> float:
-        """Seconds of CPU of the whole process, user and system, all threads, ended ones too:
-        its own clock, as /proc/PID/stat has it but in nanoseconds instead of ticks."""
+        """Seconds of CPU of the whole process, user and system, of all threads, ended ones too.
+        This is its own clock, like /proc/PID/stat, but in nanoseconds instead of ticks."""
         return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9
 
     @property
@@ -122,7 +122,7 @@ class Server(AbstractContextManager["Server"]):
 
 
 def build(name: str) -> Path:
-    """A program of ours in C, by its source's name."""
+    """Build one of our C programs, by the name of its source."""
     source, program = HERE / f"{name}.c", BUILD / name
     BUILD.mkdir(exist_ok=True)
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
@@ -133,7 +133,7 @@ def build(name: str) -> Path:
 
 
 class Sink(AbstractContextManager["Sink"]):
-    """N viewers in a process of their own; see sink.c for what can be asked of it."""
+    """N viewers in their own process. sink.c lists its commands."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Sink(AbstractContextManager["Sink"]):
 
 
 class Connection(AbstractContextManager["Connection"]):
-    """One keep-alive HTTP connection, no more than a publisher needs."""
+    """One keep-alive HTTP connection, with only what a publisher needs."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -234,8 +234,8 @@ class Connection(AbstractContextManager["Connection"]):
 
 
 class Publisher:
-    """Says one marked thing after the other on one connection, `rate` a second. At most `window`
-    wait for their answer (HTTP pipelining), so a server that can't keep up makes the run longer."""
+    """Publishes marked messages on one connection, `rate` a second. At most `window` wait for their
+    answer (HTTP pipelining), so a server that can't keep up makes the run longer."""
 
     def __init__(self, port: int, path: str, body: Callable[[int, str], bytes]) -> None:
         self.port, self.path, self.body = port, path, body
@@ -263,7 +263,7 @@ class Publisher:
 
 
 def median(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of each figure over several rounds of the same; the worst of what must not be."""
+    """The median of each figure over several rounds; of lost and repeated ones, the worst."""
     first = rows[0]
     pick = {k: max if k in ("lost", "repeated") else statistics.median for k in first}
     return {
@@ -279,7 +279,7 @@ def show(value: object) -> str:
 
 
 def table(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """One line a row; a column for each key of the first."""
+    """A line for each row, a column for each key of the first row."""
     names = list(rows[0])
     cells = [names, *([show(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
@@ -291,7 +291,7 @@ def table(title: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def judge(what: str, value: float, bound: float, *, least: bool = False) -> dict[str, Any]:
-    """A target, and whether it was hit; `least`: more is better."""
+    """A target, and whether the value meets it. `least`: more is better."""
     hit = value >= bound if least else value <= bound
     by = "" if hit else f"misses by {abs(value - bound) / bound:.0%}"
     sign = ">=" if least else "<="

@@ -1,4 +1,4 @@
-"""Who is measured: each can be started, told something, and watched."""
+"""The servers under measure. Each can be started, published to and watched."""
 
 from __future__ import annotations
 

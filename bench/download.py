@@ -1,5 +1,5 @@
-"""Files: throughput of one download and of 64 at once beside nginx with sendfile, what reports
-wait for while 64 downloads run, and memory by the size of the file."""
+"""Files: throughput of one download and of 64 at once beside nginx with sendfile, the delay of
+reports during 64 downloads, and memory by the size of the file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_file(path: Path, size: int) -> None:
 
 
 def upload(port: int, path: Path) -> None:
-    """By a real upload, in pieces: the file need not fit into our memory."""
+    """Upload in pieces, because the file need not fit into our memory."""
     with Connection(port) as connection:
         head = (
             f"PUT /v1/jobs/bench/files/{path.name} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -97,7 +97,7 @@ def compare(
     seconds: float,
     rounds: int,
 ) -> dict[str, dict[str, Any]]:
-    """Rounds interleave the two, so that what the machine does meanwhile hits both."""
+    """Rounds alternate between the two, so that noise of the machine hits both."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, (server, path) in servers.items():
@@ -159,7 +159,7 @@ def ratio(rows: dict[str, dict[str, Any]], figure: str, ours: str, others: str) 
 
 
 def memory(server: Server, sizes: dict[int, str]) -> dict[int, int]:
-    """The most that it took while 8 downloads of a file of each size ran."""
+    """The most memory during 8 downloads of a file of each size."""
     peaks = {}
     for size, path in sizes.items():
         with busy(server.port, path, 8, 2):

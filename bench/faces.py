@@ -1,12 +1,12 @@
-"""What it costs to ask through a face: status requests of each, beside the native snapshot of the
-same job on the same server.
+"""The cost of a poll through a face: status requests of each face, beside the native snapshot of
+the same job on the same server.
 
 - few: a job with 5 results; many: one with 1,000.
-- Rounds alternate between the two sides; figures are medians. The client is wrk, and the same for
-  both; it shares the machine with the server.
+- Rounds alternate between the two sides; figures are medians. The client is wrk for both sides. It
+  shares the machine with the server.
 
-The tasks face is polled by browsers every two seconds, so it is the one with a target: 0.8 of the
-native snapshot. The toolkit is asked by POST, and makes its envelope anew for each call."""
+Browsers poll the tasks face every two seconds, so only this face has a target: 0.8 of the native
+snapshot. The toolkit face takes POST, and builds its envelope again for each call."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One job, many viewers: CPU of the server for each delivery, memory of an idle viewer, and the
-time from report to receipt, beside nchan and beside sse-starlette with a queue a viewer.
+"""One job, many viewers: the server's CPU for each delivery, memory of an idle viewer, and the time
+from report to receipt, beside nchan and beside sse-starlette with a queue for each viewer.
 
-CPU is that of the whole server process. It includes taking the reports, which are durable for
-livejobs and in memory for the peers; `net` has that taken off, as measured in the same process
-with the same reports and no viewers."""
+CPU is the whole server process. It includes taking the reports, which livejobs writes to disk and
+the peers keep in memory. `net` excludes that, as measured in the same process with the same reports
+and no viewers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from common import judge, machine, median, need, save, table
 from contenders import DELTA, LOGS, NCHAN, NCHAN_WS, STARLETTE, STATE, WS, Contender
 
-WARM = 20  # viewers that come and go before memory is looked at
+WARM = 20  # viewers that connect and leave before memory is measured
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ SCENARIOS = (
 
 
 def deliveries(stats: dict[str, Any]) -> int:
-    """Reports brought to viewers: a merged state stands for those it covers."""
+    """Reports that reached viewers. A merged state counts for all reports in it."""
     return int(stats["covered"] + stats["entries"])
 
 
@@ -122,7 +122,7 @@ def measure(scenario: Scenario, contender: Contender) -> dict[str, Any]:
 
 
 def run(scenario: Scenario) -> list[dict[str, Any]]:
-    """Rounds interleave the contenders: what the machine does meanwhile hits all of them."""
+    """Rounds alternate between the contenders, so that noise of the machine hits all."""
     rounds = [[measure(scenario, c) for c in scenario.contenders] for _ in range(scenario.rounds)]
     rows = [median(column) for column in zip(*rounds, strict=True)]
     title = f"{scenario.name}: {scenario.title}; {scenario.viewers:,} viewers, "
@@ -132,9 +132,9 @@ def run(scenario: Scenario) -> list[dict[str, Any]]:
     return rows
 
 
-# One report at a time is judged by the message, so that merging under load flatters nobody; a job
-# in a hurry by the delivery, since joining is the point. Each: scenario, whose figure, which, at
-# most how many times the peer's (or, without a peer, at most how much).
+# One report at a time is measured by the message, so that merging under load flatters nobody. A
+# fast job is measured by the delivery, because merging is the point. Each row: scenario, contender,
+# figure, and the most times the peer's figure (without a peer, the most).
 TARGETS: tuple[tuple[str, Contender, str, float, Contender | None], ...] = (
     ("sse1000", DELTA, "us/message", 1.15, NCHAN),
     ("sse1000", STATE, "us/message", 1.15, NCHAN),
@@ -153,7 +153,7 @@ TARGETS: tuple[tuple[str, Contender, str, float, Contender | None], ...] = (
 
 
 def verdicts(results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The targets that this run can speak of, peers measured in the same run."""
+    """The targets that this run can check, against peers in the same run."""
     found = []
     for scenario, ours, key, bound, peer in TARGETS:
         rows = {row["server"]: row[key] for row in results.get(scenario, [])}

@@ -1,18 +1,18 @@
-"""What it costs to be told and asked over HTTP: durable reports one at a time and by the hundred,
-and a job's snapshot, each beside the floor it stands on.
+"""The cost of reports and polls over HTTP: durable reports one at a time and by the hundred, and a
+job's snapshot. Each is compared with the least work that the same task needs.
 
 - single: reports on 32 keep-alive connections, over 32 jobs, each answered when it is on disk;
   beside an empty Starlette route that reads the same bodies.
 - batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
-  NDJSON, on 1, 4 and 32 connections; beside a sqlite3 loop that writes the same rows,
-  as the store wrote them, in transactions of the same size, with nothing around it.
-- access: GET with a key and a rate, beside the same server open and without.
+  NDJSON, on 1, 4 and 32 connections; beside a bare sqlite3 loop that writes the rows that the store
+  wrote, in transactions of the same size.
+- access: GET with a key and a rate, beside the same server without both.
 - snapshot: GET and 304 on 32 connections, beside a Starlette route with the same bytes and
   headers.
 
-Rounds alternate between the two sides, and are short and many: a machine's speed wanders by more
-than the differences that are looked for. Figures are medians. The client is wrk, and the same for
-both; it shares the machine with them."""
+Rounds are many and short, and alternate between the two sides, because the machine's speed changes
+by more than the differences under measure. Figures are medians. The client is wrk for both sides.
+It shares the machine with them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def result(i: int) -> Report:
 
 
 def mixed(start: int) -> list[Report]:
-    """A hundred reports as a busy worker sends them: what it says is never twice the same."""
+    """A hundred reports as a busy worker sends them, each different."""
     pattern = [progress, log] * 9 + [progress, result]
     return [say(start + i) for i, say in enumerate(islice(cycle(pattern), BATCH))]
 
@@ -90,7 +90,7 @@ class Ask:
 
 
 def load(server: Server, seconds: float, ask: Ask) -> dict[str, float]:
-    """wrk on one thread, with every request made ready beforehand."""
+    """wrk on one thread, with prepared requests."""
     options = ["-t1", f"-c{ask.connections}", f"-d{max(1, round(seconds))}s"]
     url = f"http://127.0.0.1:{server.port}/"
     words = [ask.method, ask.path, ask.bodies, ask.header, ask.value]
@@ -123,7 +123,7 @@ NEXT_JOB = 1 << 32  # in an entry's key
 
 
 async def keep(path: Path, bodies: Sequence[bytes]) -> list[bytes]:
-    """A database as the store makes it, with one job that was told all this; the job's heads."""
+    """A database as the store writes it, with one job that took all reports; and its heads."""
     store = SqliteStore(path)
     await store.open()
     await store.project("default")
@@ -290,7 +290,7 @@ def compare(case: Case, rounds: int) -> list[dict[str, Any]]:
 
 
 def _pair(case: Case, floor_first: bool) -> tuple[dict[str, float], dict[str, float]]:
-    """In turns, or a machine that slows down would favour the one that goes first."""
+    """The sides take turns, or a machine that slows down would favour the first."""
     if floor_first:
         floor = case.floor()
         return case.ours(), floor

@@ -1,9 +1,9 @@
-"""A database with a million finished jobs beside one of ten thousand and an empty one: how long
-until the server is ready, what memory it takes, and how long the list's pages take.
+"""A database with a million finished jobs beside one of ten thousand and an empty one: time until
+the server is ready, its memory, and the time of the list's pages.
 
-The databases are made through the store's own commit, ten thousand jobs at a time, each with a
-few entries. Every figure is the median of several starts or requests; what the pages are read
-from is in the kernel's cache, as it is on a server that is in use."""
+The store's own commit builds the databases, ten thousand jobs at a time, each with a few entries.
+Every figure is the median of several starts or requests. The kernel has the pages in its cache, as
+on a server in use."""
 
 from __future__ import annotations
 

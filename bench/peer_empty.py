@@ -1,5 +1,5 @@
-"""The floor under any ASGI server: a Starlette route that reads the body and does nothing, and
-one that gives ready bytes away, or 304."""
+"""The least work of any ASGI server: a Starlette route that reads the body and does nothing, and
+one that returns prepared bytes, or 304."""
 
 from __future__ import annotations
 

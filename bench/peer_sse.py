@@ -1,4 +1,4 @@
-"""The usual way, for comparison: sse-starlette with one queue a viewer."""
+"""The usual way, for comparison: sse-starlette with one queue for each viewer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Thousands of viewers are cut at once, while reports go on, and all come back at once with their
-cursors: how long until each is current, what it costs the server, and what was missed.
+"""Thousands of viewers are cut at once while reports continue, and all reconnect at once with their
+cursors: time until each is current, cost for the server, and lost messages.
 
-A viewer is current when it has seen, after coming back, the last report made before it came
-back; entries are numbered, so one that is lost or comes twice is counted."""
+A viewer is current when it has seen the last report from before its reconnect. Entries are
+numbered, so a lost or repeated one is counted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENDERS = (LOGS, replace(NCHAN, start=partial(start_nchan, buffer=10_000)))
 
 
 class Talk(threading.Thread):
-    """Reports that go on whatever happens to the viewers, until told to end."""
+    """Reports that continue until `end`, whatever happens to the viewers."""
 
     def __init__(self, publisher: Publisher, rate: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""livejobs inside a program of your own: no server, no HTTP.
+"""livejobs inside your own program, without a server or HTTP.
 
 python examples/embedded.py
 """

@@ -1,7 +1,7 @@
-"""livejobs inside a FastAPI app: handlers report in-process, clients watch below /live.
+"""livejobs inside a FastAPI app: handlers report in-process, and clients watch under /live.
 
 python examples/fastapi_app.py
-curl -X POST http://127.0.0.1:8000/exports     # says where to watch
+curl -X POST http://127.0.0.1:8000/exports     # returns the links to watch
 curl http://127.0.0.1:8000/live/v1/jobs/ID/events
 """
 
@@ -19,13 +19,13 @@ from fastapi import BackgroundTasks, FastAPI
 
 from livejobs import Job, LiveJobs, Settings, create_app
 
-# Links in answers begin with base_path: the place where the app is mounted.
+# Links in answers begin with base_path, the path of the mount.
 live = LiveJobs(Settings(data=Path("livejobs-data"), base_path="/live"))
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with live:  # the mounted app's own lifespan is not run
+    async with live:  # nobody runs the lifespan of a mounted app
         yield
 
 
@@ -50,5 +50,5 @@ async def start_export(background: BackgroundTasks) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # Streams end at a stop; a reader that is stuck would still keep uvicorn waiting.
+    # Streams end at a stop, but uvicorn would wait for a stuck reader without this timeout.
     uvicorn.run(app, port=int(os.environ.get("PORT", "8000")), timeout_graceful_shutdown=1)

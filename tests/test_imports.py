@@ -12,6 +12,7 @@ import pytest
 import livejobs
 
 SOURCE = Path(livejobs.__file__).parent
+ARCHITECTURE = Path(__file__).parents[1] / "ARCHITECTURE.md"
 
 ORDER = [
     "core",
@@ -67,6 +68,19 @@ def test_imports_point_down_the_list(module: str) -> None:
 def place(module: str) -> int:
     package, _, _ = module.partition(".")
     return ORDER.index(package)
+
+
+def test_the_rooms_of_architecture_md_are_this_list() -> None:
+    rows = re.findall(r"^\| (`[^|]+`) \|", rooms_table(), re.MULTILINE)
+    rooms = [
+        room.strip("/").removesuffix(".py") for row in rows for room in re.findall("[^` ]+", row)
+    ]
+    assert [room.removesuffix("__init__") for room in rooms] == ORDER
+
+
+def rooms_table() -> str:
+    _, _, rest = ARCHITECTURE.read_text().partition("\n## Rooms\n")
+    return rest.partition("\n## ")[0]
 
 
 def test_there_is_no_cycle() -> None:

@@ -1,6 +1,6 @@
 """A worker that consolidates memories: its counters grow, and each change has an id.
 
-Seen at /api/v1/consolidation/status/JOB."""
+Poll the job at /api/v1/consolidation/status/JOB."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ROUNDS = [
 ]
 
 job = Job("consolidation", "Consolidate memories")
-job.say({"type": "start"})
+job.send({"type": "start"})
 for number, counters in enumerate(ROUNDS, 1):
     work()
     change = {"id": f"chg-{number}", "did": sorted(counters)}
-    job.say(
+    job.send(
         {"type": "count", "counters": counters},  # adds
         {"type": "result", "value": change},
         {"type": "progress", "current": number, "total": len(ROUNDS)},
     )
-job.say({"type": "succeed"})
+job.send({"type": "succeed"})

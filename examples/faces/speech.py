@@ -1,6 +1,6 @@
-"""A worker that speaks a story, segment by segment. One of them fails; the others go on.
+"""A worker that speaks a story, segment by segment. One segment fails, and the job continues.
 
-Seen at /api/tasks/JOB/status/."""
+Poll the job at /api/tasks/JOB/status/."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from worker import Job, work
 SEGMENTS = {1: "Once upon a time", 2: "there was a queue", 3: "\x00", 4: "and it ended."}
 
 job = Job("speech", "Story 7")
-job.say({"type": "start"}, {"type": "progress", "current": 0, "total": len(SEGMENTS)})
+job.send({"type": "start"}, {"type": "progress", "current": 0, "total": len(SEGMENTS)})
 for done, (segment, words) in enumerate(SEGMENTS.items(), 1):
-    job.say({"type": "meta", "set": {"current_segment_id": segment}})
+    job.send({"type": "meta", "set": {"current_segment_id": segment}})
     work()
     if words.isprintable():
         value = {
@@ -21,8 +21,8 @@ for done, (segment, words) in enumerate(SEGMENTS.items(), 1):
             "audio_url": f"/media/audio/{segment}.wav",
             "duration": round(len(words) * 0.06, 2),
         }
-        said: dict[str, Any] = {"type": "result", "value": value}
+        report: dict[str, Any] = {"type": "result", "value": value}
     else:
-        said = {"type": "error", "item": segment, "message": "Nothing to say"}
-    job.say(said, {"type": "progress", "current": done})
-job.say({"type": "meta", "set": {"current_segment_id": None}}, {"type": "succeed"})
+        report = {"type": "error", "item": segment, "message": "Nothing to say"}
+    job.send(report, {"type": "progress", "current": done})
+job.send({"type": "meta", "set": {"current_segment_id": None}}, {"type": "succeed"})

@@ -1,7 +1,7 @@
-"""What the workers beside this file share: how to tell livejobs, over plain HTTP.
+"""Shared by the workers beside this file: report to livejobs over plain HTTP.
 
-Each is run as `python NAME.py http://127.0.0.1:8000 [JOB]`, with LIVEJOBS_KEY where a key is needed
-and PACE to make it faster or slower than a step every half second.
+Run a worker with `python NAME.py http://127.0.0.1:8000 [JOB]`. Set LIVEJOBS_KEY if the server needs
+a key, and PACE to change the seconds of a step from 0.5.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACE = float(os.environ.get("PACE", "0.5"))
 
 
 class Job:
-    """A job with the id on the command line, made unless it is there; without one, a new one."""
+    """The job whose id is on the command line, created unless it exists; or a new job."""
 
     def __init__(self, type: str, title: str) -> None:
         url, *rest = sys.argv[1:]
@@ -36,8 +36,8 @@ class Job:
         self.cancelled = False
         print(f"{url}/jobs/{self.id}")
 
-    def say(self, *reports: dict[str, Any]) -> None:
-        """All of them or none. The answer tells whether somebody wants the job to end."""
+    def send(self, *reports: dict[str, Any]) -> None:
+        """Send reports; the server keeps all or none. Its answer shows whether to cancel."""
         answer = self._http.post(f"/v1/jobs/{self.id}/reports", json=list(reports))
         answer.raise_for_status()
         self.cancelled = answer.json()["cancel_requested"]
@@ -49,5 +49,5 @@ class Job:
 
 
 def work() -> None:
-    """Where a real worker would do something."""
+    """A real worker would do its work here."""
     time.sleep(PACE)

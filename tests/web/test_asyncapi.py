@@ -43,10 +43,10 @@ def test_a_wrong_document_would_be_noticed() -> None:
 
 def test_every_kind_of_message_is_in_it() -> None:
     told = set(get_args(Op)) - {"unwelcome"}  # which is told as bye
-    assert set(asyncapi.SAID) == told | {"ack", "error", "pong"}
+    assert set(asyncapi.SERVER_MESSAGES) == told | {"ack", "error", "pong"}
     assert set(asyncapi.EVENTS) == told - {"state"} | {"message"}
     heard = {struct.__struct_config__.tag for struct in get_args(AnyMessage)}
-    assert set(asyncapi.HEARD) == heard
+    assert set(asyncapi.CLIENT_MESSAGES) == heard
 
 
 def test_the_server_hands_it_out_to_anyone(server: Server) -> None:
@@ -91,14 +91,14 @@ def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def hear(ws: ClientConnection) -> tuple[str, Any]:
     while True:
         said = json.loads(ws.recv(LONG_ENOUGH), object_pairs_hook=no_twins)
-        name = check(f"said_{said['op']}", said)
-        if name != "said_ping":  # which comes when its turn is
+        name = check(f"server_{said['op']}", said)
+        if name != "server_ping":  # which comes when its turn is
             return name, said
 
 
 def say(ws: ClientConnection, **message: Any) -> set[str]:
     """Everything heard up to the answer."""
-    check(f"heard_{message['op']}", message)
+    check(f"client_{message['op']}", message)
     ws.send(json.dumps(message))
     heard = set()
     while True:
@@ -144,18 +144,25 @@ def test_a_socket_s_messages_are_as_described(server: Server, api: Api) -> None:
         heard = say(ws, op="ping", id=1) | say(ws, op="auth", id=2, token="x")
         heard |= say(ws, op="report", id=3, job=job, reports=REPORTS)
         heard |= say(ws, op="report", id=4, job="none", reports=REPORTS)
-        assert heard == {"said_pong", "said_ack", "said_error"}
+        assert heard == {"server_pong", "server_ack", "server_error"}
         heard = say(ws, op="subscribe", id="a", job=job, logs=True, since="other.1")
         heard |= say(ws, op="subscribe", id="b", job=job, logs=True, view="state")
         heard |= say(ws, op="subscribe", id="c", feed={"status": ["running", "succeeded"]})
-        while "said_ready" not in heard:
+        while "server_ready" not in heard:
             heard.add(hear(ws)[0])
         api.report(job, *REPORTS, {"type": "succeed"})
         api.delete(f"/v1/jobs/{job}")
-        while "said_gone" not in heard:
+        while "server_gone" not in heard:
             heard.add(hear(ws)[0])
         server.process.terminate()
-        while "said_bye" not in heard:
+        while "server_bye" not in heard:
             heard.add(hear(ws)[0])
-    both = {"said_reset", "said_snapshot", "said_delta", "said_state", "said_logs", "said_end"}
+    both = {
+        "server_reset",
+        "server_snapshot",
+        "server_delta",
+        "server_state",
+        "server_logs",
+        "server_end",
+    }
     assert both <= heard

@@ -1,7 +1,7 @@
-"""Replicate's predictions: a face from a package of its own.
+"""Replicate's predictions: a face in its own package.
 
-`GET /v1/predictions/{id}` and `POST /v1/predictions/{id}/cancel`. With `Prefer: wait` or `wait=N`
-the answer is held until the prediction has ended, at most a minute.
+`GET /v1/predictions/{id}` and `POST /v1/predictions/{id}/cancel`. With `Prefer: wait` or `wait=N`,
+the answer waits until the prediction has ended, at most a minute.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def shape(head: Head, around: Around) -> Prediction:
 
 
 def output(head: Head, around: Around) -> Any:
-    """What the job ended with; until then, or without that, what it has made so far."""
+    """The job's result; if there is none yet, its results so far."""
     if head.result is not None:
         return head.result
     return around.results.each(value) or None
@@ -109,7 +109,7 @@ async def cancel(call: Call) -> Response:
 
 
 async def answer(call: Call, slot: Slot) -> Response:
-    """With whole addresses, as its clients follow them as they are."""
+    """With absolute URLs, because the clients follow them unchanged."""
     origin = f"{call.request.url.scheme}://{call.request.url.netloc}"
 
     def here(head: Head, around: Around) -> Prediction:
@@ -155,7 +155,7 @@ FACE: Final = Face(
     name="replicate",
     ways=(
         Way(
-            "/v1/predictions/{id}", "A prediction", handler=get,
+            "/v1/predictions/{id}", "Get a prediction", handler=get,
             returns=Prediction, example=EXAMPLE,
         ),
         Way(

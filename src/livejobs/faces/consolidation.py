@@ -98,7 +98,7 @@ FACE: Final = Face(
     ways=(
         Way(
             "/api/v1/consolidation/status/{job_id}",
-            "A consolidation job",
+            "Get a consolidation job",
             shape,
             all_of("results"),
             returns=ConsolidationStatus,

@@ -23,9 +23,6 @@ from livejobs.web.documents import openapi
 
 SAMPLE: Final = "JOB"
 BINARY: Final = {"type": "string", "format": "binary"}
-KNOWN: Final = openapi.Parameter(
-    "If-None-Match", openapi.TEXT, "The tag of what is known.", "header"
-)
 EVERYWHERE: Final = (
     Unauthorized("This takes a key or a token: Authorization: Bearer …"),
     NotFound(f"There is no job {SAMPLE!r}.", code="job_not_found", extra={"job_id": SAMPLE}),
@@ -47,7 +44,7 @@ def describe(faces: Iterable[Face]) -> openapi.Part:
 
 def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     in_path = [
-        openapi.Parameter(name, openapi.TEXT, "Which.", "path")
+        openapi.Parameter(name, openapi.TEXT, "The job's id.", "path")
         for name in re.findall(r"\{(\w+)\}", way.path)
     ]
     told: dict[str, Any] = {
@@ -70,17 +67,17 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
 def _taken(way: Way) -> Sequence[openapi.Parameter]:
     if way.returns is None:
         return openapi.FETCHED
-    return (KNOWN,) if way.shape is not None else ()
+    return (openapi.KNOWN,) if way.shape is not None else ()
 
 
 def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
-    not_modified = {"304": {"description": "It is as it was known"}}
+    not_modified = {"304": {"description": "Not modified"}}
     if way.returns is None:
         file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
-        elsewhere = {"description": "The file lies elsewhere"}
+        elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
     content = _content(way.returns, way.example, schemas)
-    done = {str(way.status): {"description": "Done", "content": content}}
+    done = {str(way.status): {"description": "Success", "content": content}}
     return done if way.shape is None else done | not_modified
 
 

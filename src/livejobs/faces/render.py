@@ -108,7 +108,7 @@ FACE: Final = Face(
     ways=(
         Way(
             "/api/jobs/{id}",
-            "A render job",
+            "Get a render job",
             shape,
             logs_once_failed,
             returns=JobStatusResponse,
@@ -116,7 +116,7 @@ FACE: Final = Face(
         ),
         Way(
             "/api/jobs/{id}/download",
-            "The file of a render job",
+            "Download the file of a render job",
             handler=download,
             refuses=(Conflict("Job is not completed", code="job_not_succeeded"), *NOT_SENT),
         ),

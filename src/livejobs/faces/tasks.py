@@ -110,7 +110,7 @@ EXAMPLE: Final[TaskStatus] = {
 
 STATUS: Final = Way(
     "/api/tasks/{task_id}/status/",
-    "A speech task",
+    "Get a speech task",
     shape,
     all_of("results", "errors"),
     returns=TaskStatus,

@@ -205,7 +205,7 @@ FACE: Final = Face(
     ways=(
         Way(
             PATH,
-            "A toolkit job",
+            "Get a toolkit job",
             handler=status,
             method="POST",
             returns=Envelope,

@@ -119,14 +119,14 @@ FACE: Final = Face(
     ways=(
         Way(
             "/api/v1/status/{job_id}",
-            "A translation job",
+            "Get a translation job",
             shape,
             returns=TranslationStatus,
             example=EXAMPLE,
         ),
         Way(
             "/api/v1/download/{job_id}",
-            "The file of a translation job",
+            "Download the file of a translation job",
             handler=download,
             refuses=(NotCompleted("Translation not completed"), *NOT_SENT),
         ),

@@ -31,23 +31,23 @@ class Row(NamedTuple):
 
 
 ROWS: Final = (
-    Row("jobs", "gauge", "Jobs in memory; of the finished those read last.",
+    Row("jobs", "gauge", "Jobs in memory. Finished ones: only those read last.",
         {"queued": "jobs_queued", "running": "jobs_running",
          "finished": "jobs_finished_in_memory"}, "status"),
-    Row("commits", "counter", "Transactions; each holds all changes that waited for it.",
+    Row("commits", "counter", "Transactions. Each holds all changes that waited for it.",
         "commits"),
     Row("store_failing", "gauge", "1 while the store refuses writes.", "store_failing"),
     Row("viewers", "gauge", "Open streams (SSE) and sockets (WebSocket).",
         {"stream": "streams", "socket": "sockets"}, "kind"),
-    Row("viewers_slow", "gauge", "Of them, those who have not yet taken what they were sent.",
+    Row("viewers_slow", "gauge", "Viewers that have not yet taken what was sent to them.",
         "connections_slow"),
-    Row("subscriptions", "gauge", "Jobs and feeds that are watched, by each viewer.",
+    Row("subscriptions", "gauge", "Subscriptions to jobs and feeds, of all viewers.",
         "subscriptions"),
-    Row("channels", "gauge", "Different ones among the subscriptions: what is encoded once.",
+    Row("channels", "gauge", "Different subscriptions. Each is encoded once.",
         "channels"),
-    Row("deliveries", "counter", "Times that something was sent to a subscription.",
+    Row("deliveries", "counter", "Sends to subscriptions. One can hold several messages.",
         "deliveries"),
-    Row("resyncs", "counter", "Times that a subscription was brought up to date; each is at first.",
+    Row("resyncs", "counter", "Times that a subscription caught up, at its start too.",
         "resyncs"),
     Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
     Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
@@ -72,7 +72,7 @@ async def exposed(request: Request) -> Response:
         *_refused(live, {} if admission is None else admission.refused),
     ]
     if connections is not None:
-        said = "Connections, whatever they are for."
+        said = "Connections of all kinds."
         families.append(GaugeMetricFamily("livejobs_connections", said, len(connections)))
     body = await asyncio.to_thread(_written, families)  # the process's own are read from files
     headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"}
@@ -95,7 +95,7 @@ AT_THE_DOOR: Final = ("max_connections", "max_connections_per_address")
 def _refused(live: LiveJobs, at_the_door: Mapping[str, int]) -> Iterator[Metric]:
     refused = dict.fromkeys(AT_THE_DOOR, 0) | live.refusals()
     family = CounterMetricFamily(
-        "livejobs_refused", "Times that a limit was the reason of a no.", labels=["limit"]
+        "livejobs_refused", "Requests refused, by limit.", labels=["limit"]
     )
     for limit, times in refused.items():
         family.add_metric([limit], times + at_the_door.get(limit, 0))

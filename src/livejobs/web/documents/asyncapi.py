@@ -1,7 +1,8 @@
-"""What streams and sockets say, as an AsyncAPI 3 document.
+"""The streams and the WebSocket protocol as an AsyncAPI 3 document.
 
-A client's messages are described by the structs that read them; the server's by tables here, to
-which a test holds what is really sent. The server speaks: `send` is what a client hears.
+The structs that decode a client's messages also describe them. Tables here describe the server's
+messages; a test compares them with what the server sends. The document takes the server's side:
+`send` is what a client receives.
 """
 
 from __future__ import annotations
@@ -62,86 +63,91 @@ GONE: Final = shape(job=TEXT, cursor=TEXT)
 REASON: Final = shape(reason=TEXT)
 NOTHING: Final[Schema] = {"type": "object", "maxProperties": 0}
 
-# By the event's name: what it says, its data, whether it has an id (the cursor).
+# By event name: a summary, the data, and whether it has an id (the cursor).
 EVENTS: Final[Mapping[str, tuple[str, Schema, bool]]] = {
-    "message": ("The whole job; in feeds its head. view=state", ref("Job"), True),
-    "logs": ("Log lines. view=state with logs=1", many(ref("Line")), True),
-    "snapshot": ("The whole job, to begin with. view=delta", ref("Job"), True),
-    "delta": ("What changed: assign `set`, extend with `append`. view=delta", DELTA, True),
+    "message": ("The whole job; in feeds, its head. For view=state.", ref("Job"), True),
+    "logs": ("Log lines. For view=state with logs=1.", many(ref("Line")), True),
+    "snapshot": ("The whole job, at the start. For view=delta.", ref("Job"), True),
+    "delta": ("What changed: assign `set`, extend with `append`. For view=delta.", DELTA, True),
     "gone": ("The job was deleted.", GONE, True),
-    "ready": ("A feed's opening jobs have all been told.", shape(cursor=TEXT), True),
-    "end": ("A finished job's last word; the stream closes.", NOTHING, True),
-    "reset": ("The cursor can't be continued from; the state follows.", REASON, False),
-    "ping": ("Every 15 seconds.", NOTHING, False),
-    "bye": ("The server ends the stream, and why.", REASON, False),
+    "ready": ("The feed has sent all its opening jobs.", shape(cursor=TEXT), True),
+    "end": ("The last message of a finished job. The stream then closes.", NOTHING, True),
+    "reset": ("The server can't resume from the cursor. The whole state follows.", REASON, False),
+    "ping": ("Sent every 15 seconds.", NOTHING, False),
+    "bye": ("The server ends the stream, for this `reason`.", REASON, False),
 }
 ALL_JOBS_ONLY: Final = frozenset({"ready"})  # in feeds
 ONE_JOB_ONLY: Final = frozenset({"end"})
 
-# By `op`: what it says, and its members beside that.
-SAID: Final[Mapping[str, tuple[str, dict[str, Schema]]]] = {
-    "ack": ("Done; to a report with its receipt.", {"id": ID}),
-    "snapshot": ("The whole job, to begin with. view=delta", {"id": ID, "job": ref("Job")}),
-    "delta": ("What changed: assign `set`, extend with `append`. view=delta",
+# By `op`: a summary, and the other members.
+SERVER_MESSAGES: Final[Mapping[str, tuple[str, dict[str, Schema]]]] = {
+    "ack": ("The message was accepted. For a report, with its receipt.", {"id": ID}),
+    "snapshot": ("The whole job, at the start. For view=delta.", {"id": ID, "job": ref("Job")}),
+    "delta": ("What changed: assign `set`, extend with `append`. For view=delta.",
               {"id": ID, **DELTA["properties"]}),
-    "state": ("The whole job; in feeds its head. view=state", {"id": ID, "job": ref("Job")}),
-    "logs": ("Log lines. view=state with logs",
+    "state": ("The whole job; in feeds, its head. For view=state.", {"id": ID, "job": ref("Job")}),
+    "logs": ("Log lines. For view=state with logs.",
              {"id": ID, "cursor": TEXT, "logs": many(ref("Line"))}),
     "gone": ("The job was deleted.", {"id": ID, **GONE["properties"]}),
-    "ready": ("A feed's opening jobs have all been told.", {"id": ID, "cursor": TEXT}),
-    "end": ("A finished job's last word; the subscription is over.", {"id": ID, "cursor": TEXT}),
-    "reset": ("The cursor can't be continued from; the state follows.",
+    "ready": ("The feed has sent all its opening jobs.", {"id": ID, "cursor": TEXT}),
+    "end": ("The last message of a finished job. The subscription then ends.",
+            {"id": ID, "cursor": TEXT}),
+    "reset": ("The server can't resume from the cursor. The whole state follows.",
               {"id": ID, "reason": TEXT}),
     "error": ("A message was refused.", {"id": ID, "code": TEXT, "detail": TEXT}),
-    "pong": ("Answers a client's ping.", {"id": ID}),
-    "ping": ("Every 15 seconds; needs no answer.", {}),
-    "bye": ("The server ends the connection, and why.", {"reason": TEXT}),
+    "pong": ("The answer to a client's ping.", {"id": ID}),
+    "ping": ("Sent every 15 seconds. Needs no answer.", {}),
+    "bye": ("The server closes the connection, for this `reason`.", {"reason": TEXT}),
 }  # fmt: skip
 
-HEARD: Final = {
-    "subscribe": (Subscribe, "Watch a job or a feed: give one of `job` and `feed`."),
-    "unsubscribe": (Unsubscribe, "Watch it no more."),
-    "report": (AnyReport, "Say how a job is doing; as in the REST API, all or nothing."),
-    "auth": (Auth, "A credential: the first, or a fresh one in place of what will expire."),
-    "ping": (Ping, "Answered by pong."),
+CLIENT_MESSAGES: Final = {
+    "subscribe": (Subscribe, "Subscribe to a job or a feed: send either `job` or `feed`."),
+    "unsubscribe": (Unsubscribe, "End a subscription."),
+    "report": (AnyReport, "Report on a job. As in the REST API, all reports are kept, or none."),
+    "auth": (Auth, "Send a credential: the first one, or a new one before the old one expires."),
+    "ping": (Ping, "Ask for a pong."),
 }
 
 
 def document(version: str) -> dict[str, Any]:
-    read, schemas = msgspec.json.schema_components(
-        [reader for reader, _ in HEARD.values()], ref_template="#/components/schemas/{name}"
+    payload_list, schemas = msgspec.json.schema_components(
+        [struct for struct, _ in CLIENT_MESSAGES.values()],
+        ref_template="#/components/schemas/{name}",
     )
-    payloads = dict(zip(HEARD, read, strict=True))
+    payloads = dict(zip(CLIENT_MESSAGES, payload_list, strict=True))
     payloads["report"] = _report(payloads["report"])
     messages = {
         **{f"event_{name}": _event(name) for name in EVENTS},
-        **{f"said_{op}": _said(op) for op in SAID},
-        **{f"heard_{op}": _message(op, HEARD[op][1], payloads[op]) for op in HEARD},
+        **{f"server_{op}": _from_server(op) for op in SERVER_MESSAGES},
+        **{
+            f"client_{op}": _message(op, CLIENT_MESSAGES[op][1], payloads[op])
+            for op in CLIENT_MESSAGES
+        },
     }  # fmt: skip
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "livejobs",
             "version": version,
-            "description": "Jobs, live: Server-Sent Events, and the WebSocket protocol "
-            "livejobs.v1. The REST API is in openapi.json.",
+            "description": "Live jobs over Server-Sent Events and the WebSocket protocol "
+            "livejobs.v1. openapi.json describes the REST API.",
         },
         "defaultContentType": "application/json",
         "channels": {
-            "jobEvents": _channel("/v1/jobs/{id}/events", "A job, live (SSE).",
+            "jobEvents": _channel("/v1/jobs/{id}/events", "Stream a job (SSE).",
                                   _events(ALL_JOBS_ONLY)),
-            "feedEvents": _channel("/v1/events", "Many jobs, live (SSE).",
+            "feedEvents": _channel("/v1/events", "Stream many jobs (SSE).",
                                    _events(ONE_JOB_ONLY)),
             "socket": _socket("/v1/ws", "Many subscriptions and reports on one connection."),
-            "jobSocket": _socket("/v1/jobs/{id}", "The same, subscribed to the job as id 0."),
+            "jobSocket": _socket("/v1/jobs/{id}", "The same, subscribed to this job as id 0."),
         },
         "operations": {
             "watchJob": _operation("send", "jobEvents", STREAMED),
             "watchFeed": _operation("send", "feedEvents", (*FILTERS, *STREAMED)),
-            "speak": _operation("send", "socket", of="said"),
-            "listen": _operation("receive", "socket", of="heard"),
-            "speakOfJob": _operation("send", "jobSocket", of="said"),
-            "listenOnJob": _operation("receive", "jobSocket", of="heard"),
+            "sendMessages": _operation("send", "socket", sender="server"),
+            "receiveMessages": _operation("receive", "socket", sender="client"),
+            "sendJobMessages": _operation("send", "jobSocket", sender="server"),
+            "receiveJobMessages": _operation("receive", "jobSocket", sender="client"),
         },
         "components": {
             "messages": messages,
@@ -150,25 +156,25 @@ def document(version: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _message(name: str, says: str, payload: Schema) -> dict[str, Any]:
-    return {"name": name, "title": name, "summary": says, "payload": portable(payload)}
+def _message(name: str, summary: str, payload: Schema) -> dict[str, Any]:
+    return {"name": name, "title": name, "summary": summary, "payload": portable(payload)}
 
 
 def _event(name: str) -> dict[str, Any]:
-    says, data, has_id = EVENTS[name]
+    summary, data, has_id = EVENTS[name]
     fields = {"event": {"const": name}} | ({"id": TEXT} if has_id else {})
     required = [it for it in fields if it == "id" or name != "message"]
     headers = {"type": "object", "properties": fields, "required": required}
-    return {**_message(name, says, data), "headers": headers}
+    return {**_message(name, summary, data), "headers": headers}
 
 
-def _said(op: str) -> dict[str, Any]:
-    says, members = SAID[op]
-    return _message(op, says, shape(op={"const": op}, **members))
+def _from_server(op: str) -> dict[str, Any]:
+    summary, members = SERVER_MESSAGES[op]
+    return _message(op, summary, shape(op={"const": op}, **members))
 
 
 def _report(report: Schema) -> Schema:
-    """What reads it puts off reading the reports themselves."""
+    """Spelled out here, because the struct leaves the reports undecoded."""
     report = {**report, "discriminator": "type"}  # in OpenAPI an object, here a name
     reports = {"anyOf": [report, {**many(report), "minItems": 1}]}
     return shape(op={"const": "report"}, id=ID, job=TEXT, reports=reports)
@@ -178,35 +184,36 @@ def _events(but: frozenset[str]) -> list[str]:
     return [f"event_{name}" for name in EVENTS if name not in but]
 
 
-def _channel(address: str, says: str, messages: list[str]) -> dict[str, Any]:
+def _channel(address: str, summary: str, messages: list[str]) -> dict[str, Any]:
     channel: dict[str, Any] = {
         "address": address,
-        "summary": says,
+        "summary": summary,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
     }
     if "{id}" in address:
-        channel["parameters"] = {"id": {"description": "Which job."}}
+        channel["parameters"] = {"id": {"description": "The job's id."}}
     return channel
 
 
-def _socket(address: str, says: str) -> dict[str, Any]:
-    messages = [f"said_{op}" for op in SAID] + [f"heard_{op}" for op in HEARD]
+def _socket(address: str, summary: str) -> dict[str, Any]:
+    messages = [f"server_{op}" for op in SERVER_MESSAGES]
+    messages += [f"client_{op}" for op in CLIENT_MESSAGES]
     query = _query(() if "{id}" not in address else STREAMED)
     binding = {"method": "GET", "query": query, "bindingVersion": "0.1.0"}
-    return {**_channel(address, says, messages), "bindings": {"ws": binding}}
+    return {**_channel(address, summary, messages), "bindings": {"ws": binding}}
 
 
 def _operation(
-    action: str, channel: str, parameters: tuple[Parameter, ...] = (), *, of: str = ""
+    action: str, channel: str, parameters: tuple[Parameter, ...] = (), *, sender: str = ""
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
     }
-    if of:
-        table: Mapping[str, Any] = SAID if of == "said" else HEARD
+    if sender:
+        table: Mapping[str, Any] = SERVER_MESSAGES if sender == "server" else CLIENT_MESSAGES
         operation["messages"] = [
-            {"$ref": f"#/channels/{channel}/messages/{of}_{op}"} for op in table
+            {"$ref": f"#/channels/{channel}/messages/{sender}_{op}"} for op in table
         ]
     else:
         binding = {"method": "GET", "query": _query(parameters), "bindingVersion": "0.3.0"}
@@ -215,13 +222,13 @@ def _operation(
 
 
 def _query(parameters: tuple[Parameter, ...]) -> Schema:
-    """The address's own parameters."""
-    asked = {
-        parameter.name: {**parameter.schema, "description": parameter.says}
+    """The parameters of the query, without headers."""
+    properties = {
+        parameter.name: {**parameter.schema, "description": parameter.description}
         for parameter in (*parameters, TOKEN)
         if parameter.where == "query"
     }
-    return {"type": "object", "properties": asked}
+    return {"type": "object", "properties": properties}
 
 
 async def asyncapi(request: Request) -> Response:

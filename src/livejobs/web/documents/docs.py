@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page to read. Made once, without a script of its own."""
+"""`/docs`: the OpenAPI document as a page to read. It is made once, and has no script."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from livejobs.web.documents.openapi import Schema
 from livejobs.web.http import JSON
 
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options")
-EVERYWHERE: Final = frozenset({"token"})  # said once, at the top
+EVERYWHERE: Final = frozenset({"token"})  # explained once, at the top
 PROBLEM: Final = "application/problem+json"
-LARGEST: Final = 2**53  # bounds past which nobody asks
+LARGEST: Final = 2**53  # larger bounds are not worth showing
 SHOWN: Final = ("Job", "Receipt", "Problem")
-# Of curl, by what the answer is.
+# Options of curl, by the media type of the answer.
 OPTIONS: Final = {
     "text/event-stream": "-N",
     "*/*": "-OJ",
     "application/zip": "-OJ",
 }
 LIVE: Final = {
-    "Events": ("event", "event_", "Server-Sent Events, by the name of the event."),
-    "Messages of a client": ("op", "heard_", "WebSocket livejobs.v1, by op."),
-    "Messages of the server": ("op", "said_", "WebSocket livejobs.v1, by op."),
+    "Events": ("event", "event_", "Server-Sent Events, by event name."),
+    "Messages from the client": ("op", "client_", "WebSocket livejobs.v1, by op."),
+    "Messages from the server": ("op", "server_", "WebSocket livejobs.v1, by op."),
 }
 
 
 def page(frame: str, rest: Mapping[str, Any]) -> str:
-    """The frame with what the documents say; `rest` is the OpenAPI one."""
+    """The frame, filled from both documents; `rest` is the OpenAPI one."""
     live = asyncapi("")
     tags = [tag["name"] for tag in rest["tags"]]
     contents = "".join(_contents(rest, tag) for tag in tags)
@@ -87,7 +87,7 @@ def _operation(rest: Mapping[str, Any], method: str, path: str, operation: Any) 
     )
 
 
-# What goes in
+# Requests
 
 
 def _parameters(operation: Any) -> str:
@@ -108,12 +108,16 @@ def _body(rest: Mapping[str, Any], operation: Any) -> str:
     if JSON not in content:
         return _fields("Body", [(_code(media), "", "", "") for media in content])
     schema = content[JSON]["schema"]
-    title = "Body: one of these types, or an array of them" if "anyOf" in schema else "Body"
+    title = (
+        "Body: a report of one of these types, or an array of reports"
+        if "anyOf" in schema
+        else "Body"
+    )
     title += "".join(f"; or {media}" for media in content if media != JSON)
     return _fields(title, [*_members(rest, schema)])
 
 
-Field = tuple[str, str, str, str]  # its name, what it is, its kind, where; all but the last as HTML
+Field = tuple[str, str, str, str]  # name, description, kind, where; all but the last as HTML
 
 
 def _members(rest: Mapping[str, Any], schema: Schema) -> Iterator[Field]:
@@ -127,7 +131,7 @@ def _members(rest: Mapping[str, Any], schema: Schema) -> Iterator[Field]:
 
 
 def _variants(variants: list[Schema]) -> Iterator[Field]:
-    """Of structs told apart by their type: the members of each, then those that all have."""
+    """A row for the members of each struct, then one for the members that all have."""
     common = set.intersection(*(set(it["properties"]) for it in variants))
     for variant in variants:
         own = [name for name in variant["properties"] if name not in common]
@@ -136,7 +140,7 @@ def _variants(variants: list[Schema]) -> Iterator[Field]:
     shared = [name for name in variants[0]["properties"] if name in common - {"type"}]
     if shared:
         names = " ".join(f'<code class="more">{escape(name)}</code>' for name in shared)
-        yield "each also", names, "", ""
+        yield "all types", names, "", ""
 
 
 def _star(schema: Schema, name: str) -> str:
@@ -147,7 +151,7 @@ def _flat(schema: Schema) -> Iterator[Schema]:
     for one in schema["anyOf"]:
         if "anyOf" in one:
             yield from _flat(one)
-        elif one.get("type") != "array":  # of the same
+        elif one.get("type") != "array":  # which only repeats the others
             yield one
 
 
@@ -192,7 +196,7 @@ def _bounds(schema: Schema) -> str:
     return f" from {least}" if least else ""
 
 
-# What comes out
+# Responses
 
 
 def _answers(rest: Mapping[str, Any], operation: Any) -> str:
@@ -206,14 +210,14 @@ def _answers(rest: Mapping[str, Any], operation: Any) -> str:
             good.append(f"<li><b>{status}</b><span>{_content(rest, content)}</span></li>")
     link = '<a href="#Problem">Problem</a>' if shapes == {PROBLEM} else ""
     bad = f'<li class="problems">{"".join(problems)}{link}</li>' if problems else ""
-    return f'<h4>Answers</h4><ul class="answers">{"".join(good)}{bad}</ul>'
+    return f'<h4>Responses</h4><ul class="answers">{"".join(good)}{bad}</ul>'
 
 
 def _content(rest: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    for media, said in content.items():
+    for media, value in content.items():
         if media != JSON:
             return f"<small>{escape(media)}</small>"
-        schema = said["schema"]
+        schema = value["schema"]
         if schema.get("$ref", "").rpartition("/")[2] in SHOWN:
             return _kind(schema)
         members = _found(rest, schema).get("properties", {})
@@ -227,26 +231,26 @@ def _schema(rest: Mapping[str, Any], name: str) -> str:
 
 
 def _messages(live: Mapping[str, Any], title: str) -> str:
-    word, prefix, says = LIVE[title]
+    key, prefix, summary = LIVE[title]
     rows = [
-        (_code(message["name"]), _prose(message["summary"]), _said(message, word), "")
+        (_code(message["name"]), _prose(message["summary"]), _other_members(message, key), "")
         for name, message in live["components"]["messages"].items()
         if name.startswith(prefix)
     ]
-    fields = _fields(says, rows)
+    fields = _fields(summary, rows)
     return f'<article class="operation schema"><h3>{title}</h3>{fields}</article>'
 
 
-def _said(message: Any, word: str) -> str:
+def _other_members(message: Any, key: str) -> str:
     members = message["payload"].get("properties", {})
-    return " ".join(_code(name) for name in members if name != word)
+    return " ".join(_code(name) for name in members if name != key)
 
 
-# Parts
+# Pieces of HTML
 
 
 def _prose(text: str) -> str:
-    """With its `code` as such."""
+    """Text as HTML, with `code` marked up."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
@@ -258,24 +262,26 @@ def _fields(title: str, rows: list[Field]) -> str:
     if not rows:
         return ""
     lines = []
-    for name, says, *notes in rows:
+    for name, description, *notes in rows:
         small = "".join(f" <small>{note}</small>" for note in notes if note)
-        lines.append(f"<div><dt>{name}</dt><dd>{says}{small}</dd></div>")
+        lines.append(f"<div><dt>{name}</dt><dd>{description}{small}</dd></div>")
     heading = f"<h4>{escape(title)}</h4>" if title else ""
     return f'{heading}<dl class="fields">{"".join(lines)}</dl>'
 
 
 def curl(method: str, path: str, operation: Any) -> str:
-    """How to call it from a shell."""
+    """The command line that calls the operation."""
     address = re.sub(r"\{(\w+)\}", lambda it: "$" + it[1].upper(), path)
     answers = {media for it in operation["responses"].values() for media in it.get("content", ())}
     content = operation.get("requestBody", {}).get("content", {})
     options, lines = [], []
     if "token" in {it["name"] for it in operation["parameters"]}:
         lines.append('-H "Authorization: Bearer $LIVEJOBS_KEY"')
-    said = [it for it in operation["parameters"] if it["in"] == "header"]
+    headers = [it for it in operation["parameters"] if it["in"] == "header"]
     lines += [
-        f'-H "{it["name"]}: {value}"' for it in said for value in it["schema"].get("examples", ())
+        f'-H "{it["name"]}: {value}"'
+        for it in headers
+        for value in it["schema"].get("examples", ())
     ]
     if JSON in content:
         example = content[JSON].get("example", {})

@@ -1,6 +1,6 @@
 """The REST API as an OpenAPI 3.1 document, from one table of its operations.
 
-Bodies are described by the structs that read them, so what is documented is what is taken.
+The structs that decode a body also describe it, so the document can't differ from the code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 class Parameter(NamedTuple):
     name: str
     schema: Schema
-    says: str
+    description: str
     where: str = "query"
 
 
@@ -36,9 +36,9 @@ class Operation(NamedTuple):
     summary: str
     good: dict[int, Schema | str | None]  # a schema of JSON, another media type, or no body
     parameters: tuple[Parameter, ...] = ()
-    body: Any = None  # what reads it
+    body: Any = None  # the struct that decodes it
     optional: bool = False  # the body
-    errors: tuple[int, ...] = ()  # beside those that every route may give
+    errors: tuple[int, ...] = ()  # besides those of every route
     example: Any = None  # of the body
 
 
@@ -65,40 +65,55 @@ NEXT: Final[Schema] = {"type": ["integer", "null"]}
 ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
 STREAM: Final = "text/event-stream"
 
-LIMIT: Final = Parameter("limit", whole(1, 1000), "How many; 100 unless said.")
-AFTER: Final = Parameter("after", whole(0, 2**53), "Entries after this n.")
-TOKEN: Final = Parameter("token", TEXT, "A token, where headers can't be set.")
-PROJECT: Final = Parameter("project", TEXT, "The caller's own unless said.")
+LIMIT: Final = Parameter("limit", whole(1, 1000), "At most this many; default 100.")
+AFTER: Final = Parameter("after", whole(0, 2**53), "Only entries after this `n`.")
+TOKEN: Final = Parameter("token", TEXT, "A token, for clients that can't set headers.")
+PROJECT: Final = Parameter("project", TEXT, "Only this project; default: the caller's own.")
 FILTERS: Final = (
     PROJECT,
-    Parameter("status", TEXT, "One or more of " + ", ".join(STATUSES) + ", with commas between."),
-    Parameter("type", TEXT, "Of this type."),
-    Parameter("tag", TEXT, "With this tag."),
-    Parameter("parent", TEXT, "Children of this job."),
-    Parameter("owner", TEXT, "Created by this owner."),
+    Parameter("status", TEXT, f"Only jobs in these states: {', '.join(STATUSES)}. Use commas."),
+    Parameter("type", TEXT, "Only jobs of this type."),
+    Parameter("tag", TEXT, "Only jobs with this tag."),
+    Parameter("parent", TEXT, "Only children of this job."),
+    Parameter("owner", TEXT, "Only jobs of this owner."),
 )
 RESUMED: Final = (
-    Parameter("since", TEXT, "A cursor to go on from."),
-    Parameter("lastEventId", TEXT, "The same, as some clients add it; it wins over `since`."),
-    Parameter("Last-Event-ID", TEXT, "The same; it wins over both.", "header"),
+    Parameter("since", TEXT, "Resume from this cursor."),
+    Parameter(
+        "lastEventId",
+        TEXT,
+        "Same as `since`, for clients that can't set the header. Wins over `since`.",
+    ),
+    Parameter("Last-Event-ID", TEXT, "Same as `since`. Wins over both.", "header"),
 )
 STREAMED: Final = (
-    Parameter("view", {"enum": ["state", "delta"]}, "Whole jobs, or what changed."),
-    Parameter("logs", SWITCH, "Log lines too."),
+    Parameter(
+        "view", {"enum": ["state", "delta"]}, "`state`: whole jobs. `delta`: only what changed."
+    ),
+    Parameter("logs", SWITCH, "Send log lines too."),
     Parameter(
         "rate",
         {"type": "number", "minimum": 0.1, "maximum": 60},
-        "Most a second, a job. Rounded down to one of 12 rates.",
+        "At most this many messages a second for a job; rounded down to one of 12 rates.",
     ),
     *RESUMED,
 )
-POLLED: Final = (
-    Parameter("until", {"enum": ["finished"]}, "Wait for the end."),
-    Parameter("If-None-Match", TEXT, "The tag of what is known.", "header"),
-    Parameter("Prefer", TEXT, "wait=N: hold the answer up to N seconds.", "header"),
+KNOWN: Final = Parameter(
+    "If-None-Match", TEXT, "The `ETag` that you have; 304 while it is current.", "header"
 )
-IDEMPOTENCY: Final = Parameter("Idempotency-Key", TEXT, "Repeats give the same job.", "header")
-LINES: Final = (AFTER, LIMIT, Parameter("level", {"enum": list(LEVELS)}, "The least level."))
+POLLED: Final = (
+    Parameter("until", {"enum": ["finished"]}, "Wait until the job ends."),
+    KNOWN,
+    Parameter("Prefer", TEXT, "`wait=N`: wait up to N seconds for a change.", "header"),
+)
+IDEMPOTENCY: Final = Parameter(
+    "Idempotency-Key", TEXT, "A repeated key returns the same job.", "header"
+)
+LINES: Final = (
+    AFTER,
+    LIMIT,
+    Parameter("level", {"enum": list(LEVELS)}, "Only lines of at least this level."),
+)
 BYTES: Final = "application/octet-stream"
 ANY: Final = "*/*"  # a file comes with its own media type
 FILE: Final[Schema] = {
@@ -118,101 +133,107 @@ LISTED_FILES: Final[Schema] = {
     "properties": {"files": {"type": "array", "items": FILE}},
 }
 FETCHED: Final = (
-    Parameter("inline", SWITCH, "To be shown, not saved."),
-    Parameter("follow", SWITCH, "Of a file that grows: go on until the job ends."),
+    Parameter("inline", SWITCH, "Show the file in the browser instead of saving it."),
+    Parameter("follow", SWITCH, "For a file that grows: keep sending until the job ends."),
     Parameter("Range", TEXT, "Only these bytes.", "header"),
-    Parameter("If-Range", TEXT, "Only if it is still this file.", "header"),
-    Parameter("If-None-Match", TEXT, "The tag of what is known.", "header"),
+    Parameter("If-Range", TEXT, "Use `Range` only if the file still has this `ETag`.", "header"),
+    KNOWN,
 )
 DIGESTS: Final = (
-    Parameter("Repr-Digest", TEXT, "sha-256 of the file, checked.", "header"),
-    Parameter("Content-Digest", TEXT, "The same.", "header"),
+    Parameter("Repr-Digest", TEXT, "SHA-256 of the file, which the server checks.", "header"),
+    Parameter("Content-Digest", TEXT, "Same as `Repr-Digest`.", "header"),
 )
 
 
-def _tus(name: str, schema: Schema, example: str, says: str) -> Parameter:
-    return Parameter(name, {**schema, "examples": [example]}, says, "header")
+def _tus(name: str, schema: Schema, example: str, description: str) -> Parameter:
+    return Parameter(name, {**schema, "examples": [example]}, description, "header")
 
 
-TUS: Final = _tus("Tus-Resumable", {"enum": ["1.0.0"]}, "1.0.0", "The version.")
-LENGTH: Final = _tus("Upload-Length", TEXT, "1048576", "Bytes in all.")
-OFFSET: Final = _tus("Upload-Offset", TEXT, "0", "Where it goes on.")
+TUS: Final = _tus("Tus-Resumable", {"enum": ["1.0.0"]}, "1.0.0", "Version of tus.")
+LENGTH: Final = _tus("Upload-Length", TEXT, "1048576", "Size of the whole file in bytes.")
+OFFSET: Final = _tus("Upload-Offset", TEXT, "0", "Where this piece begins.")
 METADATA: Final = _tus(
-    "Upload-Metadata", TEXT, "filename ZmlsbS5tcDQ=", "filename, filetype; values are base64."
+    "Upload-Metadata",
+    TEXT,
+    "filename ZmlsbS5tcDQ=",
+    "`filename` and `filetype`, with values in base64.",
 )
 
 OPERATIONS: Final = (
-    Operation("get", "/v1/jobs", "Jobs, newest first", {
+    Operation("get", "/v1/jobs", "List jobs, newest first", {
         200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
-    }, (*FILTERS, Parameter("q", TEXT, "Part of id or title, 3 characters or more."), LIMIT,
-        Parameter("after", TEXT, "`next` of the page before.")), errors=(400,)),
+    }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."), LIMIT,
+        Parameter("after", TEXT, "`next` of the previous page.")), errors=(400,)),
     Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
               (IDEMPOTENCY,), NewJob, True, (409, 503), {"title": "Teaser", "type": "render"}),
-    Operation("get", "/v1/jobs/{id}", "A job", {200: ref("Job"), 304: None}, (*POLLED, *STREAMED)),
-    Operation("put", "/v1/jobs/{id}", "Create a job if it is absent",
+    Operation("get", "/v1/jobs/{id}", "Get a job", {200: ref("Job"), 304: None},
+              (*POLLED, *STREAMED)),
+    Operation("put", "/v1/jobs/{id}", "Create a job unless it exists",
               {201: ref("Job"), 200: ref("Job")}, (), NewJob, True, (409, 503),
               {"title": "Teaser"}),
-    Operation("delete", "/v1/jobs/{id}", "Remove a finished job", {204: None}, errors=(409, 503)),
-    Operation("post", "/v1/jobs/{id}/reports", "Say how a job is doing", {200: ref("Receipt")},
+    Operation("delete", "/v1/jobs/{id}", "Delete a finished job", {204: None}, errors=(409, 503)),
+    Operation("post", "/v1/jobs/{id}/reports", "Report on a job", {200: ref("Receipt")},
               (), AnyReport, errors=(409, 503),
               example={"type": "progress", "percent": 42}),
-    Operation("post", "/v1/jobs/{id}/cancel", "Ask for a job's end", {202: ref("Job")},
-              (Parameter("force", SWITCH, "End it now."),), errors=(409, 503)),
-    Operation("get", "/v1/jobs/{id}/logs", "Log lines",
+    Operation("post", "/v1/jobs/{id}/cancel", "Cancel a job", {202: ref("Job")},
+              (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
+    Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
-              (*LINES, Parameter("tail", whole(0, 1000), "The last ones."),
-               Parameter("follow", SWITCH, "As text: go on until the job ends."), *RESUMED)),
-    Operation("get", "/v1/jobs/{id}/results", "Results", {200: listed("results", ENTRY, NEXT)},
+              (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
+               Parameter("follow", SWITCH, "As text: keep sending until the job ends."), *RESUMED)),
+    Operation("get", "/v1/jobs/{id}/results", "List results", {200: listed("results", ENTRY, NEXT)},
               (AFTER, LIMIT)),
-    Operation("get", "/v1/jobs/{id}/errors", "Errors of single items",
+    Operation("get", "/v1/jobs/{id}/errors", "List errors of single items",
               {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
-    Operation("get", "/v1/jobs/{id}/events", "A job, live", {200: STREAM, 204: None},
-              (*STREAMED, Parameter("tail", whole(0, 1000), "Log lines to begin with."))),
-    Operation("get", "/v1/events", "Many jobs, live", {200: STREAM},
-              (*FILTERS, Parameter("jobs", TEXT, "Only these ids."), *STREAMED, LIMIT)),
-    Operation("get", "/v1/jobs/{id}/files", "Files, and how often they were downloaded",
+    Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
+              (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
+    Operation("get", "/v1/events", "Stream many jobs", {200: STREAM},
+              (*FILTERS, Parameter("jobs", TEXT, "Only these ids, with commas between."), *STREAMED,
+               LIMIT)),
+    Operation("get", "/v1/jobs/{id}/files", "List files, with download counts",
               {200: LISTED_FILES}),
-    Operation("post", "/v1/jobs/{id}/files", "Attach a file that lies somewhere already",
+    Operation("post", "/v1/jobs/{id}/files", "Attach an existing file",
               {201: FILE, 200: FILE}, (), Attach, errors=(409, 503),
               example={"name": "out.mp4", "url": "https://cdn.example/out.mp4"}),
     Operation("get", "/v1/jobs/{id}/files/{name}", "Download a file",
               {200: ANY, 206: ANY, 302: None, 304: None}, FETCHED, errors=(412, 416, 503)),
-    Operation("put", "/v1/jobs/{id}/files/{name}", "Upload a file, in place of one of its name",
+    Operation("put", "/v1/jobs/{id}/files/{name}", "Upload or replace a file",
               {201: FILE, 200: FILE}, DIGESTS, BYTES, errors=(409, 503)),
-    Operation("get", "/v1/jobs/{id}/files.zip", "Download all files", {200: "application/zip"},
-              errors=(503,)),
-    Operation("get", "/v1/jobs/{id}/download", "Download the only or first file, once succeeded",
+    Operation("get", "/v1/jobs/{id}/files.zip", "Download all files as a zip",
+              {200: "application/zip"}, errors=(503,)),
+    Operation("get", "/v1/jobs/{id}/download", "Download the first file of a succeeded job",
               {200: ANY, 206: ANY, 302: None, 304: None}, FETCHED, errors=(409, 412, 416, 503)),
     Operation("post", "/v1/jobs/{id}/uploads", "Begin a resumable upload (tus 1.0)", {201: None},
               (TUS, LENGTH, METADATA), errors=(409, 412, 413, 503)),
-    Operation("options", "/v1/jobs/{id}/uploads", "What of tus is spoken", {204: None}),
-    Operation("head", "/v1/jobs/{id}/uploads/{upload}", "How far an upload has come", {200: None},
+    Operation("options", "/v1/jobs/{id}/uploads", "Get the tus options", {204: None}),
+    Operation("head", "/v1/jobs/{id}/uploads/{upload}", "Get the offset of an upload", {200: None},
               (TUS,), errors=(409, 412, 423, 503)),
-    Operation("patch", "/v1/jobs/{id}/uploads/{upload}", "Go on with an upload", {204: None},
+    Operation("patch", "/v1/jobs/{id}/uploads/{upload}", "Resume an upload", {204: None},
               (TUS, OFFSET), PIECE, errors=(409, 412, 423, 503)),
-    Operation("delete", "/v1/jobs/{id}/uploads/{upload}", "Give an upload up", {204: None}, (TUS,),
+    Operation("delete", "/v1/jobs/{id}/uploads/{upload}", "Cancel an upload", {204: None}, (TUS,),
               errors=(409, 412, 423)),
-    Operation("post", "/v1/jobs/{id}/uploads/{upload}", "The same three, for who can't say them",
+    Operation("post", "/v1/jobs/{id}/uploads/{upload}", "Use HEAD, PATCH or DELETE by POST",
               {200: None, 204: None},
               (TUS, Parameter("X-HTTP-Method-Override", {"enum": ["HEAD", "PATCH", "DELETE"]},
-                              "Which.", "header")), PIECE, errors=(405, 409, 412, 423, 503)),
-    Operation("options", "/v1/jobs/{id}/uploads/{upload}", "What of tus is spoken", {204: None}),
-    Operation("post", "/v1/tokens", "A short-lived token", {201: {"type": "object"}}, (), NewToken,
-              True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
-    Operation("get", "/v1/keys", "The keys", {200: {"type": "object"}}),
-    Operation("post", "/v1/keys", "Make a key, shown this once", {201: {"type": "object"}}, (),
+                              "The method to use.", "header")), PIECE,
+              errors=(405, 409, 412, 423, 503)),
+    Operation("options", "/v1/jobs/{id}/uploads/{upload}", "Get the tus options", {204: None}),
+    Operation("post", "/v1/tokens", "Create a short-lived token", {201: {"type": "object"}}, (),
+              NewToken, True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
+    Operation("get", "/v1/keys", "List keys", {200: {"type": "object"}}),
+    Operation("post", "/v1/keys", "Create a key, shown only once", {201: {"type": "object"}}, (),
               NewKey, errors=(409, 503),
               example={"name": "ci", "scopes": ["report"], "projects": ["films"]}),
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
-    Operation("get", "/v1/audit", "What was done by whom", {200: listed("acts", ENTRY, NEXT)},
-              (LIMIT, Parameter("before", whole(1, 2**53), "Acts before this n."))),
-    Operation("get", "/metrics", "Numbers for Prometheus", {200: "text/plain"}),
-    Operation("get", "/healthz", "Whether the process answers", {200: {"type": "object"}}),
-    Operation("get", "/readyz", "Whether it takes reports",
+    Operation("get", "/v1/audit", "List audit records", {200: listed("acts", ENTRY, NEXT)},
+              (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
+    Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
+    Operation("get", "/healthz", "Check that the process answers", {200: {"type": "object"}}),
+    Operation("get", "/readyz", "Check that the server takes reports",
               {200: {"type": "object"}, 503: {"type": "object"}}),
 )  # fmt: skip
 
-# What belongs together, by the address; the first that fits.
+# Groups of operations, by path; the first match counts.
 TAGS: Final = (
     ("Live", r"/events$"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
@@ -227,7 +248,7 @@ PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
 
 class Part(NamedTuple):
-    """What others add to the document."""
+    """What other modules add to the document."""
 
     paths: dict[str, dict[str, Any]]
     schemas: dict[str, Any]
@@ -243,10 +264,10 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
     for part in parts:
         paths |= part.paths
         components |= part.schemas
-    components = portable(components | {"Job": JOB, "Problem": PROBLEM})  # a copy of all
-    for name, members in MEANS.items():
-        for member, says in members.items():
-            components[name]["properties"][member]["description"] = says
+    components = portable(components | {"Job": JOB, "Problem": PROBLEM})  # also copies
+    for name, members in DESCRIPTIONS.items():
+        for member, description in members.items():
+            components[name]["properties"][member]["description"] = description
     return {
         "openapi": "3.1.0",
         "info": {"title": "livejobs", "version": version},
@@ -272,12 +293,12 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
     if operation.path not in PUBLIC:
         parameters.append(TOKEN)
     if "{id}" in operation.path:
-        parameters.insert(0, Parameter("id", TEXT, "Which.", "path"))
+        parameters.insert(0, Parameter("id", TEXT, _id_of(operation.path), "path"))
     if "{upload}" in operation.path:
-        parameters.insert(1, Parameter("upload", TEXT, "Which.", "path"))
+        parameters.insert(1, Parameter("upload", TEXT, "The upload's id.", "path"))
     if "{name}" in operation.path:
-        parameters.insert(1, Parameter("name", TEXT, "The file's.", "path"))
-    told: dict[str, Any] = {
+        parameters.insert(1, Parameter("name", TEXT, "The file's name.", "path"))
+    result: dict[str, Any] = {
         "tags": [tag_of(operation.path)],
         "summary": operation.summary,
         "operationId": operation_id(operation.method, operation.path),
@@ -285,10 +306,14 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         "responses": {str(status): _answer(body) for status, body in operation.good.items()},
     }
     for status in sorted(_errors(operation) - operation.good.keys()):
-        told["responses"][str(status)] = problem()
+        result["responses"][str(status)] = problem()
     if operation.body is not None:
-        told["requestBody"] = _body(operation, described)
-    return told
+        result["requestBody"] = _body(operation, described)
+    return result
+
+
+def _id_of(path: str) -> str:
+    return "The key's id." if path.startswith("/v1/keys") else "The job's id."
 
 
 _NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
@@ -313,7 +338,7 @@ def parameter(it: Parameter) -> dict[str, Any]:
     return {
         "name": it.name,
         "in": it.where,
-        "description": it.says,
+        "description": it.description,
         "schema": it.schema,
         "required": it.where == "path",
     }
@@ -337,19 +362,19 @@ def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
 
 def _answer(body: Schema | str | None) -> dict[str, Any]:
     if body is None:
-        return {"description": "No body"}
+        return {"description": "Success, without a body"}
     if isinstance(body, str):
-        return {"description": "Done", "content": {body: {"schema": TEXT}}}
-    return {"description": "Done", "content": {"application/json": {"schema": body}}}
+        return {"description": "Success", "content": {body: {"schema": TEXT}}}
+    return {"description": "Success", "content": {"application/json": {"schema": body}}}
 
 
 def problem() -> dict[str, Any]:
     content = {"application/problem+json": {"schema": ref("Problem")}}
-    return {"description": "A problem", "content": content}
+    return {"description": "Error", "content": content}
 
 
 def portable(schema: Any) -> Any:
-    """Patterns as JSON Schema has them: its end of text is `$`, Python's is `\\Z`."""
+    """Patterns as JSON Schema writes them: the end of the text is `$`, not Python's `\\Z`."""
     if isinstance(schema, dict):
         return {
             name: value.replace("\\Z", "$")
@@ -360,50 +385,50 @@ def portable(schema: Any) -> Any:
     return [portable(item) for item in schema] if isinstance(schema, list) else schema
 
 
-# What members of the schemas are, where the name does not say it all.
-MEANS: Final[dict[str, dict[str, str]]] = {
+# Members of the schemas whose name is not enough.
+DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
     "NewJob": {
-        "id": "Unique in the server; a UUIDv7 unless said.",
-        "project": "The caller's own unless said.",
-        "type": "Jobs of a type queue together.",
-        "title": "For people.",
-        "total": "How much there is to do, in `unit`.",
-        "unit": "What is counted, as `frames`.",
-        "steps": "Planned ones, in order.",
-        "meta": "Anything else; reports can change it.",
-        "tags": "To find it by.",
-        "parent": "The job it is a part of.",
-        "owner": "The caller unless said; only admins name another.",
-        "heartbeat_timeout": "Seconds of silence after which it is stalled.",
-        "ttl_seconds": "How long it is kept once it has ended.",
+        "id": "Unique on the server; default: a UUIDv7.",
+        "project": "Default: the caller's own.",
+        "type": "Jobs of one type share a queue.",
+        "title": "A title for people.",
+        "total": "The amount of work, in `unit`.",
+        "unit": "What `total` counts, such as `frames`.",
+        "steps": "The planned steps, in order.",
+        "meta": "Any other values; reports can change them.",
+        "tags": "Labels to filter by.",
+        "parent": "The id of the parent job.",
+        "owner": "Default: the caller. Only admins can set another.",
+        "heartbeat_timeout": "Seconds of silence after which the job is stalled.",
+        "ttl_seconds": "Seconds to keep the job after its end.",
         "webhooks": "Kept with the job.",
     },
     "NewToken": {
-        "jobs": "Only these.",
-        "project": "Only this one.",
-        "scopes": "At most the caller's own; `view` unless said.",
-        "ttl_seconds": "900 unless said.",
+        "jobs": "Only these jobs.",
+        "project": "Only this project.",
+        "scopes": "At most the caller's own; default `view`.",
+        "ttl_seconds": "Seconds until it expires; default 900.",
     },
     "NewKey": {
         "name": "Owner of the jobs it creates, as `key:NAME`.",
-        "scopes": "The highest counts: each has all below it.",
-        "projects": "All unless said.",
-        "expires_at": "Never unless said.",
+        "scopes": "The highest counts: it includes all below it.",
+        "projects": "Default: all.",
+        "expires_at": "Default: never.",
     },
     "Receipt": {
-        "cursor": "Where the job is, with these reports.",
-        "accepted": "Reports that were applied, not skipped as seen before.",
-        "cancel_requested": "The worker is to end it.",
+        "cursor": "The job's position after these reports.",
+        "accepted": "Reports that were applied. Repeated numbers are skipped.",
+        "cancel_requested": "The worker should end the job.",
     },
     "Job": {
-        "project": "Whose it is; a feed stays within one.",
-        "stalled": "It runs, and has said nothing for its `heartbeat_timeout`.",
-        "cancel_requested": "Its end was asked for.",
+        "project": "A feed stays within one project.",
+        "stalled": "The job runs, but sent no report for its `heartbeat_timeout`.",
+        "cancel_requested": "Someone asked to cancel the job.",
         "attempt": "Grows with each `retry`.",
         "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
         "steps": "`name title status weight current total percent started_at completed_at`.",
-        "counters": "Sums of what workers counted.",
-        "cursor": "Where one is, having read this: for `since`, `Last-Event-ID`, `If-None-Match`.",
+        "counters": "Sums of what workers count.",
+        "cursor": "Position of this state, for `since`, `Last-Event-ID` and `If-None-Match`.",
         "links": "`self events logs page`.",
     },
 }
