@@ -19,6 +19,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
+    "powers",
     "service",
     "web", "demo",
     "faces", "server",

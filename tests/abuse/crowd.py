@@ -15,7 +15,7 @@ import httpx2
 
 from tests.support.server import LONG_ENOUGH, Running
 
-BOUNDS: Final = {
+LIMITS: Final = {
     "head_seconds": 2,
     "body_silence_seconds": 2,
     "stuck_seconds": 2,
@@ -29,9 +29,9 @@ PING: Final = 9
 class Target(Running):
     """tests.abuse.target in a process of its own, and what can be seen of it."""
 
-    def __init__(self, data: Path, *args: str, **bounds: int) -> None:
-        said = json.dumps(BOUNDS | bounds)
-        command = (sys.executable, "-m", "tests.abuse.target", "--bounds", said)
+    def __init__(self, data: Path, *args: str, **limits: int) -> None:
+        said = json.dumps(LIMITS | limits)
+        command = (sys.executable, "-m", "tests.abuse.target", "--limits", said)
         super().__init__(*command, "--data", str(data), *args)
         self.http = httpx2.Client(base_url=self.url, timeout=LONG_ENOUGH)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.abuse.crowd import BOUNDS
+from tests.abuse.crowd import LIMITS
 from tests.support.server import LONG_ENOUGH, Running
 
 pytestmark = pytest.mark.skipif(
@@ -28,7 +28,7 @@ class Alone(Running):
     """A server in a network of its own, where nobody else is."""
 
     def __init__(self, data: Path, *args: str) -> None:
-        module = (sys.executable, "-m", "tests.abuse.target", "--bounds", json.dumps(BOUNDS))
+        module = (sys.executable, "-m", "tests.abuse.target", "--limits", json.dumps(LIMITS))
         super().__init__(*IN_A_NAMESPACE, *module, "--data", str(data), *args)
 
     def beside(self, *command: str) -> list[str]:

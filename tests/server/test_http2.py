@@ -1,4 +1,4 @@
-"""HTTP/2: what it carries, and the bounds of a connection and of each of its streams."""
+"""HTTP/2: what it carries, and the limits of a connection and of each of its streams."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def live(tmp_path: Path, certificate: Certificate) -> Iterator[Server]:
 
 @pytest.fixture
 def start(certificate: Certificate) -> Iterator[Start]:
-    """The small app, with these bounds."""
+    """The small app, with these limits."""
     with ExitStack() as running:
-        yield lambda **bounds: running.enter_context(stub("--http2", *certificate.flags, **bounds))
+        yield lambda **limits: running.enter_context(stub("--http2", *certificate.flags, **limits))
 
 
 def curl(certificate: Certificate, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Starting, stopping and the bounds of connections, each with a real process.
+"""Starting, stopping and the limits of connections, each with a real process.
 
 What concerns connections and not jobs is tried on the small app of tests/support/stub.py.
 """
@@ -23,10 +23,10 @@ from tests.support.server import BIN, LONG_ENOUGH, Running, Server, clean_enviro
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
-def stub(*args: str, **bounds: int) -> Running:
-    bounds.setdefault("connections", 100)
+def stub(*args: str, **limits: int) -> Running:
+    limits.setdefault("connections", 100)
     return Running(
-        sys.executable, "-m", "tests.support.stub", "--bounds", json.dumps(bounds), *args
+        sys.executable, "-m", "tests.support.stub", "--limits", json.dumps(limits), *args
     )
 
 
@@ -204,7 +204,7 @@ def listening(server: Running) -> bool:
     return True
 
 
-# The bounds of a connection
+# The limits of a connection
 
 # Seconds are counted by the server's tick, so the first of them may be over at once: with one
 # alone, a client would be cut between its connecting and its first byte.
@@ -253,8 +253,8 @@ def test_an_ndjson_body_may_be_silent_for_longer_than_others() -> None:
 
 
 def test_a_stream_is_not_a_silence() -> None:
-    bounds = {"head_seconds": SHORT, "body_silence_seconds": 1}
-    with stub(**bounds) as server, dial(server) as viewer, dial(server) as silent:
+    limits = {"head_seconds": SHORT, "body_silence_seconds": 1}
+    with stub(**limits) as server, dial(server) as viewer, dial(server) as silent:
         viewer.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(viewer, b"data: hello")
         assert read_all(silent) == b""

@@ -75,8 +75,8 @@ def test_a_handshake_counts_as_a_connection(certificate: Certificate) -> None:
 
 
 def test_handshakes_far_past_the_cap_are_cut_at_once(certificate: Certificate) -> None:
-    bounds = {"connections": 1, "head_seconds": 1000}
-    with stub(*certificate.flags, **bounds) as server, ExitStack() as silent:
+    limits = {"connections": 1, "head_seconds": 1000}
+    with stub(*certificate.flags, **limits) as server, ExitStack() as silent:
         for _ in range(1 + OVERFLOW):
             silent.enter_context(dial(server))
         with dial(server) as one_more:

@@ -35,7 +35,7 @@ LEAST_RATE = 500  # bytes of a body a second, on average; Apache's RequestReadTi
 LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     connections: int
     connections_per_address: int | None = None
     head_bytes: int = 64 << 10
@@ -48,19 +48,19 @@ class Bounds(NamedTuple):
 class Config(uvicorn.Config):
     """uvicorn's, which each of its connections is given, and what ours need beside it."""
 
-    def __init__(self, app: Any, bounds: Bounds, **options: Any) -> None:
+    def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(app, **options)
-        self.bounds = bounds
-        self.admission = Admission(bounds.connections, bounds.connections_per_address)
+        self.limits = limits
+        self.admission = Admission(limits.connections, limits.connections_per_address)
 
 
-class Bounded:
+class LimitedConnection:
     """A connection of ours, whichever HTTP it speaks."""
 
     __slots__ = ()
 
     admission: Admission
-    bounds: Bounds
+    limits: ConnectionLimits
     client: Client
     connections: set[Any]
     flow: FlowControl
@@ -111,17 +111,17 @@ class Owed(Enum):
     LEAVE = "it was refused, and may read why"
 
 
-class Connection(Bounded, HttpToolsProtocol):
+class Connection(LimitedConnection, HttpToolsProtocol):
     # Beside uvicorn's attributes: with them in one dict it would pass the size at which Python
     # shares the keys of dicts, and an idle connection would take a kilobyte more.
     __slots__ = (
         "admission",
         "answering",
         "bare_bytes",
-        "bounds",
         "counted",
         "head_bytes",
         "heard",
+        "limits",
         "open_line",
         "piece_bytes",
         "refused",
@@ -139,7 +139,7 @@ class Connection(Bounded, HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.admission, self.bounds = config.admission, config.bounds
+        self.admission, self.limits = config.admission, config.limits
         self.refused = False
         # What the app is at; uvicorn's `cycle` is the request that came last, and it may queue.
         self.answering: RequestResponseCycle | None = None
@@ -174,7 +174,7 @@ class Connection(Bounded, HttpToolsProtocol):
         self.feed(data)
         if self.in_head():
             self.head_goes_on()
-        elif self.bare_bytes > self.bounds.head_bytes and not self.refused:
+        elif self.bare_bytes > self.limits.head_bytes and not self.refused:
             self.refuse_head("chunk extensions or trailers are")
         self.take_turns(len(data), began)
 
@@ -207,13 +207,13 @@ class Connection(Bounded, HttpToolsProtocol):
             self.counted, self.head_bytes = self.scope, 0
         else:
             self.head_bytes += self.piece_bytes
-        if self.head_bytes > self.bounds.head_bytes and not self.refused:
+        if self.head_bytes > self.limits.head_bytes and not self.refused:
             self.refuse_head()
 
     def on_headers_complete(self) -> None:
         # Most heads come in one small piece, so few are measured.
-        may_be = self.counted is self.scope or self.piece_bytes > self.bounds.head_bytes
-        if may_be and self.head_size() > self.bounds.head_bytes:
+        may_be = self.counted is self.scope or self.piece_bytes > self.limits.head_bytes
+        if may_be and self.head_size() > self.limits.head_bytes:
             self.refuse_head()
             raise httptools.HttpParserError  # stops the parser; see send_400_response
         if self.parser.should_upgrade():
@@ -296,13 +296,13 @@ class Connection(Bounded, HttpToolsProtocol):
         heard = self.heard if owed is Owed.BODY else 0
         self.waited = 0 if news else waited_for(self.waited, heard)
         self.seen, self.heard = (owed, self.scope), 0
-        if owed is Owed.BODY and self.waited >= self.bounds.body_silence_seconds:
+        if owed is Owed.BODY and self.waited >= self.limits.body_silence_seconds:
             self.refuse(408, "request_timeout", TOO_SLOW)
             self.transport.close()
-        elif owed is Owed.HEAD and self.waited >= self.bounds.head_seconds:
+        elif owed is Owed.HEAD and self.waited >= self.limits.head_seconds:
             self.refuse(408, "request_timeout", "The request's head did not arrive in time.")
             self.transport.close()
-        elif owed is Owed.REQUEST and self.waited >= self.bounds.head_seconds:
+        elif owed is Owed.REQUEST and self.waited >= self.limits.head_seconds:
             self.transport.close()  # without a word: browsers open connections ahead
         elif owed is Owed.LEAVE and self.waited >= LINGER_SECONDS:
             self.transport.close()
@@ -335,7 +335,7 @@ class Connection(Bounded, HttpToolsProtocol):
             self.refuse(400, "bad_request", msg)
 
     def refuse_head(self, what: str = "head is") -> None:
-        detail = f"The request's {what} longer than {self.bounds.head_bytes} bytes."
+        detail = f"The request's {what} longer than {self.limits.head_bytes} bytes."
         self.refuse(431, "headers_too_large", detail)
 
     def refuse(self, status: int, code: str, detail: str) -> None:

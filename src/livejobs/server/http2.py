@@ -32,9 +32,9 @@ from livejobs.server.connection import (
     LARGE_READ,
     LINGER_SECONDS,
     TOO_SLOW,
-    Bounded,
-    Bounds,
     Config,
+    ConnectionLimits,
+    LimitedConnection,
     Owed,
     OwnStream,
     may_be_silent,
@@ -51,7 +51,7 @@ NO_WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x00"
 class Exchange(RequestResponseCycle, OwnStream):
     """A stream: one request and its answer."""
 
-    bounds: Bounds
+    limits: ConnectionLimits
     room: asyncio.Event  # pulsed when there may be room again, or nobody any more to have it
     open_line: bool  # it may be silent
     heard = 0  # bytes of the body since the last tick
@@ -69,8 +69,8 @@ class Exchange(RequestResponseCycle, OwnStream):
         self.waited = 0 if owed != self.owed else waited_for(self.waited, self.heard)
         self.owed, self.heard = owed, 0
         if owed[0] is Owed.ROOM:
-            return self.waited >= self.bounds.stuck_seconds
-        return owed[0] is Owed.BODY and self.waited >= self.bounds.body_silence_seconds
+            return self.waited >= self.limits.stuck_seconds
+        return owed[0] is Owed.BODY and self.waited >= self.limits.body_silence_seconds
 
     def owes(self) -> tuple[Owed, object]:
         if untaken := self.stream.pending_bytes:
@@ -80,7 +80,7 @@ class Exchange(RequestResponseCycle, OwnStream):
         return Owed.NOTHING, None
 
 
-class Http2Connection(Bounded, ZttpH2Protocol):
+class Http2Connection(LimitedConnection, ZttpH2Protocol):
     cycles: dict[int, Exchange]  # type: ignore[assignment]
 
     def __init__(
@@ -91,7 +91,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.admission, self.bounds = config.admission, config.bounds
+        self.admission, self.limits = config.admission, config.limits
         self.room = asyncio.Event()
         self.untaken: set[int] = set()  # streams answered, with part of the answer still here
         self.streams = 0  # ever
@@ -99,7 +99,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         self.turned_away = False
         self.retired = False
         self.idle = 0  # seconds without a stream
-        self.patience = self.bounds.head_seconds  # with that
+        self.patience = self.limits.head_seconds  # with that
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.conn.initiate_connection()
@@ -145,7 +145,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         super().handle_request(event)
         cycle = self.cycles[event.stream_id]  # begins in a task, so not before this has ended
         cycle.__class__ = Exchange
-        cycle.bounds, cycle.room = self.bounds, self.room
+        cycle.limits, cycle.room = self.limits, self.room
         cycle.open_line = may_be_silent(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
         if event.end_stream:

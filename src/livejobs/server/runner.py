@@ -13,6 +13,7 @@ import resource
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from types import FrameType
@@ -23,7 +24,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
-from livejobs.server.connection import Bounded, Bounds, Config, Connection
+from livejobs.server.connection import Config, Connection, ConnectionLimits, LimitedConnection
 from livejobs.server.tls import HTTP1, HTTP2, Handshake, Speakers, make_context
 from livejobs.server.websocket import WebSocketConnection
 
@@ -47,22 +48,36 @@ async def nothing() -> None:
 
 
 def run(
-    app: Starlette, settings: Settings, *, drain: Drain = nothing, bounds: Bounds | None = None
+    app: Starlette,
+    settings: Settings,
+    *,
+    drain: Drain = nothing,
+    beside: AbstractAsyncContextManager[Any] | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. What the app's start raises comes through."""
+    """Serve until SIGTERM or SIGINT. Exceptions of the app's start are raised here. `beside` is
+    entered when the app has started, and left before the app stops."""
     configure_logging(settings.log_level)
-    bounds = bounds or bounds_of(settings)
-    config = uvicorn_config(app, settings, bounds)
-    with listen(settings.host, settings.port, bounds) as sock:
-        server = Server(config, app, drain, settings)
+    limits = limits or limits_of(settings)
+    config = uvicorn_config(app, settings, limits)
+    with listen(settings.host, settings.port, limits) as sock:
+        server = Server(config, app, settings, drain, beside or nullcontext())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([sock]))
 
 
 class Server(uvicorn.Server):
-    def __init__(self, config: Config, app: Starlette, drain: Drain, settings: Settings) -> None:
+    def __init__(
+        self,
+        config: Config,
+        app: Starlette,
+        settings: Settings,
+        drain: Drain,
+        beside: AbstractAsyncContextManager[Any],
+    ) -> None:
         super().__init__(config)
-        self.app, self.drain, self.settings = app, drain, settings
+        self.app, self.settings = app, settings
+        self.drain, self.beside = drain, beside
         app.state.admission = config.admission  # for /metrics, as are these
         app.state.connections = self.server_state.connections
 
@@ -70,7 +85,7 @@ class Server(uvicorn.Server):
         # The app's life is entered here, not by uvicorn's lifespan: so its errors come through
         # as they are, and it ends also when a second signal cuts the connections short.
         with self.capture_signals():
-            async with self.app.router.lifespan_context(self.app):
+            async with self.app.router.lifespan_context(self.app), self.beside:
                 await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -86,7 +101,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Bounded):
+                if isinstance(connection, LimitedConnection):
                     connection.second_passed()
         return await super().on_tick(counter)
 
@@ -118,16 +133,16 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def uvicorn_config(app: Starlette, settings: Settings, bounds: Bounds) -> Config:
+def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits) -> Config:
     config = Config(
         app,
-        bounds,
+        limits,
         http=protocol(settings),
         ws=WebSocketConnection,
         ws_max_size=2 * settings.max_body_bytes,  # past the app's own bound, so it can say why
         ws_per_message_deflate=False,
-        ws_ping_interval=bounds.pong_seconds,
-        ws_ping_timeout=bounds.pong_seconds,
+        ws_ping_interval=limits.pong_seconds,
+        ws_ping_timeout=limits.pong_seconds,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -163,7 +178,7 @@ def speakers_of(settings: Settings) -> Speakers:
     return {HTTP2: Http2Connection, HTTP1: Connection}
 
 
-def listen(host: str, port: int, bounds: Bounds) -> socket.socket:
+def listen(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, proto, _, address = min(found)  # IPv4 first, where a name has both
@@ -171,7 +186,7 @@ def listen(host: str, port: int, bounds: Bounds) -> socket.socket:
     except OSError as error:
         raise CannotListen(f"can't listen on {host!r}: {error.strerror}") from None
     try:
-        prepare(sock, bounds)
+        prepare(sock, limits)
         sock.bind(address)
         sock.listen(2048)
     except OSError as error:
@@ -180,13 +195,13 @@ def listen(host: str, port: int, bounds: Bounds) -> socket.socket:
     return sock
 
 
-def prepare(sock: socket.socket, bounds: Bounds) -> None:
+def prepare(sock: socket.socket, limits: ConnectionLimits) -> None:
     """What connections inherit from their listener."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
         # ms; else a client that reads nothing is never freed
-        ("TCP_USER_TIMEOUT", 1000 * bounds.stuck_seconds),
+        ("TCP_USER_TIMEOUT", 1000 * limits.stuck_seconds),
         ("TCP_NOTSENT_LOWAT", UNSENT),  # else the kernel holds megabytes of stale states
         ("TCP_KEEPIDLE", 60),  # else a silent peer whose host is gone is never noticed
         ("TCP_KEEPINTVL", 10),
@@ -201,9 +216,9 @@ def url_of(sock: socket.socket, settings: Settings) -> str:
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
 
 
-def bounds_of(settings: Settings) -> Bounds:
+def limits_of(settings: Settings) -> ConnectionLimits:
     per_address = settings.max_connections_per_address
-    return Bounds(connection_cap(settings), connections_per_address=per_address)
+    return ConnectionLimits(connection_cap(settings), connections_per_address=per_address)
 
 
 def connection_cap(settings: Settings) -> int:

@@ -65,7 +65,7 @@ class Handshake(asyncio.Protocol):
             self,
             self.context,
             server_side=True,
-            ssl_handshake_timeout=self.config.bounds.head_seconds,
+            ssl_handshake_timeout=self.config.limits.head_seconds,
         )
         self.agreeing.send(None).add_done_callback(self.agreed)
 
