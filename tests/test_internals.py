@@ -61,7 +61,7 @@ USED: Final[dict[type, str]] = {
     aiosqlite.Connection: "_conn _running _tx close",
 }
 
-OURS: Final = {  # file and class: the classes that it extends
+OURS: Final[dict[tuple[str, str], list[type]]] = {  # file and class: the classes that it extends
     ("server/runner.py", "Server"): [uvicorn.Server],
     ("server/connection.py", "Connection"): [http1.HttpToolsProtocol],
     ("server/connection.py", "LimitedConnection"): [http1.HttpToolsProtocol, http2.ZttpH2Protocol],
@@ -72,7 +72,7 @@ OURS: Final = {  # file and class: the classes that it extends
     ("store/sqlite/store.py", "Connection"): [aiosqlite.Connection],
 }
 
-VARIABLES: Final = {  # by these names we hold objects of these classes
+VARIABLES: Final[dict[str, dict[str, type]]] = {  # by these names we hold objects of these classes
     "server/connection.py": {"cycle": http1.RequestResponseCycle, "flow": FlowControl},
     "server/direct.py": {"cycle": http1.RequestResponseCycle, "flow": FlowControl},
     "server/sendfile.py": {"cycle": http1.RequestResponseCycle},

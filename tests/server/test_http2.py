@@ -15,7 +15,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from websockets.sync.client import connect as connect_websocket
 
-from livejobs.server.http2 import MOST_GIVEN_UP, MOST_STREAMS, join_cookies
+from livejobs.server.http2 import MAX_CANCELLED, MAX_STREAMS, join_cookies
 from tests.server.test_runner import SHORT, stub
 from tests.support.api import hear
 from tests.support.certificate import Certificate
@@ -135,7 +135,7 @@ def test_an_answer_before_the_end_of_a_body_stops_the_body(
         peer.until(lambda: stream in peer.resets)
         assert peer.resets[stream] == ErrorCodes.NO_ERROR
         a_piece = bytes.fromhex("000001 00 00") + stream.to_bytes(4, "big") + b" "
-        peer.sock.sendall(MOST_GIVEN_UP * a_piece)  # what was on its way
+        peer.sock.sendall(MAX_CANCELLED * a_piece)  # what was on its way
         assert peer.served("/healthz")
         assert peer.served("/healthz")
 
@@ -320,7 +320,7 @@ def test_a_connection_is_renewed_in_a_quiet_moment(start: Start, certificate: Ce
         served = 0
         while not peer.goaway:
             served += peer.served("/hello")
-        assert MOST_STREAMS / 2 <= served < MOST_STREAMS
+        assert MAX_STREAMS / 2 <= served < MAX_STREAMS
         assert peer.goaway == (2 * served - 1, ErrorCodes.NO_ERROR)
         assert not peer.served("/hello")
         peer.until_closed()
@@ -333,7 +333,7 @@ def test_a_connection_that_is_to_be_renewed_lets_its_streams_end(
     with Peer(server, certificate) as peer:
         viewer = peer.get("/stream")
         peer.until(lambda: viewer in peer.heads)
-        for _ in range(MOST_GIVEN_UP):
+        for _ in range(MAX_CANCELLED):
             peer.give_up(peer.get("/stream"))
             if not peer.served("/hello"):
                 break
