@@ -1,4 +1,4 @@
-"""SIGTERM with many viewers: all are told, and it is soon over."""
+"""SIGTERM with many viewers: all get `bye`, and the server stops soon."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stop(server: Server) -> float:
     return time.monotonic() - began
 
 
-def test_every_viewer_of_1200_hears_bye_and_it_ends_with_0(server: Server) -> None:
+def test_each_of_1200_viewers_gets_bye_and_the_exit_code_is_0(server: Server) -> None:
     httpx2.put(server.url + "/v1/jobs/j").raise_for_status()
     report = {"type": "log", "message": "hello"}
     httpx2.post(server.url + "/v1/jobs/j/reports", json=report).raise_for_status()
@@ -63,7 +63,7 @@ def test_every_viewer_of_1200_hears_bye_and_it_ends_with_0(server: Server) -> No
     assert "Traceback" not in server.stderr
 
 
-def test_viewers_that_do_not_read_do_not_keep_it_from_ending(server: Server) -> None:
+def test_viewers_that_do_not_read_do_not_delay_the_stop(server: Server) -> None:
     httpx2.put(server.url + "/v1/jobs/j").raise_for_status()
     with ExitStack() as stack, ThreadPoolExecutor() as waiting:
         readers = [stack.enter_context(viewer(server.port, "j")) for _ in range(20)]

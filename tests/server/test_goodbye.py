@@ -1,4 +1,4 @@
-"""A stop with a full house: every stream hears of it, and nobody holds it up."""
+"""A stop with many open streams: each gets `bye`, and none delays the stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOCKET = (
 
 
 class Audience:
-    """Connections that are read until they end, or have heard what they were waiting for."""
+    """Connections that are read until they end or have received a given text."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -53,7 +53,7 @@ class Audience:
             viewer.close()
 
 
-def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
+def test_every_stream_gets_bye_on_a_stop_and_the_exit_code_is_0(tmp_path: Path) -> None:
     with Server(tmp_path / "data") as server:
         httpx.put(server.url + "/v1/jobs/j")
         httpx.post(server.url + "/v1/jobs/j/reports", json={"type": "log", "message": '"id"'})
@@ -61,7 +61,7 @@ def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
         streams = [audience.join(STREAM) for _ in range(1000)]
         sockets = [audience.join(SOCKET, closes_on=b'"op":"bye"') for _ in range(200)]
         log = audience.join(LOG)
-        audience.listen(until_all_heard=b'"id"')  # each has its beginning
+        audience.listen(until_all_heard=b'"id"')  # each stream has begun
         ends: list[int] = []
         waiting = threading.Thread(target=lambda: ends.append(server.wait()))
         server.signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A small app under our runner, for tests about connections instead of jobs:
+"""A small app on our own runner, for tests of connections:
 
 python -m tests.support.stub [--limits '{"connections": 9, …}'] [any option of `livejobs serve`]
 """
@@ -36,7 +36,7 @@ async def size(request: Request) -> Response:
 
 
 async def types(request: Request) -> Response:
-    """How many Content-Types there are, once the body is here."""
+    """The number of Content-Type headers after the body has come."""
     await request.body()
     return PlainTextResponse(str(len(request.headers.getlist("content-type"))))
 
@@ -49,14 +49,14 @@ async def endless(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         for n in count():
             yield f"{n:999}\n"
-            await asyncio.sleep(0)  # let the loop run: `send` does not wait once the client is gone
+            await asyncio.sleep(0)  # after a disconnect, `send` does not let the loop run
 
     return StreamingResponse(lines())
 
 
 def make_app(drained: asyncio.Event) -> Starlette:
     async def stream(request: Request) -> Response:
-        """A stream that ends when the server drains, or with `?deaf` never."""
+        """A stream that ends when the server drains. With `?deaf` it never ends."""
 
         async def events() -> AsyncIterator[str]:
             yield "data: hello\n\n"
