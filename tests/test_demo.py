@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+import subprocess
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,12 @@ def test_a_worker_stops_when_a_visitor_cancels_its_job(demo: Running) -> None:
         return False
 
     eventually(cancel_one)
+
+
+def test_its_help_shows_the_folder_that_it_uses() -> None:
+    shown = subprocess.check_output([BIN / "livejobs", "demo", "--help"], text=True)
+    assert "[default: livejobs-demo]" in shown
+    assert "[default: livejobs-data]" not in shown
 
 
 def test_a_second_demo_ends_the_jobs_that_the_first_left_unfinished(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ def test_of_ten_thousand_subscriptions_on_a_socket_a_hundred_are_accepted(
         sender.start()
         counts = {"ack": 0, "error": 0}
         while (answer := read_frame(sock))[0] == 1:
-            said = json.loads(answer[1])
-            counts[said["op"]] = counts.get(said["op"], 0) + 1
-            if said["op"] == "error":
-                assert said["code"] == "too_many_subscriptions"
+            message = json.loads(answer[1])
+            counts[message["op"]] = counts.get(message["op"], 0) + 1
+            if message["op"] == "error":
+                assert message["code"] == "too_many_subscriptions"
         assert answer[1][:2] == (4429).to_bytes(2, "big")
         assert counts["ack"] == 100
         assert counts["error"] <= 1000

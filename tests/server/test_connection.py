@@ -189,8 +189,8 @@ def test_a_body_that_only_drips_is_cut(framing: bytes, drip: bytes) -> None:
 
 def longest_wait(*bytes_in_a_second: int) -> float:
     waited = longest = 0.0
-    for heard in bytes_in_a_second:
-        waited = waited_for(waited, heard)
+    for received in bytes_in_a_second:
+        waited = waited_for(waited, received)
         longest = max(longest, waited)
     return longest
 

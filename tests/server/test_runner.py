@@ -147,8 +147,8 @@ def test_with_open_the_server_listens_on_any_address(tmp_path: Path) -> None:
 
 
 def test_version_prints_the_version_of_the_package() -> None:
-    said = subprocess.run([BIN / "livejobs", "--version"], capture_output=True, check=True)
-    assert said.stdout.startswith(b"livejobs 0.")
+    done = subprocess.run([BIN / "livejobs", "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"livejobs 0.")
 
 
 # Stopping

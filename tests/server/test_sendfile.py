@@ -134,8 +134,8 @@ def test_clients_that_disconnect_cause_no_warnings(tmp_path: Path) -> None:
                 leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         assert len(httpx.get(place).content) == SIZE
         server.stop()
-        said = server.stderr.splitlines()
-    assert [line for line in said if "Open: there are no keys" not in line] == []
+        lines = server.stderr.splitlines()
+    assert [line for line in lines if "Open: there are no keys" not in line] == []
 
 
 async def drain(sock: socket.socket) -> Any:

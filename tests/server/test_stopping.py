@@ -137,14 +137,14 @@ def handlers() -> Iterator[list[int]]:
 
 
 async def test_the_earlier_handler_is_called_too_and_is_restored(handlers: list[int]) -> None:
-    told: list[None] = []
+    calls: list[None] = []
     before = [signal.getsignal(number) for number in SIGNALS]
-    stopping = StopSignals(lambda: told.append(None))
+    stopping = StopSignals(lambda: calls.append(None))
     for number in SIGNALS:
         signal.raise_signal(number)
     assert handlers == list(SIGNALS)
     await turn_of_the_loop()
-    assert len(told) == len(SIGNALS)
+    assert len(calls) == len(SIGNALS)
     stopping.restore()
     assert [signal.getsignal(number) for number in SIGNALS] == before
 

@@ -303,7 +303,7 @@ def _named(rows: list[Row], id_or_name: str) -> Row:
     found = [row for row in rows if row["id"] == id_or_name]
     found = found or [row for row in rows if row["name"] == id_or_name]
     if not found:
-        raise Refused(f"There is no key {id_or_name!r}.")
+        raise Refused(f"There is no key {id_or_name!r}. `livejobs key list` shows all keys.")
     if len(found) > 1:
         ids = ", ".join(row["id"] for row in found)
         raise Refused(f"{len(found)} keys are named {id_or_name!r}. Give an id instead: {ids}.")

@@ -52,7 +52,7 @@ class Exchange(RequestResponseCycle, OwnStream):
     """A stream: one request and its answer."""
 
     limits: ConnectionLimits
-    room: asyncio.Event  # set and cleared when the window may have room, or the stream has ended
+    writable: asyncio.Event  # pulsed when the window may have room, or the stream has ended
     may_pause: bool  # the body may pause for long
     body_bytes = 0  # of the body, since the last tick
     awaited_before: tuple[Awaited, object] = Awaited.NOTHING, None  # at the last tick
@@ -60,7 +60,7 @@ class Exchange(RequestResponseCycle, OwnStream):
 
     async def send(self, message: Any) -> None:
         while self.stream.pending_bytes and not self.disconnected:
-            await self.room.wait()
+            await self.writable.wait()
         await super().send(message)
 
     def overdue(self) -> bool:
@@ -93,7 +93,7 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.admission, self.limits = config.admission, config.limits
-        self.room = asyncio.Event()
+        self.writable = asyncio.Event()
         self.unread: set[int] = set()  # streams whose answer is complete and not sent in full
         self.streams = 0  # ever
         self.cancelled = 0  # streams that the client cancelled
@@ -125,8 +125,8 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
 
     def pulse(self) -> None:
         """Let each `send` that waits check again."""
-        self.room.set()
-        self.room.clear()
+        self.writable.set()
+        self.writable.clear()
 
     # One stream
 
@@ -146,7 +146,7 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         super().handle_request(event)
         cycle = self.cycles[event.stream_id]  # its task begins after this method
         cycle.__class__ = Exchange
-        cycle.limits, cycle.room = self.limits, self.room
+        cycle.limits, cycle.writable = self.limits, self.writable
         cycle.may_pause = body_may_pause(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
         if event.end_stream:
