@@ -1,9 +1,10 @@
-"""`livejobs demo`: something alive of every kind, real files, and no more of it than said."""
+"""`livejobs demo`: jobs of every type, with real files, that end in every way."""
 
 from __future__ import annotations
 
 import io
 import signal
+import subprocess
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def finished_with_a_file(demo: Running) -> dict[str, dict[str, Any]]:
     return {job["type"]: job for job in jobs(demo, status="succeeded") if job["files"]}
 
 
-def test_all_kinds_succeed_and_hand_out_what_they_say(demo: Running) -> None:
+def test_jobs_of_all_types_succeed_and_their_files_are_real(demo: Running) -> None:
     eventually(lambda: KINDS - {"consolidation"} == finished_with_a_file(demo).keys())
     found = finished_with_a_file(demo)
     got = {
@@ -52,7 +53,7 @@ def test_all_kinds_succeed_and_hand_out_what_they_say(demo: Running) -> None:
     eventually(lambda: jobs(demo, status="succeeded", type="consolidation"))
 
 
-def test_some_end_otherwise_and_some_come_back(demo: Running) -> None:
+def test_some_jobs_fail_or_are_cancelled_and_some_are_retried(demo: Running) -> None:
     eventually(lambda: {"failed", "cancelled"} <= {job["status"] for job in jobs(demo)})
     eventually(lambda: any(job["attempt"] > 1 for job in jobs(demo)))
     eventually(lambda: {job["status"] for job in jobs(demo)} >= {"queued", "running"})
@@ -72,7 +73,7 @@ def test_every_face_has_something_to_show(demo: Running) -> None:
     assert httpx.post(demo.url + "/v1/toolkit/job/status", json=asked).status_code == 200
 
 
-def test_a_visitor_may_cancel_and_the_worker_obeys(demo: Running) -> None:
+def test_a_worker_stops_when_a_visitor_cancels_its_job(demo: Running) -> None:
     def cancel_one() -> bool:
         for job in jobs(demo, status="running", type="consolidation"):
             httpx.post(f"{demo.url}/v1/jobs/{job['id']}/cancel")
@@ -84,14 +85,20 @@ def test_a_visitor_may_cancel_and_the_worker_obeys(demo: Running) -> None:
     eventually(cancel_one)
 
 
-def test_what_an_earlier_demo_left_is_ended_and_a_stop_is_clean(tmp_path: Path) -> None:
+def test_its_help_shows_the_folder_that_it_uses() -> None:
+    shown = subprocess.check_output([BIN / "livejobs", "demo", "--help"], text=True)
+    assert "[default: livejobs-demo]" in shown
+    assert "[default: livejobs-data]" not in shown
+
+
+def test_a_second_demo_ends_the_jobs_that_the_first_left_unfinished(tmp_path: Path) -> None:
     command = [str(BIN / "livejobs"), "demo", "--data", str(tmp_path / "data")]
     with Running(*command) as running:
         eventually(lambda: jobs(running, status="running"))
         running.kill()
         running.restart()
         assert {job["error"]["message"] for job in jobs(running, status="failed")} == {
-            "The demo was stopped meanwhile."
+            "The demo was stopped before this job ended."
         }
         running.signal(signal.SIGTERM)
         assert running.wait() == 0

@@ -20,6 +20,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
+    "powers",
     "service",
     "web", "demo",
     "faces", "server",

@@ -1,4 +1,4 @@
-"""What is shipped."""
+"""What is shipped, and what an import of it does to the process."""
 
 from __future__ import annotations
 
@@ -29,3 +29,22 @@ def test_the_wheel_has_all_of_the_package_and_the_static_files(tmp_path: Path) -
     source = CHECKOUT / "src"
     package = {path for path in source.rglob("*") if path.suffix in {".py", ".sql", ".typed"}}
     assert {str(path.relative_to(source)) for path in package} <= shipped
+
+
+IMPORTS = """
+import pkgutil, uvicorn
+before = dict(vars(uvicorn.Server))
+import livejobs
+names = [module.name for module in pkgutil.walk_packages(livejobs.__path__, "livejobs.")]
+for name in names:
+    __import__(name)
+changed = [name for name, value in vars(uvicorn.Server).items() if before.get(name) is not value]
+print(len(names), *changed)
+"""
+
+
+def test_importing_livejobs_leaves_uvicorn_s_server_as_it_was() -> None:
+    out = subprocess.check_output([sys.executable, "-c", IMPORTS], text=True)
+    count, *changed = out.split()
+    assert int(count) > 50
+    assert changed == []

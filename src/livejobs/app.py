@@ -18,6 +18,7 @@ from livejobs.core import wire
 from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
+from livejobs.powers import Powers
 from livejobs.service import LiveJobs
 from livejobs.web import http, problems
 from livejobs.web.calls import admin, entries, jobs, metrics, reports
@@ -27,9 +28,8 @@ from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Handler, Rule, admit, change, check_host, public, read, take_token
 from livejobs.web.pages import routes as pages
-from livejobs.web.ready import AtOnce, never
 from livejobs.web.streams import events as streams
-from livejobs.web.streams.lasting import Bare, offer, run_offered
+from livejobs.web.streams.lasting import offer, run_offered
 from livejobs.web.streams.socket import SOCKET
 
 # What pages of other origins may send, and see of the answers.
@@ -141,13 +141,15 @@ class App(Starlette):
 
     hosts: frozenset[str] | None = None  # names to answer to; None: any
     cors: CORSMiddleware | None = None
-    at_once: AtOnce = staticmethod(never)
-    bare: Bare | None = None  # set by our own runner
     addresses: Sequence[Route] = ()  # of faces
+
+    def __init__(self, powers: Powers, **options: Any) -> None:
+        super().__init__(**options)
+        self.powers = powers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            if self.bare is None:
+            if not self.powers.drains:
                 self.state.live.heed_signals()
             if b"token=" in scope["query_string"]:
                 take_token(scope)
@@ -166,7 +168,7 @@ class App(Starlette):
         wrapped = bool(self.user_middleware)
         if scope["type"] == "http" and not wrapped and await met(scope, receive, send):
             return
-        if self.bare is not None and not wrapped and self.bare(scope, send):
+        if not wrapped and self.powers.called_directly(scope, send):
             offer(scope)
         await super().__call__(scope, receive, send)
         await run_offered(scope, receive, send)
@@ -188,7 +190,7 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None) -> App:
     addresses = door.routes(faces)
     # What is asked most comes first: each route is a pattern that is tried.
     routes = [Raised(), *ROUTES[:2], *addresses, *ROUTES[2:], *pages.routes(document)]
-    app = App(routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
+    app = App(live.powers, routes=routes, lifespan=lifespan, exception_handlers=problems.HANDLERS)
     app.addresses = addresses
     app.hosts = None if hosts is None else frozenset(hosts)
     if live.settings.cors_origins:

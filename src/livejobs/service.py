@@ -45,6 +45,7 @@ from livejobs.jobs.reporting import Receipt, Reporting, encoded
 from livejobs.jobs.state import Registry, Slot, Whole
 from livejobs.jobs.sweeper import Sweeper
 from livejobs.live.hub import Hub
+from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
 from livejobs.store.base import PAGE_BYTES, Act, Query, Store
@@ -156,8 +157,15 @@ class Job:
 class LiveJobs:
     """The service. `async with LiveJobs(settings) as live:` starts and stops it."""
 
-    def __init__(self, settings: Settings | None = None, *, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        powers: Powers = NONE,
+    ) -> None:
         self.settings = settings or Settings()
+        self.powers = powers  # of the server that runs the app
         self.bounds = say.Bounds(
             body=self.settings.max_body_bytes,
             head=self.settings.max_head_bytes,
@@ -194,6 +202,8 @@ class LiveJobs:
             self.keyring,
             largest_batch=self.settings.max_batch,
             connections_each=self.settings.max_connections_per_key,
+            inline=powers.inline,
+            writer_of=powers.writer_of,
         )
         self.sweeper = Sweeper(
             self.committer, self.registry, self.store, self.settings.lost_after, self.reader

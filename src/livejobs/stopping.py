@@ -1,8 +1,8 @@
-"""Notice SIGTERM and SIGINT beside the server that handles them.
+"""Notice SIGTERM and SIGINT under a server of others, which handles them.
 
-uvicorn, gunicorn and others wait for open streams before they tell the app to stop, and a stream
-ends only when its app does. So the app listens to the signal as well: it puts its own handler in
-front of the server's, which is called as before, and takes it away again at the end.
+uvicorn, gunicorn and others wait until open streams have ended before they stop the app, and a
+stream ends only when the app ends it. So the app handles the signal too: it installs its own
+handler, which calls the server's, and restores the server's at the end.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class StopSignals:
         self._before[number](number, frame)
 
     def restore(self) -> None:
-        """Put the handlers back, where nobody has put another one in front of ours."""
+        """Restore the earlier handlers, except where a later handler has replaced ours."""
         if not _in_main_thread():
             return
         for number, before in self._before.items():

@@ -1,4 +1,4 @@
-"""A server that is abused by all tests of a module, and its neighbours, who must not notice."""
+"""A server that all tests of a module abuse, and well-behaved clients that must not notice."""
 
 from __future__ import annotations
 

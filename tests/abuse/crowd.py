@@ -1,4 +1,4 @@
-"""Who comes to the server in these tests: offenders, written by hand, and their neighbours."""
+"""The clients of these tests: abusive ones, written by hand, and their well-behaved neighbours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx2
 
 from tests.support.server import LONG_ENOUGH, Running
 
-BOUNDS: Final = {
+LIMITS: Final = {
     "head_seconds": 2,
     "body_silence_seconds": 2,
     "stuck_seconds": 2,
@@ -27,11 +27,11 @@ PING: Final = 9
 
 
 class Target(Running):
-    """tests.abuse.target in a process of its own, and what can be seen of it."""
+    """tests.abuse.target in a process of its own, and its numbers."""
 
-    def __init__(self, data: Path, *args: str, **bounds: int) -> None:
-        said = json.dumps(BOUNDS | bounds)
-        command = (sys.executable, "-m", "tests.abuse.target", "--bounds", said)
+    def __init__(self, data: Path, *args: str, **limits: int) -> None:
+        given = json.dumps(LIMITS | limits)
+        command = (sys.executable, "-m", "tests.abuse.target", "--limits", given)
         super().__init__(*command, "--data", str(data), *args)
         self.http = httpx2.Client(base_url=self.url, timeout=LONG_ENOUGH)
 
@@ -42,11 +42,11 @@ class Target(Running):
         self.http.post(f"/v1/jobs/{job}/reports", json=reports).raise_for_status()
 
     def statistics(self) -> dict[str, int]:
-        said: dict[str, int] = self.http.get("/statistics").json()
-        return said | {"descriptors": len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))}
+        numbers: dict[str, int] = self.http.get("/statistics").json()
+        return numbers | {"descriptors": len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))}
 
     def until(self, **expected: int) -> float:
-        """Seconds until the statistics are at most so."""
+        """Wait until no number is above its expected value, and return the seconds that it took."""
         began = time.monotonic()
         while (waited := time.monotonic() - began) < LONG_ENOUGH:
             now = self.statistics()
@@ -57,12 +57,12 @@ class Target(Running):
 
     @property
     def memory(self) -> float:
-        """MiB held now."""
+        """MiB in use now."""
         return self._status("VmRSS")
 
     @property
     def peak(self) -> float:
-        """MiB held at most since `forget_peak`."""
+        """The most MiB in use since `forget_peak`."""
         return self._status("VmHWM")
 
     def forget_peak(self) -> None:
@@ -83,7 +83,7 @@ class Target(Running):
 
 
 def dial(port: int, *, narrow: bool = False) -> socket.socket:
-    """Narrow: with so small a buffer that the server soon notices that nobody reads."""
+    """Narrow: with so small a buffer that the server soon notices a client that does not read."""
     sock = socket.socket()
     if narrow:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -107,7 +107,7 @@ def read_until(sock: socket.socket, mark: bytes) -> bytes:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """Until the other side closes, in whichever way."""
+    """Read until the other side closes or resets the connection."""
     data = b""
     try:
         while piece := sock.recv(65536):
@@ -118,7 +118,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def viewer(port: int, job: str, query: str = "", *, narrow: bool = False) -> socket.socket:
-    """An event stream that has begun; the rest of it is still to be read, or not."""
+    """An event stream whose first byte has been read."""
     sock = dial(port, narrow=narrow)
     ask(sock, f"/v1/jobs/{job}/events?{query}")
     sock.recv(1)
@@ -176,7 +176,7 @@ def read_exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def close_code(sock: socket.socket) -> int:
-    """What the server closes with; messages before it are skipped."""
+    """The code with which the server closes; earlier messages are skipped."""
     while True:
         opcode, payload = read_frame(sock)
         if opcode == CLOSE:
@@ -184,7 +184,7 @@ def close_code(sock: socket.socket) -> int:
 
 
 class Neighbours:
-    """Viewers that behave, and how long a report takes to reach the last of them."""
+    """Well-behaved viewers, and how long a report takes to reach the last of them."""
 
     JOB: Final = "neighbours"
 
@@ -201,7 +201,7 @@ class Neighbours:
         return sorted(self._latency() for _ in range(samples))
 
     def _latency(self) -> float:
-        time.sleep(0.02)  # the pace of 60 a second is not what is measured
+        time.sleep(0.02)  # longer than the pause of a rate of 60/s, which is not measured here
         self._n += 1
         body = b'{"type": "progress", "current": %d}' % self._n
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One connection that sends as fast as it can, as python -m tests.abuse.flood NAME PORT."""
+"""One connection that sends as fast as it can: python -m tests.abuse.flood NAME PORT"""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final, NamedTuple
 
 from tests.abuse.crowd import PING, TEXT, dial, frame, websocket
 
-LONGEST: Final = 30.0  # seconds, should nobody end it
+LONGEST: Final = 30.0  # seconds, if the process is not killed before
 
 
 class Flood(NamedTuple):
-    data: bytes  # again and again
+    data: bytes  # sent again and again
     first: bytes = b""
     http: bool = False
-    reads: bool = False  # what it is answered
+    reads: bool = False  # whether it reads the answers
 
 
 def chunked(path: str, *headers: str) -> bytes:
@@ -71,5 +71,5 @@ def main(name: str, port: str) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(ConnectionError):  # it was shown out
+    with suppress(ConnectionError):  # the server closed it
         main(*sys.argv[1:])

@@ -1,26 +1,23 @@
-"""The real server with bounds of its own, which shows its numbers at /statistics:
+"""`livejobs serve` with the limits that no setting can change, and its numbers at /statistics:
 
-python -m tests.abuse.target [--bounds '{"stuck_seconds": 2, …}'] [any option of `livejobs serve`]
+python -m tests.abuse.target [--limits '{"stuck_seconds": 2, …}'] [any option of `livejobs serve`]
+
+Service and app are assembled by the command's own function, so that they are the shipped ones.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 
 import click
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from livejobs.app import create_app
-from livejobs.cli.main import setting_options
-from livejobs.config import load
-from livejobs.server.connection import Bounds
-from livejobs.server.direct import bare, ours
+from livejobs.cli.serve import assemble, setting_options
+from livejobs.server.connection import ConnectionLimits
 from livejobs.server.runner import run
-from livejobs.service import LiveJobs
 
 
 async def statistics(request: Request) -> Response:
@@ -29,18 +26,13 @@ async def statistics(request: Request) -> Response:
 
 
 @click.command()
-@click.option("--bounds", default="{}")
+@click.option("--limits", default="{}")
 @setting_options
-def main(bounds: str, **flags: object) -> None:
-    settings = load(flags, os.environ)
-    live = LiveJobs(settings)
-    live.hub.ours = ours
-    app = create_app(live)
-    app.bare = bare
+def main(limits: str, **flags: object) -> None:
+    live, app, settings = assemble(flags)
     app.router.routes.append(Route("/statistics", statistics))
-    run(
-        app, settings, drain=live.drain, bounds=Bounds(**{"connections": 9000} | json.loads(bounds))
-    )
+    chosen = ConnectionLimits(**{"connections": 9000} | json.loads(limits))
+    run(app, settings, drain=live.drain, limits=chosen)
 
 
 if __name__ == "__main__":

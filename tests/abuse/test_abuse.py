@@ -1,8 +1,8 @@
-"""Who abuses the server is freed, costs a bounded memory, and does not harm the neighbours.
+"""An abusive client is disconnected, costs limited memory, and does not harm other clients.
 
-The server's patience is 2 s in each respect, so that these need not be patient. Neighbours are
-compared with themselves before, with room for a busy machine: what is looked for is the stall
-of a second, not the millisecond.
+All time limits of the server are 2 s here, so that the tests are fast. The latency of the
+neighbours is compared with their latency before, with a margin for a busy machine: the tests
+look for stalls of a second, not for milliseconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KNOWN: Final = ("connections", "subscriptions", "connections_slow", "tasks", "de
 
 @pytest.fixture(autouse=True)
 def peace(target: Target, neighbours: Neighbours) -> Iterator[None]:
-    """All is as it was when the offenders have gone."""
+    """When the abusive clients have gone, all numbers return to what they were."""
     before = target.statistics()
     before["descriptors"] += 4  # readers of the database
     yield
@@ -50,7 +50,7 @@ def peace(target: Target, neighbours: Neighbours) -> Iterator[None]:
 
 @contextmanager
 def unharmed(target: Target, neighbours: Neighbours, *, mib: float) -> Iterator[None]:
-    """The neighbours hear as soon as before, and no more memory than so was needed."""
+    """The latency of the neighbours stays as it was, and no more memory than this was needed."""
     before = neighbours.latencies()
     memory = target.memory
     target.forget_peak()
@@ -65,10 +65,10 @@ def unharmed(target: Target, neighbours: Neighbours, *, mib: float) -> Iterator[
     assert grown < mib
 
 
-# Viewers who do not read
+# Viewers that do not read
 
 
-def test_viewers_that_never_read_hold_little_and_are_freed(
+def test_viewers_that_never_read_cost_little_and_are_disconnected(
     target: Target, neighbours: Neighbours
 ) -> None:
     target.create("loud")
@@ -83,7 +83,7 @@ def test_viewers_that_never_read_hold_little_and_are_freed(
         target.until(connections=10)
 
 
-def test_a_viewer_that_reads_a_byte_now_and_then_is_freed(
+def test_a_viewer_that_reads_a_byte_now_and_then_is_disconnected(
     target: Target, neighbours: Neighbours
 ) -> None:
     target.create("slow")
@@ -105,7 +105,7 @@ def read_byte_by_byte(sock: socket.socket, enough: threading.Event) -> None:
             pass
 
 
-def test_history_for_viewers_that_do_not_take_it_is_not_read_all_at_once(
+def test_history_for_viewers_that_do_not_read_is_not_loaded_at_once(
     target: Target, neighbours: Neighbours
 ) -> None:
     target.create("long")
@@ -121,7 +121,7 @@ def test_history_for_viewers_that_do_not_take_it_is_not_read_all_at_once(
 # Too much of one thing
 
 
-def test_ten_thousand_subscriptions_on_a_socket_are_a_hundred(
+def test_of_ten_thousand_subscriptions_on_a_socket_a_hundred_are_accepted(
     target: Target, neighbours: Neighbours
 ) -> None:
     asked = [{"op": "subscribe", "id": n, "job": neighbours.JOB} for n in range(10_000)]
@@ -130,10 +130,10 @@ def test_ten_thousand_subscriptions_on_a_socket_are_a_hundred(
         sender.start()
         counts = {"ack": 0, "error": 0}
         while (answer := read_frame(sock))[0] == 1:
-            said = json.loads(answer[1])
-            counts[said["op"]] = counts.get(said["op"], 0) + 1
-            if said["op"] == "error":
-                assert said["code"] == "too_many_subscriptions"
+            message = json.loads(answer[1])
+            counts[message["op"]] = counts.get(message["op"], 0) + 1
+            if message["op"] == "error":
+                assert message["code"] == "too_many_subscriptions"
         assert answer[1][:2] == (4429).to_bytes(2, "big")
         assert counts["ack"] == 100
         assert counts["error"] <= 1000
@@ -142,11 +142,11 @@ def test_ten_thousand_subscriptions_on_a_socket_are_a_hundred(
 
 
 def pour(sock: socket.socket, data: bytes) -> None:
-    with suppress(OSError):  # it had enough
+    with suppress(OSError):  # the server closed the connection
         sock.sendall(data)
 
 
-def test_subscribing_and_leaving_again_and_again_leaves_nothing(
+def test_subscribing_and_unsubscribing_again_and_again_leaves_nothing(
     target: Target, neighbours: Neighbours
 ) -> None:
     with unharmed(target, neighbours, mib=10), websocket(target.port) as sock:
@@ -160,7 +160,9 @@ def test_subscribing_and_leaving_again_and_again_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_holds_nobody_up(name: str, target: Target, neighbours: Neighbours) -> None:
+def test_a_flood_does_not_delay_other_clients(
+    name: str, target: Target, neighbours: Neighbours
+) -> None:
     with ExitStack() as stack, unharmed(target, neighbours, mib=30):
         stack.enter_context(flooding(name, target))
         neighbours.latencies(20)
@@ -176,10 +178,10 @@ def flooding(name: str, target: Target) -> Iterator[None]:
         flood.kill()
 
 
-# Those who say nothing, or little
+# Clients that send nothing, or little
 
 
-def test_heads_that_do_not_come_to_an_end_are_cut(target: Target, neighbours: Neighbours) -> None:
+def test_heads_that_never_end_are_refused(target: Target, neighbours: Neighbours) -> None:
     with ExitStack() as stack, unharmed(target, neighbours, mib=20):
         slow = [stack.enter_context(dial(target.port)) for _ in range(500)]
         for sock in slow:
@@ -216,7 +218,7 @@ def test_a_websocket_that_answers_no_ping_is_closed(target: Target, neighbours: 
         assert close_code(sock) == 4408
 
 
-# Coming and going
+# Many short connections
 
 
 def test_five_thousand_streams_come_and_go_and_leave_nothing(

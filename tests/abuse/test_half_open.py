@@ -1,4 +1,4 @@
-"""Peers that vanish without a word: the link goes down, and no packet says so."""
+"""Peers that vanish: the link goes down, and no packet reports it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.abuse.crowd import BOUNDS
+from tests.abuse.crowd import LIMITS
 from tests.support.server import LONG_ENOUGH, Running
 
 pytestmark = pytest.mark.skipif(
@@ -25,21 +25,21 @@ IN_A_NAMESPACE = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@
 
 
 class Alone(Running):
-    """A server in a network of its own, where nobody else is."""
+    """A server in a network namespace of its own."""
 
     def __init__(self, data: Path, *args: str) -> None:
-        module = (sys.executable, "-m", "tests.abuse.target", "--bounds", json.dumps(BOUNDS))
+        module = (sys.executable, "-m", "tests.abuse.target", "--limits", json.dumps(LIMITS))
         super().__init__(*IN_A_NAMESPACE, *module, "--data", str(data), *args)
 
-    def beside(self, *command: str) -> list[str]:
+    def inside(self, *command: str) -> list[str]:
         return ["nsenter", "--net", "--target", str(self.process.pid), *command]
 
     def link(self, state: str) -> None:
-        subprocess.run(self.beside("ip", "link", "set", "lo", state), check=True)
+        subprocess.run(self.inside("ip", "link", "set", "lo", state), check=True)
 
     def post(self, path: str, body: str) -> None:
         json_ = ("-H", "content-type: application/json", "-d", body)
-        command = self.beside("curl", "-sf", "-o", "/dev/null", *json_, self.url + path)
+        command = self.inside("curl", "-sf", "-o", "/dev/null", *json_, self.url + path)
         subprocess.run(command, check=True)
 
     def descriptors(self) -> int:
@@ -56,7 +56,7 @@ class Alone(Running):
 @contextmanager
 def waiting(server: Alone, streams: int, websockets: int) -> Iterator[None]:
     counts = ("j", str(streams), str(websockets))
-    command = server.beside(sys.executable, "-m", "tests.abuse.idle", str(server.port), *counts)
+    command = server.inside(sys.executable, "-m", "tests.abuse.idle", str(server.port), *counts)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -64,8 +64,8 @@ def waiting(server: Alone, streams: int, websockets: int) -> Iterator[None]:
         process.kill()
 
 
-def test_peers_that_vanish_are_freed(tmp_path: Path) -> None:
-    # The job stalls by itself when the link is down: nobody can report, but there is news.
+def test_connections_of_vanished_peers_are_freed(tmp_path: Path) -> None:
+    # While the link is down nothing can be reported. The job stalls, so there is a state to send.
     with Alone(tmp_path / "data", "--heartbeat-timeout", "3") as server:
         server.post("/v1/jobs", '{"id": "j"}')
         server.post("/v1/jobs/j/reports", '{"type": "start"}')

@@ -1,4 +1,4 @@
-"""SIGTERM with many viewers: all are told, and it is soon over."""
+"""SIGTERM with many viewers: all get `bye`, and the server stops soon."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stop(server: Server) -> float:
     return time.monotonic() - began
 
 
-def test_every_viewer_of_1200_hears_bye_and_it_ends_with_0(server: Server) -> None:
+def test_each_of_1200_viewers_gets_bye_and_the_exit_code_is_0(server: Server) -> None:
     httpx2.put(server.url + "/v1/jobs/j").raise_for_status()
     report = {"type": "log", "message": "hello"}
     httpx2.post(server.url + "/v1/jobs/j/reports", json=report).raise_for_status()
@@ -51,9 +51,9 @@ def test_every_viewer_of_1200_hears_bye_and_it_ends_with_0(server: Server) -> No
         for sock in sockets:
             assert b'"snapshot"' in read_frame(sock)[1]
         print(f"stopped in {stop(server):.2f} s")  # noqa: T201
-        said = [read_all(stream) for stream in streams]
-        assert all(b"event: bye\ndata: {" in words[-100:] for words in said)
-        assert all(words.endswith(b"\r\n0\r\n\r\n") for words in said)
+        bodies = [read_all(stream) for stream in streams]
+        assert all(b"event: bye\ndata: {" in body[-100:] for body in bodies)
+        assert all(body.endswith(b"\r\n0\r\n\r\n") for body in bodies)
         for sock in sockets:
             while (last := read_frame(sock)[1]) == b'{"op":"ping"}':
                 pass
@@ -63,19 +63,19 @@ def test_every_viewer_of_1200_hears_bye_and_it_ends_with_0(server: Server) -> No
     assert "Traceback" not in server.stderr
 
 
-def test_viewers_that_do_not_read_do_not_keep_it_from_ending(server: Server) -> None:
+def test_viewers_that_do_not_read_do_not_delay_the_stop(server: Server) -> None:
     httpx2.put(server.url + "/v1/jobs/j").raise_for_status()
     with ExitStack() as stack, ThreadPoolExecutor() as waiting:
         readers = [stack.enter_context(viewer(server.port, "j")) for _ in range(20)]
         for _ in range(50):
             stack.enter_context(viewer(server.port, "j", "logs=1", narrow=True))
             stack.enter_context(subscriber(server.port, narrow=True))
-        heard = [waiting.submit(read_all, reader) for reader in readers]
+        bodies = [waiting.submit(read_all, reader) for reader in readers]
         report = {"type": "log", "message": 16_000 * "x"}
         for _ in range(100):
             httpx2.post(server.url + "/v1/jobs/j/reports", json=report).raise_for_status()
         seconds = stop(server)
         print(f"stopped in {seconds:.2f} s")  # noqa: T201
         assert seconds < 3
-        assert all(b"event: bye\n" in words.result()[-100:] for words in heard)
+        assert all(b"event: bye\n" in body.result()[-100:] for body in bodies)
     assert "Traceback" not in server.stderr

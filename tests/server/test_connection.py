@@ -1,6 +1,4 @@
-"""What a connection makes of requests that are out of the ordinary: upgrades, expectations,
-trailers, bodies that hardly come. All over real sockets.
-"""
+"""Unusual requests over real sockets: upgrades, expectations, trailers and very slow bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ def upgrade(method: bytes, path: bytes, to: bytes, *lines: bytes) -> bytes:
 
 
 def answers(sock: socket.socket) -> list[tuple[int, bytes]]:
-    """All answers up to the end of the connection; each has a Content-Length."""
+    """Read all answers until the connection ends; each has a Content-Length."""
     rest, found = read_all(sock), []
     while rest:
         head, _, rest = rest.partition(b"\r\n\r\n")
@@ -73,7 +71,7 @@ def test_a_websocket_handshake_with_a_body_is_an_ordinary_request(server: Runnin
         assert answers(sock) == [(200, b"hello"), (200, b"hello")]
 
 
-def test_a_websocket_handshake_behind_an_open_request_does_not_overtake_it(
+def test_a_websocket_handshake_does_not_overtake_an_earlier_request(
     server: Running,
 ) -> None:
     first = b"POST /size HTTP/1.1\r\n" + HOST + b"content-length: 2\r\n\r\n12"
@@ -116,7 +114,7 @@ def test_a_websocket_handshake_with_too_large_a_head_is_431(
 # Expect
 
 
-def test_an_answer_before_the_body_was_asked_for_closes_the_connection(server: Running) -> None:
+def test_an_answer_without_100_continue_closes_the_connection(server: Running) -> None:
     head = b"POST /hello HTTP/1.1\r\n" + HOST + b"expect: 100-continue\r\ncontent-length: 9\r\n\r\n"
     with dial(server) as sock:
         sock.sendall(head)
@@ -125,7 +123,7 @@ def test_an_answer_before_the_body_was_asked_for_closes_the_connection(server: R
         assert b"\r\nconnection: close\r\n" in answer
 
 
-def test_a_body_that_was_asked_for_leaves_the_connection_open(server: Running) -> None:
+def test_a_body_after_100_continue_keeps_the_connection_open(server: Running) -> None:
     head = b"POST /size HTTP/1.1\r\n" + HOST + b"expect: 100-continue\r\ncontent-length: 9\r\n\r\n"
     with dial(server) as sock:
         sock.sendall(head)
@@ -191,27 +189,27 @@ def test_a_body_that_only_drips_is_cut(framing: bytes, drip: bytes) -> None:
 
 def longest_wait(*bytes_in_a_second: int) -> float:
     waited = longest = 0.0
-    for heard in bytes_in_a_second:
-        waited = waited_for(waited, heard)
+    for received in bytes_in_a_second:
+        waited = waited_for(waited, received)
         longest = max(longest, waited)
     return longest
 
 
-def test_a_slow_body_goes_on_and_one_that_drips_does_not() -> None:
+def test_a_slow_body_is_allowed_and_one_that_drips_is_not() -> None:
     assert longest_wait(*(3600 * [1000])) == 0
     assert longest_wait(*(100 * [*(19 * [0]), 20_000])) < 20  # 1 KB/s, but in bursts
     assert longest_wait(*(2 * [*(28 * [0]), 1])) > 30
     assert longest_wait(*(40 * [100])) > 30
 
 
-def test_trailers_have_a_bound(server: Running) -> None:
+def test_the_size_of_trailers_is_limited(server: Running) -> None:
     with dial(server) as sock:
         sock.sendall(post(b"transfer-encoding: chunked") + b"0\r\nx: " + (1 << 20) * b"x")
         answer = read_all(sock)
         assert (status_of(answer), problem_of(answer)["code"]) == (431, "headers_too_large")
 
 
-def test_a_trailer_does_not_pass_for_a_header(server: Running) -> None:
+def test_a_trailer_does_not_count_as_a_header(server: Running) -> None:
     head = post(b"transfer-encoding: chunked").replace(b"/size", b"/types")
     with dial(server) as sock:
         sock.sendall(head + b"1\r\nx\r\n0\r\ncontent-type: text/evil\r\n\r\n" + LAST)

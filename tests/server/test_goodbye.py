@@ -1,4 +1,4 @@
-"""A stop with a full house: every stream hears of it, and nobody holds it up."""
+"""A stop with many open streams: each gets `bye`, and none delays the stop."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ SOCKET = (
 
 
 class Audience:
-    """Connections that are read until they end, or have heard what they were waiting for."""
+    """Connections that are read until they end or have received a given text."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._open = selectors.DefaultSelector()
-        self.heard: dict[socket.socket, bytes] = {}
+        self.received: dict[socket.socket, bytes] = {}
         self._closes_on: dict[socket.socket, bytes] = {}
 
     def join(self, request: str, closes_on: bytes = b"\0never") -> socket.socket:
         viewer = socket.create_connection(("127.0.0.1", self._port))
         viewer.sendall(request.encode())
-        self.heard[viewer], self._closes_on[viewer] = b"", closes_on
+        self.received[viewer], self._closes_on[viewer] = b"", closes_on
         self._open.register(viewer, selectors.EVENT_READ)
         return viewer
 
-    def listen(self, *, until_all_heard: bytes | None = None) -> None:
+    def listen(self, *, until: bytes | None = None) -> None:
         while self._open.get_map():
             for key, _ in self._open.select(1):
                 assert isinstance(key.fileobj, socket.socket)
                 self._read(key.fileobj)
-            if until_all_heard and all(until_all_heard in text for text in self.heard.values()):
+            if until and all(until in text for text in self.received.values()):
                 return
 
     def _read(self, viewer: socket.socket) -> None:
         data = viewer.recv(65536)
-        self.heard[viewer] += data
-        if not data or self._closes_on[viewer] in self.heard[viewer]:
+        self.received[viewer] += data
+        if not data or self._closes_on[viewer] in self.received[viewer]:
             self._open.unregister(viewer)
             viewer.close()
 
 
-def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
+def test_every_stream_gets_bye_on_a_stop_and_the_exit_code_is_0(tmp_path: Path) -> None:
     with Server(tmp_path / "data") as server:
         httpx.put(server.url + "/v1/jobs/j")
         httpx.post(server.url + "/v1/jobs/j/reports", json={"type": "log", "message": '"id"'})
@@ -61,7 +61,7 @@ def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
         streams = [audience.join(STREAM) for _ in range(1000)]
         sockets = [audience.join(SOCKET, closes_on=b'"op":"bye"') for _ in range(200)]
         log = audience.join(LOG)
-        audience.listen(until_all_heard=b'"id"')  # each has its beginning
+        audience.listen(until=b'"id"')  # each stream has begun
         ends: list[int] = []
         waiting = threading.Thread(target=lambda: ends.append(server.wait()))
         server.signal(signal.SIGTERM)
@@ -69,6 +69,6 @@ def test_everyone_hears_of_a_stop_and_it_ends_with_0(tmp_path: Path) -> None:
         audience.listen()
         waiting.join()
     assert ends == [0]
-    assert all(b"event: bye\n" in audience.heard[viewer] for viewer in streams)
-    assert all(audience.heard[viewer].endswith(b"0\r\n\r\n") for viewer in [*streams, log])
-    assert all(b'"op":"bye"' in audience.heard[viewer] for viewer in sockets)
+    assert all(b"event: bye\n" in audience.received[viewer] for viewer in streams)
+    assert all(audience.received[viewer].endswith(b"0\r\n\r\n") for viewer in [*streams, log])
+    assert all(b'"op":"bye"' in audience.received[viewer] for viewer in sockets)

@@ -1,4 +1,4 @@
-"""HTTP/2: what it carries, and the bounds of a connection and of each of its streams."""
+"""HTTP/2: requests, and the limits of a connection and of each stream."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from websockets.sync.client import connect as connect_websocket
 
-from livejobs.server.http2 import MOST_GIVEN_UP, MOST_STREAMS, join_cookies
+from livejobs.server.http2 import MAX_CANCELLED, MAX_STREAMS, join_cookies
 from tests.server.test_runner import SHORT, stub
 from tests.support.api import hear
 from tests.support.certificate import Certificate
 from tests.support.peer import Peer
 from tests.support.server import LONG_ENOUGH, Running, Server, clean_environment
 
-HALF_A_HEAD = bytes.fromhex("000001 01 00 00000001 82")  # HEADERS that are to be continued
+HALF_A_HEAD = bytes.fromhex("000001 01 00 00000001 82")  # HEADERS without END_HEADERS
 
 Start = Callable[..., Running]
 
@@ -36,9 +36,9 @@ def live(tmp_path: Path, certificate: Certificate) -> Iterator[Server]:
 
 @pytest.fixture
 def start(certificate: Certificate) -> Iterator[Start]:
-    """The small app, with these bounds."""
+    """Start the small app with these limits."""
     with ExitStack() as running:
-        yield lambda **bounds: running.enter_context(stub("--http2", *certificate.flags, **bounds))
+        yield lambda **limits: running.enter_context(stub("--http2", *certificate.flags, **limits))
 
 
 def curl(certificate: Certificate, *arguments: str) -> str:
@@ -57,10 +57,10 @@ def states_of(body: bytes) -> list[dict[str, object]]:
     return [json.loads(event["data"]) for event in plain]
 
 
-# What it carries
+# Requests
 
 
-def test_curl_reports_over_it(live: Server, certificate: Certificate) -> None:
+def test_curl_sends_reports_over_http2(live: Server, certificate: Certificate) -> None:
     job = f"{live.url}/v1/jobs/teaser"
     assert curl(certificate, "--http2", "-X", "PUT", job).endswith("\n2")
     report = ["--json", '{"type": "progress", "percent": 42}']
@@ -68,14 +68,16 @@ def test_curl_reports_over_it(live: Server, certificate: Certificate) -> None:
     assert (json.loads(receipt)["accepted"], version) == (1, "2")
 
 
-def test_a_request_without_a_body_is_heard_to_its_end(
+def test_the_app_learns_that_a_request_without_a_body_has_ended(
     live: Server, certificate: Certificate
 ) -> None:
     with Peer(live, certificate) as peer:
         assert peer.answer(peer.request("POST", "/v1/jobs"))[0] == 201
 
 
-def test_http_1_and_websockets_are_spoken_beside_it(live: Server, certificate: Certificate) -> None:
+def test_http_1_and_websockets_work_on_the_same_port(
+    live: Server, certificate: Certificate
+) -> None:
     assert curl(certificate, "--http1.1", live.url + "/healthz").endswith("\n1.1")
     address = f"wss://localhost:{live.port}/v1/ws"
     with connect_websocket(
@@ -114,7 +116,7 @@ def test_many_streams_share_a_connection_with_reports(
             assert [entry["message"] for entry in entries] == list("01234")
 
 
-def test_an_upload_is_longer_than_a_window(start: Start, certificate: Certificate) -> None:
+def test_an_upload_may_be_larger_than_a_window(start: Start, certificate: Certificate) -> None:
     with Peer(start(), certificate) as peer:
         stream = peer.request("POST", "/size", None)
         for piece in range(64):
@@ -135,21 +137,21 @@ def test_an_answer_before_the_end_of_a_body_stops_the_body(
         peer.until(lambda: stream in peer.resets)
         assert peer.resets[stream] == ErrorCodes.NO_ERROR
         a_piece = bytes.fromhex("000001 00 00") + stream.to_bytes(4, "big") + b" "
-        peer.sock.sendall(MOST_GIVEN_UP * a_piece)  # what was on its way
+        peer.sock.sendall(MAX_CANCELLED * a_piece)  # as if it had been on its way
         assert peer.served("/healthz")
         assert peer.served("/healthz")
 
 
-def test_cookies_that_came_one_by_one_are_one_header() -> None:
+def test_cookies_in_several_headers_are_joined() -> None:
     headers = [(b"cookie", b"a=1"), (b"host", b"x"), (b"cookie", b"b=2")]
     assert join_cookies(headers) == [(b"host", b"x"), (b"cookie", b"a=1; b=2")]
     assert join_cookies(headers[:2]) == headers[:2]
 
 
-# Room
+# Flow control
 
 
-def test_a_stream_without_room_holds_up_no_other_and_gets_the_newest_state(
+def test_a_stream_with_a_full_window_does_not_delay_others_and_gets_the_newest_state(
     live: Server, certificate: Certificate
 ) -> None:
     with Peer(live, certificate) as peer:
@@ -167,7 +169,7 @@ def test_a_stream_without_room_holds_up_no_other_and_gets_the_newest_state(
         assert len(states_of(peer.bodies[slow])) < 10
 
 
-def test_a_stream_whose_room_never_comes_is_cut_and_others_go_on(
+def test_a_stream_whose_window_stays_full_is_reset_and_others_go_on(
     start: Start, certificate: Certificate
 ) -> None:
     with Peer(start(stuck_seconds=1), certificate) as peer:
@@ -180,7 +182,7 @@ def test_a_stream_whose_room_never_comes_is_cut_and_others_go_on(
         assert viewer not in peer.resets
 
 
-def test_what_is_still_to_be_taken_outlives_its_request(
+def test_the_rest_of_an_answer_is_sent_after_its_request_has_ended(
     start: Start, certificate: Certificate
 ) -> None:
     server = start()
@@ -195,10 +197,10 @@ def test_what_is_still_to_be_taken_outlives_its_request(
     assert server.wait() == 0
 
 
-def test_a_client_that_reads_nothing_is_not_heard_either(
+def test_nothing_is_read_from_a_client_that_reads_nothing(
     start: Start, certificate: Certificate
 ) -> None:
-    """Else the answers to its pings would pile up."""
+    """Otherwise the answers to its pings would pile up."""
     server = start()
     with Peer(server, certificate) as peer:
         peer.sock.settimeout(2)
@@ -208,7 +210,9 @@ def test_a_client_that_reads_nothing_is_not_heard_either(
             assert other.answer(other.get("/hello")) == (200, b"hello")
 
 
-def test_a_client_that_reads_again_is_heard_again(start: Start, certificate: Certificate) -> None:
+def test_reading_resumes_when_the_client_reads_again(
+    start: Start, certificate: Certificate
+) -> None:
     with Peer(start(), certificate) as peer:
         all_at_once = [peer.get("/large?size=400000") for _ in range(40)]
         for large in all_at_once:
@@ -220,7 +224,7 @@ def test_a_client_that_reads_again_is_heard_again(start: Start, certificate: Cer
 
 def ping_without_end(peer: Peer) -> None:
     pings = 10_000 * bytes.fromhex("000008 06 00 00000000 0000000000000000")
-    for _ in range(300):  # 51 MB: more than lies in between
+    for _ in range(300):  # 51 MB: more than all buffers hold
         peer.sock.sendall(pings)
 
 
@@ -235,7 +239,7 @@ def test_a_connection_without_a_request_is_cut(start: Start, certificate: Certif
         slow.until_closed()
 
 
-def test_a_stream_keeps_its_connection(start: Start, certificate: Certificate) -> None:
+def test_an_open_stream_keeps_its_connection_open(start: Start, certificate: Certificate) -> None:
     server = start(head_seconds=SHORT, body_silence_seconds=1)
     with Peer(server, certificate) as viewer:
         stream = viewer.get("/stream")
@@ -276,7 +280,7 @@ def test_a_body_that_only_drips_ends_its_stream(start: Start, certificate: Certi
 # Size and number
 
 
-def test_a_head_past_its_size_ends_the_connection(start: Start, certificate: Certificate) -> None:
+def test_a_head_over_its_limit_ends_the_connection(start: Start, certificate: Certificate) -> None:
     server = start()
     filler = [(f"x-{n}", 1000 * "x") for n in range(80)]
     with Peer(server, certificate) as peer:
@@ -288,7 +292,7 @@ def test_a_head_past_its_size_ends_the_connection(start: Start, certificate: Cer
         assert peer.answer(peer.request("GET", "/hello", more=filler[:50]))[0] == 200
 
 
-def test_a_path_that_is_no_path_ends_its_stream(start: Start, certificate: Certificate) -> None:
+def test_a_path_that_is_not_ascii_ends_its_stream(start: Start, certificate: Certificate) -> None:
     server = start()
     with Peer(server, certificate) as peer:
         assert not peer.served("/\u00e9")
@@ -297,7 +301,7 @@ def test_a_path_that_is_no_path_ends_its_stream(start: Start, certificate: Certi
     assert "Traceback" not in server.stderr
 
 
-def test_connections_past_the_cap_are_told_to_come_back(
+def test_connections_over_the_limit_get_503_with_retry_after(
     start: Start, certificate: Certificate
 ) -> None:
     server = start(connections=1)
@@ -314,26 +318,28 @@ def test_connections_past_the_cap_are_told_to_come_back(
             viewer.until_closed()
 
 
-def test_a_connection_is_renewed_in_a_quiet_moment(start: Start, certificate: Certificate) -> None:
+def test_an_old_connection_is_replaced_while_no_stream_is_open(
+    start: Start, certificate: Certificate
+) -> None:
     server = start()
     with Peer(server, certificate) as peer:
         served = 0
         while not peer.goaway:
             served += peer.served("/hello")
-        assert MOST_STREAMS / 2 <= served < MOST_STREAMS
+        assert MAX_STREAMS / 2 <= served < MAX_STREAMS
         assert peer.goaway == (2 * served - 1, ErrorCodes.NO_ERROR)
         assert not peer.served("/hello")
         peer.until_closed()
 
 
-def test_a_connection_that_is_to_be_renewed_lets_its_streams_end(
+def test_open_streams_go_on_when_their_connection_is_replaced(
     start: Start, certificate: Certificate
 ) -> None:
     server = start()
     with Peer(server, certificate) as peer:
         viewer = peer.get("/stream")
         peer.until(lambda: viewer in peer.heads)
-        for _ in range(MOST_GIVEN_UP):
+        for _ in range(MAX_CANCELLED):
             peer.give_up(peer.get("/stream"))
             if not peer.served("/hello"):
                 break
@@ -347,7 +353,9 @@ def test_a_connection_that_is_to_be_renewed_lets_its_streams_end(
 # Stopping and starting
 
 
-def test_every_stream_is_told_before_the_end(live: Server, certificate: Certificate) -> None:
+def test_every_stream_gets_bye_before_the_server_stops(
+    live: Server, certificate: Certificate
+) -> None:
     with Peer(live, certificate) as peer, Peer(live, certificate) as idle:
         peer.call("PUT", "/v1/jobs/j", {})
         viewers = [peer.get("/v1/jobs/j/events") for _ in range(20)]
@@ -362,7 +370,9 @@ def test_every_stream_is_told_before_the_end(live: Server, certificate: Certific
     assert "Traceback" not in live.stderr
 
 
-def test_without_zttp_it_says_what_is_missing(tmp_path: Path, certificate: Certificate) -> None:
+def test_without_zttp_the_error_names_the_extra_to_install(
+    tmp_path: Path, certificate: Certificate
+) -> None:
     program = "import sys; sys.modules['zttp'] = None; from livejobs.cli.main import main; main()"
     flags = ["serve", "--port", "0", "--data", str(tmp_path), "--http2", *certificate.flags]
     failed = subprocess.run(

@@ -1,6 +1,6 @@
-"""Starting, stopping and the bounds of connections, each with a real process.
+"""Starting, stopping and the limits of connections, each with a real process.
 
-What concerns connections and not jobs is tried on the small app of tests/support/stub.py.
+The tests of connections use the small app of tests/support/stub.py.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tests.support.server import BIN, LONG_ENOUGH, Running, Server, clean_enviro
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
-def stub(*args: str, **bounds: int) -> Running:
-    bounds.setdefault("connections", 100)
+def stub(*args: str, **limits: int) -> Running:
+    limits.setdefault("connections", 100)
     return Running(
-        sys.executable, "-m", "tests.support.stub", "--bounds", json.dumps(bounds), *args
+        sys.executable, "-m", "tests.support.stub", "--limits", json.dumps(limits), *args
     )
 
 
 def serve(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A start that is expected to fail."""
+    """Run the server; it is expected to fail."""
     return subprocess.run(
         [BIN / "livejobs", "serve", *args],
         env=clean_environment() | env,
@@ -47,7 +47,7 @@ def dial(server: Running) -> socket.socket:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """Until the other side closes."""
+    """Read until the other side closes."""
     return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
@@ -83,7 +83,7 @@ def test_stdout_gets_the_ready_line_and_nothing_else(server: Server) -> None:
     assert server.rest_of_stdout() == ""
 
 
-def test_port_0_is_a_port_of_its_own(tmp_path: Path) -> None:
+def test_port_0_picks_a_free_port(tmp_path: Path) -> None:
     with Server(tmp_path / "a") as one, Server(tmp_path / "b") as two:
         assert one.port != two.port
         assert 0 not in {one.port, two.port}
@@ -95,11 +95,11 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         assert httpx2.get(server.url + "/healthz").status_code == 200
 
 
-def test_it_says_that_it_runs_open(server: Server) -> None:
+def test_a_server_without_keys_logs_that_everyone_is_admin(server: Server) -> None:
     assert "everyone who can connect is admin" in server.stderr
 
 
-def test_a_port_in_use_is_one_line_and_exit_1(server: Server, tmp_path: Path) -> None:
+def test_a_port_in_use_prints_one_line_and_exits_with_1(server: Server, tmp_path: Path) -> None:
     failed = serve("--port", str(server.port), "--data", str(tmp_path / "other"))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == (
@@ -107,7 +107,7 @@ def test_a_port_in_use_is_one_line_and_exit_1(server: Server, tmp_path: Path) ->
     )
 
 
-def test_a_database_in_use_is_one_line_and_exit_1(server: Server) -> None:
+def test_a_database_in_use_prints_one_line_and_exits_with_1(server: Server) -> None:
     failed = serve("--port", "0", "--data", str(server.data))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("livejobs: ")
@@ -127,7 +127,7 @@ def test_a_database_in_use_is_one_line_and_exit_1(server: Server) -> None:
         (["--max-connections", "999999999"], {}, "max_connections (999999999): takes at most "),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_2(
+def test_a_wrong_setting_prints_one_line_and_exits_with_2(
     args: list[str], env: dict[str, str], line: str, tmp_path: Path
 ) -> None:
     failed = serve("--port", "0", "--data", str(tmp_path / "data"), *args, **env)
@@ -141,28 +141,28 @@ def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
         assert "livejobs: LIVEJOBS_PROT: there is no such setting" in server.stderr
 
 
-def test_open_lets_any_host_be_listened_on(tmp_path: Path) -> None:
+def test_with_open_the_server_listens_on_any_address(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--host", "0.0.0.0", "--open") as server:
         assert server.url == f"http://0.0.0.0:{server.port}"
 
 
-def test_version_is_the_package_s() -> None:
-    said = subprocess.run([BIN / "livejobs", "--version"], capture_output=True, check=True)
-    assert said.stdout.startswith(b"livejobs 0.")
+def test_version_prints_the_version_of_the_package() -> None:
+    done = subprocess.run([BIN / "livejobs", "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"livejobs 0.")
 
 
 # Stopping
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_it_with_0(server: Server, number: signal.Signals) -> None:
+def test_after_a_signal_the_exit_code_is_0(server: Server, number: signal.Signals) -> None:
     server.signal(number)
     assert server.wait() == 0
     assert "Traceback" not in server.stderr
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_streams_are_told_before_they_are_closed(number: signal.Signals) -> None:
+def test_streams_get_bye_before_they_are_closed(number: signal.Signals) -> None:
     with stub() as server, dial(server) as sock:
         sock.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"data: hello")
@@ -171,7 +171,7 @@ def test_streams_are_told_before_they_are_closed(number: signal.Signals) -> None
         assert server.wait() == 0
 
 
-def test_whatever_clients_are_connected_it_stops() -> None:
+def test_the_server_stops_whatever_its_clients_do() -> None:
     with stub() as server, ExitStack() as clients:
         begun, upload, deaf = (clients.enter_context(dial(server)) for _ in range(3))
         begun.sendall(b"GET /hel")
@@ -180,11 +180,13 @@ def test_whatever_clients_are_connected_it_stops() -> None:
         read_until(deaf, b"data: hello")
         clients.enter_context(connect_websocket(f"ws://127.0.0.1:{server.port}/echo"))
         server.signal(signal.SIGTERM)
-        assert server.process.wait(25) == 0  # ten are promised; a silent body is given thirty
+        assert (
+            server.process.wait(25) == 0
+        )  # the docs promise 10 s; a silent body has a limit of 30 s
         assert "Traceback" not in server.stderr
 
 
-def test_a_second_signal_does_not_wait_for_anybody() -> None:
+def test_after_a_second_signal_the_server_does_not_wait_for_clients() -> None:
     with stub() as server, dial(server) as sock:
         sock.sendall(b"GET /stream?deaf HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"data: hello")
@@ -204,10 +206,10 @@ def listening(server: Running) -> bool:
     return True
 
 
-# The bounds of a connection
+# The limits of a connection
 
-# Seconds are counted by the server's tick, so the first of them may be over at once: with one
-# alone, a client would be cut between its connecting and its first byte.
+# The server's tick counts seconds, so the first may be over at once. With a limit of one second,
+# a client could be cut off between its connect and its first byte.
 SHORT = 3
 
 
@@ -219,7 +221,7 @@ def test_a_head_that_does_not_arrive_in_time_is_cut() -> None:
         assert read_all(silent) == b""
 
 
-def test_a_second_head_is_held_to_the_same_time() -> None:
+def test_a_second_head_has_the_same_time_limit() -> None:
     with stub(head_seconds=SHORT) as server, dial(server) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"hello")
@@ -227,7 +229,7 @@ def test_a_second_head_is_held_to_the_same_time() -> None:
         assert status_of(read_all(sock)) == 408
 
 
-def test_empty_lines_do_not_hold_a_connection() -> None:
+def test_empty_lines_do_not_keep_a_connection_open() -> None:
     with stub(head_seconds=SHORT) as server, dial(server) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"hello")
@@ -252,9 +254,9 @@ def test_an_ndjson_body_may_be_silent_for_longer_than_others() -> None:
         assert read_until(worker, b"\r\n\r\n9").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_stream_is_not_a_silence() -> None:
-    bounds = {"head_seconds": SHORT, "body_silence_seconds": 1}
-    with stub(**bounds) as server, dial(server) as viewer, dial(server) as silent:
+def test_a_viewer_may_be_silent_for_as_long_as_its_stream_lasts() -> None:
+    limits = {"head_seconds": SHORT, "body_silence_seconds": 1}
+    with stub(**limits) as server, dial(server) as viewer, dial(server) as silent:
         viewer.sendall(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(viewer, b"data: hello")
         assert read_all(silent) == b""
@@ -263,7 +265,7 @@ def test_a_stream_is_not_a_silence() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 1000])
-def test_a_head_past_its_size_is_refused(pieces: int) -> None:
+def test_a_head_over_its_limit_is_refused(pieces: int) -> None:
     line = b"x-filler: " + 1000 * b"x" + b"\r\n"
     head = b"GET /hello HTTP/1.1\r\n" + 80 * line + b"\r\n"
     step = -(-len(head) // pieces)
@@ -294,7 +296,7 @@ def test_what_is_not_http_gets_a_problem() -> None:
         assert (status_of(answer), problem_of(answer)["code"]) == (400, "bad_request")
 
 
-def test_connections_past_the_cap_are_told_to_come_back() -> None:
+def test_connections_over_the_limit_get_503_with_retry_after() -> None:
     with stub(connections=2) as server, dial(server) as one, dial(server) as two:
         for sock in (one, two):
             sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -305,7 +307,7 @@ def test_connections_past_the_cap_are_told_to_come_back() -> None:
         assert refused.headers["connection"] == "close"
 
 
-def test_a_stream_past_the_cap_is_answered_so_that_eventsource_returns() -> None:
+def test_a_stream_over_the_limit_gets_200_so_that_eventsource_retries() -> None:
     with stub(connections=1) as server, dial(server) as one:
         one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(one, b"hello")
@@ -315,7 +317,7 @@ def test_a_stream_past_the_cap_is_answered_so_that_eventsource_returns() -> None
         assert turned.text.startswith("retry: ")
 
 
-def test_a_websocket_counts_as_a_connection_and_is_refused_past_the_cap() -> None:
+def test_a_websocket_counts_as_a_connection_and_is_refused_over_the_limit() -> None:
     with stub(connections=1) as server:
         address = f"ws://127.0.0.1:{server.port}/echo"
         with connect_websocket(address) as socket_:
@@ -327,7 +329,7 @@ def test_a_websocket_counts_as_a_connection_and_is_refused_past_the_cap() -> Non
             assert refused.value.response.status_code == 503
 
 
-def test_room_that_became_free_is_given_again() -> None:
+def test_a_closed_connection_makes_room_for_another() -> None:
     with stub(connections=1) as server:
         with dial(server) as one:
             one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -335,7 +337,7 @@ def test_room_that_became_free_is_given_again() -> None:
         assert httpx2.get(server.url + "/hello").status_code == 200
 
 
-def test_an_address_past_its_cap_is_turned_away_and_others_are_not() -> None:
+def test_an_address_over_its_limit_is_refused_and_others_are_not() -> None:
     with stub(connections_per_address=1) as server, dial(server) as one:
         one.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(one, b"hello")
@@ -343,7 +345,7 @@ def test_an_address_past_its_cap_is_turned_away_and_others_are_not() -> None:
         assert hello_from("127.0.0.2", server) == 200
 
 
-def test_room_of_an_address_that_became_free_is_given_again() -> None:
+def test_a_closed_connection_makes_room_for_another_of_its_address() -> None:
     with stub(connections_per_address=1) as server:
         with connect_websocket(f"ws://127.0.0.1:{server.port}/echo"):
             assert hello_from("127.0.0.1", server) == 503
@@ -352,14 +354,14 @@ def test_room_of_an_address_that_became_free_is_given_again() -> None:
 
 
 def hello_from(address: str, server: Running) -> int:
-    """The status, read to the end of the connection: so the server has seen that too."""
+    """The status. It is read until the connection ends, so the server has seen the end too."""
     to = ("127.0.0.1", server.port)
     with socket.create_connection(to, LONG_ENOUGH, source_address=(address, 0)) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         return status_of(read_all(sock))
 
 
-def test_a_token_in_a_websocket_s_address_is_never_logged() -> None:
+def test_a_token_in_the_url_of_a_websocket_is_not_logged() -> None:
     with stub("--log-level", "debug") as server:
         with connect_websocket(f"ws://127.0.0.1:{server.port}/echo?token=hunter2"):
             pass

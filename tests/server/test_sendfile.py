@@ -1,4 +1,4 @@
-"""The thread that hands files to the kernel, at its own door: whoever leaves, it goes on."""
+"""The thread that sends files, called directly: it goes on whatever a client does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from livejobs.server.sendfile import Pump, Transfer, send_file
 from tests.support.server import Server
 
 SIZE = 8 << 20
-RESET = struct.pack("ii", 1, 0)  # no goodbye
+RESET = struct.pack("ii", 1, 0)  # close with a reset
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def begin(pump: Pump, file: Path, count: int = SIZE) -> tuple[Transfer, socket.s
 
 
 async def over(transfer: Transfer) -> None:
-    async with asyncio.timeout(30):  # else it is stuck
+    async with asyncio.timeout(30):  # reached only if it is stuck
         await transfer.done
 
 
@@ -46,7 +46,7 @@ def read(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-async def test_files_go_through_side_by_side(file: Path) -> None:
+async def test_two_files_are_sent_side_by_side(file: Path) -> None:
     pump = Pump()
     both = [begin(pump, file) for _ in range(2)]
     wanted = await asyncio.to_thread(file.read_bytes)
@@ -66,7 +66,7 @@ async def test_a_file_that_ends_early_ends_its_transfer(file: Path) -> None:
     theirs.close()
 
 
-async def test_a_peer_that_leaves_ends_its_transfer_and_no_other(file: Path) -> None:
+async def test_a_disconnect_ends_its_transfer_and_no_other(file: Path) -> None:
     pump = Pump()
     left, leaving = begin(pump, file)
     stays, theirs = begin(pump, file)
@@ -79,8 +79,8 @@ async def test_a_peer_that_leaves_ends_its_transfer_and_no_other(file: Path) -> 
     theirs.close()
 
 
-async def test_cancelling_while_there_is_room_to_write_harms_no_other(file: Path) -> None:
-    """Then an event of the one that is parted with comes in the same round."""
+async def test_cancelling_a_transfer_that_could_go_on_harms_no_other(file: Path) -> None:
+    """An event of the cancelled transfer then comes in the same round of epoll."""
     pump = Pump()
     for _ in range(200):
         transfer, theirs = begin(pump, file)
@@ -100,29 +100,29 @@ async def test_cancelling_while_there_is_room_to_write_harms_no_other(file: Path
 
 
 class Unread:
-    """A connection, or a request on it, whose client has not taken what was sent before."""
+    """A connection, and a request on it, whose client does not read."""
 
-    looks = 0
+    checks = 0
 
     @property
     def transport(self) -> Unread:
         return self
 
     def get_write_buffer_size(self) -> int:
-        self.looks += 1
+        self.checks += 1
         return 1
 
 
-async def test_who_does_not_take_the_head_is_looked_at_ever_less_often(file: Path) -> None:
+async def test_a_client_that_does_not_read_the_head_is_checked_ever_less_often(file: Path) -> None:
     unread: Any = Unread()
     gone = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.4, gone.set_result, None)
     with file.open("rb") as opened:
         assert await send_file(unread, opened.fileno(), 0, SIZE, gone) == 0
-    assert unread.looks < 50  # as often as at first would be 200
+    assert unread.checks < 50  # 200, if each pause were as short as the first
 
 
-def test_clients_that_vanish_are_no_mishap_of_the_server(tmp_path: Path) -> None:
+def test_clients_that_disconnect_cause_no_warnings(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--log-level", "warning") as server:
         place = f"{server.url}/v1/jobs/j/files/f"
         httpx.put(f"{server.url}/v1/jobs/j").raise_for_status()
@@ -134,8 +134,8 @@ def test_clients_that_vanish_are_no_mishap_of_the_server(tmp_path: Path) -> None
                 leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         assert len(httpx.get(place).content) == SIZE
         server.stop()
-        said = server.stderr.splitlines()
-    assert [line for line in said if "Open: there are no keys" not in line] == []
+        lines = server.stderr.splitlines()
+    assert [line for line in lines if "Open: there are no keys" not in line] == []
 
 
 async def drain(sock: socket.socket) -> Any:

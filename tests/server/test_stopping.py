@@ -1,5 +1,5 @@
-"""A stop under servers that are not ours, which tell an app of it only when its streams have
-ended. Each has one of every connection that lasts."""
+"""A stop under servers of others, which stop the app only after its streams have ended. Each test
+opens a connection of every kind that lasts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def serving(name: str, folder: Path) -> Iterator[tuple[Api, subprocess.Popen[byt
                 until_up(api, process)
                 yield api, process
         finally:
-            with suppress(ProcessLookupError):  # they have all ended
+            with suppress(ProcessLookupError):  # all have ended
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -64,7 +64,7 @@ def until_up(api: Api, process: subprocess.Popen[bytes]) -> None:
 
 
 class Audience:
-    """A stream, a followed log, a long-poll and a socket, each read to its end."""
+    """An event stream, a followed log, a long-poll and a WebSocket, each read to its end."""
 
     def __init__(self, api: Api, job: str, stack: ExitStack) -> None:
         path = f"/v1/jobs/{job}"
@@ -85,7 +85,7 @@ class Audience:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", ["uvicorn", "uvicorn --reload"])
-def test_another_server_stops_though_all_kinds_of_streams_are_open(
+def test_another_server_stops_while_streams_of_all_kinds_are_open(
     name: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     with serving(name, tmp_path) as (api, process), ExitStack() as stack:
@@ -96,7 +96,7 @@ def test_another_server_stops_though_all_kinds_of_streams_are_open(
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_granian_stops_though_a_stream_is_open(tmp_path: Path) -> None:
+def test_granian_stops_while_a_stream_is_open(tmp_path: Path) -> None:
     with serving("granian", tmp_path) as (api, process):
         with api.stream("GET", f"/v1/jobs/{api.create()}/events") as events:
             process.terminate()
@@ -104,7 +104,7 @@ def test_granian_stops_though_a_stream_is_open(tmp_path: Path) -> None:
         assert process.wait(LONG_ENOUGH) == 0
 
 
-def test_a_change_of_the_code_restarts_a_server_that_has_streams(tmp_path: Path) -> None:
+def test_a_code_change_restarts_a_server_with_open_streams(tmp_path: Path) -> None:
     with serving("uvicorn --reload", tmp_path) as (api, _), ExitStack() as stack:
         audience = Audience(api, api.create(id="j"), stack)
         (tmp_path / "watched.py").write_text("changed = True")
@@ -126,7 +126,7 @@ def asked_again(api: Api) -> httpx.Response | None:
 
 @pytest.fixture
 def handlers() -> Iterator[list[int]]:
-    """Signals that the program's own handler has got."""
+    """The signals that the program's own handler received."""
     got: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
@@ -136,27 +136,27 @@ def handlers() -> Iterator[list[int]]:
         signal.signal(number, handler)
 
 
-async def test_the_handler_before_is_called_too_and_is_put_back(handlers: list[int]) -> None:
-    told: list[None] = []
+async def test_the_earlier_handler_is_called_too_and_is_restored(handlers: list[int]) -> None:
+    calls: list[None] = []
     before = [signal.getsignal(number) for number in SIGNALS]
-    stopping = StopSignals(lambda: told.append(None))
+    stopping = StopSignals(lambda: calls.append(None))
     for number in SIGNALS:
         signal.raise_signal(number)
     assert handlers == list(SIGNALS)
     await turn_of_the_loop()
-    assert len(told) == len(SIGNALS)
+    assert len(calls) == len(SIGNALS)
     stopping.restore()
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 async def turn_of_the_loop() -> None:
-    """Until what other threads and handlers have asked for is done."""
+    """Wait until the loop has run all callbacks of other threads and handlers."""
     done = asyncio.Event()
     asyncio.get_running_loop().call_soon_threadsafe(done.set)
     await done.wait()
 
 
-async def test_a_handler_that_came_later_stays(handlers: list[int]) -> None:
+async def test_a_later_handler_stays(handlers: list[int]) -> None:
     stopping = StopSignals(lambda: None)
     later: Any = lambda number, frame: None  # noqa: E731
     signal.signal(signal.SIGTERM, later)

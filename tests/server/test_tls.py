@@ -1,4 +1,4 @@
-"""TLS: what is spoken over it, and those who never get as far."""
+"""TLS: the protocols over it, and handshakes that never end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_with_a_certificate_it_speaks_https(tmp_path: Path, certificate: Certifi
         assert (answer.status_code, answer.http_version) == (200, "HTTP/1.1")
 
 
-def test_websockets_go_over_it_too(certificate: Certificate) -> None:
+def test_websockets_work_over_tls(certificate: Certificate) -> None:
     with (
         stub(*certificate.flags) as server,
         connect_websocket(
@@ -38,7 +38,7 @@ def test_websockets_go_over_it_too(certificate: Certificate) -> None:
         assert websocket.recv() == "hello"
 
 
-def test_without_the_setting_http2_is_not_agreed_to(certificate: Certificate) -> None:
+def test_without_the_setting_alpn_does_not_choose_http2(certificate: Certificate) -> None:
     context = certificate.trust("h2", "http/1.1")
     with (
         stub(*certificate.flags) as server,
@@ -48,14 +48,16 @@ def test_without_the_setting_http2_is_not_agreed_to(certificate: Certificate) ->
         assert sock.selected_alpn_protocol() == "http/1.1"
 
 
-def test_a_handshake_that_is_not_done_in_time_is_cut(certificate: Certificate) -> None:
+def test_a_handshake_over_its_time_limit_is_aborted(certificate: Certificate) -> None:
     with stub(*certificate.flags, head_seconds=1) as server, dial(server) as sock:
         assert read_all(sock) == b""
         assert server.stop() == 0
         assert "Traceback" not in server.stderr
 
 
-def test_what_is_not_tls_is_cut_and_others_are_served(certificate: Certificate) -> None:
+def test_a_connection_without_tls_is_aborted_and_others_are_served(
+    certificate: Certificate,
+) -> None:
     with stub(*certificate.flags) as server:
         with dial(server) as sock:
             sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -74,33 +76,35 @@ def test_a_handshake_counts_as_a_connection(certificate: Certificate) -> None:
         assert httpx2.get(server.url + "/hello", verify=certificate.trust()).status_code == 200
 
 
-def test_handshakes_far_past_the_cap_are_cut_at_once(certificate: Certificate) -> None:
-    bounds = {"connections": 1, "head_seconds": 1000}
-    with stub(*certificate.flags, **bounds) as server, ExitStack() as silent:
+def test_handshakes_far_over_the_limit_are_aborted_at_once(certificate: Certificate) -> None:
+    limits = {"connections": 1, "head_seconds": 1000}
+    with stub(*certificate.flags, **limits) as server, ExitStack() as silent:
         for _ in range(1 + OVERFLOW):
             silent.enter_context(dial(server))
         with dial(server) as one_more:
             assert read_all(one_more) == b""
 
 
-def test_a_handshake_does_not_hold_up_a_stop(certificate: Certificate) -> None:
+def test_an_open_handshake_does_not_delay_a_stop(certificate: Certificate) -> None:
     with stub(*certificate.flags) as server, dial(server):
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert "Traceback" not in server.stderr
 
 
-def test_a_client_that_leaves_in_its_handshake_is_forgotten(certificate: Certificate) -> None:
+def test_a_disconnect_during_the_handshake_frees_the_connection(certificate: Certificate) -> None:
     with stub(*certificate.flags, connections=100, connections_per_address=1) as server:
         for _ in range(3):
             with dial(server) as sock:
-                sock.sendall(b"\x16\x03\x01\x02\x00")  # the first bytes of a hello
+                sock.sendall(b"\x16\x03\x01\x02\x00")  # the first bytes of a ClientHello
                 sock.shutdown(socket.SHUT_WR)
                 read_all(sock)
         assert httpx2.get(server.url + "/hello", verify=certificate.trust()).status_code == 200
 
 
-def test_a_locked_key_is_an_error_not_a_question(tmp_path: Path, certificate: Certificate) -> None:
+def test_an_encrypted_key_is_an_error_and_no_prompt(
+    tmp_path: Path, certificate: Certificate
+) -> None:
     key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)
     (tmp_path / "key.pem").write_bytes(
         key.private_bytes(

@@ -27,8 +27,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livejobs.app import create_app
-from livejobs.cli.main import our_own
 from livejobs.config import Settings
+from livejobs.powers import NONE
+from livejobs.server.powers import RUNNER
 from livejobs.server.runner import run
 from livejobs.service import LiveJobs
 
@@ -106,7 +107,7 @@ PLACES = ("inside", "outside")
 
 
 class Host(Starlette):
-    def __init__(self, live: LiveJobs, *, own: bool) -> None:
+    def __init__(self, live: LiveJobs) -> None:
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
             async with live:
@@ -118,9 +119,6 @@ class Host(Starlette):
             inside, mounted = create_app(live), create_app(live)
             for layer in layers:
                 inside.add_middleware(layer.cls, *layer.args, **layer.kwargs)
-            if own:
-                our_own(live, inside)
-                our_own(live, mounted)
             self.apps[f"/{name}/inside"] = inside
             around = Starlette(routes=[Mount("/mounted", mounted)], middleware=layers)
             self.apps[f"/{name}/outside"] = around
@@ -149,8 +147,8 @@ class Plain(uvicorn.Server):
 @click.option("--port", required=True, type=int)
 def main(server: str, data: Path, port: int) -> None:
     settings = Settings(data=data, port=port)
-    live = LiveJobs(settings)
-    host = Host(live, own=server == "livejobs")
+    live = LiveJobs(settings, powers=RUNNER if server == "livejobs" else NONE)
+    host = Host(live)
     if server == "livejobs":
         run(host, settings, drain=live.drain)
     else:

@@ -1,6 +1,6 @@
-"""A small app under our runner, for tests about connections instead of jobs:
+"""A small app on our own runner, for tests of connections:
 
-python -m tests.support.stub [--bounds '{"connections": 9, …}'] [any option of `livejobs serve`]
+python -m tests.support.stub [--limits '{"connections": 9, …}'] [any option of `livejobs serve`]
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from livejobs.cli.main import setting_options
+from livejobs.cli.serve import setting_options
 from livejobs.config import load
-from livejobs.server.connection import Bounds
+from livejobs.server.connection import ConnectionLimits
 from livejobs.server.runner import run
 
 
@@ -36,7 +36,7 @@ async def size(request: Request) -> Response:
 
 
 async def types(request: Request) -> Response:
-    """How many Content-Types there are, once the body is here."""
+    """The number of Content-Type headers after the body has come."""
     await request.body()
     return PlainTextResponse(str(len(request.headers.getlist("content-type"))))
 
@@ -49,14 +49,14 @@ async def endless(request: Request) -> Response:
     async def lines() -> AsyncIterator[str]:
         for n in count():
             yield f"{n:999}\n"
-            await asyncio.sleep(0)  # let the loop run: `send` does not wait once the client is gone
+            await asyncio.sleep(0)  # after a disconnect, `send` does not let the loop run
 
     return StreamingResponse(lines())
 
 
 def make_app(drained: asyncio.Event) -> Starlette:
     async def stream(request: Request) -> Response:
-        """A stream that ends when the server drains, or with `?deaf` never."""
+        """A stream that ends when the server drains. With `?deaf` it never ends."""
 
         async def events() -> AsyncIterator[str]:
             yield "data: hello\n\n"
@@ -84,16 +84,16 @@ def make_app(drained: asyncio.Event) -> Starlette:
 
 
 @click.command()
-@click.option("--bounds", default='{"connections": 100}')
+@click.option("--limits", default='{"connections": 100}')
 @setting_options
-def main(bounds: str, **flags: object) -> None:
+def main(limits: str, **flags: object) -> None:
     drained = asyncio.Event()
 
     async def drain() -> None:
         drained.set()
 
     settings = load(flags, os.environ)
-    run(make_app(drained), settings, drain=drain, bounds=Bounds(**json.loads(bounds)))
+    run(make_app(drained), settings, drain=drain, limits=ConnectionLimits(**json.loads(limits)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""`livejobs key` and `livejobs token`: on the data directory while no server runs on it, or on a
-server over HTTP."""
+"""`livejobs key` and `livejobs token`. They work on a running server over HTTP, or on a data
+directory that no server uses."""
 
 from __future__ import annotations
 
@@ -27,62 +27,62 @@ Row = Mapping[str, Any]
 
 
 class Refused(Exception):
-    """Why it could not be done, and what to do."""
+    """The command failed: why, and what to do."""
 
 
 class Keys(Protocol):
     def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
-        """The key, with its secret as `key`."""
+        """Create a key. The row has its secret as `key`."""
 
     def all(self) -> list[Row]:
-        """All keys, without their secrets."""
+        """Return all keys, without their secrets."""
 
     def revoke(self, id: str) -> None:
-        """It opens nothing any more."""
+        """End a key, its tokens and the streams that they opened."""
 
     def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
-        """`token` and `expires_at`."""
+        """Create a token: `token` and `expires_at`."""
 
 
 class ServerKeys:
-    """Over HTTP, as an admin."""
+    """The keys of a running server, over HTTP."""
 
     def __init__(self, url: str, key: str | None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=30)
 
     def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
-        asked = {"name": name, "scopes": scopes, "projects": projects or None, "expires_at": until}
-        return self._ask("POST", "/v1/keys", asked)
+        body = {"name": name, "scopes": scopes, "projects": projects or None, "expires_at": until}
+        return self._request("POST", "/v1/keys", body)
 
     def all(self) -> list[Row]:
-        keys: list[Row] = self._ask("GET", "/v1/keys")["keys"]
+        keys: list[Row] = self._request("GET", "/v1/keys")["keys"]
         return keys
 
     def revoke(self, id: str) -> None:
-        self._ask("DELETE", f"/v1/keys/{id}")
+        self._request("DELETE", f"/v1/keys/{id}")
 
     def token(self, jobs: list[str], project: str | None, scopes: list[Scope], seconds: int) -> Row:
-        asked = {
+        body = {
             "jobs": jobs or None,
             "project": project,
             "scopes": scopes,
             "ttl_seconds": seconds,
         }
-        return self._ask("POST", "/v1/tokens", asked)
+        return self._request("POST", "/v1/tokens", body)
 
-    def _ask(self, method: str, path: str, body: object = None) -> Row:
+    def _request(self, method: str, path: str, body: object = None) -> Row:
         try:
             answer = self._http.request(method, path, json=body)
         except httpx2.HTTPError as error:
-            raise Refused(f"{self._http.base_url} can't be reached: {error}") from None
+            raise Refused(f"Can't reach {self._http.base_url}: {error}.") from None
         if answer.is_success:
             row: Row = answer.json() if answer.content else {}
             return row
-        raise Refused(_said(answer))
+        raise Refused(_detail(answer))
 
 
-def _said(answer: httpx2.Response) -> str:
+def _detail(answer: httpx2.Response) -> str:
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
@@ -90,7 +90,7 @@ def _said(answer: httpx2.Response) -> str:
 
 
 class FolderKeys:
-    """On the data directory itself. The store's lock keeps it and a server apart."""
+    """The keys in a data directory. The store's lock refuses it while a server uses it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -99,10 +99,16 @@ class FolderKeys:
         async def create(ring: Keyring) -> Row:
             check_name(name)
             if any(key.name == name for key in ring.all()):
-                raise Refused(f"There is a key {name!r} already.")
-            ends = None if until is None else int(datetime.fromisoformat(until).timestamp() * 1000)
+                raise Refused(f"A key named {name!r} exists already. Choose another name.")
+            expires_at = (
+                None if until is None else int(datetime.fromisoformat(until).timestamp() * 1000)
+            )
             key, secret = new_key(
-                name, tuple(scopes), tuple(projects) or None, now=clock.now_ms(), expires_at=ends
+                name,
+                tuple(scopes),
+                tuple(projects) or None,
+                now=clock.now_ms(),
+                expires_at=expires_at,
             )
             await ring.add(key, self._act("key.create", key))
             return {**_row(key), "key": secret}
@@ -118,7 +124,7 @@ class FolderKeys:
     def revoke(self, id: str) -> None:
         async def revoke(ring: Keyring) -> None:
             key = ring.get(id)
-            assert key is not None, "it was found in the list"
+            assert key is not None, "revoke gets an id from the list"
             await ring.revoke(id, self._act("key.revoke", key))
 
         self._with_keys(revoke)
@@ -160,7 +166,8 @@ class FolderKeys:
             raise Refused(error.detail) from None
         except StoreUnusable as error:
             raise Refused(
-                f"{error} To change a running server, give --url, and an admin key in LIVEJOBS_KEY."
+                f"{error} To use a running server, give its address as --url and an admin key as "
+                "LIVEJOBS_KEY."
             ) from None
 
 
@@ -180,23 +187,23 @@ def _row(key: Key) -> Row:
 
 
 def place(command: Callable[..., None]) -> Callable[..., None]:
-    """Where the keys are: --url wins over --data."""
+    """Add the options that say where the keys are. --url wins over --data."""
     for option in (
         click.option(
             "--key",
             "credential",
             envvar="LIVEJOBS_KEY",
-            help="An admin key, with --url. All users of this machine can read a flag: better "
-            "set LIVEJOBS_KEY.",
+            help="Admin key for --url. All users of this machine can read options in the process "
+            "list, so set LIVEJOBS_KEY instead.",
         ),
-        click.option("--url", envvar="LIVEJOBS_URL", help="A running server."),
+        click.option("--url", envvar="LIVEJOBS_URL", help="Address of a running server."),
         click.option(
             "--data",
             envvar="LIVEJOBS_DATA",
             default="livejobs-data",
             show_default=True,
             type=click.Path(path_type=Path),
-            help="The data directory of a server that does not run.",
+            help="Without --url: use this data directory. No server may run on it.",
         ),
     ):
         command = option(command)
@@ -208,18 +215,40 @@ def keys_at(data: Path, url: str | None, credential: str | None) -> Keys:
 
 
 SCOPES = click.Choice(LADDER)
+INCLUDES = "Each scope includes those before it in the list."
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @key.command()
-@click.option("--name", required=True, help="What it is for: jobs it creates are owned by it.")
-@click.option("--scope", "scopes", multiple=True, type=SCOPES, required=True)
-@click.option("--project", "projects", multiple=True, help="May be repeated. Without: all.")
-@click.option("--expires-in", type=click.IntRange(1), metavar="SECONDS")
+@click.option(
+    "--name",
+    required=True,
+    help="Name of the key. It becomes the owner of jobs that the key creates.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=SCOPES,
+    required=True,
+    help=f"What it may do. {INCLUDES}",
+)
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    help="Only this project; can be repeated. Without it: all projects.",
+)
+@click.option(
+    "--expires-in",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help="Lifetime. Without it: until the key is revoked.",
+)
 @place
 def create(
     name: str,
@@ -230,20 +259,20 @@ def create(
     url: str | None,
     credential: str | None,
 ) -> None:
-    """Make a key. It is shown this once."""
+    """Create a key and print it. It can't be shown again."""
     until = None
     if expires_in is not None:
         until = (datetime.now(UTC) + timedelta(seconds=expires_in)).isoformat()
     made = keys_at(data, url, credential).create(name, list(scopes), list(projects), until)
     click.echo(made["key"])
-    click.echo(f"Key {made['id']} for {name}. It is not shown again.", err=True)
+    click.echo(f"Created key {made['id']} ({name}). Keep it: it can't be shown again.", err=True)
 
 
 @key.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @place
 def list_keys(as_json: bool, data: Path, url: str | None, credential: str | None) -> None:
-    """The keys there are, without their secrets."""
+    """List all keys, without their secrets."""
     rows = keys_at(data, url, credential).all()
     for row in rows:
         click.echo(json.dumps(row) if as_json else _line(row))
@@ -253,7 +282,7 @@ def list_keys(as_json: bool, data: Path, url: str | None, credential: str | None
 
 def _line(row: Row) -> str:
     projects = "all projects" if row["projects"] is None else ",".join(row["projects"])
-    ends = f"until {row['expires_at']}" if row["expires_at"] else "no end"
+    ends = f"until {row['expires_at']}" if row["expires_at"] else "does not expire"
     used = row["last_used_at"] or "never"
     return f"{row['id']}  {row['name']:<20}  {row['scopes'][-1]:<7} {projects}  {ends}  used {used}"
 
@@ -262,35 +291,49 @@ def _line(row: Row) -> str:
 @click.argument("id_or_name")
 @place
 def revoke(id_or_name: str, data: Path, url: str | None, credential: str | None) -> None:
-    """End a key, its tokens, and the streams they opened."""
+    """End a key, its tokens and the streams that they opened."""
     keys = keys_at(data, url, credential)
     row = _named(keys.all(), id_or_name)
     keys.revoke(row["id"])
-    click.echo(f"Key {row['id']} ({row['name']}) is revoked.", err=True)
+    click.echo(f"Revoked key {row['id']} ({row['name']}).", err=True)
 
 
 def _named(rows: list[Row], id_or_name: str) -> Row:
-    """Names can be equal: keys of other projects may have any."""
+    """Find a key. Several can have one name, in different projects."""
     found = [row for row in rows if row["id"] == id_or_name]
     found = found or [row for row in rows if row["name"] == id_or_name]
     if not found:
-        raise Refused(f"There is no key {id_or_name!r}.")
+        raise Refused(f"There is no key {id_or_name!r}. `livejobs key list` shows all keys.")
     if len(found) > 1:
         ids = ", ".join(row["id"] for row in found)
-        raise Refused(f"{len(found)} keys are named {id_or_name!r}. Give the id of one: {ids}.")
+        raise Refused(f"{len(found)} keys are named {id_or_name!r}. Give an id instead: {ids}.")
     return found[0]
 
 
 @click.command()
-@click.option("--job", "jobs", multiple=True, help="May be repeated. Without: all of the project.")
-@click.option("--project")
-@click.option("--scope", "scopes", multiple=True, type=SCOPES, default=("view",), show_default=True)
+@click.option(
+    "--job",
+    "jobs",
+    multiple=True,
+    help="Only this job; can be repeated. Without it: all jobs of the project.",
+)
+@click.option("--project", help="Only this project. Without it: all that your key may use.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=SCOPES,
+    default=("view",),
+    show_default=True,
+    help=f"What it may do. {INCLUDES}",
+)
 @click.option(
     "--ttl",
     type=click.IntRange(1, 86_400),
     default=900,
     show_default=True,
     metavar="SECONDS",
+    help="Lifetime.",
 )
 @place
 def token(
@@ -302,6 +345,6 @@ def token(
     url: str | None,
     credential: str | None,
 ) -> None:
-    """Make a short-lived token, for a browser."""
+    """Create a short-lived token for a browser, and print it."""
     made = keys_at(data, url, credential).token(list(jobs), project, list(scopes), ttl)
     click.echo(made["token"])

@@ -1,146 +1,45 @@
-"""The command line."""
+"""The command line: all commands, and how a command that fails ends."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
-from starlette.applications import Starlette
 
-from livejobs.app import App, create_app
-from livejobs.cli import keys as keys_cli
-from livejobs.config import (
-    SWITCH,
-    TABLE,
-    Setting,
-    SettingError,
-    load,
-    own_hosts,
-    unknown_variables,
-)
-from livejobs.demo.hands import playing
-from livejobs.server.direct import answer_at_once, bare, ours, writer_of
-from livejobs.server.runner import CannotListen, run
-from livejobs.server.sendfile import sender_of
-from livejobs.service import LiveJobs
+from livejobs.cli.demo import demo
+from livejobs.cli.keys import Refused, key, token
+from livejobs.cli.serve import serve, warn
+from livejobs.config import SettingError
+from livejobs.server.runner import CannotListen
 from livejobs.store.base import StoreUnusable
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Commands(click.Group):
-    """What a command can't do is one line on stderr."""
+    """Prints why a command failed as one line on stderr."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except keys_cli.Refused as error:
+        except SettingError as error:
+            fail(2, error)
+        except (CannotListen, Refused, StoreUnusable) as error:
             fail(1, error)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="livejobs", prog_name="livejobs", message="%(prog)s %(version)s")
 def main() -> None:
-    """Status, progress, results and files of long-running jobs, live."""
+    """Status, progress, results and files of long-running jobs, live.
+
+    `livejobs demo` shows the server with simulated jobs. `livejobs serve` runs it for yours.
+    """
 
 
-def setting_options(command: Command) -> Command:
-    """An option for each setting. They take text: `load` reads it, as it does everything."""
-    for row in reversed(TABLE):
-        command = option(row)(command)
-    return command
-
-
-def option(row: Setting) -> Callable[[Command], Command]:
-    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.kind is SWITCH else row.flag
-    return click.option(
-        flag, row.name, default=None, metavar=row.kind.metavar or None, help=described(row)
-    )
-
-
-def described(row: Setting) -> str:
-    default = "" if row.default in (None, "", (), False) else f"  [default: {row.default}]"
-    later = "  [not in this version]" if row.later else ""
-    return row.help + default + later
-
-
-@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
-@setting_options
-def serve(**flags: object) -> None:
-    """Run the server."""
-    serve_with(flags)
-
-
-@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
-@setting_options
-@click.option("--pace", type=click.FloatRange(0.1, 100), default=1, help="Times as fast as life.")
-def demo(pace: float, **flags: object) -> None:
-    """Run the server with simulated jobs of all kinds, kept in ./livejobs-demo."""
-    if "LIVEJOBS_DATA" not in os.environ:
-        flags["data"] = flags["data"] or "livejobs-demo"  # not among anyone's own jobs
-    serve_with(flags, partial(playing, pace=pace))
-
-
-def serve_with(
-    flags: dict[str, object],
-    show: Callable[[LiveJobs], AbstractAsyncContextManager[None]] | None = None,
-) -> None:
-    for name in unknown_variables(os.environ):
-        say(f"{name}: there is no such setting; it is ignored")
-    if flags["admin_key"] is not None:
-        say(
-            "--admin-key: all users of this machine can read the key in the process list. "
-            "Use --admin-key-file or LIVEJOBS_ADMIN_KEY"
-        )
-    try:
-        settings = load(flags, os.environ)
-        live = LiveJobs(settings)
-        app = create_app(live, hosts=own_hosts(settings))
-        our_own(live, app)
-        if show is not None:
-            beside(app, show(live))
-        run(app, settings, drain=live.drain)
-    except SettingError as error:
-        fail(2, error)
-    except (StoreUnusable, CannotListen) as error:
-        fail(1, error)
-
-
-def our_own(live: LiveJobs, app: App) -> None:
-    """Have them use what our own runner can do and other servers can't: its `send` may be stepped
-    by hand, or passed by."""
-    live.hub.ours = ours
-    live.hub.writer_of = writer_of
-    live.files.sender_of = sender_of
-    app.at_once = answer_at_once
-    app.bare = bare
-
-
-def beside(app: Starlette, other: AbstractAsyncContextManager[None]) -> None:
-    """Something else for as long as the app runs."""
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def both(app: Starlette) -> AsyncIterator[None]:
-        async with inner(app), other:
-            yield
-
-    app.router.lifespan_context = both
-
-
-main.add_command(keys_cli.key)
-main.add_command(keys_cli.token)
-
-
-def say(text: object) -> None:
-    click.echo(f"livejobs: {text}", err=True)
+for command in (serve, demo, key, token):
+    main.add_command(command)
 
 
 def fail(code: int, error: Exception) -> NoReturn:
-    say(error)
+    warn(error)
     sys.exit(code)

@@ -1,1 +1,1 @@
-"""`livejobs demo`: the server with something alive to show. Nobody works here, it only looks so."""
+"""`livejobs demo`: simulated jobs, so that the server has something to show."""

@@ -1,7 +1,7 @@
-"""Simulated hands: they take a queue's jobs one after the other, well or badly.
+"""Simulated workers: each takes the jobs of its queue one after the other.
 
-Bounded on purpose: so many jobs at a time, gone some minutes after they ended, a few reports a
-second in all.
+Some jobs fail, stall, are retried or cancelled. The load is small on purpose: few jobs at a time,
+deleted some minutes after their end, and a few reports a second in all.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from livejobs.demo.scripts import SCRIPTS, Script
 from livejobs.service import Job, LiveJobs
 from livejobs.store.base import Query
 
-Hand = Callable[[], Awaitable[None]]
+Loop = Callable[[], Awaitable[None]]
 Fate = Literal["well", "fails", "is retried", "stalls", "is cancelled"]
 FATES: Final[dict[Fate, int]] = {
     "well": 60, "fails": 12, "is retried": 10, "stalls": 10, "is cancelled": 8,
 }  # fmt: skip
 KEPT: Final = 15 * 60  # seconds that a finished job is shown
-SILENCE: Final = 8  # seconds, after which a job of the demo is stalled
-PAUSE: Final = (4.0, 14.0)  # seconds between two new jobs of a kind
-WAITING: Final = 2  # most in a queue: then no more are added
+SILENCE: Final = 8  # seconds until a silent job of the demo is stalled
+PAUSE: Final = (4.0, 14.0)  # seconds between two new jobs of a type
+WAITING: Final = 2  # jobs in a queue; while there are so many, none is added
 
 log = logging.getLogger("livejobs.demo")
 
 
 class Ended(Exception):
-    """The job is over for its worker: it was cancelled, or has failed."""
+    """The worker is done with the job: it was cancelled, or has failed."""
 
 
 class Work:
-    """A job in hand, and what fate has for it."""
+    """A job that a worker has taken, and how the job will end."""
 
     def __init__(
         self, job: Job, script: Script, dice: random.Random, fate: Fate, pace: float
@@ -47,20 +47,20 @@ class Work:
         self._pace = pace
         self._fails = script.fails
         self._fate: Fate = fate
-        self._patience = dice.uniform(3, 15)  # seconds until fate strikes
+        self._left = dice.uniform(3, 15)  # seconds until that happens
 
     async def takes(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._pace)
-        self._patience -= seconds
-        if self._patience < 0 and self._fate != "well":
+        self._left -= seconds
+        if self._left < 0 and self._fate != "well":
             fate, self._fate = self._fate, "well"
-            await self._strike(fate)
+            await self._meet(fate)
         if self.job.cancel_requested:
             await self.job.log("Asked to stop; cleaning up", level="warning")
             await self.job.cancelled()
             raise Ended
 
-    async def _strike(self, fate: Fate) -> None:
+    async def _meet(self, fate: Fate) -> None:
         if fate == "stalls":
             await self.job.log("Waiting for the licence server", level="warning")
             await asyncio.sleep((SILENCE + self.dice.uniform(4, 15)) / self._pace)
@@ -83,7 +83,7 @@ class Again(Exception):
 
 
 class Queue:
-    """One kind of job: who adds them, and who works them off."""
+    """The jobs of one type: one loop adds them, and workers take them."""
 
     def __init__(self, live: LiveJobs, script: Script, pace: float) -> None:
         self.script = script
@@ -93,7 +93,7 @@ class Queue:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
 
     async def add_some(self) -> None:
-        await asyncio.sleep(self._dice.uniform(0, 3) / self._pace)  # not all kinds at once
+        await asyncio.sleep(self._dice.uniform(0, 3) / self._pace)  # not all types at once
         while True:
             if self._jobs.qsize() < WAITING:
                 self._jobs.put_nowait(await self._new())
@@ -120,10 +120,10 @@ class Queue:
                 log.warning("%s", error)
                 await asyncio.sleep(5)
                 self._jobs.put_nowait(job)
-            except LivejobsError as error:  # it was ended or deleted by somebody: so be it
+            except LivejobsError as error:  # a visitor has ended or deleted the job
                 log.debug("%s", error)
-            except Exception as error:  # noqa: BLE001  what visitors say of a job is nobody's end
-                log.warning("A job was told what its worker can't use: %r", error)
+            except Exception as error:  # noqa: BLE001  a visitor's report must not end a worker
+                log.warning("A worker of the demo failed on a visitor's report: %r", error)
 
     async def _do(self, job: Job, number: int) -> None:
         first = (await job.state())["attempt"] == 1
@@ -138,11 +138,11 @@ class Queue:
 
 @asynccontextmanager
 async def playing(live: LiveJobs, pace: float = 1) -> AsyncIterator[None]:
-    """Jobs of all kinds for as long as this lasts, `pace` times as fast as life. What an earlier
-    demo left is ended first."""
+    """Simulate jobs of all types inside the `async with`, `pace` times as fast as real work.
+    First end the jobs that an earlier demo left unfinished."""
     await _end_leftovers(live)
-    hands = [hand for script in SCRIPTS for hand in _hands(Queue(live, script, pace))]
-    tasks = [asyncio.create_task(_lasting(hand)) for hand in hands]
+    loops = [loop for script in SCRIPTS for loop in _loops(Queue(live, script, pace))]
+    tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
     try:
         yield
     finally:
@@ -151,17 +151,17 @@ async def playing(live: LiveJobs, pace: float = 1) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _hands(queue: Queue) -> Iterator[Hand]:
+def _loops(queue: Queue) -> Iterator[Loop]:
     yield queue.add_some
-    for number in range(1, queue.script.at_once + 1):
+    for number in range(1, queue.script.workers + 1):
         yield partial(queue.work, number)
 
 
-async def _lasting(hand: Hand) -> None:
-    """A hand that trips gets up again: a full disk does not end the show."""
+async def _keep_running(loop: Loop) -> None:
+    """Start the loop again after an error, as of a full disk."""
     while True:
         try:
-            await hand()
+            await loop()
         except LivejobsError as error:
             log.warning("%s", error)
             await asyncio.sleep(5)
@@ -174,6 +174,5 @@ async def _end_leftovers(live: LiveJobs) -> None:
         if not left:
             return
         for slot in left:
-            await live.report(
-                slot.head.id, {"type": "fail", "message": "The demo was stopped meanwhile."}
-            )
+            report = {"type": "fail", "message": "The demo was stopped before this job ended."}
+            await live.report(slot.head.id, report)

@@ -1,4 +1,4 @@
-"""Small real files for the jobs of the demo: a clip, speech that is a tune, and a page."""
+"""Small real files for the jobs of the demo: a film clip, a tune and a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 CLIP: Final = Path(__file__).with_name("clip.mp4")
 RATE: Final = 8000  # samples a second
-SCALE: Final = (220.0, 246.9, 277.2, 329.6, 370.0, 440.0)  # hertz, no two of which clash
+SCALE: Final = (220.0, 246.9, 277.2, 329.6, 370.0, 440.0)  # hertz; any two sound well together
 
 
 def tune(dice: random.Random, notes: int = 6) -> bytes:
@@ -59,7 +59,7 @@ def _quoted(text: str) -> str:
 
 
 def _pdf(*objects: bytes) -> bytes:
-    """Its objects, and after them the table of where each begins."""
+    """The objects, then the table of their positions."""
     out = b"%PDF-1.4\n"
     places = []
     for number, body in enumerate(objects, 1):

@@ -1,5 +1,6 @@
-"""What workers of five kinds do, as their systems would: each is a job from its title to its
-result. The last words on a job (that it failed, stalled, was sent back) are fate's: see hands.py.
+"""The work of the demo: for each of five types, a new job and the reports until its result.
+
+Failing, stalling and retrying are not written here: hands.py adds them to any job.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from livejobs.service import Job
 
 
 class Work(Protocol):
-    """A job in hand."""
+    """A job that a worker has taken."""
 
     job: Job
     dice: random.Random
 
     async def takes(self, seconds: float) -> None:
-        """Time passes. Fate may strike meanwhile, or somebody want the job to end."""
+        """Let time pass. The job may fail or be cancelled in it."""
 
 
 class Script(NamedTuple):
     type: str
     new: Callable[[random.Random], dict[str, Any]]  # the job as it is created
     run: Callable[[Work], Awaitable[Any]]  # its result
-    fails: tuple[str, ...]  # how it may
-    at_once: int = 1  # so many workers
+    fails: tuple[str, ...]  # messages of possible failures
+    workers: int = 1
 
 
 # Rendering

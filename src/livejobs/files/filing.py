@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from livejobs.core import reducer
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.files.area import Area, FileSender, Opened, gone
+from livejobs.files.area import Area, Opened, gone
 from livejobs.files.counting import Downloads
 from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
@@ -82,7 +82,6 @@ class Files:
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)
         self.partials = Partials(self.incoming, self.quota, self.threads)
-        self.sender_of: Callable[[Any], FileSender | None] = lambda _: None
         self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
         self._store = store
         self._committer = committer

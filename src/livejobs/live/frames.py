@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from sse_starlette import ServerSentEvent
 from websockets.frames import Frame, Opcode
+
+from livejobs.live.sse import ServerSentEvent
 
 Op: TypeAlias = Literal[
     "state",

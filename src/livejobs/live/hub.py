@@ -40,11 +40,11 @@ class Hub:
         *,
         largest_batch: int,
         connections_each: int | None = None,
+        inline: Callable[[Send], bool] = lambda _: False,
+        writer_of: Callable[[Send], Writer | None] = lambda _: None,
     ) -> None:
-        # Set by our own runner: whether a `send` is its own, so that it may be stepped by hand;
-        # and the way past it.
-        self.ours: Callable[[Send], bool] = lambda _: False
-        self.writer_of: Callable[[Send], Writer | None] = lambda _: None
+        self._inline = inline  # whether a `send` may be stepped by hand
+        self._writer_of = writer_of
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
         self._next_wheel = 0
         self._resyncs = 0
@@ -87,10 +87,10 @@ class Hub:
         return sink
 
     def _sink(self, send: Send, own_wire: Wire, solo: bool) -> Sink:
-        if not self.ours(send):
+        if not self._inline(send):
             return TaskSink(send, self._bring_up_to_date, own_wire, solo=solo)
         sink = InlineSink(send, self._bring_up_to_date, own_wire, solo=solo)
-        sink.writer = self.writer_of(send)
+        sink.writer = self._writer_of(send)
         return sink
 
     def close(self, sink: Sink) -> None:

@@ -1,7 +1,7 @@
-"""Who may come in: so many connections in all and, where that is set, so many from one address.
+"""Limit the number of connections: in all and, if so set, from one address.
 
-Every connection enters when it is made and leaves when it is lost. A few past a bound still get
-an answer; the rest are cut.
+Every connection enters when it is made and leaves when it is lost. The first few connections
+over a limit still get an answer that says so; further ones are closed without an answer.
 """
 
 from __future__ import annotations
@@ -18,65 +18,69 @@ from livejobs.access.limits import party
 from livejobs.web.http import header, takes
 from livejobs.web.problems import document
 
-OVERFLOW: Final = 32  # connections past a bound that still get an answer, not a reset
+OVERFLOW: Final = 32  # connections over a limit that still get an answer, not a reset
 
-Client: TypeAlias = tuple[str, int] | None  # as uvicorn has it
+Client: TypeAlias = tuple[str, int] | None  # as in uvicorn
 
 
 class Admission:
-    def __init__(self, most: int, most_per_address: int | None) -> None:
-        self.most = most
-        self.most_per_address = most_per_address
-        self.addresses: Counter[str] = Counter()  # stays empty where that is not bounded
+    def __init__(self, limit: int, limit_per_address: int | None) -> None:
+        self.limit = limit
+        self.limit_per_address = limit_per_address
+        self.addresses: Counter[str] = Counter()  # connections; empty without a limit
         self.refused: Counter[str] = Counter()  # by limit
 
-    def enter(self, client: Client, here: int) -> int:
-        """By how many it is too many; `here` are those in the house, with this one."""
-        excess = here - self.most
-        if self.most_per_address and client:
+    def enter(self, client: Client, count: int) -> int:
+        """Count a connection in, and return by how many it is over a limit. `count`: all open
+        connections, with this one."""
+        excess = count - self.limit
+        if self.limit_per_address and client:
             address = party(client[0])
             self.addresses[address] += 1
-            excess = max(excess, self.addresses[address] - self.most_per_address)
+            excess = max(excess, self.addresses[address] - self.limit_per_address)
         return excess
 
-    def full_for(self, client: Client) -> bool:
-        """Whether it is its own address that has too many, not all together."""
-        if not self.most_per_address or not client:
+    def address_is_full(self, client: Client) -> bool:
+        """Whether the client's own address is over its limit."""
+        if not self.limit_per_address or not client:
             return False
-        return self.addresses[party(client[0])] > self.most_per_address
+        return self.addresses[party(client[0])] > self.limit_per_address
 
     def note_refusal(self, client: Client) -> None:
-        own = self.full_for(client)
+        own = self.address_is_full(client)
         self.refused["max_connections_per_address" if own else "max_connections"] += 1
 
-    async def turn_away(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """The app of connections past a bound."""
-        if self.full_for(scope.get("client")):
-            detail = f"Your address has {self.most_per_address} connections, the most it may."
-            await _turn_away("too_many_from_address", detail, scope, send)
+    async def refuse(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """The ASGI app of connections over a limit."""
+        if self.address_is_full(scope.get("client")):
+            detail = (
+                f"Your address has reached its limit of {self.limit_per_address} connections. "
+                "Close one, or try again later."
+            )
+            await _refuse("too_many_from_address", detail, scope, send)
         else:
-            detail = "There is no room for another connection. Try again later."
-            await _turn_away("too_many_connections", detail, scope, send)
+            detail = "The server has reached its limit of connections. Try again later."
+            await _refuse("too_many_connections", detail, scope, send)
 
     def leave(self, client: Client) -> None:
-        if self.most_per_address and client:
+        if self.limit_per_address and client:
             address = party(client[0])
             self.addresses[address] -= 1
             if not self.addresses[address]:
                 del self.addresses[address]
 
 
-async def _turn_away(code: str, detail: str, scope: Scope, send: Send) -> None:
-    seconds = 5 + secrets.randbelow(10)  # spread, so that they do not all return at once
+async def _refuse(code: str, detail: str, scope: Scope, send: Send) -> None:
+    seconds = 5 + secrets.randbelow(10)  # spread, so that clients do not all return at once
     if takes(header(scope, b"accept") or "", "text/event-stream"):
-        # EventSource gives up for good on any answer but 200
-        status, kind = 200, b"text/event-stream"
+        # After any status but 200, EventSource never tries again.
+        status, media_type = 200, b"text/event-stream"
         body = b'retry: %d000\nevent: bye\ndata: {"reason": "%s"}\n\n' % (seconds, code.encode())
     else:
-        status, kind = 503, b"application/problem+json"
+        status, media_type = 503, b"application/problem+json"
         body = problem(503, code, detail)
     headers = [
-        (b"content-type", kind),
+        (b"content-type", media_type),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
         (b"retry-after", b"%d" % seconds),

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: uvicorn's, with the bounds it lacks.
+"""One HTTP/1.1 connection: uvicorn's, with the limits that uvicorn lacks.
 
-A request's head must arrive in time and stay under a size; a body must not fall silent; and
-there are only so many connections. A second is counted by the server's tick, so a connection
-needs no clock and no timer of its own.
+There is a limit for the time and the size of a request's head, for the silence of a body, and
+for the number of connections. The server's tick counts the seconds, so a connection needs no
+clock and no timer of its own.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from uvicorn.server import ServerState
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.web.http import NDJSON, media_type_of
 
-PIPELINED = 100  # requests that wait for the one before; nobody who reads the answers sends more
-LARGE_READ = 64 << 10  # bytes: there may be more at once where these came from
-OTHERS = 3  # times what such a read took to parse is left to others before the next
-LEAST_RATE = 500  # bytes of a body a second, on average; Apache's RequestReadTimeout asks the same
-LINGER_SECONDS = 2  # for the refused to read their answer: closing at once would reset it away
+PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
+LARGE_READ = 64 << 10  # bytes; after so large a read, the next is likely to be as large
+PAUSE_FACTOR = 3  # pause after such a read, in multiples of the time that it took to parse
+LEAST_RATE = 500  # bytes of a body a second, on average, as in Apache's RequestReadTimeout
+LINGER_SECONDS = 2  # to read a refusal: an immediate close would reset the connection and lose it
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     connections: int
     connections_per_address: int | None = None
     head_bytes: int = 64 << 10
     head_seconds: int = 10
     body_silence_seconds: int = 30
-    stuck_seconds: int = 30  # that what we sent may lie there untaken
-    pong_seconds: int = 20  # between two pings of a WebSocket, and for the answer
+    stuck_seconds: int = 30  # until a client must have read what we sent
+    pong_seconds: int = 20  # between two pings of a WebSocket, and until the answer
 
 
 class Config(uvicorn.Config):
-    """uvicorn's, which each of its connections is given, and what ours need beside it."""
+    """uvicorn's configuration, which each connection gets, and what our connections need."""
 
-    def __init__(self, app: Any, bounds: Bounds, **options: Any) -> None:
+    def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(app, **options)
-        self.bounds = bounds
-        self.admission = Admission(bounds.connections, bounds.connections_per_address)
+        self.limits = limits
+        self.admission = Admission(limits.connections, limits.connections_per_address)
 
 
-class Bounded:
-    """A connection of ours, whichever HTTP it speaks."""
+class LimitedConnection:
+    """What our connections have in common, whichever version of HTTP they speak."""
 
     __slots__ = ()
 
     admission: Admission
-    bounds: Bounds
+    limits: ConnectionLimits
     client: Client
     connections: set[Any]
     flow: FlowControl
@@ -68,11 +68,11 @@ class Bounded:
     transport: asyncio.Transport
 
     def second_passed(self) -> None:
-        """Told by the server."""
+        """Called by the server once a second."""
         raise NotImplementedError
 
     def enter(self) -> bool:
-        """Whether it is served. Else it may be told so, if it is not cut already."""
+        """Count this connection in. False if it is over a limit; it may be aborted already."""
         excess = self.admission.enter(self.client, len(self.connections))
         if excess > 0:
             self.admission.note_refusal(self.client)
@@ -81,55 +81,55 @@ class Bounded:
         return excess <= 0
 
     def take_turns(self, received: int, began: float) -> None:
-        # uvloop would read on from a fast sender many times over: others have their turn first,
-        # the longer the more it is in small pieces
+        # uvloop would read from a fast sender again and again. So reading pauses, to give other
+        # connections their turn: the longer the parsing took, the longer.
         if received > LARGE_READ and not self.flow.read_paused:
             self.transport.pause_reading()
-            self.loop.call_later(OTHERS * (thread_time() - began), self.listen_on)
+            self.loop.call_later(PAUSE_FACTOR * (thread_time() - began), self.read_on)
 
-    def listen_on(self) -> None:
+    def read_on(self) -> None:
         if not self.flow.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
 
 class OwnStream:
-    """Marks a `send` that is our own, beside those of uvicorn (see direct.py)."""
+    """Marks a class of ours whose `send` is as known as uvicorn's (see direct.py)."""
 
     __slots__ = ()
 
     scope: Any
 
 
-class Owed(Enum):
-    """What the client has begun and not brought."""
+class Awaited(Enum):
+    """What the server waits for from the client."""
 
-    NOTHING = "it waits for us, or for its worker to say something"
-    REQUEST = "not a byte of one yet, and no keep-alive timer runs"
-    HEAD = "part of it is here"
-    BODY = "part of it may be here"
-    ROOM = "for what we sent, on a stream of its own"
-    LEAVE = "it was refused, and may read why"
+    NOTHING = "the client waits for the server, or its worker has nothing to report"
+    REQUEST = "no byte of a request has come, and no keep-alive timer runs"
+    HEAD = "a part of a request's head has come"
+    BODY = "the head has come, and perhaps a part of the body"
+    READING = "the client must read what the server sent on a stream of HTTP/2"
+    CLOSE = "the client was refused, and may read why"
 
 
-class Connection(Bounded, HttpToolsProtocol):
-    # Beside uvicorn's attributes: with them in one dict it would pass the size at which Python
-    # shares the keys of dicts, and an idle connection would take a kilobyte more.
+class Connection(LimitedConnection, HttpToolsProtocol):
+    # Slots, not the dict of uvicorn's attributes: with these in it, the dict would be too large
+    # for Python to share its keys, and an idle connection would take a kilobyte more.
     __slots__ = (
         "admission",
         "answering",
-        "bare_bytes",
-        "bounds",
+        "awaited_before",
+        "body_bytes",
         "counted",
+        "framing_bytes",
         "head_bytes",
-        "heard",
-        "open_line",
+        "limits",
+        "may_pause",
         "piece_bytes",
         "refused",
-        "seen",
         "waited",
     )
 
-    scope: Any  # None before the first request, which uvicorn's type does not say
+    scope: Any  # None before the first request, contrary to uvicorn's type
 
     def __init__(
         self,
@@ -139,23 +139,23 @@ class Connection(Bounded, HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.admission, self.bounds = config.admission, config.bounds
+        self.admission, self.limits = config.admission, config.limits
         self.refused = False
-        # What the app is at; uvicorn's `cycle` is the request that came last, and it may queue.
+        # The request that the app answers. uvicorn's `cycle` is the latest request: it may wait.
         self.answering: RequestResponseCycle | None = None
-        self.heard = 0  # bytes of a body since the last tick
-        self.bare_bytes = 0  # since a head or a byte of a body: framing and trailers
-        self.open_line = False  # the request that came last may be silent
-        self.piece_bytes = 0  # of the bytes that came last
-        self.head_bytes = 0  # of a head that comes in pieces: all but its first
+        self.body_bytes = 0  # of a body, since the last tick
+        self.framing_bytes = 0  # of chunks and trailers, since a head or a byte of a body
+        self.may_pause = False  # the body of the latest request may pause for long
+        self.piece_bytes = 0  # size of the latest read
+        self.head_bytes = 0  # of a head that comes in several reads: all but its first
         self.counted: object = None  # the scope of that head
-        self.seen: tuple[Owed, object] = Owed.REQUEST, None  # at the last tick
-        self.waited = 0.0  # seconds with nothing new in that
+        self.awaited_before: tuple[Awaited, object] = Awaited.REQUEST, None  # at the last tick
+        self.waited = 0.0  # seconds, for the same
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if not self.enter():
-            self.app = self.admission.turn_away
+            self.app = self.admission.refuse
             self.ws_protocol_class = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -169,61 +169,61 @@ class Connection(Bounded, HttpToolsProtocol):
         if self.refused:
             return
         self.piece_bytes = len(data)
-        self.bare_bytes += len(data)
+        self.framing_bytes += len(data)
         began = thread_time() if len(data) > LARGE_READ else 0.0
         self.feed(data)
         if self.in_head():
-            self.head_goes_on()
-        elif self.bare_bytes > self.bounds.head_bytes and not self.refused:
+            self.count_head()
+        elif self.framing_bytes > self.limits.head_bytes and not self.refused:
             self.refuse_head("chunk extensions or trailers are")
         self.take_turns(len(data), began)
 
     def in_head(self) -> bool:
-        """Whether a head has begun that is not complete."""
+        """Whether a head has begun and is not complete."""
         return self.cycle is None or self.cycle.scope is not self.scope
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.in_head():  # else a trailer, which must not pass for a header (RFC 9110, 6.5.1)
+        if self.in_head():  # else a trailer, which must not count as a header (RFC 9110, 6.5.1)
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        self.heard += len(body)
-        self.bare_bytes = 0
+        self.body_bytes += len(body)
+        self.framing_bytes = 0
         super().on_body(body)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
-        if may_be_silent(cycle.scope):
+        if body_may_pause(cycle.scope):
             receive: Any = partial(receive_all, cycle, cycle.receive)
             cycle.receive = receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
 
     # The size of heads
 
-    def head_goes_on(self) -> None:
+    def count_head(self) -> None:
         if self.counted is not self.scope:
             self.counted, self.head_bytes = self.scope, 0
         else:
             self.head_bytes += self.piece_bytes
-        if self.head_bytes > self.bounds.head_bytes and not self.refused:
+        if self.head_bytes > self.limits.head_bytes and not self.refused:
             self.refuse_head()
 
     def on_headers_complete(self) -> None:
-        # Most heads come in one small piece, so few are measured.
-        may_be = self.counted is self.scope or self.piece_bytes > self.bounds.head_bytes
-        if may_be and self.head_size() > self.bounds.head_bytes:
+        # Most heads come in one small read, so few are measured.
+        may_be_large = self.counted is self.scope or self.piece_bytes > self.limits.head_bytes
+        if may_be_large and self.head_size() > self.limits.head_bytes:
             self.refuse_head()
             raise httptools.HttpParserError  # stops the parser; see send_400_response
         if self.parser.should_upgrade():
             return  # see `feed`
-        self.bare_bytes = 0
+        self.framing_bytes = 0
         super().on_headers_complete()
-        self.open_line = may_be_silent(self.scope)
+        self.may_pause = body_may_pause(self.scope)
         if len(self.pipeline) > PIPELINED:
             self.refused = True
-            self.transport.abort()  # an answer would come before those that are owed
+            self.transport.abort()  # a refusal would overtake the answers to earlier requests
             raise httptools.HttpParserError
 
     def head_size(self) -> int:
@@ -232,9 +232,9 @@ class Connection(Bounded, HttpToolsProtocol):
     # Upgrades
 
     def feed(self, data: bytes) -> None:
-        """uvicorn's `data_received`, except for an upgrade. The parser takes the head of such a
-        request for all of it. Any upgrade but to WebSocket is ignored (RFC 9110, 7.8): the head
-        is parsed again without it, and then the body, and the requests after that."""
+        """uvicorn's `data_received`, except for upgrades. The parser stops after the head of a
+        request with an upgrade. Upgrades to anything but WebSocket are ignored (RFC 9110, 7.8):
+        the head is parsed again without the upgrade, then the body and further requests."""
         self._unset_keepalive_if_required()
         rest = memoryview(data)
         try:
@@ -249,7 +249,7 @@ class Connection(Bounded, HttpToolsProtocol):
             self.send_400_response("The request is not valid HTTP.")
 
     def upgrade_ends(self, data: memoryview) -> int | None:
-        """Where in the data the head of a request with an upgrade ends; None if all was parsed."""
+        """The position after the head of a request with an upgrade. None: all was parsed."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -258,7 +258,7 @@ class Connection(Bounded, HttpToolsProtocol):
         return None
 
     def wants_websocket(self) -> bool:
-        """Whether this is a handshake of RFC 6455, and no answer is owed before its own."""
+        """Whether this is a handshake of RFC 6455, and all earlier requests are answered."""
         if self.ws_protocol_class is None or self.parser.get_method() != b"GET":
             return False
         if self.parser.get_http_version() != "1.1":
@@ -275,11 +275,11 @@ class Connection(Bounded, HttpToolsProtocol):
     def parse_without_upgrade(self) -> None:
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
-            self.refuse(405, "method_not_allowed", "This server is no proxy: CONNECT is refused.")
+            self.refuse(405, "method_not_allowed", "CONNECT is refused: this is not a proxy.")
             raise httptools.HttpParserError
         lines = [b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())]
         lines += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        # A new parser: the old one may believe that the connection is to be closed.
+        # A new parser: the old one may be in a state that expects the connection to close.
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self.parser.feed_data(b"".join(lines) + b"\r\n")
@@ -291,35 +291,39 @@ class Connection(Bounded, HttpToolsProtocol):
     # Time
 
     def second_passed(self) -> None:
-        owed = self.owed()
-        news = self.seen[0] is not owed or self.seen[1] is not self.scope
-        heard = self.heard if owed is Owed.BODY else 0
-        self.waited = 0 if news else waited_for(self.waited, heard)
-        self.seen, self.heard = (owed, self.scope), 0
-        if owed is Owed.BODY and self.waited >= self.bounds.body_silence_seconds:
+        awaited = self.awaited()
+        before, scope = self.awaited_before
+        if awaited is before and self.scope is scope:
+            received = self.body_bytes if awaited is Awaited.BODY else 0
+            self.waited = waited_for(self.waited, received)
+        else:
+            self.waited = 0
+        self.awaited_before, self.body_bytes = (awaited, self.scope), 0
+        if awaited is Awaited.BODY and self.waited >= self.limits.body_silence_seconds:
             self.refuse(408, "request_timeout", TOO_SLOW)
             self.transport.close()
-        elif owed is Owed.HEAD and self.waited >= self.bounds.head_seconds:
+        elif awaited is Awaited.HEAD and self.waited >= self.limits.head_seconds:
             self.refuse(408, "request_timeout", "The request's head did not arrive in time.")
             self.transport.close()
-        elif owed is Owed.REQUEST and self.waited >= self.bounds.head_seconds:
-            self.transport.close()  # without a word: browsers open connections ahead
-        elif owed is Owed.LEAVE and self.waited >= LINGER_SECONDS:
+        elif awaited is Awaited.REQUEST and self.waited >= self.limits.head_seconds:
+            self.transport.close()  # without an answer: browsers open connections in advance
+        elif awaited is Awaited.CLOSE and self.waited >= LINGER_SECONDS:
             self.transport.close()
 
-    def owed(self) -> Owed:
+    def awaited(self) -> Awaited:
         if self.refused:
-            return Owed.LEAVE
+            return Awaited.CLOSE
         if self.flow.read_paused:
-            return Owed.NOTHING  # it is we who do not read
+            return Awaited.NOTHING  # the server itself has paused reading
         if self.scope is None:
-            return Owed.REQUEST
+            return Awaited.REQUEST
         if self.in_head():
-            return Owed.HEAD
+            return Awaited.HEAD
         if self.cycle.response_complete:
-            return Owed.NOTHING if self.timeout_keep_alive_task else Owed.REQUEST
-        waits_for_us = self.cycle.waiting_for_100_continue or self.open_line
-        return Owed.BODY if self.cycle.more_body and not waits_for_us else Owed.NOTHING
+            return Awaited.NOTHING if self.timeout_keep_alive_task else Awaited.REQUEST
+        if self.cycle.waiting_for_100_continue or self.may_pause:
+            return Awaited.NOTHING
+        return Awaited.BODY if self.cycle.more_body else Awaited.NOTHING
 
     def shutdown(self) -> None:
         if self.refused:
@@ -327,22 +331,22 @@ class Connection(Bounded, HttpToolsProtocol):
         else:
             super().shutdown()
 
-    # Refusing, without the app
+    # Refusals, without the app
 
     def send_400_response(self, msg: str) -> None:
-        """What uvicorn calls when the parser stops."""
+        """uvicorn calls it when the parser fails."""
         if not self.refused:
             self.refuse(400, "bad_request", msg)
 
     def refuse_head(self, what: str = "head is") -> None:
-        detail = f"The request's {what} longer than {self.bounds.head_bytes} bytes."
+        detail = f"The request's {what} longer than {self.limits.head_bytes} bytes."
         self.refuse(431, "headers_too_large", detail)
 
     def refuse(self, status: int, code: str, detail: str) -> None:
         self.refused = True
         if self.answering is not None and not self.answering.response_complete:
             if self.answering.response_started:
-                self.transport.close()  # another answer is under way; a second would garble it
+                self.transport.close()  # an answer has begun; a refusal would be taken for its rest
                 return
             self.answering.disconnected = True
             self.answering.message_event.set()
@@ -356,19 +360,19 @@ class Connection(Bounded, HttpToolsProtocol):
 
 
 class Expecting(RequestResponseCycle):
-    """A request whose client waits to be asked for the body (Expect: 100-continue)."""
+    """A request whose client sends the body only when asked to (Expect: 100-continue)."""
 
     async def send(self, message: Any) -> None:
         if self.waiting_for_100_continue and self.more_body:
-            # Answered without the body: whether that still comes, nobody knows. So what comes
-            # next can't be told from it.
+            # Answered without asking for the body. The client may still send it, and then the
+            # next bytes could be either the body or another request.
             self.keep_alive = False
         await super().send(message)
 
 
 async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
-    """What came before the connection was lost, and only then that it was: uvicorn forgets it,
-    and with it the last lines of a worker that dies."""
+    """Return the received bytes before the disconnect. uvicorn would drop them, and with them
+    the last lines of a worker that dies."""
     message: Message = await receive()
     if message["type"] == "http.disconnect" and cycle.body and not cycle.response_complete:
         body, cycle.body = bytes(cycle.body), bytearray()
@@ -376,15 +380,15 @@ async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
     return message
 
 
-def may_be_silent(scope: Mapping[str, Any]) -> bool:
-    """NDJSON is a worker's open line: it speaks when there is something to say."""
+def body_may_pause(scope: Mapping[str, Any]) -> bool:
+    """Whether the body may pause for long: a worker sends NDJSON lines when it has some."""
     return scope["method"] == "POST" and media_type_of(scope) in NDJSON
 
 
-TOO_SLOW = f"The request's body stopped arriving, or came at less than {LEAST_RATE} bytes/s."
+TOO_SLOW = f"The request's body stopped, or arrived slower than {LEAST_RATE} bytes a second."
 
 
-def waited_for(waited: float, heard: int) -> float:
-    """How long a body is overdue, a second later, in which so many bytes of it came. Those count
-    as the time that they may take, so a byte now and then does not hold a request."""
-    return max(0.0, waited + 1 - heard / LEAST_RATE)
+def waited_for(waited: float, received: int) -> float:
+    """How long a body is overdue, one second later. The bytes that came in this second count as
+    the time that they may take, so a byte now and then does not keep a request open."""
+    return max(0.0, waited + 1 - received / LEAST_RATE)

@@ -1,18 +1,18 @@
-"""One HTTP/2 connection: uvicorn's, with the bounds it lacks, and mends.
+"""One HTTP/2 connection: uvicorn's, with the limits that uvicorn lacks, and corrections.
 
-Its streams are bound as connections of HTTP/1.1 are: a body must not fall silent, what we sent
-must not lie there untaken; and there must be a stream, or the connection ends. The size of a
-head and the number of streams at a time (128) are bound by zttp.
+Each stream has the limits of an HTTP/1.1 connection: a body must not fall silent, and the client
+must read what the server sent. A connection without a stream is closed. zttp limits the size of
+a head and the number of streams at a time (128).
 
-Mends, of uvicorn 0.54 on zttp 0.0.35:
-- zttp keeps all that a stream's window has no room for, and uvicorn's `send` goes on. Here
-  `send` waits for the stream's own room; other streams go on.
-- It ends the connection with its 4096th stream, or with the 256th that its client gave up.
-  Well before that the client is told to open another, if possible in a quiet moment: some
-  clients give up what is under way.
-- It says that WebSockets may come as streams, which uvicorn can't do: a browser would try.
-- uvicorn never hears that a request without a body has ended; takes cookies in crumbs;
-  closes connections with answers half sent; reads pings as fast as they come.
+Corrections to uvicorn 0.54 on zttp 0.0.35:
+- zttp keeps all data that does not fit into a stream's window, and uvicorn's `send` returns at
+  once. Here `send` waits until the stream's window has room; other streams are not held up.
+- zttp ends the connection with its 4096th stream, or with the 256th that the client cancelled.
+  Well before that, the server asks the client to open another connection, if possible while no
+  stream is open: some clients cancel the open ones.
+- zttp announces WebSockets over streams. A browser would try that, and uvicorn can't do it.
+- uvicorn never learns that a request without a body has ended. It passes on cookies in several
+  headers, closes connections before an answer is sent in full, and answers any number of pings.
 """
 
 from __future__ import annotations
@@ -32,55 +32,56 @@ from livejobs.server.connection import (
     LARGE_READ,
     LINGER_SECONDS,
     TOO_SLOW,
-    Bounded,
-    Bounds,
+    Awaited,
     Config,
-    Owed,
+    ConnectionLimits,
+    LimitedConnection,
     OwnStream,
-    may_be_silent,
+    body_may_pause,
     waited_for,
 )
 
-MOST_STREAMS: Final = 4096
-MOST_GIVEN_UP: Final = 256
+MAX_STREAMS: Final = 4096  # of a connection, ever; by zttp, as is the next
+MAX_CANCELLED: Final = 256
 
-WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x01"  # in zttp's first frame: this setting, on
+WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x01"  # a setting in zttp's first frame, on
 NO_WEBSOCKETS: Final = b"\x00\x08\x00\x00\x00\x00"
 
 
 class Exchange(RequestResponseCycle, OwnStream):
     """A stream: one request and its answer."""
 
-    bounds: Bounds
-    room: asyncio.Event  # pulsed when there may be room again, or nobody any more to have it
-    open_line: bool  # it may be silent
-    heard = 0  # bytes of the body since the last tick
-    owed: tuple[Owed, object] = Owed.NOTHING, None  # at the last tick
-    waited = 0.0  # seconds with nothing new in that
+    limits: ConnectionLimits
+    writable: asyncio.Event  # pulsed when the window may have room, or the stream has ended
+    may_pause: bool  # the body may pause for long
+    body_bytes = 0  # of the body, since the last tick
+    awaited_before: tuple[Awaited, object] = Awaited.NOTHING, None  # at the last tick
+    waited = 0.0  # seconds, for the same
 
     async def send(self, message: Any) -> None:
         while self.stream.pending_bytes and not self.disconnected:
-            await self.room.wait()
+            await self.writable.wait()
         await super().send(message)
 
     def overdue(self) -> bool:
-        """Asked once a second: is there something the client has owed for too long?"""
-        owed = self.owes()
-        self.waited = 0 if owed != self.owed else waited_for(self.waited, self.heard)
-        self.owed, self.heard = owed, 0
-        if owed[0] is Owed.ROOM:
-            return self.waited >= self.bounds.stuck_seconds
-        return owed[0] is Owed.BODY and self.waited >= self.bounds.body_silence_seconds
+        """Called once a second: whether the client has kept the server waiting for too long."""
+        awaited = self.awaited()
+        same = awaited == self.awaited_before
+        self.waited = waited_for(self.waited, self.body_bytes) if same else 0
+        self.awaited_before, self.body_bytes = awaited, 0
+        if awaited[0] is Awaited.READING:
+            return self.waited >= self.limits.stuck_seconds
+        return awaited[0] is Awaited.BODY and self.waited >= self.limits.body_silence_seconds
 
-    def owes(self) -> tuple[Owed, object]:
-        if untaken := self.stream.pending_bytes:
-            return Owed.ROOM, untaken
-        if self.more_body and not self.open_line:
-            return Owed.BODY, None
-        return Owed.NOTHING, None
+    def awaited(self) -> tuple[Awaited, object]:
+        if unread := self.stream.pending_bytes:
+            return Awaited.READING, unread
+        if self.more_body and not self.may_pause:
+            return Awaited.BODY, None
+        return Awaited.NOTHING, None
 
 
-class Http2Connection(Bounded, ZttpH2Protocol):
+class Http2Connection(LimitedConnection, ZttpH2Protocol):
     cycles: dict[int, Exchange]  # type: ignore[assignment]
 
     def __init__(
@@ -91,22 +92,22 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.admission, self.bounds = config.admission, config.bounds
-        self.room = asyncio.Event()
-        self.untaken: set[int] = set()  # streams answered, with part of the answer still here
+        self.admission, self.limits = config.admission, config.limits
+        self.writable = asyncio.Event()
+        self.unread: set[int] = set()  # streams whose answer is complete and not sent in full
         self.streams = 0  # ever
-        self.given_up = 0  # of them, by the client
-        self.turned_away = False
+        self.cancelled = 0  # streams that the client cancelled
+        self.refused = False
         self.retired = False
         self.idle = 0  # seconds without a stream
-        self.patience = self.bounds.head_seconds  # with that
+        self.max_idle = self.limits.head_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.conn.initiate_connection()
         transport.write(self.conn.data_to_send().replace(WEBSOCKETS, NO_WEBSOCKETS))
         super().connection_made(transport)
         if not self.enter():
-            self.app, self.turned_away = self.admission.turn_away, True
+            self.app, self.refused = self.admission.refuse, True
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -117,45 +118,45 @@ class Http2Connection(Bounded, ZttpH2Protocol):
     def data_received(self, data: bytes) -> None:
         began = thread_time() if len(data) > LARGE_READ else 0.0
         super().data_received(data)
-        for stream_id in list(self.untaken):
+        for stream_id in list(self.unread):
             self.on_response_complete(stream_id)
         self.pulse()
         self.take_turns(len(data), began)
 
     def pulse(self) -> None:
-        """Whoever waits to send looks again whether it can."""
-        self.room.set()
-        self.room.clear()
+        """Let each `send` that waits check again."""
+        self.writable.set()
+        self.writable.clear()
 
     # One stream
 
     def events(self) -> Generator[zttp.Event]:
         for event in super().events():
             if isinstance(event, zttp.Data) and (cycle := self.cycles.get(event.stream_id)):
-                cycle.heard += len(event.data)
+                cycle.body_bytes += len(event.data)
             yield event
 
     def handle_request(self, event: zttp.Request) -> None:
-        if self.retired:  # it is sent again, on another connection
+        if self.retired:  # the client sends it again, on another connection
             self.conn.stream(event.stream_id).reset(H2ErrorCode.REFUSED_STREAM)
             return
-        if not event.path.isascii():  # as no URL is; uvicorn would fail
+        if not event.path.isascii():  # no URL is; uvicorn would raise
             self.conn.stream(event.stream_id).reset(H2ErrorCode.PROTOCOL_ERROR)
             return
         super().handle_request(event)
-        cycle = self.cycles[event.stream_id]  # begins in a task, so not before this has ended
+        cycle = self.cycles[event.stream_id]  # its task begins after this method
         cycle.__class__ = Exchange
-        cycle.bounds, cycle.room = self.bounds, self.room
-        cycle.open_line = may_be_silent(cycle.scope)
+        cycle.limits, cycle.writable = self.limits, self.writable
+        cycle.may_pause = body_may_pause(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
         if event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
-        self.patience = self.timeout_keep_alive
+        self.max_idle = self.timeout_keep_alive
         self.streams += 1
 
     def handle_rst_stream(self, event: zttp.RstStream) -> None:
-        self.given_up += event.stream_id in self.cycles  # else it is the late rest of a body
+        self.cancelled += event.stream_id in self.cycles  # else the answer was complete
         super().handle_rst_stream(event)
 
     def on_stream_closed(self) -> None:
@@ -167,22 +168,22 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         cycle = self.cycles.get(stream_id)
         if cycle and cycle.response_complete and not cycle.disconnected:
             if cycle.stream.pending_bytes:
-                self.untaken.add(stream_id)
+                self.unread.add(stream_id)
                 return
-            if cycle.more_body:  # of which nobody wants to know any more
+            if cycle.more_body:  # which nothing will read
                 cycle.stream.reset(H2ErrorCode.NO_ERROR)
                 self.flush()
-        self.untaken.discard(stream_id)
-        self.shutdown_requested = self.shutdown_requested or self.turned_away
+        self.unread.discard(stream_id)
+        self.shutdown_requested = self.shutdown_requested or self.refused
         super().on_response_complete(stream_id)
 
     # Time
 
     def second_passed(self) -> None:
         self.idle = 0 if self.cycles else self.idle + 1
-        if self.idle >= (LINGER_SECONDS if self.retired else self.patience):
+        if self.idle >= (LINGER_SECONDS if self.retired else self.max_idle):
             self._close_connection()
-        elif not self.flow.read_paused:  # else it is we who do not read
+        elif not self.flow.read_paused:  # else the server itself does not read
             for cycle in list(self.cycles.values()):
                 if cycle.overdue():
                     self.cut_off(cycle)
@@ -204,11 +205,11 @@ class Http2Connection(Bounded, ZttpH2Protocol):
             self.on_response_complete(cycle.stream.stream_id)
 
     def age(self) -> float:
-        """1 is the end, by zttp."""
-        return max(self.streams / MOST_STREAMS, self.given_up / MOST_GIVEN_UP)
+        """From 0 to 1, at which zttp ends the connection."""
+        return max(self.streams / MAX_STREAMS, self.cancelled / MAX_CANCELLED)
 
     def retire(self) -> None:
-        """Have the client open another connection for what comes; what is under way goes on."""
+        """Make the client open another connection for its next requests. Open streams go on."""
         if not self.retired and not self.transport.is_closing():
             self.retired = True
             self.conn.close(H2ErrorCode.NO_ERROR)
@@ -218,7 +219,7 @@ class Http2Connection(Bounded, ZttpH2Protocol):
         self.retire()
         super().shutdown()
 
-    # To a client that reads nothing, answers to its pings would pile up: so it is not heard.
+    # While a client reads nothing, nothing is read from it: the answers to its pings would pile up.
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -234,9 +235,9 @@ class Http2Connection(Bounded, ZttpH2Protocol):
 
 
 def join_cookies(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """HTTP/2 may bring them one by one; an app expects them in one header."""
-    crumbs = [value for name, value in headers if name == b"cookie"]
-    if len(crumbs) < 2:
+    """HTTP/2 allows a header for each cookie; apps expect all of them in one header."""
+    cookies = [value for name, value in headers if name == b"cookie"]
+    if len(cookies) < 2:
         return headers
     rest = [header for header in headers if header[0] != b"cookie"]
-    return [*rest, (b"cookie", b"; ".join(crumbs))]
+    return [*rest, (b"cookie", b"; ".join(cookies))]

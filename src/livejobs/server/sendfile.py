@@ -1,9 +1,9 @@
-"""Files from their descriptor to the socket, by the kernel, past the event loop.
+"""Send files from their descriptor to the socket: by the kernel, outside the event loop.
 
-One thread waits for all sockets that can take more and has the kernel copy. The loop hears of
-it when a file is through. So a download costs the loop nothing, however large, and those who
-wait for a report do not wait for a disk. It is for plain HTTP/1.1 behind our own runner; what
-it can't serve goes through `send`, a piece at a time.
+One thread waits until a socket is writable, and lets the kernel copy. The loop gets a callback
+when a file has been sent. So a download of any size costs the loop nothing, and reports and
+viewers do not wait for a disk. This works for plain HTTP/1.1 behind our own runner. All other
+downloads go through `send`, in pieces.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from livejobs.files.area import FileSender
 from livejobs.live.sink import Send
 from livejobs.server.runner import UNSENT
 
-PIECE: Final = 1 << 20  # bytes copied for one before another has its turn
-TURNS: Final = 10  # of the loop, within which a head usually has gone out
-PAUSES: Final = (0.002, 0.1)  # seconds between looks after that: from, to
-AHEAD: Final = 1 << 20  # bytes that may wait in the kernel: nothing here grows stale
+PIECE: Final = 1 << 20  # bytes copied for one transfer before the next has its turn
+TURNS: Final = 10  # of the loop, within which a head usually has been sent
+PAUSES: Final = (0.002, 0.1)  # seconds between checks after that: from, to
+AHEAD: Final = 1 << 20  # bytes that the kernel may hold: files do not become stale, as states do
 
 
 log = logging.getLogger("livejobs.sendfile")
 
 
 class Transfer:
-    """Some bytes of a file on their way to a socket. Both are descriptors of its own."""
+    """A part of a file that is sent to a socket. It owns both descriptors."""
 
     def __init__(self, sock: socket.socket, file: int, offset: int, count: int) -> None:
         self.sock = sock
@@ -44,12 +44,12 @@ class Transfer:
         self.offset = offset
         self.left = count
         self.cancelled = False
-        self.refused = False  # by the socket: its client has gone
+        self.refused = False  # by the socket: the client has gone
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
 
     def advance(self) -> bool:
-        """Whether there is nothing more to do: all was sent, or no more can be."""
+        """Send what the socket takes. True if all was sent, or if no more can be."""
         if self.cancelled:
             return True
         try:
@@ -57,7 +57,7 @@ class Transfer:
         except BlockingIOError:
             return False
         except OSError as error:
-            self.refused = error.errno != errno.EIO  # which is the disk's
+            self.refused = error.errno != errno.EIO  # an error of the disk
             return True
         self.offset += sent
         self.left -= sent
@@ -68,16 +68,16 @@ class Transfer:
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         self.sock.close()
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
-            self.loop.call_soon_threadsafe(self._tell)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing waits
+            self.loop.call_soon_threadsafe(self._set_done)
 
-    def _tell(self) -> None:
+    def _set_done(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
 
 
 class Pump:
-    """The thread. It is begun with the first transfer, and ends with the process."""
+    """The thread. It starts with the first transfer and ends with the process."""
 
     def __init__(self) -> None:
         self._arrived: deque[Transfer] = deque()
@@ -95,7 +95,7 @@ class Pump:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             threading.Thread(target=self._run, name="livejobs-sendfile", daemon=True).start()
-        except RuntimeError:  # there can be no more threads; the next one may have more luck
+        except RuntimeError:  # the system allows no more threads now; the next transfer tries again
             self._end()
             raise
 
@@ -104,7 +104,7 @@ class Pump:
         self._wake = -1
 
     def wake(self) -> None:
-        """There is something new, or somebody has been cancelled."""
+        """Call it after a transfer was added or cancelled."""
         with self._lock:
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -113,8 +113,8 @@ class Pump:
         under_way: dict[int, Transfer] = {}
         try:
             self._carry(under_way)
-        except Exception:  # a bug; whoever waits is let go, and the next one begins anew
-            log.exception("sending files failed")
+        except Exception:  # a bug: end all transfers; the next one starts a new thread
+            log.exception("The thread that sends files failed. Its downloads are cut off.")
             with self._lock:
                 self._end()
                 waiting, self._arrived = self._arrived, deque()
@@ -128,21 +128,21 @@ class Pump:
                 for descriptor, _ in poll.poll():
                     if descriptor == self._wake:
                         os.eventfd_read(self._wake)
-                        self._welcome(poll, under_way)
-                    # One that was parted with just now may still be among the events.
+                        self._add_and_drop(poll, under_way)
+                    # A transfer that was dropped just now may still be among the events.
                     elif descriptor in under_way and under_way[descriptor].advance():
-                        self._part(poll, under_way, descriptor)
+                        self._drop(poll, under_way, descriptor)
 
-    def _welcome(self, poll: select.epoll, under_way: dict[int, Transfer]) -> None:
+    def _add_and_drop(self, poll: select.epoll, under_way: dict[int, Transfer]) -> None:
         for descriptor in [fd for fd, it in under_way.items() if it.cancelled]:
-            self._part(poll, under_way, descriptor)
+            self._drop(poll, under_way, descriptor)
         while self._arrived:
             transfer = self._arrived.popleft()
             under_way[transfer.sock.fileno()] = transfer
             poll.register(transfer.sock.fileno(), select.EPOLLOUT)
 
     @staticmethod
-    def _part(poll: select.epoll, under_way: dict[int, Transfer], descriptor: int) -> None:
+    def _drop(poll: select.epoll, under_way: dict[int, Transfer], descriptor: int) -> None:
         poll.unregister(descriptor)
         under_way.pop(descriptor).finish()
 
@@ -151,7 +151,7 @@ PUMP: Final = Pump()
 
 
 def sender_of(send: Send) -> FileSender | None:
-    """None: it is not known what this `send` does (HTTP/2, TLS, or a layer in between)."""
+    """None if bytes must not bypass this `send`: HTTP/2, TLS, or a layer in between."""
     cycle = getattr(send, "__self__", None)
     if not isinstance(cycle, RequestResponseCycle):
         return None
@@ -163,25 +163,25 @@ def sender_of(send: Send) -> FileSender | None:
 async def send_file(
     cycle: RequestResponseCycle, file: int, offset: int, count: int, gone: asyncio.Future[None]
 ) -> int:
-    """How many of the bytes went out: all, or those before the client left or the file ended."""
+    """Return how many bytes were sent: fewer than `count` if the client left or the file ended."""
     turns, pause = 0, PAUSES[0]
-    while cycle.transport.get_write_buffer_size():  # the head is before us
+    while cycle.transport.get_write_buffer_size():  # the head goes first
         turns += 1
         if turns < TURNS:
             await asyncio.sleep(0)
-        else:  # one who does not read costs ever less
+        else:  # check ever less often, if the client does not read
             await asyncio.wait({gone}, timeout=pause)
             pause = min(2 * pause, PAUSES[1])
         if gone.done():
             return 0
-    held = _second_hold(cycle.transport)
-    if held is None:
-        await _left(cycle, gone)
+    sock = _duplicate(cycle.transport)
+    if sock is None:
+        await _disconnect(cycle, gone)
         return 0
-    transfer = Transfer(held, os.dup(file), offset, count)
+    transfer = Transfer(sock, os.dup(file), offset, count)
     try:
         PUMP.take(transfer)
-    except BaseException:  # whatever it was, nobody else would close its descriptors
+    except BaseException:  # nothing else would close its descriptors
         transfer.finish()
         raise
     try:
@@ -190,26 +190,26 @@ async def send_file(
         if not transfer.done.done():
             transfer.cancelled = True
             PUMP.wake()
-    await transfer.done  # the thread may just be counting the last bytes of a client that has left
+    await transfer.done  # the thread may still count the last bytes
     sent = count - transfer.left
     cycle.expected_content_length -= sent
     if transfer.refused:
-        await _left(cycle, gone)
+        await _disconnect(cycle, gone)
     return sent
 
 
-async def _left(cycle: RequestResponseCycle, gone: asyncio.Future[None]) -> None:
-    """The thread may know before the loop does that a client has gone; so the loop is told."""
+async def _disconnect(cycle: RequestResponseCycle, gone: asyncio.Future[None]) -> None:
+    """The client has gone, and the thread may know it before the loop does."""
     cycle.transport.abort()
     await asyncio.wait({gone})
 
 
-def _second_hold(transport: asyncio.Transport) -> socket.socket | None:
-    """The same socket by a descriptor of our own: the loop's must not be used by others. None:
-    it was closed just now."""
+def _duplicate(transport: asyncio.Transport) -> socket.socket | None:
+    """The same socket with a descriptor of its own, since nothing else may use the loop's. None
+    if the socket was closed just now."""
     descriptor = transport.get_extra_info("socket").fileno()
     if transport.is_closing() or descriptor < 0:
         return None
-    held = socket.socket(fileno=os.dup(descriptor))
-    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD)
-    return held
+    sock = socket.socket(fileno=os.dup(descriptor))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD)
+    return sock

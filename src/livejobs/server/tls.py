@@ -1,8 +1,8 @@
-"""A TLS connection until both sides have agreed on its encryption, and on what to speak over it.
+"""The TLS handshake of a connection: it agrees on the encryption and on the HTTP version.
 
-It has to be done in the time of a request's head, and is counted from its first byte: whoever
-opens connections and says nothing takes descriptors from everybody else. uvicorn meets a TLS
-connection only when it is agreed.
+uvicorn learns of a TLS connection only after its handshake. So a client could open connections,
+send nothing, and use up the server's descriptors. Here a connection counts from its beginning,
+and the handshake must end within the time that a request's head has.
 """
 
 from __future__ import annotations
@@ -19,33 +19,35 @@ from uvicorn.server import ServerState
 from livejobs.server.admission import OVERFLOW
 from livejobs.server.connection import Config
 
-HTTP1: Final = "http/1.1"  # these are names of ALPN
+HTTP1: Final = "http/1.1"  # the names that ALPN uses
 HTTP2: Final = "h2"
 
-Speakers: TypeAlias = Mapping[str, type[Any]]  # by those names, the preferred first
+Protocols: TypeAlias = Mapping[str, type[Any]]  # connection classes by ALPN name, in preference
 
 
-def make_context(certfile: Path, keyfile: Path, speakers: Speakers) -> ssl.SSLContext:
+def make_context(certfile: Path, keyfile: Path, protocols: Protocols) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certfile, keyfile, password="")  # else a locked key is asked for
-    context.set_alpn_protocols(list(speakers))
+    context.load_cert_chain(
+        certfile, keyfile, password=""
+    )  # without it, OpenSSL would prompt for one
+    context.set_alpn_protocols(list(protocols))
     return context
 
 
-class Handshake(asyncio.Protocol):
+class TlsHandshake(asyncio.Protocol):
     def __init__(
         self,
-        speakers: Speakers,
+        protocols: Protocols,
         context: ssl.SSLContext,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.speakers, self.context, self.config = speakers, context, config
+        self.protocols, self.context, self.config = protocols, context, config
         self.server_state, self.app_state = server_state, app_state
         self.connections: set[Any] = server_state.connections
-        self.agreeing: Coroutine[Any, Any, asyncio.Transport | None]
+        self.handshake: Coroutine[Any, Any, asyncio.Transport | None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport, self.client = transport, get_remote_addr(transport)
@@ -55,35 +57,35 @@ class Handshake(asyncio.Protocol):
             transport.abort()
             self.leave()
         else:
-            self.agree()
+            self.begin()
 
-    def agree(self) -> None:
-        # Stepped by hand, since by the time a task began, bytes that are meant for TLS would
-        # have come to us.
-        self.agreeing = asyncio.get_running_loop().start_tls(
+    def begin(self) -> None:
+        # Stepped by hand: before a task could begin, this protocol would receive bytes that are
+        # for TLS.
+        self.handshake = asyncio.get_running_loop().start_tls(
             self.transport,
             self,
             self.context,
             server_side=True,
-            ssl_handshake_timeout=self.config.bounds.head_seconds,
+            ssl_handshake_timeout=self.config.limits.head_seconds,
         )
-        self.agreeing.send(None).add_done_callback(self.agreed)
+        self.handshake.send(None).add_done_callback(self.finish)
 
-    def agreed(self, _done: asyncio.Future[None]) -> None:
+    def finish(self, _done: asyncio.Future[None]) -> None:
         self.leave()
         try:
-            self.agreeing.send(None)
+            self.handshake.send(None)
         except StopIteration as done:
-            if not done.value.is_closing():  # as it is when we cut it ourselves
+            if not done.value.is_closing():  # as it is when the server aborted the connection
                 self.hand_over(done.value)
-        except OSError:  # with SSLError, and what a timeout or a lost connection is
+        except OSError:  # SSLError, timeout and lost connection are subclasses
             self.transport.abort()
 
     def hand_over(self, transport: asyncio.Transport) -> None:
-        spoken = transport.get_extra_info("ssl_object").selected_alpn_protocol()
-        speaker = self.speakers[spoken or HTTP1](self.config, self.server_state, self.app_state)
-        transport.set_protocol(speaker)
-        speaker.connection_made(transport)
+        name = transport.get_extra_info("ssl_object").selected_alpn_protocol() or HTTP1
+        connection = self.protocols[name](self.config, self.server_state, self.app_state)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
 
     def leave(self) -> None:
         self.connections.discard(self)

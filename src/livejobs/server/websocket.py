@@ -1,8 +1,8 @@
-"""One WebSocket connection: uvicorn's, and what the hub needs beside it.
+"""One WebSocket connection: uvicorn's, with what the hub needs.
 
-It takes frames that are finished already, made once for all viewers, and says with our own code
-why it gives up on a client that answers no ping. What a client sends is parsed a piece at a
-time, with everybody else's turn in between, and can't pile up here.
+It takes finished frames, which the hub encodes once for all viewers. It closes with a code of
+our own when a client does not answer a ping. What a client sends is parsed in pieces, with other
+connections' turns in between, and does not pile up.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from websockets.server import ServerProtocol
 
 from livejobs.live.frames import READY
 from livejobs.server.admission import problem
-from livejobs.server.connection import OTHERS, Config
+from livejobs.server.connection import PAUSE_FACTOR, Config
 
 NO_ANSWER: Final = 4408
-PIECE: Final = 4096  # bytes parsed in one turn: may be hundreds of frames
+PIECE: Final = 4096  # bytes parsed in one turn; they may be hundreds of frames
 
 
-class Handshake(ServerProtocol):
-    """Refuses in our words; and a version we don't speak as RFC 6455 (4.4) has it."""
+class WebSocketHandshake(ServerProtocol):
+    """Refuses with a problem document, and other versions as RFC 6455 (4.4) demands."""
 
     CODES: Final = {403: "forbidden", 426: "upgrade_required", 431: "headers_too_large"}
 
     def accept(self, request: Request) -> Response:
         if request.headers.get_all("Sec-WebSocket-Version") == ["13"]:
             return super().accept(request)
-        refused = self.reject(426, "This server speaks version 13 of WebSocket.")
+        refused = self.reject(426, "This server supports only version 13 of WebSocket.")
         refused.headers["Upgrade"] = "websocket"
         refused.headers["Sec-WebSocket-Version"] = "13"
         return refused
 
     def reject(self, status: int, text: str) -> Response:
-        status = 431 if status == 414 else status  # for any line, as of other requests
+        status = 431 if status == 414 else status  # as for other long request lines
         refused = super().reject(status, "")
         code = self.CODES.get(status, "internal" if status >= 500 else "bad_request")
         refused.body = problem(status, code, text.strip())
@@ -56,10 +56,10 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = Handshake(max_size=self.config.ws_max_size, logger=self.conn.logger)
-        self.rest = b""  # received and not parsed; nothing more is read meanwhile
-        self.turn: Handle | None = None  # in which the next piece of it will be
-        self.owed_pong = b""
+        self.conn = WebSocketHandshake(max_size=self.config.ws_max_size, logger=self.conn.logger)
+        self.rest = b""  # received and not parsed; while it is not empty, reading pauses
+        self.turn: Handle | None = None  # in which the next piece will be parsed
+        self.pending_pong = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -74,7 +74,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             await super().send(message)
 
     async def _send_ready(self, message: Mapping[str, Any]) -> None:
-        # The same looks as before any message: room to write, and somebody to read it.
+        # The same checks as in uvicorn's `send`: the client reads, and has not gone.
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.transport.is_closing():
             raise ClientDisconnected
@@ -102,12 +102,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
         if not self.rest:
             self.parse(piece)
-            self.listen_on()
+            self.read_on()
             return
         self.transport.pause_reading()
         began = thread_time()
         self.parse(piece)
-        self.listen_on(OTHERS * (thread_time() - began))
+        self.read_on(PAUSE_FACTOR * (thread_time() - began))
 
     def parse(self, piece: bytes) -> None:
         super().data_received(piece)
@@ -115,15 +115,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.refuse_handshake()
 
     def refuse_handshake(self) -> None:
-        """uvicorn asks only about frames whether they could be parsed."""
+        """uvicorn checks whether frames could be parsed, and not whether the handshake could."""
         refused = b"".join(self.conn.data_to_send())
         refused = refused or self.conn.reject(400, "The handshake is not valid.").serialize()
         self.transport.write(refused)
         self.transport.close()
 
-    def listen_on(self, seconds: float = 0) -> None:
-        """With what is here already, else with what the client sends; not while the app is still
-        busy with what it was given."""
+    def read_on(self, seconds: float = 0) -> None:
+        """Parse the rest after a pause, or read on if there is none. Not while the app has
+        messages that it did not take."""
         if self.read_paused or self.transport.is_closing():
             return
         if not self.rest:
@@ -135,7 +135,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
-            self.listen_on()
+            self.read_on()
         return message
 
     def handle_parser_exception(self) -> None:
@@ -144,7 +144,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().handle_parser_exception()
 
     def handle_cont(self, event: Frame) -> None:
-        # In one buffer: as a list, fragments of a byte would take fifty times their size.
+        # One buffer: a list of one-byte fragments would take fifty times their size.
         whole: Any = self.frames[0]
         if not isinstance(whole, bytearray):
             self.frames = [whole := bytearray(whole)]  # type: ignore[list-item]
@@ -154,15 +154,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     def handle_ping(self) -> None:
-        # To a client that reads nothing pongs would pile up: the last one is enough.
+        # While a client reads nothing, pongs would pile up. The last one is enough.
         pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
             self.transport.write(pong)
         else:
-            self.owed_pong = pong
+            self.pending_pong = pong
 
     def resume_writing(self) -> None:
-        pong, self.owed_pong = self.owed_pong, b""
+        pong, self.pending_pong = self.pending_pong, b""
         if pong and not self.close_sent:
             self.transport.write(pong)
         super().resume_writing()

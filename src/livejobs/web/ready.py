@@ -3,7 +3,6 @@ request, no response and no encoding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from starlette.types import Scope, Send
@@ -20,14 +19,6 @@ class Answer(NamedTuple):
     body: bytes
 
 
-# Writes an answer past `send`, if that can be done; says whether it was. A server of ours can.
-AtOnce: TypeAlias = Callable[[Send, Answer], bool]
-
-
-def never(send: Send, answer: Answer) -> bool:
-    return False
-
-
 def answer_of(status: int, headers: Headers, body: bytes = b"") -> Answer:
     lines = [b"%b: %b\r\n" % header for header in headers]
     return Answer(status, headers, b"".join([*lines, b"\r\n"]), body)
@@ -40,7 +31,8 @@ def answer_of_json(body: bytes, *more: tuple[bytes, bytes]) -> Answer:
 
 
 async def give(answer: Answer, scope: Scope, send: Send) -> None:
-    if not scope["app"].at_once(send, answer):
+    powers = scope["app"].powers
+    if not powers.answer_at_once(send, answer.status, answer.head, answer.body):
         headers = list(answer.headers)  # a layer in between may add to them
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})

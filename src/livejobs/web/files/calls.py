@@ -256,7 +256,7 @@ async def deliver(
         raise
     if file.sha256 is not None:
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of, allowed)
+    delivery = Delivery(opened, decision, said, media_type, sent, live.powers.sender_of, allowed)
     if handed and decision.status != 304:
         answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
         if answer is not None:

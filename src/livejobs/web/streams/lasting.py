@@ -2,7 +2,7 @@
 viewer costs a third of the memory.
 
 This needs our own runner and no layer around or inside the app (see app.App, which asks
-`direct.bare`). Everywhere else they run in place, as any ASGI response does.
+`powers.called_directly`). Everywhere else they run in place, as any ASGI response does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from starlette.types import Receive, Scope, Send
 LASTING: Final = "livejobs.lasting"
 
 Lasting: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
-# Whether nothing stands between our own runner and the app that was called with these.
-Bare: TypeAlias = Callable[[Scope, Send], bool]
 
 
 def offer(scope: Scope) -> None:

@@ -1,0 +1,82 @@
+"""`livejobs serve`, and what other commands that run the server share with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, TypeVar
+
+import click
+
+from livejobs.app import App, create_app
+from livejobs.config import SWITCH, TABLE, Setting, Settings, load, own_hosts, unknown_variables
+from livejobs.server.powers import RUNNER
+from livejobs.server.runner import run
+from livejobs.service import LiveJobs
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Runs for as long as the server does.
+Beside: TypeAlias = Callable[[LiveJobs], AbstractAsyncContextManager[Any]]
+
+EPILOG: Final = (
+    "You can also set each option by a variable (LIVEJOBS_PORT for --port) or by a key in the "
+    "TOML file of --config (port). The option wins over the variable, the variable over the file."
+)
+
+
+def setting_options(command: Command, **defaults: object) -> Command:
+    """Add an option for each setting. Options take text, which `load` reads. `defaults`: shown
+    in place of the settings' own."""
+    for row in reversed(TABLE):
+        command = option(replace(row, default=defaults.get(row.name, row.default)))(command)
+    return command
+
+
+def option(row: Setting) -> Callable[[Command], Command]:
+    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.kind is SWITCH else row.flag
+    return click.option(
+        flag, row.name, default=None, metavar=row.kind.metavar or None, help=described(row)
+    )
+
+
+def described(row: Setting) -> str:
+    default = "" if row.default in (None, "", (), False) else f"  [default: {row.default}]"
+    later = "  [not in this version]" if row.later else ""
+    return row.help + default + later
+
+
+@click.command(epilog=EPILOG)
+@setting_options
+def serve(**flags: object) -> None:
+    """Run the server until it gets SIGTERM or SIGINT (Ctrl-C)."""
+    run_server(flags)
+
+
+def run_server(flags: Mapping[str, object], beside: Beside = nullcontext) -> None:
+    live, app, settings = assemble(flags)
+    run(app, settings, drain=live.drain, beside=beside(live))
+
+
+def assemble(flags: Mapping[str, object]) -> tuple[LiveJobs, App, Settings]:
+    """The service and its app, for our own runner."""
+    warn_about(flags)
+    settings = load(flags, os.environ)
+    live = LiveJobs(settings, powers=RUNNER)
+    return live, create_app(live, hosts=own_hosts(settings)), settings
+
+
+def warn_about(flags: Mapping[str, object]) -> None:
+    for name in unknown_variables(os.environ):
+        warn(f"{name}: there is no such setting, so the variable is ignored")
+    if flags["admin_key"] is not None:
+        warn(
+            "--admin-key: all users of this machine can read the key in the process list. "
+            "Use --admin-key-file or LIVEJOBS_ADMIN_KEY"
+        )
+
+
+def warn(text: object) -> None:
+    click.echo(f"livejobs: {text}", err=True)
