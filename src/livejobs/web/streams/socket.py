@@ -30,8 +30,9 @@ from livejobs.core.errors import (
 )
 from livejobs.core.model import Status
 from livejobs.live.catchup import RESET
-from livejobs.live.channel import Filter, Options, View, Viewer
+from livejobs.live.channel import Viewer
 from livejobs.live.frames import CONNECTION, UNAUTHENTICATED, socket_wire
+from livejobs.live.options import Filter, Options, View
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http
@@ -331,9 +332,9 @@ class Conversation:
                 Subscribe(
                     id=0,
                     job=request.path_params["id"],
-                    since=streams.asked_cursor(request),
+                    since=streams.cursor_in_query(request),
                     logs=options.logs,
-                    view=options.view,
+                    view=streams.view_of(request, "delta"),
                     rate=options.rate,
                     tail=streams.tail_of(request),
                 ),
