@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -125,15 +126,36 @@ async def test_every_viewer_is_sent_every_change(world: World, viewers: int) -> 
     assert {tuple(percents(client)) for client, _ in watching} == {(1, 2, 3)}
 
 
-async def test_other_tasks_run_between_slices_and_what_they_commit_is_not_lost(
-    world: World,
-) -> None:
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_change_between_two_slices_is_sent_too(world: World, steps: int) -> None:
     slot = await world.create()
-    watching = [await world.watch(slot, rate=60, logs=True) for _ in range(3 * SLICE)]
-    for n in range(5):
-        await world.log(slot, f"{n}")
+    watching = [await world.watch(slot, logs=True) for _ in range(5 * SLICE)]
+    for message in ("first", "second"):
+        await world.start_log(slot, message)
+        for _ in range(steps):
+            await asyncio.sleep(0)
     await advance(1)
-    assert {tuple(lines_of(client.got)) for client, _ in watching} == {tuple("01234")}
+    assert {tuple(lines_of(client.got)) for client, _ in watching} == {("first", "second")}
+
+
+async def test_a_client_that_joins_during_the_pause_gets_only_what_came_after_it(
+    either: World,
+) -> None:
+    slot = await either.create()
+    early, _ = await either.watch(slot, rate=1, logs=True)
+    await either.log(slot, "opens the pause")
+    await either.log(slot, "before")
+    late, _ = await either.watch(slot, rate=1, logs=True)
+    last, _ = await either.watch(slot, rate=1, logs=True, since=slot.seq)
+    assert lines_of(late.got) == ["opens the pause", "before"]
+    await advance(1)
+    assert [len(client.pushes) for client in (early, late, last)] == [3, 1, 0]
+    await either.log(slot, "in the second pause")
+    next_, _ = await either.watch(slot, rate=1, logs=True, since=slot.seq)
+    await either.log(slot, "after")
+    await advance(1)
+    assert lines_of(late.got) == ["opens the pause", "before", "in the second pause", "after"]
+    assert lines_of(next_.got) == ["after"]
 
 
 # Bounds of a window
@@ -391,6 +413,20 @@ async def test_a_place_in_a_queue_is_pushed_when_it_moves(either: World, view: s
     job = client.last if view == "state" else client.last["set"]
     assert job["queue"]["position"] == 1
     assert seq_of(client.got[-1]) == second.seq
+
+
+async def test_a_place_is_not_pushed_ahead_of_a_change_that_waits(world: World) -> None:
+    first, second = await queued(world)
+    client, _ = await world.watch(second, rate=1)
+    for value in (1, 2):
+        await world.report(second, {"type": "meta", "set": {"a": value}}, {"type": "retry"})
+    await world.report(first, {"type": "start"})
+    client.forget()
+    world.hub.tick()
+    await idle()
+    assert client.got == []
+    await advance(1)
+    assert (client.last["set"]["meta"], client.last["set"]["queue"]["position"]) == ({"a": 2}, 1)
 
 
 async def test_a_place_is_not_pushed_to_viewers_that_lack_something_nor_to_logs(

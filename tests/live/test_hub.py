@@ -81,6 +81,15 @@ async def test_a_connection_ends_within_seconds_of_its_credential(either: World)
     assert client.ops == ["unwelcome"]
 
 
+async def test_every_connection_is_checked_every_few_seconds(world: World) -> None:
+    clients = [Client() for _ in range(PING_EVERY)]
+    for client in clients:
+        world.hub.open(client.send, PLAIN, Principal("token", expires_at=START_MS))
+    for _ in range(LOOK_EVERY):
+        world.hub.tick()
+    assert {tuple(client.ops) for client in clients} == {("unwelcome",)}
+
+
 async def test_a_slow_client_whose_credential_ended_gets_nothing_else(either: World) -> None:
     slot = await either.create()
     client, viewer = await either.watch(slot, by=Principal("token", expires_at=START_MS + 1))
@@ -122,7 +131,10 @@ async def test_a_credential_has_only_so_many_connections(time_by_hand: None) -> 
         with pytest.raises(TooMany):
             world.hub.check_room(one)
         world.hub.check_room(other)
+        world.hub.open(Client().send, PLAIN, other)
         world.hub.change_caller(sinks[0], other)
+        with pytest.raises(TooMany):
+            world.hub.check_room(other)
         world.hub.check_room(one)
         world.hub.open(Client().send, PLAIN, one)
         world.hub.close(sinks[1])

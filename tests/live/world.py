@@ -128,6 +128,11 @@ class World:
         lines = [{"type": "log", "message": message, "level": level} for message in messages]
         await self.report(slot, *lines)
 
+    async def start_log(self, slot: Slot, message: str) -> None:
+        """Return as soon as the line is committed; other tasks have not run yet."""
+        reports = self.reporting.check([{"type": "log", "message": message}])
+        await self.reporting.apply(slot, reports)
+
     async def percent(self, slot: Slot, percent: int) -> None:
         await self.report(slot, {"type": "progress", "percent": percent})
 

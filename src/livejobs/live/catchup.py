@@ -120,7 +120,7 @@ class CatchUp:
         kinds = [kind for kind in KINDS if kind in channel.kinds and slot.head.total(kind)]
         recent = slot.recent.after(seen) if kinds else []
         if recent is not None:
-            return [r for r in recent if channel.carries(r.entry) and r.seq <= upto], True
+            return [r for r in recent if channel.carries(r.entry)], True
         found: list[Record] = []
         end = upto
         for kind in kinds:
