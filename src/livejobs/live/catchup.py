@@ -29,7 +29,7 @@ Messages = list[Message]
 
 PAGE_BYTES: Final = 256 * 1024  # of entries or heads: the most that waits here for a slow client
 
-RESET: Final = Message("reset", b'{"reason":"This position can\'t be continued from."}')
+RESET: Final = Message("reset", b'{"reason":"The server can\'t resume from this cursor."}')
 
 
 class CatchUp:
