@@ -90,7 +90,7 @@ async def test_a_short_absence_needs_no_query(world: World) -> None:
     assert (client.got, viewer.behind) == ([], False)
 
 
-async def test_what_is_committed_while_a_page_is_read_or_sent_comes_once(either: World) -> None:
+async def test_changes_committed_during_a_catch_up_are_sent_once(either: World) -> None:
     sizes = (1000, 1000, 1000)
     slot = await spoken(either, *sizes)
     client = Client()
@@ -149,7 +149,7 @@ async def test_a_log_begins_with_the_last_lines_of_its_level(world: World) -> No
     assert (lines_of(empty.got), lines_of(client.got)) == (["6"], ["3", "5", "6"])
 
 
-async def test_a_position_of_now_gets_nothing_and_of_a_finished_job_the_end(world: World) -> None:
+async def test_a_client_at_the_last_cursor_gets_nothing_or_the_end(world: World) -> None:
     slot = await spoken(world, 1)
     client, _ = await world.watch(slot, since=slot.seq)
     assert client.got == []
@@ -252,7 +252,7 @@ async def test_only_forgotten_deletions_reset_a_feed(time_by_hand: None) -> None
         assert ops == {start: ["reset", "snapshot", "ready"], start + 1: ["gone"]}
 
 
-async def test_a_feed_of_some_jobs_hears_of_the_end_of_those_alone(world: World) -> None:
+async def test_a_feed_of_some_jobs_gets_only_their_deletions(world: World) -> None:
     slots = [await world.create(f"j{n}") for n in range(2)]
     since = world.committer.seqs["default"]
     for slot in slots:

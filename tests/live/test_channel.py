@@ -174,7 +174,7 @@ async def fill(world: World, messages: list[str]) -> tuple[Client, int]:
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_a_window_has_room_for_so_many_entries(
+async def test_a_window_is_bounded_in_entries(
     either: World, monkeypatch: pytest.MonkeyPatch, over: bool
 ) -> None:
     monkeypatch.setattr(window, "WINDOW_ENTRIES", 10)
@@ -187,7 +187,7 @@ async def test_a_window_has_room_for_so_many_entries(
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_a_window_has_room_for_so_many_bytes(
+async def test_a_window_is_bounded_in_bytes(
     world: World, monkeypatch: pytest.MonkeyPatch, over: bool
 ) -> None:
     slot = await world.create("size")
@@ -202,7 +202,7 @@ async def test_a_window_has_room_for_so_many_bytes(
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_a_window_has_room_for_so_many_jobs(
+async def test_a_window_is_bounded_in_jobs(
     world: World, monkeypatch: pytest.MonkeyPatch, over: bool
 ) -> None:
     monkeypatch.setattr(window, "WINDOW_ENTRIES", 5)
@@ -384,7 +384,7 @@ async def test_a_window_of_a_feed_is_in_order_of_seq(world: World) -> None:
     assert lines_of(client.got) == ["0", "1", "0", "2", "1"]
 
 
-def test_past_its_bound_all_jobs_are_forgotten_and_so_sent_whole_again() -> None:
+def test_known_jobs_are_bounded_and_then_forgotten() -> None:
     known = Known(str(n) for n in range(Known.MOST))
     assert known.lacks(["0", "x"]) == {"x"}
     known.learn(["x"])

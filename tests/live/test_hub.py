@@ -43,7 +43,7 @@ async def test_the_hub_ticks_once_a_second(world: World) -> None:
     running.cancel()
 
 
-async def test_a_slow_client_gets_no_pings_on_top(either: World) -> None:
+async def test_a_busy_connection_gets_no_pings(either: World) -> None:
     slot = await either.create()
     client, _ = await either.watch(slot)
     client.takes.clear()
@@ -121,28 +121,28 @@ async def test_a_fresh_credential_keeps_the_connection(either: World) -> None:
 # Limits
 
 
-async def test_a_credential_has_only_so_many_connections(time_by_hand: None) -> None:
+async def test_the_connections_of_a_credential_are_limited(time_by_hand: None) -> None:
     one, other = Principal("one", key="k1"), Principal("other", key="k2")
     async with World(connections_each=2) as world:
         sinks = []
         for _ in range(2):
-            world.hub.check_room(one)
+            world.hub.check_limit(one)
             sinks.append(world.hub.open(Client().send, PLAIN, one))
         with pytest.raises(TooMany):
-            world.hub.check_room(one)
-        world.hub.check_room(other)
+            world.hub.check_limit(one)
+        world.hub.check_limit(other)
         world.hub.open(Client().send, PLAIN, other)
         world.hub.change_caller(sinks[0], other)
         with pytest.raises(TooMany):
-            world.hub.check_room(other)
-        world.hub.check_room(one)
+            world.hub.check_limit(other)
+        world.hub.check_limit(one)
         world.hub.open(Client().send, PLAIN, one)
         world.hub.close(sinks[1])
         world.hub.close(sinks[1])  # a second time counts nothing
-        world.hub.check_room(one)
+        world.hub.check_limit(one)
         world.hub.open(Client().send, PLAIN, one)
         with pytest.raises(TooMany):
-            world.hub.check_room(one)
+            world.hub.check_limit(one)
 
 
 # Goodbye
@@ -191,7 +191,7 @@ async def test_a_second_start_begins_without_connections(world: World) -> None:
 # Subscriptions
 
 
-async def test_those_who_watch_alike_share_a_channel_and_the_rest_do_not(world: World) -> None:
+async def test_subscriptions_with_the_same_options_share_a_channel(world: World) -> None:
     slot = await world.create()
     viewers = [(await world.watch(slot, rate=rate))[1] for rate in (30, 31, 45, 60)]
     channels = {viewer.channel for viewer in viewers}
@@ -267,7 +267,7 @@ async def test_a_feed_that_names_its_jobs_gets_those_alone(world: World) -> None
     assert await watched(world, ids=frozenset({"j2"})) == []
 
 
-async def test_a_project_hears_nothing_of_another(world: World) -> None:
+async def test_a_feed_gets_no_changes_of_another_project(world: World) -> None:
     slot = await world.create()
     client = Client()
     sink = world.hub.open(client.send, PLAIN)
@@ -296,7 +296,7 @@ async def test_slow_connections_and_catch_ups_are_counted(either: World) -> None
     assert after["deliveries"] - before["deliveries"] == 2
 
 
-async def test_settling_here_and_now_lets_nobody_else_write(either: World) -> None:
+async def test_nothing_else_is_sent_while_a_connection_is_brought_up_to_date(either: World) -> None:
     slot = await either.create()
     client = Client()
     client.takes.clear()

@@ -68,7 +68,7 @@ class Hub:
 
     # Connections
 
-    def check_room(self, by: Principal) -> None:
+    def check_limit(self, by: Principal) -> None:
         """Raise TooMany if the credential may not open one more connection."""
         limit = self._connections_each
         if limit is not None and self._connections[by.credential] >= limit:

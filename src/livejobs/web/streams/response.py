@@ -42,7 +42,7 @@ class Stream(Response):
         wire: Wire = SSE,
         headers: Headers = EVENTS,
     ) -> None:
-        hub.check_room(by)
+        hub.check_limit(by)
         self._hub = hub
         self._by = by
         self._subscribe = subscribe

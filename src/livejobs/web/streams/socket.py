@@ -211,7 +211,7 @@ class Conversation:
         if waiting.cancelled_caught:
             raise Closing(GOING_AWAY, "The server is stopping.")
         assert self._caller.by is not None, "_authenticated waits for it"
-        await self._check_room(self._caller.by)
+        await self._check_limit(self._caller.by)
         self._sink = self._live.hub.open(self._send, CONNECTION, self._caller.by)
 
     async def _authenticated(self, receive: Receive) -> None:
@@ -224,9 +224,9 @@ class Conversation:
                 UNAUTHENTICATED, f"No credential within {AUTH_SECONDS} seconds. Send op auth first."
             ) from None
 
-    async def _check_room(self, by: Principal) -> None:
+    async def _check_limit(self, by: Principal) -> None:
         try:
-            self._live.hub.check_room(by)
+            self._live.hub.check_limit(by)
         except TooMany as error:
             await self._refuse(None, error)
             raise Closing(TOO_MUCH, error.detail) from None
