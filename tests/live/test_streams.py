@@ -82,3 +82,26 @@ def test_the_socket_of_a_job_resumes_from_the_last_event_id_too(server: Server) 
             assert hear(socket)["op"] == "ack"
             api.report(job, {"type": "progress", "percent": 2})
             assert hear(socket)["op"] == "delta"
+
+
+def test_a_followed_log_is_a_connection_like_any_stream(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "data", "--max-connections-per-key", "1") as server,
+        Api(server.url) as api,
+    ):
+        path = f"/v1/jobs/{api.create()}/logs"
+        with api.stream("GET", f"{path}?follow=1", headers={"accept": "text/plain"}) as text:
+            assert text.status_code == 200
+            refused = api.get(path, headers={"accept": "text/event-stream"})
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
+
+
+def test_a_followed_log_has_no_limit_of_lines(server: Server) -> None:
+    text = {"accept": "text/plain"}
+    with Api(server.url) as api:
+        job = api.create()
+        api.report(job, {"type": "log", "message": "one"}, {"type": "log", "message": "two"})
+        api.report(job, {"type": "succeed"})
+        path = f"/v1/jobs/{job}/logs?limit=1"
+        assert api.get(path, headers=text).text == "one\n"
+        assert api.get(f"{path}&follow=1", headers=text).text == "one\ntwo\n"
