@@ -1,4 +1,4 @@
-"""Sockets that leave early, and messages that can't be read, at a real server."""
+"""Sockets that close early, and messages that are not valid, at a real server."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def until(api: Api, name: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/ws", "/v1/jobs/j"])
-def test_a_socket_that_leaves_unauthenticated_leaves_nothing(
+def test_a_socket_closed_before_it_is_authenticated_leaves_nothing_behind(
     closed: Server, admin: Api, path: str
 ) -> None:
     admin.put("/v1/jobs/j")
@@ -68,7 +68,7 @@ def test_a_socket_that_leaves_unauthenticated_leaves_nothing(
     assert "did not end" not in closed.stderr
 
 
-def test_a_stop_waits_for_no_socket_that_has_not_said_who_it_is(closed: Server, admin: Api) -> None:
+def test_a_stop_does_not_wait_for_sockets_without_a_credential(closed: Server, admin: Api) -> None:
     with connect(address(closed)) as silent:
         closed.signal(signal.SIGTERM)
         assert closed.wait() == 0
@@ -79,18 +79,18 @@ def test_a_stop_waits_for_no_socket_that_has_not_said_who_it_is(closed: Server, 
     assert "Traceback" not in closed.stderr
 
 
-def test_a_socket_is_a_viewer_once_it_has_said_who_it_is(closed: Server, admin: Api) -> None:
+def test_a_socket_counts_as_a_viewer_once_it_is_authenticated(closed: Server, admin: Api) -> None:
     admin.put("/v1/jobs/j")
     with connect(address(closed)) as socket:
-        say(socket, op="auth", id=1, token=KEY)
+        send(socket, op="auth", id=1, token=KEY)
         assert hear(socket) == {"op": "ack", "id": 1}
         until(admin, 'livejobs_viewers{kind="socket"}', 1)
-        say(socket, op="subscribe", id=2, job="j")
+        send(socket, op="subscribe", id=2, job="j")
         assert [hear(socket)["op"] for _ in range(2)] == ["ack", "snapshot"]
     until(admin, 'livejobs_viewers{kind="socket"}', 0)
 
 
-def say(socket: ClientConnection, **message: Any) -> None:
+def send(socket: ClientConnection, **message: Any) -> None:
     socket.send(json.dumps(message))
 
 
@@ -110,14 +110,14 @@ def test_an_error_names_the_message_that_it_answers(
     server: Server, id: int | str, wrong: dict[str, Any]
 ) -> None:
     with connect(address(server)) as socket:
-        say(socket, id=id, **wrong)
+        send(socket, id=id, **wrong)
         error = hear(socket)
         assert (error["op"], error["id"], error["code"]) == ("error", id, "bad_message")
 
 
 @pytest.mark.parametrize("id", [[7], 1.5, "x" * 101])
-def test_an_error_of_a_message_whose_id_is_none_has_none(server: Server, id: Any) -> None:
+def test_an_error_has_no_id_if_that_of_the_message_is_not_valid(server: Server, id: Any) -> None:
     with connect(address(server)) as socket:
-        say(socket, op="ping", id=id)
+        send(socket, op="ping", id=id)
         error = hear(socket)
         assert (error["id"], error["code"]) == (None, "bad_message")

@@ -1,4 +1,4 @@
-"""What the doors of streams owe each viewer, asked of a real server."""
+"""Headers and cursors of streams, at a real server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_no_viewer_gets_headers_that_were_made_for_another(tmp_path: Path) -> No
                 assert got["vary"].count("Origin") == 2
 
 
-def heard(api: Api, path: str) -> str:
+def read_stream(api: Api, path: str) -> str:
     """A stream that ends by itself."""
     answer = api.get(path, headers={"accept": "text/event-stream"})
     assert answer.status_code == 200
@@ -37,24 +37,22 @@ def heard(api: Api, path: str) -> str:
 
 @pytest.mark.parametrize("name", ["since", "lastEventId"])
 @pytest.mark.parametrize("door", ["events?logs=1&", "logs?"])
-def test_a_client_that_can_not_set_headers_says_in_the_address_what_it_has(
-    server: Server, name: str, door: str
-) -> None:
+def test_a_client_may_give_its_cursor_in_the_query(server: Server, name: str, door: str) -> None:
     with Api(server.url) as api:
         job = api.create()
         first = api.report(job, {"type": "log", "message": "one"})["cursor"]
         api.report(job, {"type": "log", "message": "two"})
         last = api.report(job, {"type": "succeed"})["cursor"]
         path = f"/v1/jobs/{job}/{door}"
-        assert '"one"' in heard(api, path)
-        told = heard(api, f"{path}{name}={first}")
-        assert '"two"' in told
-        assert '"one"' not in told
+        assert '"one"' in read_stream(api, path)
+        text = read_stream(api, f"{path}{name}={first}")
+        assert '"two"' in text
+        assert '"one"' not in text
         end = api.get(f"{path}{name}={last}", headers={"accept": "text/event-stream"})
         assert end.status_code == 204
 
 
-def test_the_id_added_by_a_client_is_newer_than_the_cursor_it_was_given(server: Server) -> None:
+def test_the_last_event_id_wins_over_since(server: Server) -> None:
     with Api(server.url) as api:
         job = api.create()
         first = api.report(job, {"type": "log", "message": "one"})["cursor"]
@@ -64,7 +62,7 @@ def test_the_id_added_by_a_client_is_newer_than_the_cursor_it_was_given(server: 
         assert api.get(path, headers={"last-event-id": first}).status_code == 200
 
 
-def test_a_feed_goes_on_from_the_id_that_a_client_added(server: Server) -> None:
+def test_a_feed_resumes_from_the_last_event_id_in_the_query(server: Server) -> None:
     with Api(server.url) as api:
         job = api.create()
         seen = api.report(job, {"type": "start"})["cursor"]
@@ -75,7 +73,7 @@ def test_a_feed_goes_on_from_the_id_that_a_client_added(server: Server) -> None:
             assert json.loads(state[6:])["progress"]["percent"] == 50
 
 
-def test_the_socket_of_a_job_takes_the_same_name(server: Server) -> None:
+def test_the_socket_of_a_job_resumes_from_the_last_event_id_too(server: Server) -> None:
     address = server.url.replace("http", "ws", 1)
     with Api(server.url) as api:
         job = api.create()
@@ -84,3 +82,26 @@ def test_the_socket_of_a_job_takes_the_same_name(server: Server) -> None:
             assert hear(socket)["op"] == "ack"
             api.report(job, {"type": "progress", "percent": 2})
             assert hear(socket)["op"] == "delta"
+
+
+def test_a_followed_log_is_a_connection_like_any_stream(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "data", "--max-connections-per-key", "1") as server,
+        Api(server.url) as api,
+    ):
+        path = f"/v1/jobs/{api.create()}/logs"
+        with api.stream("GET", f"{path}?follow=1", headers={"accept": "text/plain"}) as text:
+            assert text.status_code == 200
+            refused = api.get(path, headers={"accept": "text/event-stream"})
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
+
+
+def test_a_followed_log_has_no_limit_of_lines(server: Server) -> None:
+    text = {"accept": "text/plain"}
+    with Api(server.url) as api:
+        job = api.create()
+        api.report(job, {"type": "log", "message": "one"}, {"type": "log", "message": "two"})
+        api.report(job, {"type": "succeed"})
+        path = f"/v1/jobs/{job}/logs?limit=1"
+        assert api.get(path, headers=text).text == "one\n"
+        assert api.get(f"{path}&follow=1", headers=text).text == "one\ntwo\n"

@@ -1,38 +1,35 @@
-"""From any cursor to now, out of the store: for viewers that are new, come back, or fell behind.
+"""From any cursor to the present, from the store: for viewers that are new, resume or fall behind.
 
-Pages go out one at a time, in order of seq, each under the cursor it reaches; the next one is
-read when the client has taken the last. A viewer is caught up when nothing was committed beyond
-what it has been sent; no await lies between that look and its joining the live changes.
+Pages are sent one at a time, in order of seq, each with the cursor that it reaches. The next page
+is read when the client has taken the one before. A viewer is up to date when nothing was committed
+after what it has been sent. No await lies between that comparison and its joining the live
+changes, so none is missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import KINDS, Entry, Kind, Record, Stored
+from livejobs.core.model import KINDS, Entry, Record, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
-from livejobs.live.channel import (
-    Channel,
-    Known,
-    Viewer,
-    delta_message,
-    gone_message,
-    logs_json,
-)
+from livejobs.live.channel import Channel, Known, Viewer
 from livejobs.live.frames import Message
+from livejobs.live.window import Pending, Run, end_message, gone_message, logs_json, state_and_logs
 from livejobs.store.base import Gone, Query, Store, is_full
 
 Messages = list[Message]
 
-PAGE_BYTES: Final = 256 * 1024  # of entries or heads: so much waits here for one who does not read
+PAGE_BYTES: Final = 256 * 1024  # of entries or heads: the most that waits here for a slow client
 
-RESET: Final = Message("reset", b'{"reason":"This position can\'t be continued from."}')
+RESET: Final = Message("reset", b'{"reason":"The server can\'t resume from this cursor."}')
 
 
 class CatchUp:
@@ -42,13 +39,14 @@ class CatchUp:
         self._store = store
         self._reader = reader
         self._committer = committer
-        # A change's entries share a seq and go out together, so a page takes any two changes.
+        # The entries of a change share a seq and are sent together, so a page must be able to hold
+        # any two changes.
         self._page = 2 * max(1000, largest_batch) + 1
 
     async def pages(self, viewer: Viewer) -> AsyncIterator[Messages]:
-        """What the viewer lacks, until it lacks nothing."""
+        """What the viewer still lacks, until it lacks nothing."""
         channel = viewer.channel
-        assert channel is not None, "a viewer is registered before it is caught up"
+        assert channel is not None, "a viewer is registered before it is brought up to date"
         if channel.slot is None:
             async for page in self._feed(viewer, channel):
                 yield page
@@ -59,86 +57,84 @@ class CatchUp:
     # One job
 
     async def _job(self, viewer: Viewer, channel: Channel, slot: Slot) -> AsyncIterator[Messages]:
-        if slot.tail is None:
+        if slot.tail is None and channel.options.view != "logs":
             await self._reader.read_tail(slot)
         if viewer.seq is None:
             yield await self._beginning(viewer, channel, slot)
         while (viewer.seq or 0) < slot.seq and not slot.gone:
             yield await self._job_page(viewer, channel, slot)
         if slot.head.finished:
-            # It can only be deleted, and if it just is, what was read may lack its entries.
+            # A finished job can only be deleted. If a delete is being written right now, the store
+            # may have returned too few entries.
             await self._committer.told()
+        cursor = str(slot.cursor)
         if slot.gone:
-            yield [gone_message(slot, str(slot.cursor)), Message("end", b"{}", str(slot.cursor))]
+            yield [gone_message(slot.head.id, cursor), end_message(cursor)]
         elif slot.head.finished:
-            yield [Message("end", b"{}", str(slot.cursor))]
+            yield [end_message(cursor)]
 
     async def _beginning(self, viewer: Viewer, channel: Channel, slot: Slot) -> Messages:
-        """The state as of now, with the last log lines if they are asked for."""
-        # All taken before the first await: it is one moment that is shown.
-        seq, cursor, upto = slot.seq, str(slot.cursor), slot.head.logs_total
-        state = slot.state_json(clock.now_ms())
-        viewer.seq = seq
-        logs: list[Entry] = []
-        if channel.options.logs and upto and viewer.first:
-            after = max(0, upto - viewer.first)
-            records = await self._store.entries(
-                slot.head.id,
-                "logs",
-                after=after,
-                limit=viewer.first,
-                tail=True,
-                most_bytes=PAGE_BYTES,
-            )
-            logs = [record.entry for record in records if record.entry.n <= upto]
-        if channel.options.view == "delta":
+        """The present state, with the last log lines if the viewer wants them."""
+        # Both are taken before the first await: they show the same moment.
+        cursor, view = str(slot.cursor), channel.options.view
+        state = None if view == "logs" else slot.state_json(clock.now_ms())
+        viewer.seq = slot.seq
+        lines = await self._last_lines(viewer, channel, slot)
+        if view == "delta" and state is not None:
             if channel.options.logs:
-                lines = b"[" + b",".join(bytes(entry.value) for entry in logs) + b"]"
-                state = state[:-1] + b',"logs":' + lines + b"}"
+                state = state[:-1] + b',"logs":' + logs_json(slot, lines, named=False) + b"}"
             return [Message("snapshot", state, cursor)]
-        first = Message("state", state, fresh(slot.epoch) if logs else cursor)
-        return [first, Message("logs", logs_json(slot, logs, False), cursor)] if logs else [first]
+        logs = logs_json(slot, lines, named=False) if lines else None
+        return state_and_logs(state, logs, fresh(slot.epoch), cursor)
+
+    async def _last_lines(self, viewer: Viewer, channel: Channel, slot: Slot) -> list[Entry]:
+        upto = slot.head.logs_total
+        if not (upto and viewer.first and "logs" in channel.kinds):
+            return []
+        records = await self._store.entries(
+            slot.head.id,
+            "logs",
+            after=channel.options.after,
+            limit=viewer.first,
+            level=channel.options.level,
+            tail=True,
+            most_bytes=PAGE_BYTES,
+        )
+        return [record.entry for record in records if record.entry.n <= upto]
 
     async def _job_page(self, viewer: Viewer, channel: Channel, slot: Slot) -> Messages:
-        """Entries after what was sent, and once they are all there, the head."""
-        seen, upto = viewer.seq, slot.seq
-        assert seen is not None
-        head = _Head(slot, channel)
-        records, complete = await self._entries_after(slot, seen, upto, channel.kinds)
+        """The next entries, and with the last of them the head."""
+        seen, upto, options = viewer.seq, slot.seq, channel.options
+        assert seen is not None, "the beginning has set it"
+        head = Pending(slot).freeze(options, feed=False)  # before the first await
+        records, complete = await self._entries_after(slot, seen, upto, channel)
         entries = tuple(record.entry for record in records)
-        reached = upto if complete else records[-1].seq
-        viewer.seq = reached
-        cursor = str(Cursor(slot.epoch, reached))
-        if channel.options.view == "delta":
-            fields = head.fields if complete else {"cursor": cursor}
-            return [delta_message(slot, cursor, fields, entries)]
-        page = []
-        if complete:
-            before = str(Cursor(slot.epoch, seen)) if entries else cursor
-            page.append(Message("state", head.state, before))
-        if entries:
-            page.append(Message("logs", logs_json(slot, entries, False), cursor))
-        return page
+        viewer.seq = upto if complete else records[-1].seq
+        run = Run(viewer.seq, slot, entries, head if complete else None)
+        return run.messages(seen, options, feed=False, whole=True)
 
     async def _entries_after(
-        self, slot: Slot, seen: int, upto: int, kinds: frozenset[Kind]
+        self, slot: Slot, seen: int, upto: int, channel: Channel
     ) -> tuple[list[Record], bool]:
         """Entries of whole changes with seen < seq <= upto, and whether these are all."""
-        if not any(slot.head.total(kind) for kind in kinds):
-            return [], True
-        recent = slot.recent.after(seen)
+        kinds = [kind for kind in KINDS if kind in channel.kinds and slot.head.total(kind)]
+        recent = slot.recent.after(seen) if kinds else []
         if recent is not None:
-            return [r for r in recent if r.entry.kind in kinds and r.seq <= upto], True
+            return [r for r in recent if channel.carries(r.entry)], True
         found: list[Record] = []
         end = upto
-        for kind in KINDS:
-            if kind not in kinds or not slot.head.total(kind):
-                continue
+        for kind in kinds:
             page = await self._store.entries(
-                slot.head.id, kind, after_seq=seen, limit=self._page, most_bytes=PAGE_BYTES
+                slot.head.id,
+                kind,
+                after=channel.options.after,
+                after_seq=seen,
+                limit=self._page,
+                level=channel.options.level,
+                most_bytes=PAGE_BYTES,
             )
             found += page
-            if len(page) >= self._page:  # the last change may go on: stop before it
+            if len(page) >= self._page:  # the last change may be cut: stop before it
                 end = min(end, page[-1].seq - 1)
             elif is_full(page, PAGE_BYTES):
                 end = min(end, page[-1].seq)
@@ -156,16 +152,16 @@ class CatchUp:
             async for page in self._opening(viewer, channel):
                 yield page
         elif viewer.known is None:
-            viewer.known = Known()  # it comes back: what it has seen is not known here
+            viewer.known = Known()  # it resumes, and the server does not know what it has seen
         while (viewer.seq or 0) < self._committer.seqs.get(project, 0):
             yield await self._feed_page(viewer, channel)
 
     async def _forgotten(self, project: str, seq: int) -> bool:
-        """Whether deletions after this seq may no longer be known."""
+        """Whether the store may have forgotten a deletion after this seq."""
         return seq < (await self._store.project(project)).floor
 
     async def _opening(self, viewer: Viewer, channel: Channel) -> AsyncIterator[Messages]:
-        """The matching jobs, newest first. Cut within it, a viewer begins again."""
+        """The matching jobs, newest first. A client that is cut here begins again."""
         filter, now = channel.filter, clock.now_ms()
         seq = self._committer.seqs.get(filter.project, 0)
         epoch = self._committer.epochs.get(filter.project, "-")
@@ -182,7 +178,7 @@ class CatchUp:
         yield [Message("ready", wire.encode({"cursor": cursor}), cursor)]
 
     async def _first_jobs(self, channel: Channel, limit: int) -> AsyncIterator[list[Slot]]:
-        """Page by page, as many as are asked for."""
+        """At most `limit` matching jobs, page by page."""
         filter = channel.filter
         query = Query(
             projects=(filter.project,),
@@ -206,7 +202,7 @@ class CatchUp:
 
     async def _feed_page(self, viewer: Viewer, channel: Channel) -> Messages:
         project, seen = channel.filter.project, viewer.seq
-        assert seen is not None
+        assert seen is not None, "the opening has set it"
         upto = self._committer.seqs[project]
         entries: Sequence[Record] = ()
         if channel.kinds:
@@ -224,92 +220,69 @@ class CatchUp:
         if not changes.complete:
             upto = min(upto, max([it.seq for it in changes.jobs] + [it.seq for it in changes.gone]))
         viewer.seq = upto
-        steps = _Steps(self._committer.epochs[project], channel, viewer)
-        await self._add_entries(steps, [r for r in entries if r.seq <= upto])
+        page = _FeedPage(self._committer.epochs[project], channel, viewer)
+        await self._add_entries(page, [r for r in entries if r.seq <= upto])
         for stored in changes.jobs:
             if stored.seq <= upto:
-                steps.add_head(self._reader.slot(stored), stored)
+                page.add_head(self._reader.slot(stored), stored)
         for gone in changes.gone:
             if gone.seq <= upto:
-                steps.add_gone(gone)
-        return steps.messages(seen)
+                page.add_gone(gone)
+        return page.messages(seen)
 
-    async def _add_entries(self, steps: _Steps, records: Sequence[Record]) -> None:
+    async def _add_entries(self, page: _FeedPage, records: Sequence[Record]) -> None:
         slots: dict[str, Slot | None] = {}
-        for record in records:
-            if record.job not in slots:
-                slots[record.job] = await self._reader.look_up(record.job)
-            slot = slots[record.job]
-            if slot is not None and steps.channel.filter.may_match(slot.head):
-                steps.add_entry(slot, record)
+        for (seq, job), same in groupby(records, key=attrgetter("seq", "job")):
+            if job not in slots:
+                slots[job] = await self._reader.look_up(job)
+            slot = slots[job]
+            if slot is not None and page.channel.filter.may_match(slot.head):
+                page.add_entries(slot, seq, tuple(record.entry for record in same))
 
 
-class _Head:
-    """A job's head as it was before reading its entries."""
-
-    def __init__(self, slot: Slot, channel: Channel) -> None:
-        self.fields = slot.fields(clock.now_ms())
-        self.state = slot.state_json(clock.now_ms()) if channel.options.view == "state" else b""
-
-
-class _Steps:
+class _FeedPage:
     """A page of a feed, put in order of seq."""
 
     def __init__(self, epoch: str, channel: Channel, viewer: Viewer) -> None:
         self.channel = channel
         self._epoch = epoch
         self._viewer = viewer
-        self._by_seq: dict[int, tuple[Slot | None, list[Entry], Gone | None, bool]] = {}
+        self._by_seq: dict[int, Run | Gone] = {}
 
-    def add_entry(self, slot: Slot, record: Record) -> None:
-        step = self._by_seq.setdefault(record.seq, (slot, [], None, False))
-        step[1].append(record.entry)
+    def add_entries(self, slot: Slot, seq: int, entries: tuple[Entry, ...]) -> None:
+        self._by_seq[seq] = Run(seq, slot, entries, None)
 
     def add_head(self, slot: Slot, stored: Stored) -> None:
-        """Every job that may have matched when the viewer left: one that no longer does is sent
-        a last time."""
+        """Every job that may have matched when the client left. A job that no longer matches is
+        sent a last time."""
         if self.channel.filter.may_match(stored.head):
-            entries = self._by_seq.get(stored.seq, (slot, [], None, False))[1]
-            self._by_seq[stored.seq] = (slot, entries, None, True)
+            head = Pending(slot).freeze(self.channel.options, feed=True)
+            step = self._by_seq.get(stored.seq)
+            entries = step.entries if isinstance(step, Run) else ()
+            self._by_seq[stored.seq] = Run(stored.seq, slot, entries, head)
 
     def add_gone(self, gone: Gone) -> None:
         if not self.channel.filter.ids or gone.id in self.channel.filter.ids:
-            self._by_seq[gone.seq] = (None, [], gone, False)
+            self._by_seq[gone.seq] = gone
 
     def messages(self, seen: int) -> Messages:
         page: Messages = []
-        before = str(Cursor(self._epoch, seen))
-        for seq, (slot, entries, gone, whole) in sorted(self._by_seq.items(), key=_first):
-            cursor = str(Cursor(self._epoch, seq))
-            if slot is None:
-                assert gone is not None
-                page.append(
-                    Message("gone", wire.encode({"job": gone.id, "cursor": cursor}), cursor)
-                )
+        for seq, step in sorted(self._by_seq.items(), key=itemgetter(0)):
+            if isinstance(step, Gone):
+                page.append(gone_message(step.id, str(Cursor(self._epoch, seq))))
             else:
-                page += self._of_job(slot, entries, cursor, before, whole)
-            before = cursor
+                self._learn(step)
+                page += step.messages(seen, self.channel.options, feed=True, whole=True)
+            seen = seq
         return page
 
-    def _of_job(
-        self, slot: Slot, entries: list[Entry], cursor: str, before: str, whole: bool
-    ) -> Messages:
-        now = clock.now_ms()
-        if self.channel.options.view == "delta":
-            if whole and self._viewer.known is not None:
-                self._viewer.known.learn([slot.head.id])
-            fields = slot.fields(now) if whole else {"cursor": cursor}
-            return [delta_message(slot, cursor, fields, entries)]
-        page = []
-        if whole:
-            page.append(Message("state", slot.head_json(now), before if entries else cursor))
-        if entries:
-            page.append(Message("logs", logs_json(slot, entries, True), cursor))
-        return page
+    def _learn(self, run: Run) -> None:
+        if run.head is not None and self._viewer.known is not None:
+            self._viewer.known.learn([run.slot.head.id])
 
 
 def fresh(epoch: str) -> str:
-    """The cursor of one who has seen nothing: coming back with it is beginning again."""
+    """The cursor of a client that has seen nothing. To resume from it is to begin."""
     return str(Cursor(epoch, 0))
 
 
@@ -319,7 +292,3 @@ def _only(names: frozenset[str]) -> str | None:
 
 def _order(record: Record) -> tuple[int, str, int]:
     return record.seq, record.entry.kind, record.entry.n
-
-
-def _first(item: tuple[int, Any]) -> int:
-    return item[0]

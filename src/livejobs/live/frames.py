@@ -1,7 +1,7 @@
-"""What streams say, and how it looks on each wire.
+"""The messages of streams, and their encodings.
 
-A Message is the same for everyone; a Wire turns messages into what an ASGI `send` takes. Each
-wire encodes a change once for all who get it.
+A Message is the same for every client. A Wire turns messages into what an ASGI `send` takes. Each
+wire encodes a change once for all clients that get it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LAST_WORDS: Final = frozenset({"end", "bye", "unwelcome"})
 class Message(NamedTuple):
     op: Op
     data: bytes  # JSON: a job for state and snapshot, an array for logs, else an object
-    cursor: str | None = None  # where one is, having read this; what is not a change has none
+    cursor: str | None = None  # the client's position after it; None: not a change
 
 
 PING: Final = Message("ping", b"{}")
@@ -48,15 +48,21 @@ class Wire(Protocol):
 
 class SSEWire:
     def encode(self, messages: Sequence[Message]) -> Sendable:
-        body = b"".join(map(event, messages))
-        if messages[-1].op in LAST_WORDS:
-            return ({"type": "http.response.body", "body": body, "more_body": False},)
-        # Beside what ASGI knows, the same as it stands on an HTTP/1.1 wire (see direct.py).
-        chunk = b"%x\r\n%b\r\n" % (len(body), body)
-        return ({"type": "http.response.body", "body": body, "more_body": True, "ready": chunk},)
+        return body_piece(b"".join(map(event, messages)), messages)
 
 
-# Plain messages need no name; and to a browser every farewell is the same event.
+def body_piece(body: bytes, messages: Sequence[Message]) -> Sendable:
+    """A piece of an HTTP response, the last one if these messages end the stream."""
+    if messages[-1].op in LAST_WORDS:
+        return ({"type": "http.response.body", "body": body, "more_body": False},)
+    if not body:
+        return ()
+    # `ready` is no key of ASGI: it is the piece as HTTP/1.1 writes it (see direct.py).
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    return ({"type": "http.response.body", "body": body, "more_body": True, "ready": chunk},)
+
+
+# Plain messages need no name. For a browser, both ends by the server are the same event.
 _EVENTS: Final[Mapping[str, str | None]] = {"state": None, "unwelcome": "bye"}
 
 
@@ -70,8 +76,8 @@ SSE: Final = SSEWire()
 
 
 class SocketWire:
-    """JSON text messages that carry the id of their subscription. `ready`: the server takes
-    finished frames, so that one is made for all subscribers."""
+    """JSON text messages with the id of their subscription. `ready`: the server takes finished
+    frames, so one frame serves all subscribers."""
 
     def __init__(self, id: str, *, ready: bool) -> None:
         self.id = id.encode()  # as JSON
@@ -88,7 +94,10 @@ class SocketWire:
         members = b'{"op":"%s","id":%s' % (message.op.encode(), self.id)
         if message.op in ("state", "snapshot"):
             return members + b',"job":' + message.data + b"}"
-        if message.cursor is not None and message.op in ("logs", "end"):  # others have it within
+        if message.cursor is not None and message.op in (
+            "logs",
+            "end",
+        ):  # others have it in their data
             members += b',"cursor":"%s"' % message.cursor.encode()
         if message.op == "logs":
             return members + b',"logs":' + message.data + b"}"
@@ -100,7 +109,7 @@ UNAUTHENTICATED: Final = 4401
 
 
 class ConnectionWire:
-    """The WebSocket's own messages, of no subscription; after `bye` it closes."""
+    """Messages of the WebSocket itself, without a subscription. It closes after `bye`."""
 
     def encode(self, messages: Sequence[Message]) -> Sendable:
         sent: list[Mapping[str, Any]] = []
@@ -126,5 +135,5 @@ def ready_frame(text: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def socket_wire(id: str, ready: bool) -> SocketWire:
-    """One object for all connections that chose the same id, so that they share frames."""
+    """One object for all connections that use the same id, so that they share frames."""
     return SocketWire(id, ready=ready)

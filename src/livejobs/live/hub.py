@@ -1,8 +1,8 @@
-"""Who watches what. The hub hears of every commit and tells those it concerns.
+"""Connections and their subscriptions. The hub passes every commit to the channels that carry it.
 
-A viewer registers before anything is read for it, so that nothing falls between history and
-live: until it is caught up it is only marked as behind (see catchup.py), and then it is told
-inline (see channel.py). Nothing here waits, but for the pings' one timer.
+A viewer is registered before anything is read for it, so no change is lost between history and
+live messages. While it is behind it gets pages from the store (see catchup.py). When it is up to
+date its channel pushes to it (see channel.py). Nothing here waits, except for the timer of pings.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from livejobs import clock
-from livejobs.access.keyring import Keyring
+from livejobs.access.keyring import LOOK_EVERY, Keyring
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import TooMany
@@ -21,13 +22,14 @@ from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
-from livejobs.live.channel import Channel, Filter, Options, Viewer
+from livejobs.live.channel import Channel, Viewer
 from livejobs.live.frames import PING, Message, Wire
+from livejobs.live.options import Filter, Options
 from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import Store
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
-PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets its ping
+PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets a ping
 
 
 class Hub:
@@ -48,29 +50,31 @@ class Hub:
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
         self._next_wheel = 0
         self._resyncs = 0
-        self._delivered = 0  # in pages, and in pushes of channels that are gone
+        self._delivered = 0  # pages, and pushes of channels that are gone
         self._keyring = keyring
-        self._connections_each = connections_each  # most for one credential
+        self._connections_each = connections_each  # the most for one credential
         self.begin()
-        committer.listeners.append(self.tell)
+        committer.listeners.append(self.publish)
 
     def begin(self) -> None:
-        """Nobody watches anything. A second start leaves the connections of the first behind."""
+        """Start with no connections. A second start forgets those of the first."""
         self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
         self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
         self._sinks: list[dict[Sink, None]] = [{} for _ in range(PING_EVERY)]
-        self._queued: set[Channel] = set()  # of jobs that wait their turn
+        self._queued: set[Channel] = set()  # channels of queued jobs
         self._connections: Counter[str] = Counter()  # by credential
+        self._second = 0
         self._closing = False
 
     # Connections
 
-    def check_room(self, by: Principal) -> None:
-        """Whether the credential may have one more connection."""
+    def check_limit(self, by: Principal) -> None:
+        """Raise TooMany if the credential may not open one more connection."""
         limit = self._connections_each
         if limit is not None and self._connections[by.credential] >= limit:
             raise TooMany(
-                f"This credential has {limit} connections open, the most it may.",
+                f"This credential has {limit} open connections, and may not have more. "
+                "Close one, or try again later.",
                 code="too_many_connections",
                 headers={"Retry-After": "5"},
             )
@@ -78,20 +82,20 @@ class Hub:
     def open(
         self, send: Send, own_wire: Wire, by: Principal = ANONYMOUS, *, solo: bool = False
     ) -> Sink:
-        """A way out, with the words of its own messages. To be closed in a `finally`."""
-        sink = self._sink(send, own_wire, solo)
-        sink.by = by
+        """A new connection. `own_wire` encodes its own messages, such as pings. The caller closes
+        it in a `finally`."""
+        sink = self._sink(send, own_wire, by, solo)
         self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
         return sink
 
-    def _sink(self, send: Send, own_wire: Wire, solo: bool) -> Sink:
+    def _sink(self, send: Send, own_wire: Wire, by: Principal, solo: bool) -> Sink:
+        freed = self._bring_up_to_date
         if not self._inline(send):
-            return TaskSink(send, self._bring_up_to_date, own_wire, solo=solo)
-        sink = InlineSink(send, self._bring_up_to_date, own_wire, solo=solo)
-        sink.writer = self._writer_of(send)
-        return sink
+            return TaskSink(send, freed, own_wire, by=by, solo=solo)
+        writer = self._writer_of(send)
+        return InlineSink(send, freed, own_wire, by=by, solo=solo, writer=writer)
 
     def close(self, sink: Sink) -> None:
         sink.closed = True
@@ -108,7 +112,7 @@ class Hub:
             del self._connections[by.credential]
 
     def change_caller(self, sink: Sink, by: Principal) -> None:
-        """Another credential on the same connection."""
+        """Replace the credential of a connection."""
         self._count_out(sink.by)
         self._connections[by.credential] += 1
         sink.by = by
@@ -124,7 +128,7 @@ class Hub:
         if channel is None:
             channel = Channel(key, options, slot, Filter(slot.head.project), self._drop)
             slot.channels[key] = channel
-            slot.busy += 1  # the slot stays as long as it is watched
+            slot.busy += 1  # keeps the slot in memory
         if slot.lane is not None:
             self._queued.add(channel)
         return self._register(Viewer(sink, wire, since, first), channel)
@@ -168,7 +172,7 @@ class Hub:
         filter = channel.filter
         feeds = self._feeds.get(filter.project, {})
         if feeds.get(channel.key) is not channel:
-            return  # it is of an earlier run
+            return  # of an earlier run
         del feeds[channel.key]
         for id in filter.ids:
             named = self._by_id.get(id, {})
@@ -177,7 +181,7 @@ class Hub:
                 self._by_id.pop(id, None)
 
     async def settle(self, sink: Sink) -> None:
-        """Bring the sink's viewers up to date, here and now, at the client's speed."""
+        """Bring the connection's viewers up to date now, at the client's speed."""
         sink.busy = True
         try:
             await self._bring_up_to_date(sink)
@@ -185,7 +189,7 @@ class Hub:
             sink.busy = False
 
     async def _bring_up_to_date(self, sink: Sink) -> None:
-        """The sink is held as busy meanwhile, so that nobody else writes to it."""
+        """The sink is busy meanwhile, so nobody else writes to it."""
         while (viewer := _first_behind(sink)) is not None:
             self._resyncs += 1
             await self._catch_up_one(sink, viewer)
@@ -207,69 +211,68 @@ class Hub:
         if ended:
             self.unsubscribe(viewer)
 
-    # Telling
+    # Publishing
 
-    def tell(self, committed: Sequence[Committed]) -> None:
+    def publish(self, committed: Sequence[Committed]) -> None:
         for change in committed:
             for channel in list(change.slot.channels.values()):
-                channel.note(change)
+                channel.add(change)
                 if change.slot.lane is not None:
                     self._queued.add(channel)
-            head = change.after or change.before
-            if head is None or not self._feeds:
-                continue
-            for channel in self._feeds.get(head.project, {}).values():
-                if not channel.filter.ids:
-                    channel.note(change)
-            for channel in self._by_id.get(head.id, {}).values():
-                channel.note(change)
+            for channel in self._feeds_of(change):
+                channel.add(change)
+
+    def _feeds_of(self, change: Committed) -> Iterable[Channel]:
+        """Feeds of the project that name no jobs, and those that name this one."""
+        head = change.after or change.before
+        if head is None or not self._feeds:
+            return ()
+        feeds = self._feeds.get(head.project, {}).values()
+        unnamed = [channel for channel in feeds if not channel.filter.ids]
+        return chain(unnamed, self._by_id.get(head.id, {}).values())
 
     def say_bye(self) -> None:
-        """The last words on every connection, at once where it can hear them, else as soon as
-        it has taken what it was given."""
+        """End every connection: at once if it takes a message now, else when it has taken what was
+        sent before."""
         self._closing = True
-        for wheel in self._sinks:
-            for sink in list(wheel):
-                if not sink.busy and not sink.closed:
-                    sink.push(sink.own_wire.encode([BYE]))
-                    sink.closed = True
+        for sink in self._all():
+            sink.try_end(BYE)
 
     async def run(self) -> None:
-        """Pings, and places in queues, once a second."""
-        second = 0
         while True:
             await asyncio.sleep(1)
-            second = (second + 1) % PING_EVERY
-            self._ping(self._sinks[second])
-            for wheel in self._sinks[second % 3 :: 3]:  # each connection every three seconds
-                self._dismiss(wheel)
-            self._tell_places()
+            self.tick()
 
-    def _ping(self, sinks: dict[Sink, None]) -> None:
-        for sink in list(sinks):
-            if not sink.busy and not sink.closed:
-                sink.push(sink.own_wire.encode([PING]))
+    def tick(self) -> None:
+        """Each second: pings, checks of credentials, and places in queues."""
+        self._second = (self._second + 1) % PING_EVERY
+        for sink in list(self._sinks[self._second]):
+            sink.try_push(sink.own_wire.encode([PING]))
+        for wheel in self._sinks[self._second % LOOK_EVERY :: LOOK_EVERY]:
+            self._dismiss(wheel)
+        self._push_places()
 
     def _dismiss(self, sinks: Iterable[Sink]) -> None:
-        """Close those whose credential is no longer good."""
+        """Close connections whose credential is no longer valid."""
         now = clock.now_ms()
         for sink in list(sinks):
             why = None if sink.closed else self._keyring.valid(sink.by, now)
             if why is not None:
                 sink.farewell = Message("unwelcome", wire.encode({"reason": why}))
-                if not sink.busy:
-                    sink.push(sink.own_wire.encode([sink.farewell]))
-                    sink.closed = True
+                sink.try_end(sink.farewell)
 
-    def _tell_places(self) -> None:
+    def _push_places(self) -> None:
         for channel in list(self._queued):
             if channel.slot is not None and channel.viewers and channel.slot.lane is not None:
-                channel.tell_place()
+                channel.push_place()
             else:
                 self._queued.discard(channel)
 
+    def _all(self) -> list[Sink]:
+        return [sink for wheel in self._sinks for sink in wheel]
+
     def statistics(self) -> dict[str, int]:
-        sinks = [sink for wheel in self._sinks for sink in wheel]
+        sinks = self._all()
         viewers = [viewer for sink in sinks for viewer in sink.viewers]
         channels = {viewer.channel for viewer in viewers} - {None}
         streams = sum(sink.solo for sink in sinks)
@@ -286,6 +289,6 @@ class Hub:
 
 
 def _first_behind(sink: Sink) -> Viewer | None:
-    if sink.closed or sink.farewell is not None:  # nobody is to hear more
+    if sink.closed or sink.farewell is not None:  # it gets nothing more
         return None
     return next((viewer for viewer in sink.viewers if viewer.behind), None)

@@ -1,13 +1,13 @@
-"""The way out to one connection.
+"""The outgoing side of one connection.
 
-`push` never waits. It hands messages to the server's `send`, which nearly always takes them at
-once. When it does not, the client is slow: the sink is busy until the server has room again,
-and whoever has something for it meanwhile must bring it up to date afterwards.
+`try_push` never waits. It hands messages to the server's `send`, which nearly always takes them
+at once. If `send` waits, the client is slow: the sink is busy until `send` returns, and refuses
+other messages. A viewer whose message was refused is brought up to date afterwards.
 
-Two ways to do that, for two kinds of server:
-- InlineSink steps the `send` coroutine by hand: no task, no queue. Sound only where `send`
+There are two kinds, for two kinds of server:
+- InlineSink steps the `send` coroutine by hand: no task, no queue. This is sound only where `send`
   suspends on plain asyncio futures and never asks for the current task, as uvicorn's does.
-- TaskSink gives each push a task of its own, for any other ASGI server.
+- TaskSink runs each push in a task of its own, for any other ASGI server.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import coroutine
 from typing import Any, ClassVar, TypeAlias
 
-from livejobs.core.access import ANONYMOUS
+from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.live.frames import Message, Sendable, Wire
 
 log = logging.getLogger("livejobs.sink")
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
-# Writes bytes as they stand on the wire, if they can go at once; says whether they did.
+# Writes bytes to the transport as they are, if it takes them now; returns whether it did.
 Writer: TypeAlias = Callable[[bytes], bool]
 Freed: TypeAlias = Callable[["Sink"], Awaitable[None]]
 
@@ -45,43 +45,63 @@ class Sink:
         "viewers",
     )
 
-    def __init__(self, send: Send, freed: Freed, own_wire: Wire, *, solo: bool) -> None:
+    def __init__(
+        self,
+        send: Send,
+        freed: Freed,
+        own_wire: Wire,
+        *,
+        by: Principal = ANONYMOUS,
+        solo: bool = False,
+    ) -> None:
         self.send = send
-        self.own_wire = own_wire  # for what concerns the connection: ping and bye
+        self.own_wire = own_wire  # for messages of the connection itself: ping and bye
+        self.by = by  # whose connection it is
         self.solo = solo  # the connection is for one viewer, and ends with it
-        self.viewers: list[Any] = []  # who goes out through it
+        self.viewers: list[Any] = []  # the subscriptions of this connection
         self.busy = False
         self.closed = False
-        self.by = ANONYMOUS  # whose connection it is
-        self.farewell: Message | None = None  # why it is to end, once it can be told
+        self.farewell: Message | None = None  # send this instead of anything else, then close
         self._freed = freed
 
-    def push(self, messages: Sendable) -> None:
-        """Out with them, now or as soon as the client has room. Not while busy."""
+    def try_push(self, messages: Sendable) -> bool:
+        """Start to send the messages. False: the sink is busy or closed, and took none of them."""
+        if self.busy or self.closed:
+            return False
+        self._push(messages)
+        return True
+
+    def _push(self, messages: Sendable) -> None:
         raise NotImplementedError
 
     async def write(self, messages: Sendable) -> None:
-        """The same for those who can wait, and hold the sink as busy."""
+        """Send and wait. For callers that hold the sink as busy."""
         for message in messages:
             await self.send(message)
 
-    def let_go(self, viewer: Any) -> None:
+    def try_end(self, farewell: Message) -> None:
+        """Send the last message and close. A sink that is busy stays open: whoever holds it sends
+        the message afterwards (see Hub)."""
+        if self.try_push(self.own_wire.encode([farewell])):
+            self.closed = True
+
+    def remove(self, viewer: Any) -> None:
         if viewer in self.viewers:
             self.viewers.remove(viewer)
             self.closed = self.closed or self.solo
 
     def settle(self) -> None:
-        """Have those who fell behind brought up to date, in a task of its own."""
+        """Bring viewers that are behind up to date, in a task of its own."""
         if not self.busy and not self.closed:
             self.busy = True
             _keep(self._finish(_nothing()))
 
     async def _finish(self, rest: Awaitable[None]) -> None:
-        """What is still to be sent, then what came meanwhile; the sink is free at the end."""
+        """Send the rest, and what was committed meanwhile. Then the sink is free again."""
         try:
             await rest
             await self._freed(self)
-        except Exception as error:  # noqa: BLE001  the client has gone, in whichever way
+        except Exception as error:  # noqa: BLE001  the client has gone, in whatever way
             log.debug("a connection ended: %r", error)
             self.closed = True
         finally:
@@ -91,14 +111,25 @@ class Sink:
 class InlineSink(Sink):
     takes_frames = True
 
-    __slots__ = ("writer",)
+    __slots__ = ("_writer",)
 
-    writer: Writer | None  # past `send`, to a transport that has room
+    def __init__(
+        self,
+        send: Send,
+        freed: Freed,
+        own_wire: Wire,
+        *,
+        by: Principal = ANONYMOUS,
+        solo: bool = False,
+        writer: Writer | None = None,
+    ) -> None:
+        super().__init__(send, freed, own_wire, by=by, solo=solo)
+        self._writer = writer  # past `send`, to a transport that takes more
 
-    def push(self, messages: Sendable) -> None:
-        if self.writer is not None and len(messages) == 1:
+    def _push(self, messages: Sendable) -> None:
+        if self._writer is not None and len(messages) == 1:
             ready = messages[0].get("ready")
-            if ready is not None and self.writer(ready):
+            if ready is not None and self._writer(ready):
                 return
         for at, message in enumerate(messages):
             sending: Coroutine[Any, Any, None] = self.send(message)  # type: ignore[assignment]
@@ -106,7 +137,7 @@ class InlineSink(Sink):
                 waiting_for = sending.send(None)
             except StopIteration:
                 continue
-            except Exception:  # noqa: BLE001  a send on a connection that has just gone
+            except Exception:  # noqa: BLE001  the connection has just closed
                 self.closed = True
                 return
             self.busy = True
@@ -122,7 +153,7 @@ class InlineSink(Sink):
 
 @coroutine
 def _step(sending: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
-    """Drive a coroutine that was begun by hand to its end, inside a task."""
+    """Run a coroutine that was started by hand to its end, inside a task."""
     try:
         while True:
             try:
@@ -138,7 +169,7 @@ def _step(sending: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any
 class TaskSink(Sink):
     __slots__ = ()
 
-    def push(self, messages: Sendable) -> None:
+    def _push(self, messages: Sendable) -> None:
         self.busy = True
         _keep(self._finish(self.write(messages)))
 
@@ -148,13 +179,13 @@ class TaskSink(Sink):
 
 
 def own_copy(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Layers of other apps edit messages in place, and these are shared by many viewers. `ready`
-    is for our own runner alone."""
+    """Middleware of other apps edits messages in place, and many viewers share these. Only our
+    own runner reads `ready`."""
     return {name: value for name, value in message.items() if name != "ready"}
 
 
 async def _nothing() -> None:
-    """No rest."""
+    """Nothing is left to send."""
 
 
 _running: set[asyncio.Task[None]] = set()  # the loop itself keeps tasks only weakly

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from livejobs.core.access import Principal, require_project
 from livejobs.core.cursor import parse
 from livejobs.core.model import STATUSES
+from livejobs.jobs.state import Slot
 from livejobs.live.catchup import RESET
-from livejobs.live.channel import Filter, Options, Viewer
+from livejobs.live.channel import Viewer
 from livejobs.live.frames import SSE, event
-from livejobs.live.hub import Hub
+from livejobs.live.options import Filter, Options, View
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import http
-from livejobs.web.streams.lasting import run_last
-
-HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx hands events on as they come
-    (b"x-content-type-options", b"nosniff"),
-    (b"vary", http.VARY.encode()),
-)
-
-Subscribe: TypeAlias = Callable[[Sink, int | None], Viewer]
+from livejobs.web.streams.response import Stream
 
 
 async def job_events(request: Request) -> Response:
@@ -39,14 +28,14 @@ async def job_events(request: Request) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     options = options_of(request, "state")
     first = tail_of(request)
-    since, foreign = position(live, slot.head.project, said_cursor(request))
-    if slot.head.finished and since is not None and since >= slot.seq:
-        return Response(status_code=204)  # an EventSource takes it as the end
+    since, foreign = position(live, slot.head.project, requested_cursor(request))
+    if seen_all(slot, since):
+        return Response(status_code=204)  # ends an EventSource
 
-    def subscribe(sink: Sink, since: int | None) -> Viewer:
+    def subscribe(sink: Sink) -> Viewer:
         return live.hub.watch_job(sink, SSE, slot, options, since, first)
 
-    return EventStream(live, http.principal(request), subscribe, since, foreign=foreign)
+    return Stream(live.hub, http.principal(request), subscribe, hello=hello(foreign))
 
 
 async def feed_events(request: Request) -> Response:
@@ -54,124 +43,77 @@ async def feed_events(request: Request) -> Response:
     filter = filter_of(request)
     options = options_of(request, "state")
     first = http.whole(request, "limit", 100, least=1, most=1000)
-    since, foreign = position(live, filter.project, said_cursor(request))
+    since, foreign = position(live, filter.project, requested_cursor(request))
 
-    def subscribe(sink: Sink, since: int | None) -> Viewer:
+    def subscribe(sink: Sink) -> Viewer:
         return live.hub.watch_feed(sink, SSE, filter, options, since, first)
 
-    return EventStream(live, http.principal(request), subscribe, since, foreign=foreign)
+    return Stream(live.hub, http.principal(request), subscribe, hello=hello(foreign))
 
 
-class EventStream(Response):
-    """A response that lasts as long as its viewer."""
-
-    def __init__(
-        self,
-        live: LiveJobs,
-        by: Principal,
-        subscribe: Subscribe,
-        since: int | None,
-        *,
-        foreign: bool,
-    ) -> None:
-        live.hub.check_room(by)
-        self._hub = live.hub
-        self._by = by
-        self._subscribe = subscribe
-        self._since = since
-        self._foreign = foreign
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "HEAD":
-            await begin(send)
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            lasting = partial(last, self._hub, self._by, self._begin)
-            await run_last(lasting, scope, receive, send)
-
-    async def _begin(self, sink: Sink) -> None:
-        self._subscribe(sink, self._since)
-        hello = retry() + event(RESET) if self._foreign else retry()
-        await sink.write(({"type": "http.response.body", "body": hello, "more_body": True},))
-        await self._hub.settle(sink)
+def seen_all(slot: Slot, since: int | None) -> bool:
+    """Whether a client that has seen `since` can only be answered with 204, which ends it."""
+    return slot.head.finished and since is not None and since >= slot.seq
 
 
-async def last(
-    hub: Hub,
-    by: Principal,
-    subscribe: Callable[[Sink], Awaitable[None]],
-    receive: Receive,
-    send: Send,
-) -> None:
-    await begin(send)
-    sink = hub.open(send, SSE, by, solo=True)
-    try:
-        await subscribe(sink)
-        del subscribe  # an idle viewer needs none of what it began with
-        while (await receive())["type"] != "http.disconnect":
-            pass
-    finally:
-        hub.close(sink)
-
-
-async def begin(send: Send) -> None:
-    # A list of its own for each viewer: layers of other apps add cookies to it.
-    await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-
-
-def retry() -> bytes:
-    """How long to wait before coming back, jittered so that not all do at once. Not an event of
-    its own: it is part of the one that follows."""
-    return b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
+def hello(foreign: bool) -> bytes:
+    """How long to wait before a reconnect, with jitter so that not all clients return at once. It
+    is no event of its own, but part of the next one. Then a reset, after a foreign cursor."""
+    retry = b"retry: %d\n" % random.randint(1000, 4000)  # noqa: S311  no secret
+    return retry + event(RESET) if foreign else retry
 
 
 NOBODY: Final = ""  # no job has this id
 
 
-def seen_ids(by: Principal, asked: Iterable[str] | None = None) -> frozenset[str]:
-    """The ids of a list or a feed, as its filter takes them: empty, it is for all jobs. A
-    credential for some jobs carries no others. `asked` None: for all that it carries; empty: for
-    none."""
+def seen_ids(by: Principal, wanted: Iterable[str] | None = None) -> frozenset[str]:
+    """The ids for the filter of a list or feed, where no ids means all jobs. `wanted`: ids in the
+    request; None means all that the credential may see. A credential for some jobs sees no others.
+    """
     ids = by.jobs
-    if asked is not None:
-        ids = frozenset(asked) if by.jobs is None else by.jobs.intersection(asked)
+    if wanted is not None:
+        ids = frozenset(wanted) if by.jobs is None else by.jobs.intersection(wanted)
     return frozenset() if ids is None else ids or frozenset({NOBODY})
 
 
-def said_cursor(request: Request) -> str | None:
-    return request.headers.get("last-event-id") or asked_cursor(request)
+def requested_cursor(request: Request) -> str | None:
+    return request.headers.get("last-event-id") or cursor_in_query(request)
 
 
-def asked_cursor(request: Request) -> str | None:
-    """Some clients can't set a header when they reconnect: they add `lastEventId` to the address
-    they were given, which may have a `since` from before."""
+def cursor_in_query(request: Request) -> str | None:
+    """Some clients can't set a header when they reconnect. They add `lastEventId` to the address,
+    which may still have an older `since`."""
     query = request.query_params
     return query.get("lastEventId") or query.get("since")
 
 
-def position(live: LiveJobs, project: str, said: str | None) -> tuple[int | None, bool]:
-    """The seq to go on from; None to begin. And whether the cursor was one to begin anew for: of
-    another database, or ahead of this one."""
-    if not said:
+def position(live: LiveJobs, project: str, text: str | None) -> tuple[int | None, bool]:
+    """The seq to resume from; None to begin. And whether the cursor was foreign, of another
+    database or ahead of this one, so that the client must reset."""
+    if not text:
         return None, False
-    cursor = parse(said)
+    cursor = parse(text)
     last = live.committer.seqs.get(project, 0)
     if cursor is None or cursor.epoch != live.committer.epochs.get(project) or cursor.seq > last:
         return None, True
     return cursor.seq or None, False
 
 
-def options_of(request: Request, view: str) -> Options:
-    chosen = http.choice(request, "view", ("state", "delta")) or view
+def view_of(request: Request, default: View) -> View:
+    view = http.choice(request, "view", ("state", "delta")) or default
+    return "delta" if view == "delta" else "state"
+
+
+def options_of(request: Request, view: View) -> Options:
     return Options(
-        view="delta" if chosen == "delta" else "state",
+        view=view_of(request, view),
         logs=http.switch(request, "logs"),
         rate=http.number(request, "rate", 30.0, least=0.1, most=60.0),
     )
 
 
 def tail_of(request: Request) -> int:
-    """Log lines to begin with."""
+    """How many log lines to begin with."""
     return http.whole(request, "tail", 100, least=0, most=1000)
 
 

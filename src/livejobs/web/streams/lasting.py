@@ -1,8 +1,8 @@
-"""Streams and downloads run past the framework: its dozen layers return first, so that an idle
-viewer costs a third of the memory.
+"""Run streams and downloads after the framework's dozen layers have returned: an idle viewer then
+costs a third of the memory.
 
-This needs our own runner and no layer around or inside the app (see app.App, which asks
-`powers.called_directly`). Everywhere else they run in place, as any ASGI response does.
+This needs our own runner, and no middleware around or inside the app (see app.App, which calls
+`powers.called_directly`). Otherwise they run in place, as any ASGI response does.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ Lasting: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
 
 
 def offer(scope: Scope) -> None:
-    """By the app: what lasts may be handed over."""
+    """For the app: responses may hand over what lasts."""
     scope[LASTING] = None
 
 
 async def run_last(lasting: Lasting, scope: Scope, receive: Receive, send: Send) -> None:
-    """By a response: run when the layers have returned, or here and now."""
+    """For a response: run when the layers have returned, or now if the app did not offer it."""
     if LASTING in scope:
         scope[LASTING] = lasting
-        scope["headers"].clear()  # read by now; a browser sends two kilobytes of them
+        scope["headers"].clear()  # no longer needed; a browser sends two kilobytes of them
     else:
         await lasting(receive, send)
 
 
 async def run_offered(scope: Scope, receive: Receive, send: Send) -> None:
-    """By the app, when the layers have returned."""
+    """For the app, when the layers have returned."""
     if scope.get(LASTING) is not None:
-        await scope.pop(LASTING)(receive, send)  # not held by a name here
+        await scope.pop(LASTING)(receive, send)  # no name here keeps it alive
 
 
 def as_it_is(scope: Scope) -> Mapping[str, str]:
-    """Headers that keep a layer from compressing an answer: it would hold back lines that a
-    reader waits for, and a download that was cut could not be resumed."""
+    """Headers that keep middleware from compressing a response. Compression would hold back lines
+    that a client waits for, and a download that was cut could not be resumed."""
     return {} if LASTING in scope else {"content-encoding": "identity"}

@@ -1,103 +1,139 @@
-"""A job's log as it is written: as text, and as events.
+"""A job's log alone: as plain text, and as events.
 
-Both go on for as long as the job does, so they are let go when the server stops and when their
-credential is no longer good.
+A log that is followed is a subscription like any other (view `logs`). Plain text without `follow`
+is read from the store, page by page.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Final
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from livejobs import clock
-from livejobs.access.keyring import LOOK_EVERY
-from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.model import LEVELS, Record
-from livejobs.jobs.reader import PAGE
 from livejobs.jobs.state import Slot
-from livejobs.live.catchup import RESET
-from livejobs.live.frames import PING, Message, event
-from livejobs.live.hub import BYE, PING_EVERY
+from livejobs.live.channel import Viewer
+from livejobs.live.frames import SSE, Message, Sendable, Wire, body_piece
+from livejobs.live.hub import Hub
+from livejobs.live.options import Options
+from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import http
-from livejobs.web.streams.events import HEADERS, position, retry, said_cursor
+from livejobs.web.streams.events import hello, position, requested_cursor, seen_all
 from livejobs.web.streams.lasting import as_it_is
+from livejobs.web.streams.response import HEADERS, Stream, Subscribe
 
-Pages = AsyncIterator[Sequence[Record]]
+Pages: TypeAlias = AsyncIterator[Sequence[Record]]
 
 
 def level_of(request: Request) -> int:
     return LEVELS.index(http.choice(request, "level", LEVELS) or "debug")
 
 
-async def ticking(pages: Pages, seconds: float) -> AsyncGenerator[Sequence[Record] | None]:
-    """The pages; None for every time that none came for so long."""
-    next_ = None
-    try:
-        while True:
-            next_ = next_ or asyncio.ensure_future(anext(pages, None))
-            await asyncio.wait({next_}, timeout=seconds)
-            if not next_.done():
-                yield None
-                continue
-            page, next_ = next_.result(), None
-            if page is None:
-                return
-            yield page
-    finally:
-        if next_ is not None:
-            next_.cancel()
+def after_of(request: Request) -> int:
+    return http.whole(request, "after", 0, least=0, most=2**53)
+
+
+def tail_of(request: Request) -> int | None:
+    return http.whole(request, "tail", None, least=1, most=1000)
+
+
+def subscription(
+    hub: Hub, request: Request, slot: Slot, wire: Wire, since: int | None
+) -> Subscribe:
+    """Begin with the last `tail` lines, or else with those after `since` and `after`."""
+    tail = tail_of(request) if since is None else None
+    after = after_of(request) if tail is None else 0
+    options = Options("logs", level=level_of(request), after=after)
+    begin = (since or 0) if tail is None else None
+
+    def subscribe(sink: Sink) -> Viewer:
+        return hub.watch_job(sink, wire, slot, options, begin, tail or 0)
+
+    return subscribe
+
+
+# As events
+
+
+async def log_events(request: Request) -> Response:
+    """The same `logs` events as in a job's own stream, and nothing else of the job."""
+    live = http.service(request)
+    slot = await live.find(request.path_params["id"], http.principal(request))
+    since, foreign = position(live, slot.head.project, requested_cursor(request))
+    if seen_all(slot, since):
+        return Response(status_code=204)  # ends an EventSource
+    subscribe = subscription(live.hub, request, slot, SSE, since)
+    return Stream(live.hub, http.principal(request), subscribe, hello=hello(foreign))
 
 
 # As text
 
 
 async def log_text(request: Request) -> Response:
-    """Lines as they were said. With `follow=1` also those still to come."""
+    """One message after the other. With `follow=1` also those still to come."""
     live, by = http.service(request), http.principal(request)
     slot = await live.find(request.path_params["id"], by)
+    headers = (
+        (b"content-type", b"text/plain; charset=utf-8"),
+        *HEADERS,
+        *((name.encode(), value.encode()) for name, value in as_it_is(request.scope).items()),
+    )
+    limit = http.whole(request, "limit", None, least=1, most=1000)
+    if http.switch(request, "follow"):  # without a limit: until the job ends
+        subscribe = subscription(live.hub, request, slot, TEXT, None)
+        # Some servers and middleware send the head with the first piece of the body.
+        return Stream(live.hub, by, subscribe, hello=b"", wire=TEXT, headers=headers)
     pages = live.logs(
         slot,
-        after=http.whole(request, "after", 0, least=0, most=2**53),
+        after=after_of(request),
         level=level_of(request),
-        tail=http.whole(request, "tail", None, least=1, most=1000),
-        limit=http.whole(request, "limit", None, least=1, most=1000),
-        follow=http.switch(request, "follow"),
+        tail=tail_of(request),
+        limit=limit,
     )
-    headers = {
-        "cache-control": "no-store",
-        "vary": http.VARY,
-        "x-accel-buffering": "no",
-        "x-content-type-options": "nosniff",
-        **as_it_is(request.scope),
-    }
-    # HEAD is not kept waiting for lines it does not get.
     body = () if request.method == "HEAD" else _text(live, by, pages)
-    return StreamingResponse(body, 200, headers, "text/plain; charset=utf-8")
+    response = StreamingResponse(body, 200)
+    response.raw_headers = list(headers)
+    return response
 
 
 async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[bytes]:
-    yield b""  # some servers and layers send the head with the first piece
-    async with aclosing(ticking(pages, LOOK_EVERY)) as looks:
-        async for records in looks:
-            if live.keyring.valid(by, clock.now_ms()) is not None:
-                return
-            if not records:
-                continue
-            lines = (msgspec.json.decode(record.entry.value)["message"] for record in records)
-            yield "".join(f"{harmless(line)}\n" for line in lines).encode()
+    yield b""
+    async for records in pages:
+        if live.keyring.valid(by, clock.now_ms()) is not None:
+            return
+        yield text_of(msgspec.json.decode(record.entry.value, type=Line) for record in records)
 
 
-# Everything that could move a terminal's cursor, ring, or set its title. A tab and a line break are
-# text. U+2028 and U+2029 end a line for some readers, so a message could forge the next one; bidi
-# marks, embeddings and isolates change the order in which it is read.
+class Line(Struct, frozen=True):
+    message: str
+
+
+class TextWire:
+    """The messages of log lines, one after the other. Anything else sends no text."""
+
+    def encode(self, messages: Sequence[Message]) -> Sendable:
+        logs = (message.data for message in messages if message.op == "logs")
+        return body_piece(b"".join(text_of(_decode(data)) for data in logs), messages)
+
+
+TEXT: Final = TextWire()
+_decode: Final = msgspec.json.Decoder(list[Line]).decode
+
+
+def text_of(lines: Iterable[Line]) -> bytes:
+    return "".join(f"{harmless(line.message)}\n" for line in lines).encode()
+
+
+# Everything that can move a terminal's cursor, ring its bell or set its title. A tab and a line
+# break are text. Some readers end a line at U+2028 and U+2029, so a message could forge the next
+# one. Bidi marks, embeddings and isolates change the order in which a line is read.
 _CONTROLS: Final[dict[int, str]] = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)
 } | {
@@ -108,75 +144,3 @@ _CONTROLS: Final[dict[int, str]] = {
 
 def harmless(line: str) -> str:
     return line if line.isascii() and line.isprintable() else line.translate(_CONTROLS)
-
-
-# As events
-
-
-async def log_events(request: Request) -> Response:
-    """`logs` events, as a job's own stream has them, and nothing else of the job."""
-    live, by = http.service(request), http.principal(request)
-    slot = await live.find(request.path_params["id"], by)
-    since, foreign = position(live, slot.head.project, said_cursor(request))
-    if slot.head.finished and since is not None and since >= slot.seq:
-        return Response(status_code=204)  # an EventSource takes it as the end
-    first = http.whole(request, "tail", None, least=1, most=1000) if since is None else None
-    pages = live.logs(
-        slot,
-        after=http.whole(request, "after", 0, least=0, most=2**53),
-        after_seq=since or 0,
-        level=level_of(request),
-        tail=first,
-        follow=True,
-    )
-    hello = retry() + event(RESET) if foreign else retry()
-    body = () if request.method == "HEAD" else _events(live, by, slot, pages, hello)
-    headers = {name.decode(): value.decode() for name, value in HEADERS}
-    return StreamingResponse(body, 200, headers)
-
-
-async def _events(
-    live: LiveJobs, by: Principal, slot: Slot, pages: Pages, hello: bytes
-) -> AsyncIterator[bytes]:
-    yield hello
-    async with aclosing(ticking(whole_changes(pages), LOOK_EVERY)) as looks:
-        quiet = 0
-        async for records in looks:
-            quiet = 0 if records else quiet + LOOK_EVERY
-            if (why := live.keyring.valid(by, clock.now_ms())) is not None:
-                yield event(Message("unwelcome", wire.encode({"reason": why})))
-                return
-            if records:
-                yield event(_logs(slot, records))
-            elif quiet % PING_EVERY == 0:
-                yield event(PING)
-    cursor = str(slot.cursor)
-    yield event(Message("end", END, cursor) if slot.head.finished else BYE)
-
-
-END: Final = b"{}"
-
-
-def _logs(slot: Slot, records: Sequence[Record]) -> Message:
-    lines = b",".join(bytes(record.entry.value) for record in records)
-    cursor = slot.cursor._replace(seq=records[-1].seq)
-    return Message("logs", b"[" + lines + b"]", str(cursor))
-
-
-async def whole_changes(pages: Pages) -> AsyncIterator[Sequence[Record]]:
-    """Pages that end where a change does: who is cut after one goes on with the next."""
-    rest: list[Record] = []
-    async for page in pages:
-        rest += page
-        if len(page) >= PAGE:  # there may be more of the last change
-            last = rest[-1].seq
-            whole = [record for record in rest if record.seq != last]
-            if whole:
-                yield whole
-            rest = rest[len(whole) :]
-        else:
-            if rest:
-                yield rest
-            rest = []
-    if rest:
-        yield rest

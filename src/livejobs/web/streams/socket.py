@@ -1,7 +1,7 @@
 """WebSocket `livejobs.v1`: many subscriptions and reports over one connection, as JSON text.
 
-One task a connection: it always receives, so that pings are answered and a close is noticed;
-what the hub tells goes out beside it.
+Each connection has one task, which always receives, so that pings are answered and a close is
+noticed. The hub sends its messages beside it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from livejobs.core.errors import (
 )
 from livejobs.core.model import Status
 from livejobs.live.catchup import RESET
-from livejobs.live.channel import Filter, Options, View, Viewer
+from livejobs.live.channel import Viewer
 from livejobs.live.frames import CONNECTION, UNAUTHENTICATED, socket_wire
+from livejobs.live.options import Filter, Options, View
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http
@@ -39,9 +40,9 @@ from livejobs.web.streams import events as streams
 from livejobs.web.streams.lasting import run_last
 
 PROTOCOL: Final = "livejobs.v1"
-REFUSALS: Final = 1000  # in a row, after which a client is no longer listened to
+REFUSALS: Final = 1000  # errors in a row, after which the connection is closed
 
-AUTH_SECONDS: Final = 10  # for a client to say who it is
+AUTH_SECONDS: Final = 10  # how long to wait for a credential
 
 GOING_AWAY: Final = 1001
 BAD_MESSAGE: Final = 4400
@@ -101,7 +102,7 @@ _decode: Final = msgspec.json.Decoder(AnyMessage).decode
 
 
 class Named(Struct, frozen=True):
-    """Any message, to answer one that can't be read as what it says it is."""
+    """The id of any message, to answer a message that is not valid."""
 
     id: Id | None = None
 
@@ -115,14 +116,14 @@ class Left(Exception):
 
 
 class Closing(Exception):
-    """The client did what ends a connection."""
+    """Close the connection, for a reason that the client gave."""
 
     def __init__(self, code: int, reason: str) -> None:
         self.code, self.reason = code, reason
 
 
 class Socket:
-    """The door. An ASGI app, as there is no response to return."""
+    """The route's handler. It is an ASGI app, as there is no response to return."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live: LiveJobs = scope["app"].state.live
@@ -130,7 +131,7 @@ class Socket:
             return
         try:
             caller = await Caller.of(live, scope)
-        except (Forbidden, NotStarted):  # the handshake fails: a page that may not be here
+        except (Forbidden, NotStarted):  # the handshake fails, as for a foreign page
             await send({"type": "websocket.close"})
             return
         offered = scope.get("subprotocols", [])
@@ -139,19 +140,19 @@ class Socket:
         begin = None
         if "id" in scope["path_params"]:
             begin = Request({**scope, "type": "http", "method": "GET"})
-        await run_last(partial(talk, live, caller, begin), scope, receive, send)
+        await run_last(partial(serve, live, caller, begin), scope, receive, send)
 
 
 SOCKET: Final = Socket()
 
 
 class Caller:
-    """Who talks. Nobody yet, where access control is on and no credential came along."""
+    """The client's identity: none yet if it needs a credential, and the handshake had none."""
 
     def __init__(self, by: Principal | None, client: guard.Client, refused: str | None) -> None:
         self.by = by
         self.client = client
-        self.refused = refused  # why the credential that came is no good
+        self.refused = refused  # why the credential of the handshake is not valid
 
     @classmethod
     async def of(cls, live: LiveJobs, scope: Scope) -> Caller:
@@ -160,23 +161,23 @@ class Caller:
         try:
             by = await guard.identify(live.keyring, scope)
         except Unauthorized as error:
-            came = guard.find_credential(scope)[0] is not None
-            return cls(None, client, error.detail if came else None)
+            given = guard.find_credential(scope)[0] is not None
+            return cls(None, client, error.detail if given else None)
         guard.check_origin(live, scope, by)
         return cls(by, client, None)
 
 
-async def talk(
+async def serve(
     live: LiveJobs, caller: Caller, begin: Request | None, receive: Receive, send: Send
 ) -> None:
-    """The connection's life: subscribed to the job whose address it was opened on, then as the
-    client says."""
+    """Serve a connection until it ends. One that was opened on a job's address begins with a
+    subscription to that job."""
     conversation = Conversation(live, caller, send)
     try:
         await conversation.open(receive)
         if begin is not None:
             await conversation.subscribe_to_url(begin)
-            begin = None  # no need to keep it
+            begin = None  # free its memory
         await conversation.listen(receive)
     except Left:
         pass
@@ -191,7 +192,7 @@ class Conversation:
         self._live = live
         self._caller = caller
         self._send = send
-        self._sink: Sink | None = None  # a viewer, once it is known who talks
+        self._sink: Sink | None = None  # None until the client is authenticated
         self._viewers: dict[Id, Viewer] = {}
         self._refusals = 0
 
@@ -200,8 +201,8 @@ class Conversation:
             self._live.hub.close(self._sink)
 
     async def open(self, receive: Receive) -> None:
-        """Wait until the client has said who it is. Reasons to refuse it are messages: a script
-        can't see an HTTP answer to its handshake."""
+        """Wait until the client is authenticated. It is refused by messages, as a script can't see
+        the HTTP response to its handshake."""
         if self._caller.refused is not None:
             await self._refuse(None, unauthorized(self._caller.refused, "unauthenticated"))
             raise Closing(UNAUTHENTICATED, self._caller.refused)
@@ -209,8 +210,8 @@ class Conversation:
             await self._authenticated(receive)
         if waiting.cancelled_caught:
             raise Closing(GOING_AWAY, "The server is stopping.")
-        assert self._caller.by is not None, "it is waited for"
-        await self._check_room(self._caller.by)
+        assert self._caller.by is not None, "_authenticated waits for it"
+        await self._check_limit(self._caller.by)
         self._sink = self._live.hub.open(self._send, CONNECTION, self._caller.by)
 
     async def _authenticated(self, receive: Receive) -> None:
@@ -219,11 +220,13 @@ class Conversation:
                 while self._caller.by is None:
                     await self._listen_once(receive)
         except TimeoutError:
-            raise Closing(UNAUTHENTICATED, "No credential came in time.") from None
+            raise Closing(
+                UNAUTHENTICATED, f"No credential within {AUTH_SECONDS} seconds. Send op auth first."
+            ) from None
 
-    async def _check_room(self, by: Principal) -> None:
+    async def _check_limit(self, by: Principal) -> None:
         try:
-            self._live.hub.check_room(by)
+            self._live.hub.check_limit(by)
         except TooMany as error:
             await self._refuse(None, error)
             raise Closing(TOO_MUCH, error.detail) from None
@@ -238,16 +241,16 @@ class Conversation:
             raise Left
         text = event.get("text")
         if text is None:
-            raise Closing(BAD_MESSAGE, "Messages are JSON text.")
+            raise Closing(BAD_MESSAGE, "Send messages as JSON text.")
         if len(text) > self._live.bounds.body:
             error = http.too_large(self._live.bounds.body, "A message")
             self._live.note_refusal(error)
             raise Closing(BAD_MESSAGE, error.detail)
-        await self._hear(text)
+        await self._handle(text)
 
-    async def _hear(self, text: str) -> None:
+    async def _handle(self, text: str) -> None:
         try:
-            await self._act(_understand(text))
+            await self._dispatch(_parse(text))
             self._refusals = 0
         except LivejobsError as error:
             await self._refuse(_id_of(text), error)
@@ -256,31 +259,36 @@ class Conversation:
         self._live.note_refusal(error)
         self._refusals += 1
         if self._refusals > REFUSALS:
-            raise Closing(TOO_MUCH, "Too many messages that can't be followed.")
-        said: dict[str, Any] = {"op": "error", "id": id, "code": error.code, "detail": error.detail}
+            raise Closing(TOO_MUCH, "Too many messages in a row that are not valid.")
+        reply: dict[str, Any] = {
+            "op": "error",
+            "id": id,
+            "code": error.code,
+            "detail": error.detail,
+        }
         if error.errors:
-            said["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
-        await self._say(said)
+            reply["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+        await self._reply(reply)
 
-    async def _say(self, said: Mapping[str, Any]) -> None:
-        await self._send({"type": "websocket.send", "text": _encode(said).decode()})
+    async def _reply(self, reply: Mapping[str, Any]) -> None:
+        await self._send({"type": "websocket.send", "text": _encode(reply).decode()})
 
-    async def _act(self, message: AnyMessage) -> None:
+    async def _dispatch(self, message: AnyMessage) -> None:
         if isinstance(message, Auth):
             await self._authenticate(message)
             return
         by = self._caller.by
         if by is None:
-            raise unauthorized("Say who you are first: op auth.", "unauthenticated")
+            raise unauthorized("Authenticate first, with op auth.", "unauthenticated")
         match message:
             case Ping():
-                await self._say({"op": "pong", "id": message.id})
+                await self._reply({"op": "pong", "id": message.id})
             case Subscribe():
                 self._check(by, "view", "read")
                 await self._subscribe(by, message)
             case Unsubscribe():
-                self._unsubscribe(_named(message))
-                await self._say({"op": "ack", "id": message.id})
+                self._unsubscribe(_required_id(message))
+                await self._reply({"op": "ack", "id": message.id})
             case Report():
                 self._check(by, "report", "report")
                 await self._report(by, message)
@@ -291,7 +299,7 @@ class Conversation:
         guard.check_rate(self._live.limiters.get(rate), by, self._caller.client)
 
     async def _authenticate(self, message: Auth) -> None:
-        """The first credential, or a fresh one in place of what will expire."""
+        """Take the first credential, or a fresh one that replaces it."""
         keyring = self._live.keyring
         if keyring.closed:
             try:
@@ -303,10 +311,10 @@ class Conversation:
             if self._sink is not None:
                 self._live.hub.change_caller(self._sink, by)
                 self._drop_unseen(self._sink, by)
-        await self._say({"op": "ack", "id": message.id})
+        await self._reply({"op": "ack", "id": message.id})
 
     def _drop_unseen(self, sink: Sink, by: Principal) -> None:
-        """A fresh credential may be for less than the one before."""
+        """End subscriptions that a fresh credential does not allow."""
         for viewer in list(sink.viewers):
             if not _sees(by, viewer):
                 self._live.hub.unsubscribe(viewer)
@@ -315,25 +323,25 @@ class Conversation:
         checked = self._live.reporting.decode(bytes(message.reports))
         slot = await self._live.find(message.job, by)
         receipt = await self._live.reporting.apply(slot, checked)
-        await self._say({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
+        await self._reply({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
 
     # Subscriptions
 
     async def subscribe_to_url(self, request: Request) -> None:
-        """An upgrade on a job's own address, with the query of its stream."""
+        """Subscribe to the job of the connection's address, with the query of its event stream."""
         try:
             options = streams.options_of(request, "delta")
             by = self._caller.by
-            assert by is not None, "it was asked for before"
+            assert by is not None, "open has waited for it"
             self._check(by, "view", "read")
             await self._subscribe(
                 by,
                 Subscribe(
                     id=0,
                     job=request.path_params["id"],
-                    since=streams.asked_cursor(request),
+                    since=streams.cursor_in_query(request),
                     logs=options.logs,
-                    view=options.view,
+                    view=streams.view_of(request, "delta"),
                     rate=options.rate,
                     tail=streams.tail_of(request),
                 ),
@@ -343,25 +351,28 @@ class Conversation:
             raise Closing(_close_code(error), error.code) from None
 
     async def _subscribe(self, by: Principal, message: Subscribe) -> None:
-        sink, id = self._sink, _named(message)
-        assert sink is not None, "it is there when it is known who talks"
-        going_on = sink.viewers
-        self._viewers = {id: one for id, one in self._viewers.items() if one in going_on}
+        sink, id = self._sink, _required_id(message)
+        assert sink is not None, "it is opened when the client is authenticated"
+        active = sink.viewers
+        self._viewers = {id: viewer for id, viewer in self._viewers.items() if viewer in active}
         if id in self._viewers:
-            raise Invalid.at("/id", f"There is a subscription {id!r} already.")
+            raise Invalid.at(
+                "/id", f"This connection already has a subscription {id!r}. Choose another id."
+            )
         limit = self._live.settings.max_subscriptions
-        if len(going_on) >= limit:
+        if len(active) >= limit:
             raise TooMany(
-                f"A connection takes {limit} subscriptions.", code="too_many_subscriptions"
+                f"This connection has {limit} subscriptions, the most allowed. Unsubscribe first.",
+                code="too_many_subscriptions",
             )
         if (message.job is None) == (message.feed is None):
             raise Invalid.at("/job", "Give either 'job' or 'feed'.")
         watch = _Watch(self._live, by, message)
         await watch.prepare()
-        # Said before the hub can say anything, so that it comes first.
-        await self._say({"op": "ack", "id": id})
+        # Sent before the hub can send anything, so that it is the first message.
+        await self._reply({"op": "ack", "id": id})
         if watch.foreign:
-            await self._say({"op": "reset", "id": id, **msgspec.json.decode(RESET.data)})
+            await self._reply({"op": "reset", "id": id, **msgspec.json.decode(RESET.data)})
         wire = socket_wire(_encode(id).decode(), sink.takes_frames)
         self._viewers[id] = watch.begin(sink, wire)
         sink.settle()
@@ -369,12 +380,12 @@ class Conversation:
     def _unsubscribe(self, id: Id) -> None:
         viewer = self._viewers.pop(id, None)
         if viewer is None:
-            raise Invalid.at("/id", f"There is no subscription {id!r}.")
+            raise Invalid.at("/id", f"This connection has no subscription {id!r}.")
         self._live.hub.unsubscribe(viewer)
 
 
 class _Watch:
-    """One subscribe message: what it names, looked up, and then begun."""
+    """A subscription that a message asks for: first its job is looked up, then it begins."""
 
     def __init__(self, live: LiveJobs, by: Principal, message: Subscribe) -> None:
         self._live = live
@@ -389,7 +400,7 @@ class _Watch:
             self._slot = await live.find(message.job, self._by)
             project = self._slot.head.project
         else:
-            assert message.feed is not None, "one of them is given"
+            assert message.feed is not None, "the message has a job or a feed"
             self._filter = filter_of(self._by, message.feed)
             project = self._filter.project
         self._since, self.foreign = streams.position(live, project, message.since)
@@ -428,33 +439,33 @@ def _sees(by: Principal, viewer: Viewer) -> bool:
 
 
 def _names(feed: Feed, field: str) -> frozenset[str]:
-    """As many as a query takes. Each is kept for as long as the subscription lasts."""
-    said = getattr(feed, field)
-    names = said.split(",") if isinstance(said, str) else said
+    """At most as many as a query may have: each is kept as long as the subscription lasts."""
+    value = getattr(feed, field)
+    names = value.split(",") if isinstance(value, str) else value
     if len(names) > http.NAMES or any(len(name) > LONGEST_NAME for name in names):
-        takes = f"at most {http.NAMES} names of at most {LONGEST_NAME} characters"
-        raise Invalid.at(f"/feed/{field}", f"'{field}' takes {takes}.")
+        bounds = f"at most {http.NAMES} names of at most {LONGEST_NAME} characters"
+        raise Invalid.at(f"/feed/{field}", f"'{field}' takes {bounds}.")
     return frozenset(names) - {""}
 
 
-def _named(message: Message) -> Id:
+def _required_id(message: Message) -> Id:
     if message.id is None:
         raise Invalid.at("/id", "A subscription needs an id.")
     return message.id
 
 
-def _understand(text: str) -> AnyMessage:
+def _parse(text: str) -> AnyMessage:
     try:
         message: AnyMessage = _decode(text)
         return message
     except msgspec.ValidationError as error:
         raise Invalid(str(error), code="bad_message") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Closing(BAD_MESSAGE, "Messages are JSON text.") from None
+        raise Closing(BAD_MESSAGE, "Send messages as JSON text.") from None
 
 
 def _id_of(text: str) -> Id | None:
-    """Whatever else is wrong with the message."""
+    """The message's id, whatever else is wrong with it."""
     try:
         return _decode_named(text).id
     except msgspec.MsgspecError:

@@ -1,0 +1,89 @@
+"""HTTP responses that last as long as a subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from livejobs.core.access import Principal
+from livejobs.live.channel import Viewer
+from livejobs.live.frames import SSE, Wire
+from livejobs.live.hub import Hub
+from livejobs.live.sink import Sink
+from livejobs.web import http
+from livejobs.web.streams.lasting import run_last
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Subscribe: TypeAlias = Callable[[Sink], Viewer]
+
+HEADERS: Final[Headers] = (
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx passes events on as they arrive
+    (b"x-content-type-options", b"nosniff"),
+    (b"vary", http.VARY.encode()),
+)
+EVENTS: Final[Headers] = ((b"content-type", b"text/event-stream; charset=utf-8"), *HEADERS)
+
+
+class Stream(Response):
+    """One subscription, sent until it ends or the client disconnects. `hello` is sent first."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        by: Principal,
+        subscribe: Subscribe,
+        *,
+        hello: bytes,
+        wire: Wire = SSE,
+        headers: Headers = EVENTS,
+    ) -> None:
+        hub.check_limit(by)
+        self._hub = hub
+        self._by = by
+        self._subscribe = subscribe
+        self._hello = hello
+        self._wire = wire
+        self._head = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await start(send, self._head)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            lasting = partial(last, self._hub, self._by, self._wire, self._head, self._begin)
+            await run_last(lasting, scope, receive, send)
+
+    async def _begin(self, sink: Sink) -> None:
+        self._subscribe(sink)
+        await sink.write(({"type": "http.response.body", "body": self._hello, "more_body": True},))
+        await self._hub.settle(sink)
+
+
+async def last(
+    hub: Hub,
+    by: Principal,
+    wire: Wire,
+    headers: Headers,
+    begin: Callable[[Sink], Awaitable[None]],
+    receive: Receive,
+    send: Send,
+) -> None:
+    await start(send, headers)
+    sink = hub.open(send, wire, by, solo=True)
+    try:
+        await begin(sink)
+        del begin  # an idle client needs nothing of what the stream began with
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        hub.close(sink)
+
+
+async def start(send: Send, headers: Headers) -> None:
+    # A list of its own for each client: middleware adds cookies to it.
+    await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
