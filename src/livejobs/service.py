@@ -39,10 +39,11 @@ from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.jobs.committer import Committer, Draft, shutting_down
 from livejobs.jobs.creating import Creating
+from livejobs.jobs.entries import Whole
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import PAGE, Reader
 from livejobs.jobs.reporting import Receipt, Reporting, encoded
-from livejobs.jobs.state import Registry, Slot, Whole
+from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
 from livejobs.live.hub import Hub
 from livejobs.private import FOLDER, SHARED, make_folder

@@ -120,7 +120,7 @@ async def check(live: LiveJobs) -> None:
     places = [slot.lane.place(slot.ticket, 0).position for slot in queued if slot.lane]
     assert sorted(places) == [*range(1, len(queued) + 1)]
     assert live.lanes.queued == len(queued)
-    assert not any(slot.busy or slot.arriving for slot in live.registry.all())
+    assert not any(slot.holders or slot.arriving for slot in live.registry.all())
 
 
 async def check_entries(live: LiveJobs, id: str) -> None:

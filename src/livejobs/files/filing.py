@@ -388,8 +388,8 @@ def hear(slot: Slot) -> None:
     """A worker that sends a large file has not fallen silent."""
     now = clock.now_ms()
     running = slot.head.status == "running" and not slot.head.stalled
-    if running and now - (slot.heard_at or 0) >= HEARD_EVERY:
-        slot.hear(now)
+    if running and now - (slot.heartbeat_at or 0) >= HEARD_EVERY:
+        slot.note_heartbeat(now)
 
 
 def _new_key() -> str:

@@ -22,8 +22,9 @@ from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Entry, Head, Status, Stored
+from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.state import Registry, Slot, Tail
+from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import Act, Change, Idempotency, Store
 
 GROUP: Final = 1000  # acts in one transaction
@@ -92,7 +93,7 @@ class Draft:
     ) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they change"
-        head = slot.with_heard(head)
+        head = slot.with_last_heartbeat(head)
         self._note(slot, Change(before, head, entries, act=act), before, head)
 
     def delete(self, slot: Slot, act: Act | None = None) -> None:

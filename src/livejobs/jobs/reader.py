@@ -14,7 +14,8 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Kind, Stored
 from livejobs.jobs.committer import Committer
-from livejobs.jobs.state import Registry, Slot, Tail, Whole
+from livejobs.jobs.entries import Tail, Whole
+from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import PAGE_BYTES, Store
 
 PAGE: Final = 1000  # entries read at once

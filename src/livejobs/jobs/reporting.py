@@ -51,7 +51,7 @@ class Reporting:
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Reports that have been checked."""
         if self._only_heard(slot, reports):
-            slot.hear(clock.now_ms())
+            slot.note_heartbeat(clock.now_ms())
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             return _receipt(slot, slot.head, slot.seq, new)
 
