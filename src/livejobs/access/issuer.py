@@ -93,6 +93,8 @@ class Issuer:
             )
         if key is None:
             raise jwt.InvalidKeyError("no such key")
+        # PyJWT compares the times with the system's clock. Only the keyring's later checks, which
+        # see the same `exp` again, follow `clock`.
         claims = jwt.decode(
             token,
             key,
