@@ -164,7 +164,7 @@ async def play(lives: list[list[Round]], folder: Path) -> None:
                 store.refuses = refuses
                 await asyncio.gather(*[callers.do(*call) for call in at_once])
                 store.refuses = False
-                await live.committer.told()
+                await live.committer.published()
                 await check(live)
             before = await check_jobs(live)
         async with LiveJobs(own, store=store) as live:

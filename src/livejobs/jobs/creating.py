@@ -21,9 +21,10 @@ from livejobs.core.access import ANONYMOUS, Principal, require, require_id, requ
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Idempotency, Store
 
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
@@ -116,13 +117,13 @@ class Creating:
         if idempotency is not None:
             idempotency = replace(idempotency, job=head.id)
 
-        def act(draft: Draft) -> Slot:
-            if draft.slot(head.id) is not None:
+        def operation(transaction: Transaction) -> Slot:
+            if transaction.slot(head.id) is not None:
                 raise _exists(head.id)
-            self._check_room(draft, project)
-            return draft.create(head, self._settings.base_path, idempotency)
+            self._check_room(transaction, project)
+            return transaction.create(head, self._settings.base_path, idempotency)
 
-        return (await self._committer.submit(act)).value
+        return (await self._committer.submit(operation)).value
 
     def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
         now = clock.now_ms()
@@ -146,17 +147,17 @@ class Creating:
             said = self.retention.get(type or "", said)
         return said or None
 
-    def _check_room(self, draft: Draft, project: str) -> None:
+    def _check_room(self, transaction: Transaction, project: str) -> None:
         """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
         limit = self._settings.max_queued
-        if draft.queued >= limit:
+        if transaction.queued >= limit:
             raise TooMany(
                 f"{limit} jobs are queued, the most this server takes. Try again later.",
                 code="queue_full",
                 headers={"Retry-After": "5"},
             )
         most = self._settings.max_unfinished
-        if most is not None and draft.unfinished(project) >= most:
+        if most is not None and transaction.unfinished(project) >= most:
             raise TooMany(
                 f"{most} jobs of project {project!r} have not ended, the most it may have. "
                 "Finish or cancel some, or try again later.",

@@ -45,7 +45,7 @@ class Reader:
                 return self._registry.get(id)  # made while we looked
             if not stored.head.finished and self._committer.writing:
                 # All of those are in memory, so it is on disk and about to be told of.
-                await self._committer.told()
+                await self._committer.published()
                 slot = self._registry.get(id)
             elif deletions == self._registry.deletions:
                 slot = self._registry.add(self.slot(stored))
@@ -88,7 +88,7 @@ class Reader:
                     tail.append(record.entry.value, kind)
             missing = missing or all(record.entry.n != upto for record in records)
         if missing:  # a delete that is on disk and not yet told has taken them
-            await self._committer.told()
+            await self._committer.published()
         for value in arriving.results:
             tail.append(value, "results")
         for value in arriving.errors:

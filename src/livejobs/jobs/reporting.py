@@ -14,8 +14,9 @@ from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Head, Status, encode_head
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
 
 
 class Receipt(Struct, frozen=True):
@@ -27,7 +28,7 @@ class Receipt(Struct, frozen=True):
     cancel_requested: bool
 
 
-class Batch(Struct, frozen=True):
+class LinesReceipt(Struct, frozen=True):
     """What became of lines sent one by one: those kept, and why the next was not."""
 
     receipt: Receipt
@@ -55,33 +56,33 @@ class Reporting:
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             return _receipt(slot, slot.head, slot.seq, new)
 
-        def act(draft: Draft) -> tuple[Head, int]:
-            head = draft.present(slot)
-            folded = self._fold(slot, head, reports, draft.now)
+        def operation(transaction: Transaction) -> tuple[Head, int]:
+            head = transaction.present(slot)
+            folded = self._fold(slot, head, reports, transaction.now)
             if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
+                transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
         with slot.held():
-            done = await self._committer.submit(act)
-        head, accepted = done.value
-        return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
+            outcome = await self._committer.submit(operation)
+        head, accepted = outcome.value
+        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted)
 
-    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Batch:
+    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
         """Reports that came line by line: each is kept that comes before one that can't be."""
 
-        def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
-            head = draft.present(slot)
-            folded, kept, refused = self._fold_lines(slot, head, reports, draft.now)
+        def operation(transaction: Transaction) -> tuple[Head, int, int, LivejobsError | None]:
+            head = transaction.present(slot)
+            folded, kept, refused = self._fold_lines(slot, head, reports, transaction.now)
             if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
+                transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted, kept, refused
 
         with slot.held():
-            done = await self._committer.submit(act)
-        head, accepted, kept, refused = done.value
-        seq = done.seqs.get(slot, slot.seq)
-        return Batch(_receipt(slot, head, seq, accepted), kept, refused)
+            outcome = await self._committer.submit(operation)
+        head, accepted, kept, refused = outcome.value
+        seq = outcome.seqs.get(slot, slot.seq)
+        return LinesReceipt(_receipt(slot, head, seq, accepted), kept, refused)
 
     def _fold_lines(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int

@@ -12,9 +12,10 @@ from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
 
 EVERY: Final = 1.0  # seconds
@@ -48,7 +49,13 @@ class Sweeper:
 
     async def sweep(self) -> None:
         # Each for itself: where the disk refuses one, another may be what makes room.
-        for job in (self._trim, self._ask, self._notice_silence, self._remove_expired, *self.also):
+        for job in (
+            self._trim,
+            self._probe,
+            self._notice_silence,
+            self._remove_expired,
+            *self.also,
+        ):
             try:
                 await job()
             except LivejobsError as error:  # the disk refused; the next round tries again
@@ -59,9 +66,9 @@ class Sweeper:
     async def _trim(self) -> None:
         self._registry.trim()
 
-    async def _ask(self) -> None:
+    async def _probe(self) -> None:
         if self._committer.failing:
-            await self._committer.ask()
+            await self._committer.probe()
 
     async def _notice_silence(self) -> None:
         slots = self._registry.unfinished()
@@ -73,16 +80,16 @@ class Sweeper:
                 await self._committer.submit(partial(self._tell, silent))
             await asyncio.sleep(0)
 
-    def _tell(self, silent: list[Slot], draft: Draft) -> None:
+    def _tell(self, silent: list[Slot], transaction: Transaction) -> None:
         for slot in silent:
-            head = draft.head(slot)
-            after = None if head is None else self._silent(slot, head, draft.now)
+            head = transaction.head(slot)
+            after = None if head is None else self._silent(slot, head, transaction.now)
             if after is not None and after is not head:
-                draft.change(slot, after)
+                transaction.change(slot, after)
 
     def _silent(self, slot: Slot, head: Head, now: int) -> Head:
         """The head as its silence makes it: itself, stalled, or lost."""
-        # The head may be a draft's, in which its worker has just spoken.
+        # The head may be a transaction's, in which its worker has just spoken.
         if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
         silent = clock.monotonic() - slot.silent_since
@@ -106,8 +113,8 @@ class Sweeper:
             await self._committer.submit(partial(_expire, slots))
 
 
-def _expire(slots: list[Slot], draft: Draft) -> None:
+def _expire(slots: list[Slot], transaction: Transaction) -> None:
     for slot in slots:
-        head = draft.head(slot)
-        if head is not None and head.expires_at is not None and head.expires_at <= draft.now:
-            draft.delete(slot)
+        head = transaction.head(slot)
+        if head is not None and head.expires_at is not None and head.expires_at <= transaction.now:
+            transaction.delete(slot)

@@ -67,7 +67,7 @@ class CatchUp:
             yield await self._job_page(viewer, channel, slot)
         if slot.head.finished:
             # It can only be deleted, and if it just is, what was read may lack its entries.
-            await self._committer.told()
+            await self._committer.published()
         if slot.gone:
             yield [gone_message(slot, str(slot.cursor)), Message("end", b"{}", str(slot.cursor))]
         elif slot.head.finished:
