@@ -1,4 +1,4 @@
-"""What happens because time passes: jobs stall, are lost, and expire."""
+"""Changes that time causes: jobs stall, are lost, and expire."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from livejobs.store.base import Store
 
 EVERY: Final = 1.0  # seconds
 EXPIRED_AT_ONCE: Final = 200
-FILES_AT_ONCE: Final = 500  # of expired jobs; as many are removed from the disk in a round
-SLICE: Final = 5_000  # jobs looked at before others get a turn
+FILES_AT_ONCE: Final = 500  # of expired jobs, as one round removes from the disk
+SLICE: Final = 5_000  # jobs checked before other tasks run
 
 log = logging.getLogger("livejobs.sweeper")
 
@@ -40,7 +40,7 @@ class Sweeper:
         self._store = store
         self._lost_after = lost_after
         self._reader = reader
-        self.also: list[Callable[[], Awaitable[None]]] = []  # what else time brings
+        self.also: list[Callable[[], Awaitable[None]]] = []  # of other rooms, each round
 
     async def run(self) -> None:
         while True:
@@ -48,7 +48,7 @@ class Sweeper:
             await self.sweep()
 
     async def sweep(self) -> None:
-        # Each for itself: where the disk refuses one, another may be what makes room.
+        # Each on its own: if a full disk refuses one, another may free space.
         for job in (
             self._trim,
             self._probe,
@@ -58,7 +58,7 @@ class Sweeper:
         ):
             try:
                 await job()
-            except LivejobsError as error:  # the disk refused; the next round tries again
+            except LivejobsError as error:  # the disk refused it; the next round tries again
                 log.debug("%s", error)
             except Exception:
                 log.exception("a sweep failed")
@@ -77,10 +77,10 @@ class Sweeper:
             some = slots[start : start + SLICE]
             silent = [slot for slot in some if self._silent(slot, slot.head, now) is not slot.head]
             if silent:
-                await self._committer.submit(partial(self._tell, silent))
+                await self._committer.submit(partial(self._mark, silent))
             await asyncio.sleep(0)
 
-    def _tell(self, silent: list[Slot], transaction: Transaction) -> None:
+    def _mark(self, silent: list[Slot], transaction: Transaction) -> None:
         for slot in silent:
             head = transaction.head(slot)
             after = None if head is None else self._silent(slot, head, transaction.now)
@@ -88,8 +88,8 @@ class Sweeper:
                 transaction.change(slot, after)
 
     def _silent(self, slot: Slot, head: Head, now: int) -> Head:
-        """The head as its silence makes it: itself, stalled, or lost."""
-        # The head may be a transaction's, in which its worker has just spoken.
+        """The head after this silence: unchanged, stalled, or lost."""
+        # The head may be from a transaction in which the worker has just reported.
         if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
         silent = clock.monotonic() - slot.silent_since
@@ -104,7 +104,7 @@ class Sweeper:
         files = 0
         for stored in await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE):
             files += len(stored.head.files)
-            if slots and files > FILES_AT_ONCE:  # those left have their turn in the next round
+            if slots and files > FILES_AT_ONCE:  # the next round removes the rest
                 break
             slot = await self._reader.look_up(stored.head.id)
             if slot is not None:
