@@ -1,4 +1,4 @@
-"""Settings: where they come from, what they take, and how they say no."""
+"""Settings: their sources, the values they take, and the errors for wrong values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def toml(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_nothing_said_gives_the_defaults_of_the_contract() -> None:
+def test_without_any_setting_the_defaults_are_those_of_the_contract() -> None:
     settings = load({}, {})
     assert settings == Settings()
     assert (settings.host, settings.port, settings.data) == (
@@ -87,7 +87,7 @@ def test_no_default_is_refused_by_its_own_reader() -> None:
         ("max_connections", "12", 12),
     ],
 )
-def test_text_is_read_as_what_it_means(name: str, value: str, read: object) -> None:
+def test_text_is_read_as_a_value_of_its_setting(name: str, value: str, read: object) -> None:
     assert getattr(load({name: value}, {}), name) == read
 
 
@@ -116,7 +116,7 @@ def test_text_is_read_as_what_it_means(name: str, value: str, read: object) -> N
         ("rate_read", "200"),
     ],
 )
-def test_text_without_sense_is_refused(name: str, value: str) -> None:
+def test_text_that_a_setting_does_not_take_is_refused(name: str, value: str) -> None:
     assert "takes" in refusal({name: value})
 
 
@@ -133,8 +133,8 @@ def test_a_toml_value_has_its_own_type(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_no_setting_is_refused(tmp_path: Path) -> None:
-    said = refusal({"config": toml(tmp_path, "prot = 1")})
-    assert said == "prot (livejobs.toml: prot): there is no such setting"
+    error = refusal({"config": toml(tmp_path, "prot = 1")})
+    assert error == "prot (livejobs.toml: prot): there is no such setting"
     assert "no such setting" in refusal({"config": toml(tmp_path, 'config = "b.toml"')})
 
 
@@ -145,29 +145,29 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "is not TOML" in refusal({}, {"LIVEJOBS_CONFIG": str(tmp_path / "bytes.toml")})
 
 
-def test_a_variable_that_is_no_setting_is_named() -> None:
+def test_a_variable_that_is_no_setting_is_reported() -> None:
     environ = {"LIVEJOBS_PROT": "1", "LIVEJOBS_URL": "", "LIVEJOBS_PORT": "1", "HOME": "/"}
     assert unknown_variables(environ) == ["LIVEJOBS_PROT"]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "flags",
     [
         {"redis": "redis://localhost"},
         {"workers": "2"},
     ],
 )
-def test_what_this_version_cannot_do_is_refused_not_ignored(said: dict[str, object]) -> None:
-    assert refusal(said).endswith("not available in this version")
+def test_a_value_that_this_version_does_not_support_is_refused(flags: dict[str, object]) -> None:
+    assert refusal(flags).endswith("not available in this version")
     with pytest.raises(SettingError):
-        replace(Settings(), **said)  # type: ignore[arg-type]  # text, as a careless caller has it
+        replace(Settings(), **flags)  # type: ignore[arg-type]  # text, as a careless caller has it
 
 
-def test_asking_for_no_more_than_there_is_is_fine() -> None:
+def test_the_default_of_an_unsupported_setting_is_accepted() -> None:
     assert load({"workers": "1", "http2": "false"}, {}) == Settings()
 
 
-def test_values_given_in_code_are_held_to_the_same_rules() -> None:
+def test_values_set_in_code_are_checked_by_the_same_rules() -> None:
     with pytest.raises(
         SettingError, match=r"^port: takes a whole number from 0 to 65535, not '-1'"
     ):
@@ -182,13 +182,13 @@ def test_http2_needs_a_certificate() -> None:
     assert refusal({"http2": "true"}).startswith("http2: needs ssl_certfile")
 
 
-def test_every_setting_is_documented_as_it_is() -> None:
+def test_the_documentation_has_the_row_of_every_setting() -> None:
     page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for row in TABLE:
-        shown = str(row.default).lower() if row.kind is SWITCH else str(row.default)
+        shown = str(row.default).lower() if row.format is SWITCH else str(row.default)
         default = "" if row.default in (None, (), "") else f"`{shown}`"
         later = " *later*" if row.later else ""
-        line = f"| `{row.name}` | {default} | {row.kind.takes} | {row.help}{later} |"
+        line = f"| `{row.name}` | {default} | {row.format.takes} | {row.help}{later} |"
         assert line in page, line
 
 
@@ -203,7 +203,7 @@ def test_on_loopback_no_key_is_needed(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.1"])
-def test_on_any_other_host_somebody_must_say_open(host: str) -> None:
+def test_on_any_other_host_the_server_needs_a_key_or_open(host: str) -> None:
     with pytest.raises(SettingError, match=r"LIVEJOBS_ADMIN_KEY=….*--open"):
         refuse_strangers(Settings(host=host))
     refuse_strangers(Settings(host=host, open=True))

@@ -637,7 +637,7 @@ async def test_who_has_read_the_logs_leaves_nothing_behind(live: LiveJobs) -> No
     slot = await live.find("j")
     for _ in range(5):
         await said(live.logs(slot, follow=True))
-    assert (len(slot._waiting), slot.busy) == (0, 0)
+    assert (len(slot._waiting), slot.holders) == (0, 0)
 
 
 async def waiting(live: LiveJobs, slot: Slot, **until: Any) -> asyncio.Task[bool]:
@@ -670,7 +670,7 @@ async def test_a_wait_for_the_end_is_not_ended_by_less(live: LiveJobs) -> None:
 async def test_a_wait_has_its_time(live: LiveJobs) -> None:
     slot = await live.find((await live.create()).id)
     assert not await live.wait(slot, since=slot.seq, seconds=0.01)
-    assert (len(slot._waiting), slot.busy) == (0, 0)
+    assert (len(slot._waiting), slot.holders) == (0, 0)
 
 
 async def test_all_who_wait_are_let_go_when_the_server_stops(live: LiveJobs) -> None:

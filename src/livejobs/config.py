@@ -1,9 +1,8 @@
-"""What can be set: one table, `Settings`, from which flags, LIVEJOBS_* variables and TOML keys
-all come.
+"""The settings: one table, `Settings`, defines the flags, LIVEJOBS_* variables and TOML keys.
 
-The flag wins, then the variable, then the file. A value that makes no sense stops the start;
-so does one that asks for what this version can't do: a setting is never silently ignored.
-Times are seconds, sizes are bytes.
+The flag wins, then the variable, then the file. A wrong value stops the start. So does a value
+that this version doesn't support: no setting is silently ignored. Times are seconds, sizes are
+bytes.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ PREFIX = "LIVEJOBS_"
 CLIENT_VARIABLES = frozenset({"LIVEJOBS_URL", "LIVEJOBS_KEY"})  # of the client commands
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TEN_YEARS = 315_360_000
-RETENTION = 604_800.0  # a week: no disk fills up by itself
+RETENTION = 604_800.0  # a week: by default the disk does not fill up
 
 
 class SettingError(Exception):
-    """A setting can't be used: which, where it was said, and what it takes instead."""
+    """A wrong setting: its name, its source, and what is wrong with it."""
 
     def __init__(self, name: str, source: str, wrong: str) -> None:
         self.name, self.source, self.wrong = name, source, wrong
@@ -38,29 +37,29 @@ class SettingError(Exception):
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How a value is read: from text (a flag, a variable), from what TOML makes of it, or from
-    a value read before."""
+class Format:
+    """What values a setting takes. `read` accepts text (of a flag or variable), a TOML value, and
+    a value that it returned itself."""
 
     takes: str
     read: Callable[[Any], Any]
     metavar: str
 
 
-def convert(value: object, kind: object) -> Any:
-    return msgspec.convert(value, kind, strict=False)
+def convert(value: object, type: object) -> Any:
+    return msgspec.convert(value, type, strict=False)
 
 
-def whole(least: int, most: int = 2**53) -> Kind:
+def whole(least: int, most: int = 2**53) -> Format:
     span = f"of at least {least}" if most == 2**53 else f"from {least} to {most}"
-    kind = Annotated[int, Meta(ge=least, le=most)]
-    return Kind(f"a whole number {span}", lambda value: convert(value, kind), "N")
+    type = Annotated[int, Meta(ge=least, le=most)]
+    return Format(f"a whole number {span}", lambda value: convert(value, type), "N")
 
 
-def choice(*words: str) -> Kind:
+def choice(*words: str) -> Format:
     pattern = f"^({'|'.join(words)})$"
-    kind = Annotated[str, Meta(pattern=pattern)]
-    return Kind(f"one of {', '.join(words)}", lambda value: convert(value, kind), "WORD")
+    type = Annotated[str, Meta(pattern=pattern)]
+    return Format(f"one of {', '.join(words)}", lambda value: convert(value, type), "WORD")
 
 
 def read_text(value: object) -> str:
@@ -106,26 +105,26 @@ def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
 
-TEXT = Kind("text", read_text, "TEXT")
-PATH = Kind("a path", read_path, "PATH")
-SIZE = Kind('bytes, as 1048576 or "1MiB"', read_size, "SIZE")
-SECONDS = Kind("seconds, more than 0", read_seconds, "SECONDS")
-SECONDS_OR_NONE = Kind("seconds, 0 or more", read_seconds_or_none, "SECONDS")
-STORE = Kind('"s3://bucket/prefix", or so with gs:// or az://', read_store, "URL")
-SENDFILE = Kind(
+TEXT = Format("text", read_text, "TEXT")
+PATH = Format("a path", read_path, "PATH")
+SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
+SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
+SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
+STORE = Format('"s3://bucket/prefix", or a URL with gs:// or az://', read_store, "URL")
+SENDFILE = Format(
     '"x-accel-redirect:/location" or "x-sendfile"',
     lambda value: convert(
         value, Annotated[str, Meta(pattern=r"^(x-sendfile|x-accel-redirect:(/[\w.~-]+)+)\Z")]
     ),
     "HEADER",
 )
-RATE = Kind('requests a second, as "200/s"', read_rate, "RATE")
-NAMES = Kind("names with commas between, or a TOML array", read_names, "NAMES")
-NAMES_OR_NONE = Kind(
-    "names with commas between, a TOML array, or nothing for none", read_names_or_none, "NAMES"
+RATE = Format('requests per second, like "200/s"', read_rate, "RATE")
+NAMES = Format("names separated by commas, or a TOML array", read_names, "NAMES")
+NAMES_OR_NONE = Format(
+    "names separated by commas, or a TOML array; empty for none", read_names_or_none, "NAMES"
 )
-PREFIX_OF_LINKS = Kind('a path without a slash at its end, as "/jobs"', read_prefix, "PATH")
-SWITCH = Kind("true or false", lambda value: convert(value, bool), "")
+PREFIX_OF_LINKS = Format('a path without a slash at the end, like "/jobs"', read_prefix, "PATH")
+SWITCH = Format("true or false", lambda value: convert(value, bool), "")
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,9 @@ class Setting:
 
     name: str
     default: Any
-    kind: Kind
+    format: Format
     help: str
-    later: bool  # named by the contract, not available in this version
+    later: bool  # reserved; this version refuses any value but the default
     secret: bool
 
     @property
@@ -149,7 +148,7 @@ class Setting:
 
     def read(self, value: object, source: str) -> Any:
         try:
-            read = self.kind.read(value)
+            read = self.format.read(value)
         except (msgspec.ValidationError, RuntimeError):  # RuntimeError: "~" without a home
             raise SettingError(self.name, source, self._takes(value)) from None
         if self.later and read != self.default:
@@ -158,97 +157,105 @@ class Setting:
 
     def _takes(self, value: object) -> str:
         shown = "" if self.secret else f", not {str(value)[:60]!r}"
-        return f"takes {self.kind.takes}{shown}"
+        return f"takes {self.format.takes}{shown}"
 
 
 def setting(
-    default: Any, kind: Kind, help: str, *, later: bool = False, secret: bool = False
+    default: Any, format: Format, help: str, *, later: bool = False, secret: bool = False
 ) -> Any:
-    row = {"kind": kind, "help": help, "later": later, "secret": secret}
+    row = {"format": format, "help": help, "later": later, "secret": secret}
     return field(default=default, metadata=row, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    # where it runs
+    # process and storage
     host: str = setting("127.0.0.1", TEXT, "Address to listen on.")
     port: int = setting(8000, whole(0, 65535), "Port to listen on; 0 picks a free one.")
-    data: Path = setting(Path("livejobs-data"), PATH, "Folder of the database and the files.")
+    data: Path = setting(Path("livejobs-data"), PATH, "Folder for the database and the files.")
     redis: str | None = setting(None, TEXT, "Keep jobs in this Redis (URL).", later=True)
     files: str | None = setting(None, STORE, "Keep files in this object store.")
     sendfile: str | None = setting(
-        None, SENDFILE, "Let the nginx or Apache in front send files, told by this header."
+        None, SENDFILE, "Response header that makes the nginx or Apache in front send files."
     )
     files_redirect: bool = setting(
-        False, SWITCH, "Send downloads on to the object store, by links that last an hour."
+        False, SWITCH, "Redirect downloads to the object store, with links valid for an hour."
     )
-    config: Path | None = setting(None, PATH, "TOML file to read settings from.")
-    workers: int = setting(1, whole(1), "Server processes.", later=True)
-    base_path: str = setting("", PREFIX_OF_LINKS, "Put before every link, when mounted below it.")
+    config: Path | None = setting(None, PATH, "TOML file with settings.")
+    workers: int = setting(1, whole(1), "Number of server processes.", later=True)
+    base_path: str = setting(
+        "", PREFIX_OF_LINKS, "Prefix of every link, for an app mounted at this path."
+    )
     log_level: str = setting(
-        "info", choice("debug", "info", "warning", "error"), "Least level of what stderr gets."
+        "info", choice("debug", "info", "warning", "error"), "Lowest level logged to stderr."
     )
-    # who may do what
-    open: bool = setting(False, SWITCH, "Let everyone who can connect do everything.")
+    # access
+    open: bool = setting(False, SWITCH, "Give every client full access, without keys.")
     admin_key: str | None = setting(
         None,
         TEXT,
-        "A first admin key. Not as a flag: all users of the machine can read those.",
+        "The first admin key. Avoid the flag: all users of the machine can read it.",
         secret=True,
     )
-    admin_key_file: Path | None = setting(None, PATH, "File that holds the first admin key.")
-    jwks_url: str | None = setting(None, TEXT, "Where an outside issuer of tokens has its keys.")
-    jwt_issuer: str | None = setting(None, TEXT, "That issuer, as its tokens name it.")
-    jwt_audience: str | None = setting(None, TEXT, "This server, as its tokens name it.")
-    allowed_hosts: tuple[str, ...] = setting((), NAMES, "Hosts to answer to.")
-    cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted pages.")
+    admin_key_file: Path | None = setting(None, PATH, "File that contains the first admin key.")
+    jwks_url: str | None = setting(
+        None, TEXT, "URL of the public keys (JWKS) of an outside token issuer."
+    )
+    jwt_issuer: str | None = setting(None, TEXT, "Issuer (iss) that outside tokens must have.")
+    jwt_audience: str | None = setting(None, TEXT, "Audience (aud) that outside tokens must have.")
+    allowed_hosts: tuple[str, ...] = setting(
+        (), NAMES, "Host names that the server accepts in requests."
+    )
+    cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted web pages.")
     faces: tuple[str, ...] | None = setting(
-        None, NAMES_OR_NONE, "Other APIs to speak; if not set, all that are known."
+        None, NAMES_OR_NONE, "Faces (other APIs) to serve; if not set, all."
     )
-    tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.")
-    metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.")
+    tasks_public: bool = setting(False, SWITCH, "Serve the tasks face without credentials.")
+    metrics_public: bool = setting(False, SWITCH, "Serve /metrics without credentials.")
     webhook_allow_private: bool = setting(
-        False, SWITCH, "Let webhooks go to private addresses.", later=True
+        False, SWITCH, "Allow webhooks to private addresses.", later=True
     )
-    # bounds
-    max_body_bytes: int = setting(1 << 20, SIZE, "Longest request body, or line of NDJSON.")
+    # limits
+    max_body_bytes: int = setting(1 << 20, SIZE, "Largest request body, or NDJSON line.")
     max_head_bytes: int = setting(128 << 10, SIZE, "Largest current state of a job.")
     max_line_bytes: int = setting(16 << 10, SIZE, "Longest log line.")
     max_batch: int = setting(1000, whole(1), "Most reports in one array.")
     max_queued: int = setting(100_000, whole(1), "Most jobs waiting to start.")
-    max_unfinished: int | None = setting(
-        None, whole(1), "Most jobs of one project that have not ended."
-    )
+    max_unfinished: int | None = setting(None, whole(1), "Most unfinished jobs in one project.")
     max_subscriptions: int = setting(100, whole(1), "Most subscriptions on one connection.")
     max_connections: int | None = setting(
-        None, whole(1), "Most connections; if not set, what the descriptor limit allows."
+        None, whole(1), "Most connections; if not set, as many as the descriptor limit allows."
     )
     max_connections_per_address: int | None = setting(
-        None, whole(1), "Most connections from one address (of IPv6: from one /64)."
+        None, whole(1), "Most connections from one address (IPv6: from one /64)."
     )
     max_connections_per_key: int | None = setting(
-        None, whole(1), "Most streams and sockets of one credential."
+        None, whole(1), "Most streams and sockets with one credential."
     )
-    rate_read: str | None = setting(None, RATE, "Most reading requests of a caller.")
-    rate_report: str | None = setting(None, RATE, "Most reports of a caller.")
+    rate_read: str | None = setting(None, RATE, "Most read requests from one caller.")
+    rate_report: str | None = setting(None, RATE, "Most report requests from one caller.")
     # files
-    files_roots: tuple[str, ...] = setting((), NAMES, "Folders to attach files from.")
+    files_roots: tuple[str, ...] = setting(
+        (), NAMES, "Folders from which workers may attach files by path."
+    )
     max_file_bytes: int = setting(10 << 30, SIZE, "Largest file.")
     max_project_bytes: int | None = setting(None, SIZE, "Most bytes of files in one project.")
     # time
     retention_seconds: float = setting(
         RETENTION,
         SECONDS_OR_NONE,
-        "How long finished jobs are kept, with their files; 0: until they are deleted.",
+        "How long to keep a finished job and its files; 0: until it is deleted.",
     )
     heartbeat_timeout: float = setting(
-        60.0, SECONDS, "A running job silent for this long is stalled."
+        60.0, SECONDS, "A running job stalls when its worker is silent for this long."
     )
-    lost_after: float = setting(3600.0, SECONDS, "A running job silent for this long has failed.")
+    lost_after: float = setting(
+        3600.0, SECONDS, "A running job fails when its worker is silent for this long."
+    )
     # transport
-    http2: bool = setting(False, SWITCH, "Speak HTTP/2 too, over TLS.")
+    http2: bool = setting(False, SWITCH, "Also serve HTTP/2, over TLS.")
     ssl_certfile: Path | None = setting(None, PATH, "Certificate chain, for HTTPS.")
-    ssl_keyfile: Path | None = setting(None, PATH, "Key of the certificate.")
+    ssl_keyfile: Path | None = setting(None, PATH, "Private key of the certificate.")
 
     def __post_init__(self) -> None:
         for row in TABLE:
@@ -256,20 +263,22 @@ class Settings:
             if value is not None or row.default is not None:
                 row.read(value, row.name)
         if self.admin_key is not None and self.admin_key_file is not None:
-            raise SettingError("admin_key", "admin_key_file", "only one of the two can be set")
+            raise SettingError("admin_key", "admin_key_file", "set only one of the two")
         outside = [self.jwks_url, self.jwt_issuer, self.jwt_audience]
         if any(outside) and not all(outside):
-            raise SettingError(
-                "jwks_url", "jwt_issuer, jwt_audience", "all three or none must be set"
-            )
+            raise SettingError("jwks_url", "jwt_issuer, jwt_audience", "set all three or none")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
-            raise SettingError("ssl_certfile", "ssl_keyfile", "both or neither must be set")
+            raise SettingError("ssl_certfile", "ssl_keyfile", "set both or neither")
         if self.files_redirect and self.files is None:
-            raise SettingError("files_redirect", "files_redirect", "needs files: an object store")
+            raise SettingError(
+                "files_redirect", "files_redirect", "needs an object store: set files"
+            )
         if self.sendfile and self.files:
-            raise SettingError("sendfile", "files", "files in an object store can't be sent so")
+            raise SettingError("sendfile", "files", "can't be used with files in an object store")
         if self.http2 and self.ssl_certfile is None:
-            raise SettingError("http2", "http2", "needs ssl_certfile: it is spoken over TLS only")
+            raise SettingError(
+                "http2", "http2", "needs ssl_certfile: HTTP/2 is served only over TLS"
+            )
 
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))
@@ -277,17 +286,17 @@ ROWS = {row.name: row for row in TABLE}
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
-    """The settings said by flags (by name; None is not said), variables, and the TOML file."""
-    said = {name: (source, value) for name, source, value in _said(flags, environ)}
-    if "config" in said:
-        path = ROWS["config"].read(said["config"][1], said["config"][0])
-        said = dict(_from_toml(path, said["config"][0])) | said
+    """The settings from flags (by name; None is not given), variables and the TOML file."""
+    given = {name: (source, value) for name, source, value in _given(flags, environ)}
+    if "config" in given:
+        source, value = given["config"]
+        given = dict(_from_toml(ROWS["config"].read(value, source), source)) | given
     return Settings(
-        **{name: ROWS[name].read(value, source) for name, (source, value) in said.items()}
+        **{name: ROWS[name].read(value, source) for name, (source, value) in given.items()}
     )
 
 
-def _said(
+def _given(
     flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str, object]]:
     for row in TABLE:
@@ -316,13 +325,13 @@ def _toml(path: Path, source: str) -> dict[str, Any]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like ours and are not: most likely misspelt."""
+    """LIVEJOBS_* variables that are no setting: most likely misspelt."""
     known = {row.variable for row in TABLE} | CLIENT_VARIABLES
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
 def first_admin_key(settings: Settings) -> str | None:
-    """As it is set, or as its file holds it."""
+    """The key from the settings, or from its file."""
     path = settings.admin_key_file
     if path is None:
         return settings.admin_key
@@ -331,7 +340,7 @@ def first_admin_key(settings: Settings) -> str | None:
     except OSError as error:
         wrong = f"can't be read: {error.strerror}"
     except (UnicodeDecodeError, msgspec.ValidationError):
-        wrong = "must hold one line, the key"
+        wrong = "must contain one line: the key"
     raise SettingError("admin_key_file", str(path), wrong)
 
 
@@ -346,19 +355,20 @@ def is_loopback(host: str) -> bool:
 
 
 def own_hosts(settings: Settings) -> frozenset[str] | None:
-    """Names to answer to; None: any. On loopback a name that is not ours may be one that was made
-    to point here, so that a page elsewhere could reach us through its visitor's browser."""
+    """The host names to accept; None: any. Bound to loopback, the server refuses other names:
+    a foreign page could point its own name at 127.0.0.1 and reach the server through its
+    visitor's browser (DNS rebinding)."""
     if is_loopback(settings.host):
         return LOOPBACK | {settings.host, *settings.allowed_hosts}
     return frozenset(settings.allowed_hosts) or None
 
 
 def refuse_strangers(settings: Settings) -> None:
-    """Without keys everyone is admin, so only this machine is let in, unless told otherwise."""
+    """Without keys every client is admin. So listen only on loopback, unless `open` is set."""
     if not settings.open and not is_loopback(settings.host):
         raise SettingError(
             "host",
             settings.host,
-            "others can reach this address and there are no keys; make one by setting "
-            "LIVEJOBS_ADMIN_KEY=…, or let everyone in with --open",
+            "other machines can reach this address, and there are no keys. Set "
+            "LIVEJOBS_ADMIN_KEY=… to create one, or allow everyone with --open",
         )

@@ -37,13 +37,15 @@ from livejobs.core.errors import (
 from livejobs.core.model import File, Head, Kind, Record, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
-from livejobs.jobs.committer import Committer, Draft, shutting_down
+from livejobs.jobs.committer import Committer, shutting_down
 from livejobs.jobs.creating import Creating
+from livejobs.jobs.entries import Whole
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import PAGE, Reader
 from livejobs.jobs.reporting import Receipt, Reporting, encoded
-from livejobs.jobs.state import Registry, Slot, Whole
+from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
+from livejobs.jobs.transaction import Transaction
 from livejobs.live.hub import Hub
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
@@ -363,32 +365,32 @@ class LiveJobs:
     async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
         slot = await self.find(id, by)
 
-        def act(draft: Draft) -> None:
-            head = draft.present(slot)
-            after = reducer.cancel(head, draft.now, force=force)
+        def operation(transaction: Transaction) -> None:
+            head = transaction.present(slot)
+            after = reducer.cancel(head, transaction.now, force=force)
             if after is not head:
-                noted = _act(draft, by, "cancel", head, {"force": True} if force else {})
-                draft.change(slot, after, act=noted)
+                noted = _act(transaction, by, "cancel", head, {"force": True} if force else {})
+                transaction.change(slot, after, act=noted)
 
         with slot.held():
-            await self.committer.submit(act)
+            await self.committer.submit(operation)
         return slot
 
     async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
         slot = await self.find(id, by)
 
-        def act(draft: Draft) -> None:
-            head = draft.present(slot)
+        def operation(transaction: Transaction) -> None:
+            head = transaction.present(slot)
             if not head.finished:
                 raise Conflict(
                     f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
                     "first.",
                     code="job_not_finished",
                 )
-            draft.delete(slot, _act(draft, by, "delete", head, {}))
+            transaction.delete(slot, _act(transaction, by, "delete", head, {}))
 
         with slot.held():
-            await self.committer.submit(act)
+            await self.committer.submit(operation)
 
     # Reading
 
@@ -561,5 +563,7 @@ def _bad_token(said: str) -> BadCursor:
     return BadCursor(said, errors=[FieldError("/after", said)])
 
 
-def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
-    return Act(draft.now, by.name, action, head.project, head.id, detail, by.key)
+def _act(
+    transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
+) -> Act:
+    return Act(transaction.now, by.name, action, head.project, head.id, detail, by.key)

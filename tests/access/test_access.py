@@ -1,5 +1,5 @@
-"""Access control from outside: where credentials may come from, how they end, and what a page
-elsewhere can't do with them."""
+"""Access control over HTTP: where credentials are accepted, how they end, and what a page of a
+foreign origin can't do."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def events(answer: httpx.Response) -> Iterator[dict[str, str]]:
             event = {}
 
 
-# Where a credential may come from
+# Where credentials are accepted
 
 
-def test_a_key_comes_in_a_header_of_either_name(closed: Server, admin: Client) -> None:
+def test_a_key_is_accepted_in_either_header(closed: Server, admin: Client) -> None:
     key = make_key(admin, "ci")["key"]
     assert httpx.get(closed.url + "/v1/jobs", headers={"x-api-key": key}).is_success
     assert httpx.get(closed.url + "/v1/jobs", headers={"authorization": f"bearer {key}"}).is_success
 
 
-def test_a_key_in_an_address_or_a_cookie_is_refused(closed: Server, admin: Client) -> None:
+def test_a_key_in_a_url_or_a_cookie_is_refused(closed: Server, admin: Client) -> None:
     key = make_key(admin, "ci")["key"]
     for answer in (
         httpx.get(f"{closed.url}/v1/jobs?token={key}"),
@@ -99,7 +99,7 @@ def test_a_key_in_an_address_or_a_cookie_is_refused(closed: Server, admin: Clien
         assert gone.value.rcvd.code == 4401
 
 
-def test_a_token_comes_in_a_header_an_address_or_a_cookie(closed: Server, admin: Client) -> None:
+def test_a_token_is_accepted_in_a_header_a_url_or_a_cookie(closed: Server, admin: Client) -> None:
     token = make_token(admin)
     jobs = closed.url + "/v1/jobs"
     assert httpx.get(f"{jobs}?token={token}").is_success
@@ -117,7 +117,9 @@ def test_no_credential_is_ever_in_the_log(tmp_path: Path) -> None:
         with connect(f"{server.url.replace('http', 'ws')}/v1/ws?token={token}"):
             pass
         for good in (f"GET /v1/events?token={token} HTTP/1.1", f"GET /jobs/j?token={token} x"):
-            with Socket(server.url) as raw:  # one that is cut off, one that is no HTTP
+            with Socket(
+                server.url
+            ) as raw:  # a request that is cut off, and bytes that are not HTTP
                 raw.send(f"{good}\r\nhost: localhost\r\n\r\n")
                 raw.file.readline()
         server.stop()
@@ -155,14 +157,14 @@ def test_a_token_is_not_in_the_access_log_of_another_server_either(tmp_path: Pat
             ws.send('{"op": "ping", "id": 1}')
             assert hear(ws)["op"] == "pong"
         process.terminate()
-        said = b"".join(lines).decode()
-    assert "/v1/jobs?limit=1 HTTP" in said
-    assert "/v1/jobs/j/events?logs=1 HTTP" in said
-    assert "WebSocket /v1/ws" in said
-    assert token not in said
+        logged = b"".join(lines).decode()
+    assert "/v1/jobs?limit=1 HTTP" in logged
+    assert "/v1/jobs/j/events?logs=1 HTTP" in logged
+    assert "WebSocket /v1/ws" in logged
+    assert token not in logged
 
 
-def test_a_page_of_a_list_leads_to_the_next_with_the_same_token(
+def test_the_link_to_the_next_page_of_a_list_has_the_same_token(
     closed: Server, admin: Client
 ) -> None:
     for _ in range(3):
@@ -173,14 +175,14 @@ def test_a_page_of_a_list_leads_to_the_next_with_the_same_token(
     assert [len(page.json()["jobs"]) for page in (first, after)] == [2, 1]
 
 
-def test_a_page_s_address_is_not_passed_on_to_others(closed: Server) -> None:
+def test_a_page_sends_no_referrer(closed: Server) -> None:
     assert httpx.get(closed.url + "/").headers["referrer-policy"] == "no-referrer"
 
 
 # Tokens
 
 
-def test_a_token_is_worth_no_more_than_its_maker(closed: Server, admin: Client) -> None:
+def test_a_token_has_no_more_rights_than_its_creator(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/theirs", json={"project": "theirs"})
     key = make_key(admin, "ci", "view", projects=["mine"])["key"]
     with client(closed, key) as viewer:
@@ -189,7 +191,7 @@ def test_a_token_is_worth_no_more_than_its_maker(closed: Server, admin: Client) 
         assert viewer.post("/v1/tokens", json={"jobs": ["theirs"]}).status_code == 404
 
 
-def test_a_token_for_one_job_shows_that_one_only(closed: Server, admin: Client) -> None:
+def test_a_token_for_one_job_shows_only_that_job(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/a")
     admin.put("/v1/jobs/b")
     with client(closed, make_token(admin, jobs=["a"])) as viewer:
@@ -197,7 +199,7 @@ def test_a_token_for_one_job_shows_that_one_only(closed: Server, admin: Client) 
         assert viewer.get("/v1/jobs/b").status_code == 404
         assert [job["id"] for job in viewer.get("/v1/jobs").json()["jobs"]] == ["a"]
         with viewer.stream("GET", "/v1/events", params={"jobs": "b"}) as feed:
-            assert next(events(feed))["event"] == "ready"  # and none before it
+            assert next(events(feed))["event"] == "ready"  # with no event before it
         with viewer.stream("GET", "/v1/events") as feed:
             assert json.loads(next(events(feed))["data"])["id"] == "a"
 
@@ -233,7 +235,7 @@ def test_tokens_outlive_a_restart_but_not_their_key(closed: Server, admin: Clien
     assert httpx.get(f"{closed.url}/v1/jobs?token={token}").status_code == 401
 
 
-def test_a_job_s_creator_gets_something_to_hand_to_a_browser(closed: Server, admin: Client) -> None:
+def test_the_creator_of_a_job_gets_a_view_link_for_a_browser(closed: Server, admin: Client) -> None:
     view = admin.post("/v1/jobs", json={"id": "j"}).json()["view"]
     assert view["url"] == f"/jobs/j?token={view['token']}"
     with client(closed, view["token"]) as viewer:
@@ -249,7 +251,7 @@ def test_only_an_admin_names_another_owner(closed: Server, admin: Client) -> Non
     assert admin.post("/v1/jobs", json={"owner": "somebody"}).json()["owner"] == "somebody"
 
 
-def test_a_job_that_may_not_be_seen_is_not_there(closed: Server, admin: Client) -> None:
+def test_a_job_that_the_caller_may_not_see_is_404(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/theirs", json={"project": "theirs"})
     with client(closed, make_key(admin, "ci", projects=["mine"])["key"]) as ci:
         hidden, absent = ci.get("/v1/jobs/theirs").json(), ci.get("/v1/jobs/none").json()
@@ -267,7 +269,7 @@ def test_a_stream_ends_with_its_token_and_goes_on_with_another(
     seen = ""
 
     def follow(token: str, since: str) -> tuple[str, str]:
-        """Until the stream ends: the last cursor, and its last word."""
+        """Read until the stream ends: the last cursor and the last event."""
         with (
             client(closed, token) as viewer,
             viewer.stream(
@@ -309,9 +311,7 @@ def test_a_stream_ends_with_its_token_and_goes_on_with_another(
     assert len(lines) == admin.get("/v1/jobs/j").json()["logs_total"]
 
 
-def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
-    closed: Server, admin: Client
-) -> None:
+def test_a_revoked_key_ends_its_streams_within_five_seconds(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/j")
     made = make_key(admin, "ci")
     with client(closed, made["key"]) as ci:
@@ -340,13 +340,13 @@ def test_revoking_a_key_ends_what_it_opened_within_five_seconds(
                 hear(ws)
             assert gone.value.rcvd is not None
             assert gone.value.rcvd.code == 4401
-            assert time.monotonic() - since < 30  # five are promised; tests do not time
+            assert time.monotonic() - since < 30  # the promise is 5 s; tests do not measure time
             admin.post("/v1/jobs/j/reports", json={"type": "succeed"})
-            assert list(streams[2])[-1]["event"] == "end"  # another's goes on
+            assert list(streams[2])[-1]["event"] == "end"  # the stream of another key goes on
 
 
-def test_a_stream_that_never_rests_is_ended_too(closed: Server, admin: Client) -> None:
-    """Nothing in it waits for a moment without news; so it is asked at the news as well."""
+def test_a_stream_that_is_never_idle_ends_too(closed: Server, admin: Client) -> None:
+    """It always has news to send, so the credential is also checked when news is sent."""
     admin.put("/v1/jobs/j")
     made = make_key(admin, "ci")
     url = f"{closed.url}/v1/jobs/j/reports"
@@ -376,11 +376,11 @@ def test_a_stream_that_never_rests_is_ended_too(closed: Server, admin: Client) -
                 stop.set()
                 worker.join()
         open_line.chunk('{"type": "log", "message": "from the grave"}\n')
-        status, _, said = open_line.answer()
-        assert (status, said["code"], said["kept"]) == (401, "expired", 1)
+        status, _, body = open_line.answer()
+        assert (status, body["code"], body["kept"]) == (401, "expired", 1)
 
 
-def test_what_was_let_in_while_all_were_is_out_once_there_is_a_key(tmp_path: Path) -> None:
+def test_the_first_key_ends_streams_that_were_opened_without_one(tmp_path: Path) -> None:
     with Server(tmp_path / "data") as server, client(server, None) as anyone:
         anyone.put("/v1/jobs/j")
         token = make_token(anyone)
@@ -396,7 +396,7 @@ def test_what_was_let_in_while_all_were_is_out_once_there_is_a_key(tmp_path: Pat
         assert httpx.get(f"{server.url}/v1/jobs?token={token}").status_code == 401
 
 
-def test_a_token_for_some_jobs_is_for_nothing_else(closed: Server, admin: Client) -> None:
+def test_a_token_for_some_jobs_allows_nothing_else(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/a")
     token = make_token(admin, scopes=["admin"], jobs=["a"])
     with client(closed, token) as holder:
@@ -413,7 +413,7 @@ def test_a_token_for_some_jobs_is_for_nothing_else(closed: Server, admin: Client
         assert holder.put("/v1/jobs/a").status_code == 200
 
 
-def test_an_admin_of_some_projects_sees_their_keys_alone(closed: Server, admin: Client) -> None:
+def test_an_admin_of_some_projects_sees_only_their_keys(closed: Server, admin: Client) -> None:
     make_key(admin, "theirs", projects=["theirs"])
     mine = make_key(admin, "mine", "admin", projects=["mine"])
     with client(closed, mine["key"]) as holder:
@@ -432,12 +432,12 @@ def test_a_socket_goes_on_with_a_fresh_token(closed: Server, admin: Client) -> N
         assert [hear(ws)["op"] for _ in range(2)] == ["ack", "snapshot"]
         ws.send(json.dumps({"op": "auth", "id": 2, "token": make_token(admin)}))
         assert hear(ws) == {"op": "ack", "id": 2}
-        time.sleep(14)  # past the old one's end, and the rounds that would close its sockets
+        time.sleep(14)  # past the old token's end, and the next checks of its sockets
         admin.post("/v1/jobs/j/reports", json={"type": "start"})
         assert hear(ws)["op"] == "delta"
 
 
-# Pages elsewhere
+# Foreign origins
 
 
 def test_a_foreign_page_cannot_change_an_open_server(server: Server) -> None:
@@ -467,7 +467,7 @@ def test_a_foreign_page_cannot_use_a_visitor_s_cookie(closed: Server, admin: Cli
         pass
 
 
-def test_a_page_may_do_it_where_the_owner_said_so(tmp_path: Path) -> None:
+def test_a_page_of_a_trusted_origin_may_use_the_server(tmp_path: Path) -> None:
     friend = {"origin": "https://friend.example"}
     with (
         Server(tmp_path / "data", "--cors-origins", friend["origin"]) as server,
@@ -482,7 +482,7 @@ def test_a_page_may_do_it_where_the_owner_said_so(tmp_path: Path) -> None:
         asked = friend | {"access-control-request-method": "PUT"}
         assert page.options("/v1/jobs/j", headers=asked).is_success
         page.post("/v1/jobs/j/reports", json={"type": "start"})
-        for polls in range(2):  # the second is answered with what the first has made
+        for polls in range(2):  # the second gets the cached answer of the first
             allowed = page.get("/v1/jobs/j", headers=friend).headers
             assert allowed["access-control-allow-origin"] == friend["origin"], polls
             for other in ({"origin": "https://x.example"}, {}):
@@ -491,7 +491,7 @@ def test_a_page_may_do_it_where_the_owner_said_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil"])
-def test_on_loopback_another_s_name_is_misdirected(server: Server, host: str) -> None:
+def test_on_loopback_a_foreign_host_name_is_misdirected(server: Server, host: str) -> None:
     for path in ("/", "/v1/jobs", "/healthz", "/v1/events"):
         answer = httpx.get(server.url + path, headers={"host": host or "x"})
         assert answer.status_code == 421
@@ -500,7 +500,7 @@ def test_on_loopback_another_s_name_is_misdirected(server: Server, host: str) ->
         pass
 
 
-def test_on_loopback_its_own_names_are_answered_and_those_allowed(tmp_path: Path) -> None:
+def test_on_loopback_its_own_and_allowed_host_names_are_accepted(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--allowed-hosts", "jobs.example") as server:
         for host in ("localhost", "localhost:1", "127.0.0.1", "[::1]:80", "JOBS.example:443"):
             assert httpx.get(server.url + "/healthz", headers={"host": host}).is_success
@@ -509,7 +509,7 @@ def test_on_loopback_its_own_names_are_answered_and_those_allowed(tmp_path: Path
 # Modes
 
 
-def test_keys_that_were_made_close_the_door_also_after_a_restart(server: Server) -> None:
+def test_a_key_turns_access_control_on_also_after_a_restart(server: Server) -> None:
     with client(server, None) as anyone:
         assert anyone.get("/v1/jobs").is_success
         key = make_key(anyone, "ci", "admin")
@@ -518,12 +518,12 @@ def test_keys_that_were_made_close_the_door_also_after_a_restart(server: Server)
     with client(server, key["key"]) as ci:
         assert ci.get("/v1/jobs").is_success
         assert ci.delete(f"/v1/keys/{key['id']}").status_code == 204
-        # The last key revoked locks the door; it does not open it.
+        # To revoke the last key closes the server; it does not open it.
         assert ci.get("/v1/jobs").status_code == 401
     assert httpx.get(server.url + "/v1/jobs").status_code == 401
 
 
-def test_others_are_let_in_only_with_keys_or_on_purpose(tmp_path: Path) -> None:
+def test_a_public_address_needs_keys_or_open(tmp_path: Path) -> None:
     with pytest.raises(DidNotStart, match="LIVEJOBS_ADMIN_KEY"):
         Server(tmp_path / "a", "--host", "0.0.0.0")
     with Server(tmp_path / "b", "--host", "0.0.0.0", "--open"):
@@ -535,10 +535,10 @@ def test_others_are_let_in_only_with_keys_or_on_purpose(tmp_path: Path) -> None:
 # Rates
 
 
-def test_past_its_rate_a_key_is_told_when_to_come_back_and_another_is_not_slowed(
+def test_a_key_past_its_rate_gets_retry_after_and_another_key_is_not_limited(
     tmp_path: Path,
 ) -> None:
-    # So few that they are passed also by a client that is slow.
+    # Low enough that a slow client exceeds it too.
     with Server(tmp_path / "data", "--rate-read", "5/s", env=KEYED) as server:
         with client(server) as admin:
             keys = [make_key(admin, name, "view")["key"] for name in ("fast", "slow")]
@@ -550,7 +550,7 @@ def test_past_its_rate_a_key_is_told_when_to_come_back_and_another_is_not_slowed
             assert refused[0].headers["ratelimit-policy"] == '"default";q=5;w=1'
             assert refused[0].headers["ratelimit"].startswith('"default";r=0;t=')
             assert all(slow.get("/v1/jobs").status_code == 200 for _ in range(5))
-            for _ in range(3):  # who obeys is not refused twice in a row
+            for _ in range(3):  # a client that waits as asked is not refused again
                 while (answer := fast.get("/v1/jobs")).status_code == 200:
                     pass
                 time.sleep(int(answer.headers["retry-after"]))
@@ -569,14 +569,16 @@ def test_a_key_s_connections_are_counted_and_freed(tmp_path: Path) -> None:
             refused = admin.get("/v1/jobs/j/events")
             assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
         admin.post("/v1/jobs/j/reports", json={"type": "succeed"})
-        with admin.stream("GET", "/v1/events") as feed:  # waits until the others are let go of
+        with admin.stream(
+            "GET", "/v1/events"
+        ) as feed:  # waits until the other connections are released
             assert feed.status_code in (200, 429)
 
 
-# The trail
+# Audit
 
 
-def test_what_was_done_is_on_record(closed: Server, admin: Client) -> None:
+def test_the_audit_records_who_did_what(closed: Server, admin: Client) -> None:
     made = make_key(admin, "ci", projects=["mine"])
     with client(closed, made["key"]) as ci:
         ci.put("/v1/jobs/j")

@@ -32,10 +32,10 @@ ADMIN = "the-first-admin-key"
 class Call(NamedTuple):
     method: str
     path: str  # as the app has it
-    scope: str | None  # the least that may; None: no key at all
-    good: int  # the answer to who may
+    scope: str | None  # the least scope that is enough; None: no key needed
+    good: int  # the status for a caller with the right
     body: Any = None
-    foreign: int = 404  # the answer to who has the scope, in another project
+    foreign: int = 404  # the status for a caller with the scope in another project
     url: str = ""  # when it is not the path with {id} filled in
     headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
     of_server: bool = False  # for a credential of all projects only
@@ -101,7 +101,7 @@ CALLS = [
     Call("GET", "/healthz", None, 200),
     Call("GET", "/readyz", None, 200),
 ]
-STREAMED = {("GET", "/v1/jobs/{id}/events"), ("GET", "/v1/events")}  # by HEAD, and below
+STREAMED = {("GET", "/v1/jobs/{id}/events"), ("GET", "/v1/events")}  # tested by HEAD, and below
 
 
 def methods_of(route: Route) -> set[str]:
@@ -122,17 +122,17 @@ def test_every_route_is_in_the_table() -> None:
     }
     assert there == asked
     sockets = {route.path for route in ROUTES if isinstance(route, WebSocketRoute)}
-    assert sockets == {"/v1/ws", "/v1/jobs/{id}"}  # asked below
+    assert sockets == {"/v1/ws", "/v1/jobs/{id}"}  # tested below
 
 
-def test_every_action_needs_a_scope_there_is() -> None:
+def test_every_action_needs_an_existing_scope() -> None:
     assert set(NEEDS.values()) <= set(LADDER)
 
 
 class World(NamedTuple):
     server: Server
     keys: dict[str, str]
-    upload: str  # one under way
+    upload: str  # id of an unfinished upload
 
     def ask(self, call: Call, key: str | None) -> httpx.Response:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
@@ -175,7 +175,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
 class TestEveryCall:
-    def test_without_a_credential_is_401_but_for_what_holds_no_data(
+    def test_without_a_credential_is_401_except_where_there_is_no_data(
         self, world: World, call: Call
     ) -> None:
         answer = world.ask(call, None)
@@ -191,12 +191,12 @@ class TestEveryCall:
         answer = world.ask(call, world.keys.get(which) or bad[which])
         assert answer.status_code == (call.good if call.scope is None else 401)
 
-    def test_of_another_project_finds_nothing(self, world: World, call: Call) -> None:
+    def test_a_caller_of_another_project_finds_nothing(self, world: World, call: Call) -> None:
         if call.scope is not None:
             answer = world.ask(call, world.keys[f"other-{call.scope}"])
             assert answer.status_code == call.foreign, answer.text
 
-    def test_with_too_little_is_403(self, world: World, call: Call) -> None:
+    def test_with_a_lesser_scope_is_403(self, world: World, call: Call) -> None:
         if call.scope in (None, "view"):
             return
         below = LADDER[LADDER.index(call.scope) - 1]
@@ -204,7 +204,7 @@ class TestEveryCall:
         assert answer.status_code == 403
         assert call.method == "HEAD" or answer.json()["code"] == "missing_scope"
 
-    def test_with_enough_it_is_done(self, world: World, call: Call) -> None:
+    def test_with_the_scope_it_succeeds(self, world: World, call: Call) -> None:
         if call.scope is None:
             return
         for scope in LADDER[LADDER.index(call.scope) :]:
@@ -217,7 +217,7 @@ class TestEveryCall:
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/j/events", "/v1/events?project=mine", "/v1/jobs/j"])
-def test_a_stream_begins_for_who_may_only(world: World, path: str) -> None:
+def test_a_stream_begins_only_with_the_right_to_see_it(world: World, path: str) -> None:
     def status(key: str | None) -> int:
         headers = {"accept": "text/event-stream"} | ({"x-api-key": key} if key else {})
         with httpx.stream("GET", world.server.url + path, headers=headers) as answer:
@@ -257,7 +257,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize(("scope", "message", "foreign"), OPERATIONS)
-def test_an_operation_asks_as_a_route_does(
+def test_a_socket_operation_checks_access_as_a_route_does(
     world: World, scope: str, message: dict[str, Any], foreign: str
 ) -> None:
     with socket(world, world.keys[f"mine-{scope}"]) as ws:
@@ -299,7 +299,7 @@ def test_a_bad_token_in_place_of_a_good_one_ends_the_connection(world: World) ->
         assert closed.value.rcvd.code == 4401
 
 
-def test_a_socket_that_says_nothing_is_closed(world: World) -> None:
+def test_a_socket_that_sends_nothing_is_closed(world: World) -> None:
     with socket(world, None) as ws:
         with pytest.raises(ConnectionClosed) as closed:
             list(ws)  # pings, until the end
@@ -307,7 +307,7 @@ def test_a_socket_that_says_nothing_is_closed(world: World) -> None:
         assert closed.value.rcvd.code == 4401
 
 
-def test_a_job_s_own_socket_is_for_who_may_see_it(world: World) -> None:
+def test_the_socket_of_a_job_needs_the_right_to_see_the_job(world: World) -> None:
     with socket(world, world.keys["mine-view"], "/v1/jobs/j") as ws:
         assert hear(ws) == {"op": "ack", "id": 0}
         assert hear(ws)["op"] == "snapshot"

@@ -1,5 +1,5 @@
-"""Who a credential is: an id, never a name that can be given again. And what no credential may
-hand on."""
+"""A credential is identified by an id, never by a name that can be used again. And the rights that
+no credential may pass on."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def test_the_command_line_refuses_the_names_that_the_server_refuses(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_name_in_use_is_told_only_to_those_who_see_its_key(closed: Server, admin: Client) -> None:
+def test_only_admins_who_see_a_key_learn_that_its_name_is_in_use(
+    closed: Server, admin: Client
+) -> None:
     make_key(admin, "theirs", projects=["theirs"])
     make_key(admin, "all")
     mine = make_key(admin, "mine", "admin", projects=["mine"])
@@ -76,7 +78,7 @@ def test_a_name_in_use_is_told_only_to_those_who_see_its_key(closed: Server, adm
     problem(admin.post("/v1/keys", json={"name": "theirs", "scopes": ["view"]}), 409, "key_exists")
 
 
-def test_of_two_keys_with_one_name_the_command_line_revokes_neither_by_it(
+def test_the_command_line_revokes_no_key_by_a_name_that_two_keys_have(
     closed: Server, admin: Client
 ) -> None:
     first = make_key(admin, "ci", projects=["theirs"])
@@ -89,14 +91,16 @@ def test_of_two_keys_with_one_name_the_command_line_revokes_neither_by_it(
     assert first["id"] in done.stderr
     assert second["id"] in done.stderr
     assert command("key", "revoke", second["id"], *where).returncode == 0
-    assert command("key", "revoke", "ci", *where).returncode == 0  # now there is one
+    assert command("key", "revoke", "ci", *where).returncode == 0  # now the name is unique
     assert [key["name"] for key in admin.get("/v1/keys").json()["keys"]] == ["mine"]
 
 
 # Identity
 
 
-def test_a_key_with_a_revoked_one_s_name_inherits_nothing(closed: Server, admin: Client) -> None:
+def test_a_key_inherits_nothing_from_a_revoked_key_of_the_same_name(
+    closed: Server, admin: Client
+) -> None:
     again = {"idempotency-key": "k"}
     jobs = []
     for _ in range(2):
@@ -129,7 +133,7 @@ def test_the_audit_names_the_key_s_id_beside_its_name(closed: Server, admin: Cli
         ci.put("/v1/jobs/j")
         ci.put("/v1/jobs/j/files/f", content=b"f")
         ci.get("/v1/jobs/j/files/f")
-        with client(closed, make_token(ci, scopes=["cancel"])) as page:  # it stands on the key
+        with client(closed, make_token(ci, scopes=["cancel"])) as page:  # it depends on the key
             page.post("/v1/jobs/j/cancel?force=1")
     eventually(lambda: admin.get("/v1/audit").json()["acts"][0]["action"] == "download")
     acts = admin.get("/v1/audit").json()["acts"]
@@ -142,8 +146,8 @@ def test_the_audit_names_the_key_s_id_beside_its_name(closed: Server, admin: Cli
     assert created["detail"] == {"key": made["id"], "name": "ci"}
 
 
-def test_a_token_s_claims_tell_nothing_of_the_admin_key(tmp_path: Path) -> None:
-    """A digest of a key that somebody thought up could be guessed at from a token."""
+def test_the_claims_of_a_token_reveal_nothing_about_the_admin_key(tmp_path: Path) -> None:
+    """From a digest in a token, a weak key could be guessed offline."""
     told = set()
     for name in ("a", "b"):
         with Server(tmp_path / name, env=KEYED) as server, client(server) as admin:
@@ -151,7 +155,7 @@ def test_a_token_s_claims_tell_nothing_of_the_admin_key(tmp_path: Path) -> None:
     assert len(told) == 2
 
 
-async def test_idempotency_keys_that_were_kept_by_name_are_forgotten(tmp_path: Path) -> None:
+async def test_idempotency_keys_stored_by_name_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "livejobs.db"
     old = SqliteStore(path, migrations=MIGRATIONS[:3])
     await old.open()
@@ -168,10 +172,10 @@ async def test_idempotency_keys_that_were_kept_by_name_are_forgotten(tmp_path: P
     await new.close()
 
 
-# What no credential may hand on
+# What no credential may pass on
 
 
-def test_a_token_makes_no_keys(closed: Server, admin: Client) -> None:
+def test_a_token_cannot_create_keys(closed: Server, admin: Client) -> None:
     with client(closed, make_token(admin, scopes=["admin"], ttl_seconds=60)) as holder:
         assert holder.get("/v1/keys").status_code == 200
         answer = holder.post("/v1/keys", json={"name": "lasting", "scopes": ["admin"]})
@@ -179,7 +183,7 @@ def test_a_token_makes_no_keys(closed: Server, admin: Client) -> None:
     assert admin.get("/v1/keys").json()["keys"] == []
 
 
-def test_a_key_that_ends_makes_none_that_last_longer(closed: Server, admin: Client) -> None:
+def test_a_key_that_expires_creates_none_that_last_longer(closed: Server, admin: Client) -> None:
     ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
     mine = make_key(admin, "mine", "admin", expires_at=ends)
@@ -192,9 +196,7 @@ def test_a_key_that_ends_makes_none_that_last_longer(closed: Server, admin: Clie
         assert sooner["expires_at"] < mine["expires_at"]
 
 
-def test_the_server_s_numbers_are_for_an_admin_of_all_projects(
-    closed: Server, admin: Client
-) -> None:
+def test_only_an_admin_of_all_projects_sees_the_metrics(closed: Server, admin: Client) -> None:
     mine = make_key(admin, "mine", "admin", projects=["mine"])
     with client(closed, mine["key"]) as holder:
         problem(holder.get("/metrics"), 403, "foreign_project")
@@ -203,9 +205,7 @@ def test_the_server_s_numbers_are_for_an_admin_of_all_projects(
     assert admin.get("/metrics").status_code == 200
 
 
-def test_put_and_post_say_the_same_of_a_job_that_a_token_is_not_for(
-    closed: Server, admin: Client
-) -> None:
+def test_put_and_post_refuse_alike_a_job_outside_the_token(closed: Server, admin: Client) -> None:
     for id in ("mine", "other"):
         admin.put(f"/v1/jobs/{id}")
     with client(closed, make_token(admin, scopes=["report"], jobs=["mine"])) as holder:
@@ -215,18 +215,18 @@ def test_put_and_post_say_the_same_of_a_job_that_a_token_is_not_for(
         assert holder.put("/v1/jobs/mine").status_code == 200
 
 
-def test_a_job_made_with_another_token_of_the_key_is_not_named_to_one_that_is_not_for_it(
+def test_an_idempotency_key_does_not_reveal_a_job_outside_the_token(
     closed: Server, admin: Client
 ) -> None:
     again = {"idempotency-key": "k"}
     made = admin.post("/v1/jobs", headers=again).json()["id"]
     admin.put("/v1/jobs/mine")
     with client(closed, make_token(admin, scopes=["report"], jobs=["mine"])) as holder:
-        said = problem(holder.post("/v1/jobs", headers=again), 403, "foreign_job")
-        assert made not in json.dumps(said)
+        error = problem(holder.post("/v1/jobs", headers=again), 403, "foreign_job")
+        assert made not in json.dumps(error)
     with client(closed, make_token(admin, scopes=["report"], project="p")) as holder:
-        said = problem(holder.post("/v1/jobs", headers=again), 422, "idempotency_mismatch")
-        assert made not in json.dumps(said)
+        error = problem(holder.post("/v1/jobs", headers=again), 422, "idempotency_mismatch")
+        assert made not in json.dumps(error)
 
 
 # Empty is not absent
@@ -245,7 +245,7 @@ def test_a_feed_for_no_jobs_has_none(closed: Server, admin: Client) -> None:
         assert [hear(ws)["op"] for _ in range(2)] == ["ack", "snapshot"]
 
 
-def test_a_token_for_no_jobs_is_not_made(admin: Client) -> None:
+def test_a_token_for_no_jobs_is_refused(admin: Client) -> None:
     problem(admin.post("/v1/tokens", json={"jobs": []}), 422, "invalid", "/jobs")
 
 
@@ -266,15 +266,15 @@ def test_a_download_ends_with_its_credential(
     admin.post("/v1/jobs/j/reports", json={"type": "start"})
     made = make_key(admin, "ci", "view")
     with Socket(closed.url) as raw:
-        said = f"GET /v1/jobs/j/{path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {made['key']}"
-        raw.send(said, "\r\n\r\n")
+        request = f"GET /v1/jobs/j/{path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {made['key']}"
+        raw.send(request, "\r\n\r\n")
         assert raw.head()[0] == 200
         admin.delete(f"/v1/keys/{made['id']}")
         assert _rest(raw, admin) < SIZE
 
 
 def _rest(raw: Socket, admin: Client) -> int:
-    """How much more comes, when it is taken at some MiB a second."""
+    """Bytes that still arrive, when they are read at some MiB per second."""
     size, wait = 0, {"prefer": "wait=1", "if-none-match": "*"}
     try:
         while size < SIZE and (piece := raw.file.read(4 << 20)):

@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer, whose keys a real server reads from a real address."""
+"""Tokens of an outside issuer. A real server reads its keys over HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Publisher:
                 self.wfile.write(body)
 
             def log_message(self, *args: Any) -> None:
-                """Nothing to say."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server.server_port}/jwks.json"
@@ -66,8 +66,8 @@ class Publisher:
             "exp": int(time.time()) + 600,
             "livejobs": {"scopes": ["report"], "projects": ["films"]},
         }
-        said = {name: value for name, value in (usual | claims).items() if value is not None}
-        return jwt.encode(said, self.keys[kid], "ES256", headers={"kid": kid})
+        present = {name: value for name, value in (usual | claims).items() if value is not None}
+        return jwt.encode(present, self.keys[kid], "ES256", headers={"kid": kid})
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def ask(server: Server, token: str | None, method: str = "GET", path: str = "/v1
     return httpx.request(method, server.url + path, headers=headers)
 
 
-def test_a_token_allows_what_its_claim_says(trusting: Server, issuer: Publisher) -> None:
+def test_a_token_has_the_rights_of_its_claim(trusting: Server, issuer: Publisher) -> None:
     token = issuer.sign()
     made = ask(trusting, token, "PUT", "/v1/jobs/j")
     assert (made.json()["owner"], made.json()["project"]) == ("sub:ada", "films")
@@ -100,7 +100,7 @@ def test_a_token_allows_what_its_claim_says(trusting: Server, issuer: Publisher)
     assert ask(trusting, viewer, path="/v1/jobs/j").status_code == 404
     nobody = issuer.sign(livejobs=None)
     assert ask(trusting, nobody, path="/v1/jobs/j").status_code == 404
-    assert ask(trusting, None).status_code == 401  # the door is closed without any key
+    assert ask(trusting, None).status_code == 401  # access control is on although there is no key
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_token_with_a_wrong_claim_is_refused(
     assert ask(trusting, issuer.sign(**wrong)).status_code == 401
 
 
-def test_a_key_that_is_published_later_is_learned_and_one_that_is_not_is_refused(
+def test_a_key_published_later_is_accepted_and_an_unpublished_key_is_refused(
     trusting: Server, issuer: Publisher
 ) -> None:
     stranger = Publisher()
@@ -132,15 +132,15 @@ def test_a_key_that_is_published_later_is_learned_and_one_that_is_not_is_refused
     stranger.server.server_close()
     asked = issuer.asked
     bad = {"authorization": f"Bearer {stranger.sign('z')}"}
-    with httpx.Client(base_url=trusting.url, headers=bad) as many:  # quick: it is asked every 10 s
+    with httpx.Client(
+        base_url=trusting.url, headers=bad
+    ) as many:  # on one connection, to be fast: the keys are requested every 10 s
         assert {many.get("/v1/jobs").status_code for _ in range(20)} == {401}
     assert issuer.asked == asked
     assert ask(trusting, issuer.sign()).status_code == 200
 
 
-def test_all_who_come_while_the_keys_are_asked_for_wait_for_them(
-    trusting: Server, issuer: Publisher
-) -> None:
+def test_requests_wait_while_the_keys_are_requested(trusting: Server, issuer: Publisher) -> None:
     issuer.ready.clear()
     with ThreadPoolExecutor(8) as crowd:
         answers = [crowd.submit(ask, trusting, issuer.sign()) for _ in range(8)]
@@ -151,7 +151,7 @@ def test_all_who_come_while_the_keys_are_asked_for_wait_for_them(
     assert issuer.asked == 1
 
 
-def test_while_its_keys_can_t_be_read_a_client_is_told_to_come_back(
+def test_while_the_keys_cannot_be_read_a_client_gets_503_and_retry_after(
     trusting: Server, issuer: Publisher
 ) -> None:
     issuer.server.shutdown()
@@ -195,8 +195,8 @@ def test_the_keys_address_never_comes_from_a_token(trusting: Server, issuer: Pub
 def test_a_right_of_the_wrong_type_is_refused(
     trusting: Server, issuer: Publisher, wrong: dict[str, Any]
 ) -> None:
-    said = {"scopes": ["view"], "projects": ["films"]} | wrong
-    answer = ask(trusting, issuer.sign(livejobs=said))
+    rights = {"scopes": ["view"], "projects": ["films"]} | wrong
+    answer = ask(trusting, issuer.sign(livejobs=rights))
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_credential")
 
 

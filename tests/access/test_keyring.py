@@ -1,4 +1,4 @@
-"""Keys over time: what is revoked stays so, whatever else is being written about it."""
+"""Keys over time: a revoked key stays revoked, whatever else is written at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from livejobs.store.memory import MemoryStore
 
 
 class Slow(MemoryStore):
-    """A disk that takes its time to drop a key, or refuses."""
+    """A store that drops keys slowly, or refuses to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ async def used_key(store: MemoryStore) -> tuple[Keyring, str, str]:
     return keyring, key.id, secret
 
 
-async def test_a_key_whose_use_is_noted_while_it_is_revoked_does_not_come_back() -> None:
+async def test_a_revoked_key_stays_revoked_while_its_last_use_is_saved() -> None:
     store = Slow()
     keyring, id, secret = await used_key(store)
     revoking = asyncio.create_task(keyring.revoke(id))
@@ -51,7 +51,7 @@ async def test_a_key_whose_use_is_noted_while_it_is_revoked_does_not_come_back()
     assert not await store.keys()
 
 
-async def test_a_key_that_could_not_be_dropped_is_still_one() -> None:
+async def test_a_key_that_the_store_could_not_drop_is_still_valid() -> None:
     store = Slow()
     store.full = True
     store.drop.set()
@@ -61,7 +61,7 @@ async def test_a_key_that_could_not_be_dropped_is_still_one() -> None:
     assert keyring.identify(secret, clock.now_ms()).key == id
 
 
-async def test_what_a_long_token_is_known_by_is_no_credential() -> None:
+async def test_the_digest_of_a_long_token_is_no_credential() -> None:
     keyring = Keyring(MemoryStore())
     key, secret = new_key("ci", ("view",), None, now=0)
     await keyring.add(key)

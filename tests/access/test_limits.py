@@ -1,4 +1,4 @@
-"""Every limit that can be set: what who passes it is told, and that it is counted."""
+"""Every limit that can be set: the response past it, and the count of refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Limit(NamedTuple):
     value: str
     code: str
     status: int
-    past: Callable[[Api], httpx.Response]  # the answer to who goes past it
+    past: Callable[[Api], httpx.Response]  # the response past the limit
 
 
 def create_twice(api: Api) -> httpx.Response:
@@ -56,7 +56,7 @@ def upload(size: int) -> Callable[[Api], httpx.Response]:
 
 def stream_twice(api: Api) -> httpx.Response:
     with api.stream("GET", "/v1/events"), api.stream("GET", "/v1/events") as second:
-        assert second.status_code != 200  # which would not end
+        assert second.status_code != 200  # a 200 would not end
         second.read()
         return second
 
@@ -71,7 +71,7 @@ pauses = st.lists(st.floats(0, 100), min_size=1, max_size=50)
 
 
 @given(rates, pauses, st.floats(0, 1e7))
-def test_a_rate_lets_through_what_it_says_and_its_word_is_good(
+def test_a_rate_allows_its_calls_and_its_retry_after_is_enough(
     rate: Rate, pauses: list[float], now: float
 ) -> None:
     limiter, begin, taken = Limiter(rate), now, 0
@@ -87,7 +87,7 @@ def test_a_rate_lets_through_what_it_says_and_its_word_is_good(
 
 
 @given(rates, st.floats(0, 1e7))
-def test_as_many_calls_may_come_at_once(rate: Rate, now: float) -> None:
+def test_all_calls_of_a_rate_may_come_at_once(rate: Rate, now: float) -> None:
     limiter = Limiter(rate)
     assert [limiter.take("me", now) for _ in range(rate.calls)] == [0] * rate.calls
     assert 0 < limiter.take("me", now) <= ceil(rate.seconds / rate.calls)
@@ -115,18 +115,18 @@ ON_SOCKETS = {"max_subscriptions"}
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.setting)
-def test_past_a_limit_there_is_a_clear_answer_and_it_is_counted(
+def test_a_request_past_a_limit_gets_a_clear_answer_and_is_counted(
     tmp_path: Path, limit: Limit
 ) -> None:
     flag = f"--{limit.setting.replace('_', '-')}"
-    # Public, so that asking is not refused by the rate that was just passed.
+    # Public, so that the rate just exceeded does not refuse this request.
     with (
         Server(tmp_path / "data", flag, limit.value, "--metrics-public") as server,
         Api(server.url) as api,
     ):
         assert refusals(api) == {}
-        said = problem(limit.past(api), limit.status, limit.code)
-        assert said["detail"].endswith(".")
+        error = problem(limit.past(api), limit.status, limit.code)
+        assert error["detail"].endswith(".")
         assert refusals(api) == {limit.setting: 1}
 
 
@@ -143,7 +143,7 @@ def settings() -> set[str]:
     return {it.name for it in TABLE if it.name.startswith(("max_", "rate_")) and not it.later}
 
 
-def test_every_limit_is_tried_and_its_answer_documented() -> None:
+def test_every_limit_is_tested_and_its_answer_is_documented() -> None:
     assert {limit.setting for limit in LIMITS} | ON_SOCKETS == settings()
     page = DOCS.read_text()
     assert [limit.code for limit in LIMITS if f"`{limit.code}`" not in page] == []
@@ -171,7 +171,7 @@ def ended(ws: ClientConnection) -> tuple[int, str]:
     return closed.value.rcvd.code, closed.value.rcvd.reason
 
 
-def test_a_socket_is_told_of_its_limits_and_they_are_counted(tmp_path: Path) -> None:
+def test_a_socket_past_a_limit_gets_an_error_and_is_counted(tmp_path: Path) -> None:
     bounds = {"subscriptions": 1, "batch": 2, "body-bytes": 5000, "unfinished": 1}
     flags = [word for name, most in bounds.items() for word in (f"--max-{name}", str(most))]
     with Server(tmp_path / "data", *flags) as server, Api(server.url) as api:
@@ -190,7 +190,7 @@ def test_a_socket_is_told_of_its_limits_and_they_are_counted(tmp_path: Path) -> 
         assert refusals(api) == told
 
 
-def test_a_credential_s_sockets_past_their_bound_are_told_why(tmp_path: Path) -> None:
+def test_a_socket_past_the_limit_of_its_credential_learns_why(tmp_path: Path) -> None:
     with (
         Server(tmp_path / "data", "--max-connections-per-key", "1") as server,
         Api(server.url) as api,

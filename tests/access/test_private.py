@@ -1,4 +1,4 @@
-"""What other users of the machine can read: nothing of a server's data, and no key."""
+"""Other users of the machine can read none of the server's data, and no key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.server import DidNotStart, Server
 
 @pytest.fixture(autouse=True)
 def usual_mask() -> Iterator[None]:
-    """As most systems set it: others may read what is new."""
+    """The usual umask: other users may read new files."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -29,12 +29,12 @@ def mode(path: Path) -> int:
 
 
 def open_to_others(folder: Path) -> list[Path]:
-    """The folder of the files is closed, and with it what is in there."""
+    """The folder of the files is closed, so its content is too."""
     return [path for path in (folder, *folder.iterdir()) if mode(path) & 0o077]
 
 
 def use(server: Server) -> None:
-    """Files, an upload under way, and one that is being sent just now."""
+    """Files, an unfinished upload, and an upload that is being sent."""
     tus = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": "filename YQ=="}
     with httpx.Client(base_url=server.url) as api:
         api.put("/v1/jobs/j")
@@ -42,7 +42,7 @@ def use(server: Server) -> None:
         assert api.post("/v1/jobs/j/uploads", headers=tus).status_code == 201
 
 
-def test_others_can_read_nothing_of_the_data(tmp_path: Path) -> None:
+def test_other_users_can_read_none_of_the_data(tmp_path: Path) -> None:
     data = tmp_path / "not" / "there" / "data"
     with Server(data) as server:
         use(server)
@@ -51,7 +51,7 @@ def test_others_can_read_nothing_of_the_data(tmp_path: Path) -> None:
         assert open_to_others(data) == []
 
 
-def test_the_data_of_an_earlier_version_is_closed_to_others(tmp_path: Path) -> None:
+def test_data_of_an_earlier_version_is_closed_to_other_users(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Server(data) as server:
         use(server)
@@ -63,11 +63,11 @@ def test_the_data_of_an_earlier_version_is_closed_to_others(tmp_path: Path) -> N
         server.restart()
         opened = [path for path in data.iterdir() if mode(path) & 0o077]
         assert opened == []
-        assert mode(data) == 0o755  # it may hold other things
+        assert mode(data) == 0o755  # it may contain other files
 
 
-async def test_what_an_owner_opened_to_a_group_stays_so(tmp_path: Path) -> None:
-    """For one who makes copies, as an example."""
+async def test_permissions_that_the_owner_gave_a_group_stay(tmp_path: Path) -> None:
+    """For example, for a backup user."""
     path = tmp_path / "livejobs.db"
     for _ in range(2):
         store = SqliteStore(path)
@@ -77,7 +77,7 @@ async def test_what_an_owner_opened_to_a_group_stays_so(tmp_path: Path) -> None:
     assert mode(path) == 0o640
 
 
-def test_a_web_server_of_the_group_can_read_the_files_it_is_to_send(tmp_path: Path) -> None:
+def test_a_web_server_in_the_group_can_read_the_files_that_it_sends(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Server(data, "--sendfile", "x-sendfile") as server:
         use(server)
@@ -102,7 +102,7 @@ def test_the_admin_key_comes_from_a_file(tmp_path: Path) -> None:
         assert "process list" not in server.stderr
 
 
-def test_the_admin_key_as_a_flag_is_taken_with_a_warning(tmp_path: Path) -> None:
+def test_the_admin_key_as_a_flag_works_with_a_warning(tmp_path: Path) -> None:
     with Server(tmp_path / "data", "--admin-key", ADMIN) as server:
         assert httpx.get(server.url + "/v1/jobs", headers={"x-api-key": ADMIN}).is_success
         assert "--admin-key-file" in server.stderr
@@ -112,7 +112,7 @@ def test_the_admin_key_as_a_flag_is_taken_with_a_warning(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "two\nlines", "\x00"])
-def test_a_file_that_holds_no_key_stops_the_start(tmp_path: Path, text: str | None) -> None:
+def test_a_file_without_a_key_stops_the_start(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "key"
     if text is not None:
         path.write_text(text)
@@ -120,7 +120,7 @@ def test_a_file_that_holds_no_key_stops_the_start(tmp_path: Path, text: str | No
         Server(tmp_path / "data", "--admin-key-file", str(path))
 
 
-def test_two_admin_keys_are_one_too_many(tmp_path: Path) -> None:
+def test_two_admin_keys_stop_the_start(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(ADMIN)
     with pytest.raises(DidNotStart, match="admin_key"):

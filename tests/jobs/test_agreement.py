@@ -1,4 +1,4 @@
-"""Whatever is done at once, and whenever the disk refuses: memory says what the store says."""
+"""Memory and store agree, whatever runs concurrently and whenever the disk refuses."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ calls = st.one_of(
     st.tuples(st.just("delete"), st.sampled_from([id for id in IDS if id not in PARENTS])),
     st.tuples(st.just("read"), ids),
 )
-# What is done at once, each call some turns of the loop later, and whether the disk refuses it.
+# Concurrent calls, each some turns of the loop after the last, and whether the disk refuses.
 late = st.tuples(st.integers(0, 9), calls)
 rounds = st.lists(st.tuples(st.booleans(), st.lists(late, min_size=1, max_size=8)), max_size=5)
 Round: TypeAlias = tuple[bool, list[Any]]
 
 
 class Flaky(MemoryStore):
-    """A disk that takes its time and refuses now and then."""
+    """A store that is slow and sometimes refuses."""
 
     refuses = False
 
@@ -65,7 +65,7 @@ class Flaky(MemoryStore):
 
 
 class Callers:
-    """Those who call, and what each of them may expect."""
+    """The callers, and the result that each may expect."""
 
     def __init__(self, live: LiveJobs) -> None:
         self.live = live
@@ -109,7 +109,7 @@ class Callers:
 
 
 async def check(live: LiveJobs) -> None:
-    """Memory beside the store, when nothing is under way."""
+    """Compare memory with the store, while nothing runs."""
     stored = {it.head.id: it for it in await live.store.unfinished()}
     slots = {slot.head.id: slot for slot in live.registry.unfinished()}
     assert {id: (slot.head, slot.seq) for id, slot in slots.items()} == {
@@ -120,7 +120,7 @@ async def check(live: LiveJobs) -> None:
     places = [slot.lane.place(slot.ticket, 0).position for slot in queued if slot.lane]
     assert sorted(places) == [*range(1, len(queued) + 1)]
     assert live.lanes.queued == len(queued)
-    assert not any(slot.busy or slot.arriving for slot in live.registry.all())
+    assert not any(slot.holders or slot.arriving for slot in live.registry.all())
 
 
 async def check_entries(live: LiveJobs, id: str) -> None:
@@ -164,7 +164,7 @@ async def play(lives: list[list[Round]], folder: Path) -> None:
                 store.refuses = refuses
                 await asyncio.gather(*[callers.do(*call) for call in at_once])
                 store.refuses = False
-                await live.committer.told()
+                await live.committer.published()
                 await check(live)
             before = await check_jobs(live)
         async with LiveJobs(own, store=store) as live:
@@ -173,6 +173,6 @@ async def play(lives: list[list[Round]], folder: Path) -> None:
 
 @given(st.lists(rounds, max_size=3))
 @settings(max_examples=50)
-def test_memory_and_store_agree_whatever_is_done_at_once(lives: list[list[Round]]) -> None:
+def test_memory_and_store_agree_whatever_runs_concurrently(lives: list[list[Round]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(lives, Path(folder)))

@@ -1,4 +1,4 @@
-"""One writer: acts in groups, nothing shown that is not written, nothing to undo."""
+"""The only writer: operations in groups, nothing shown before it is written, nothing to undo."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committed, Committer, Done, Draft
+from livejobs.jobs.committer import Committed, Committer, Outcome
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 
@@ -42,68 +43,68 @@ class Disk(MemoryStore):
 
 
 class Workshop:
-    """A committer at work, and the acts tests ask of it."""
+    """A committer at work, and the operations that tests submit."""
 
     def __init__(self) -> None:
         self.disk = Disk()
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.disk, self.registry, self.lanes)
-        self.told: list[Committed] = []
-        self.committer.listeners.append(self.told.extend)
+        self.published: list[Committed] = []
+        self.committer.listeners.append(self.published.extend)
 
     async def create(self, id: str, **fields: Any) -> Slot:
         slot: Slot = (await self.submit(creating(id, **fields))).value
         return slot
 
-    async def report(self, slot: Slot, *reports: say.AnyReport) -> Done[Head]:
+    async def report(self, slot: Slot, *reports: say.AnyReport) -> Outcome[Head]:
         return await self.submit(reporting(slot, *reports))
 
-    async def submit(self, act: Callable[[Draft], Any]) -> Done[Any]:
-        return await self.committer.submit(act)
+    async def submit(self, operation: Callable[[Transaction], Any]) -> Outcome[Any]:
+        return await self.committer.submit(operation)
 
-    async def together(self, *acts: Callable[[Draft], Any]) -> list[Any]:
-        """All in one group: their answers, or why there is none."""
+    async def together(self, *operations: Callable[[Transaction], Any]) -> list[Any]:
+        """Submit all in one group; return their outcomes or exceptions."""
         self.disk.free.clear()
         self.disk.writing.clear()
         first = asyncio.create_task(self.create("holds-up-the-disk"))
         await self.disk.writing.wait()
-        submitted = [asyncio.create_task(self.submit(act)) for act in acts]
-        await asyncio.sleep(0)  # each has run up to its wait
+        submitted = [asyncio.create_task(self.submit(operation)) for operation in operations]
+        await asyncio.sleep(0)  # each task runs to its wait
         self.disk.free.set()
         await first
-        answers: list[Any] = await asyncio.gather(*submitted, return_exceptions=True)
-        return answers
+        outcomes: list[Any] = await asyncio.gather(*submitted, return_exceptions=True)
+        return outcomes
 
 
-def creating(id: str, **fields: Any) -> Callable[[Draft], Slot]:
+def creating(id: str, **fields: Any) -> Callable[[Transaction], Slot]:
     head = reducer.create(say.NewJob(**fields), id=id, project="default", owner="me", now=0)
 
-    def act(draft: Draft) -> Slot:
-        assert draft.slot(id) is None
-        return draft.create(head, "")
+    def operation(transaction: Transaction) -> Slot:
+        assert transaction.slot(id) is None
+        return transaction.create(head, "")
 
-    return act
+    return operation
 
 
-def reporting(slot: Slot, *reports: say.AnyReport) -> Callable[[Draft], Head]:
-    def act(draft: Draft) -> Head:
-        head = draft.head(slot)
+def reporting(slot: Slot, *reports: say.AnyReport) -> Callable[[Transaction], Head]:
+    def operation(transaction: Transaction) -> Head:
+        head = transaction.head(slot)
         if head is None:
             raise NotFound.job(slot.head.id)
-        folded = reducer.fold(head, reports, draft.now)
-        draft.change(slot, folded.head, folded.entries)
+        folded = reducer.fold(head, reports, transaction.now)
+        transaction.change(slot, folded.head, folded.entries)
         return folded.head
 
-    return act
+    return operation
 
 
-def cancelling(slot: Slot) -> Callable[[Draft], None]:
-    return lambda draft: draft.change(slot, reducer.cancel(slot.head, draft.now))
+def cancelling(slot: Slot) -> Callable[[Transaction], None]:
+    return lambda transaction: transaction.change(slot, reducer.cancel(slot.head, transaction.now))
 
 
-def deleting(slot: Slot) -> Callable[[Draft], None]:
-    return lambda draft: draft.delete(slot)
+def deleting(slot: Slot) -> Callable[[Transaction], None]:
+    return lambda transaction: transaction.delete(slot)
 
 
 def place(slot: Slot) -> tuple[int, int, float | None] | None:
@@ -130,22 +131,22 @@ async def at_work() -> AsyncIterator[Workshop]:
     await running
 
 
-async def test_an_act_is_answered_with_the_seqs_of_its_own_changes(shop: Workshop) -> None:
+async def test_an_operation_returns_the_seqs_of_its_own_changes(shop: Workshop) -> None:
     slot = await shop.create("a")
-    other, done = await shop.together(creating("b"), reporting(slot, say.Start()))
-    assert (slot.seq, done.seqs) == (4, {slot: 4})
+    other, outcome = await shop.together(creating("b"), reporting(slot, say.Start()))
+    assert (slot.seq, outcome.seqs) == (4, {slot: 4})
     assert other.seqs == {other.value: 3}
-    assert done.value is slot.head
+    assert outcome.value is slot.head
 
 
-async def test_those_who_wait_together_are_written_together(shop: Workshop) -> None:
+async def test_operations_that_wait_together_are_written_together(shop: Workshop) -> None:
     slot = await shop.create("a")
     await shop.together(*[reporting(slot, say.Log(message=str(n))) for n in range(50)])
     assert [len(batch) for batch in shop.disk.batches] == [1, 1, 50]
     assert slot.head.logs_total == 50
 
 
-async def test_an_act_sees_what_those_before_it_did(shop: Workshop) -> None:
+async def test_an_operation_sees_the_changes_of_earlier_ones(shop: Workshop) -> None:
     slot = await shop.create("a")
     _, late = await shop.together(
         reporting(slot, say.Succeed()), reporting(slot, say.Log(message="too late"))
@@ -156,23 +157,23 @@ async def test_an_act_sees_what_those_before_it_did(shop: Workshop) -> None:
 
 async def test_nothing_is_shown_before_it_is_written(shop: Workshop) -> None:
     slot = await shop.create("a")
-    shop.told.clear()
+    shop.published.clear()
     shop.disk.free.clear()
     shop.disk.writing.clear()
     waiting = asyncio.create_task(shop.report(slot, say.Start()))
     await shop.disk.writing.wait()
-    assert (slot.head.status, slot.seq, shop.told, waiting.done()) == ("queued", 1, [], False)
+    assert (slot.head.status, slot.seq, shop.published, waiting.done()) == ("queued", 1, [], False)
     shop.disk.free.set()
     await waiting
-    assert (slot.head.status, slot.seq, len(shop.told)) == ("running", 2, 1)
+    assert (slot.head.status, slot.seq, len(shop.published)) == ("running", 2, 1)
 
 
-async def test_when_the_store_refuses_all_are_told_and_nothing_has_happened(
+async def test_when_the_store_refuses_every_caller_gets_the_error_and_nothing_changes(
     shop: Workshop,
 ) -> None:
     slot = await shop.create("a")
     before, shop.disk.refuses = slot.head, StorageUnavailable("full")
-    shop.told.clear()
+    shop.published.clear()
     answers = await asyncio.gather(
         shop.create("b"),
         shop.report(slot, say.Start()),
@@ -181,12 +182,12 @@ async def test_when_the_store_refuses_all_are_told_and_nothing_has_happened(
     )
     assert [type(answer) for answer in answers] == [StorageUnavailable] * 3
     assert len({id(answer) for answer in answers}) == 3
-    assert (slot.head, slot.seq, shop.registry.get("b"), shop.told) == (before, 1, None, [])
+    assert (slot.head, slot.seq, shop.registry.get("b"), shop.published) == (before, 1, None, [])
     assert shop.committer.failing
     assert shop.lanes.queued == 1
 
 
-async def test_it_works_again_as_soon_as_the_store_does(shop: Workshop) -> None:
+async def test_commits_succeed_again_as_soon_as_the_store_accepts_them(shop: Workshop) -> None:
     slot = await shop.create("a")
     shop.disk.refuses = StorageUnavailable("full")
     with pytest.raises(StorageUnavailable):
@@ -196,7 +197,7 @@ async def test_it_works_again_as_soon_as_the_store_does(shop: Workshop) -> None:
     assert (slot.head.status, slot.seq, shop.committer.failing) == ("succeeded", 2, False)
 
 
-async def test_any_error_of_the_store_reaches_all_who_wait(
+async def test_any_error_of_the_store_reaches_every_caller(
     shop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.disk.refuses = RuntimeError("a bug")
@@ -205,12 +206,14 @@ async def test_any_error_of_the_store_reaches_all_who_wait(
     assert "a commit failed" in caplog.text
 
 
-async def test_a_refused_act_leaves_nothing_and_its_neighbours_all(shop: Workshop) -> None:
+async def test_a_refused_operation_changes_nothing_and_the_rest_of_its_group_is_kept(
+    shop: Workshop,
+) -> None:
     parent = await shop.create("parent")
 
-    def half(draft: Draft) -> None:
-        creating("lost", parent="parent")(draft)
-        reporting(parent, say.Log(message="lost"))(draft)
+    def half(transaction: Transaction) -> None:
+        creating("lost", parent="parent")(transaction)
+        reporting(parent, say.Log(message="lost"))(transaction)
         raise Invalid("no")
 
     await shop.together(
@@ -227,31 +230,31 @@ async def test_a_refused_act_leaves_nothing_and_its_neighbours_all(shop: Worksho
     assert shop.lanes.queued == 2  # the one that holds up the disk, and "lost"
 
 
-async def test_a_refused_act_gives_back_its_place_in_the_queue(shop: Workshop) -> None:
-    def half(draft: Draft) -> None:
-        creating("lost")(draft)
+async def test_a_refused_operation_gives_back_its_place_in_the_queue(shop: Workshop) -> None:
+    def half(transaction: Transaction) -> None:
+        creating("lost")(transaction)
         raise Invalid("no")
 
-    answers = await shop.together(half, lambda draft: draft.queued)
+    answers = await shop.together(half, lambda transaction: transaction.queued)
     assert answers[1].value == 1  # the one that holds up the disk
 
 
-async def test_a_bug_in_an_act_is_its_callers_alone(
+async def test_a_bug_in_an_operation_reaches_only_its_caller(
     shop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def bug(draft: Draft) -> None:
+    def bug(transaction: Transaction) -> None:
         raise ZeroDivisionError
 
     answers = await shop.together(bug, creating("a"))
     assert isinstance(answers[0], ZeroDivisionError)
     assert shop.registry.get("a") is answers[1].value
-    assert "an act failed" in caplog.text
+    assert "an operation failed" in caplog.text
 
 
-async def test_an_act_that_changes_nothing_writes_nothing(shop: Workshop) -> None:
+async def test_an_operation_that_changes_nothing_writes_nothing(shop: Workshop) -> None:
     await shop.create("a")
-    done = await shop.submit(lambda draft: "looked")
-    assert (done.value, done.seqs, len(shop.disk.batches)) == ("looked", {}, 1)
+    outcome = await shop.submit(lambda transaction: "looked")
+    assert (outcome.value, outcome.seqs, len(shop.disk.batches)) == ("looked", {}, 1)
 
 
 async def test_a_change_stands_when_its_caller_has_gone(shop: Workshop) -> None:
@@ -266,17 +269,17 @@ async def test_a_change_stands_when_its_caller_has_gone(shop: Workshop) -> None:
     assert (slot.head.status, slot.seq) == ("running", 3)
 
 
-async def test_a_childs_move_is_a_change_of_its_parent(shop: Workshop) -> None:
+async def test_a_change_of_a_childs_status_changes_its_parent(shop: Workshop) -> None:
     parent = await shop.create("parent")
     await shop.report(parent, say.Start())
     child = await shop.create("child", parent="parent")
-    done = await shop.report(child, say.Start(), say.Succeed())
-    assert done.seqs == {child: 5, parent: 6}
+    outcome = await shop.report(child, say.Start(), say.Succeed())
+    assert outcome.seqs == {child: 5, parent: 6}
     assert (parent.head.children.succeeded, parent.head.children.total) == (1, 1)
-    assert [change.slot for change in shop.told[-2:]] == [child, parent]
+    assert [change.slot for change in shop.published[-2:]] == [child, parent]
 
 
-async def test_who_holds_a_job_that_is_deleted_and_made_again_holds_nothing(
+async def test_a_slot_of_a_deleted_job_is_not_found_though_a_new_job_has_its_id(
     shop: Workshop,
 ) -> None:
     old = await shop.create("a")
@@ -299,11 +302,11 @@ async def test_a_listener_that_fails_stops_neither_the_others_nor_the_committer(
     shop.committer.listeners.insert(0, broken)
     slot = await shop.create("a")
     await shop.report(slot, say.Start())
-    assert [change.seq for change in shop.told] == [1, 2]
+    assert [change.seq for change in shop.published] == [1, 2]
     assert "a bug in a listener" in caplog.text
 
 
-async def test_closing_writes_what_was_accepted_and_takes_no_more() -> None:
+async def test_closing_writes_accepted_operations_and_refuses_new_ones() -> None:
     async with at_work() as shop:
         slot = await shop.create("a")
         shop.disk.free.clear()
@@ -324,7 +327,7 @@ async def test_a_queued_job_has_its_place_and_a_started_one_has_none(shop: Works
     assert (place(slot), shop.lanes.queued) == (None, 0)
 
 
-async def test_the_pace_of_a_queue_is_that_of_starts_not_of_cancels(shop: Workshop) -> None:
+async def test_the_pace_of_a_queue_counts_starts_and_not_cancels(shop: Workshop) -> None:
     cancelled = [await shop.create(f"c{n}") for n in range(4)]
     started = [await shop.create(f"s{n}") for n in range(4)]
     last = await shop.create("last")
@@ -338,14 +341,14 @@ async def test_the_pace_of_a_queue_is_that_of_starts_not_of_cancels(shop: Worksh
     assert queue[2] is not None
 
 
-async def test_a_job_sent_back_goes_to_the_end_of_its_queue(shop: Workshop) -> None:
+async def test_a_retried_job_goes_to_the_end_of_its_queue(shop: Workshop) -> None:
     first, second = await shop.create("1"), await shop.create("2")
     await shop.report(first, say.Start(), say.Retry())  # within one commit
     assert (place(first), place(second)) == ((2, 2, None), (1, 2, None))
     assert shop.lanes.queued == 2
 
 
-async def test_a_refusal_is_said_in_the_log_without_a_traceback(
+async def test_a_refusal_is_logged_without_a_traceback(
     shop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop.disk.refuses = StorageUnavailable("The disk is full.")

@@ -1,4 +1,4 @@
-"""Who is next, and when: places move without anybody being told."""
+"""Places in a queue and their estimates. A place moves without a change of its job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Waiting:
 
 
 class AnyQueue(RuleBasedStateMachine):
-    """Lanes beside plain lists of who waits."""
+    """Lanes beside plain lists of the waiting jobs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class AnyQueue(RuleBasedStateMachine):
         for waiting in self.waiting.values():
             for n, place in enumerate(places(waiting.lane, waiting.tickets, self.now), 1):
                 assert (place.position, place.length) == (n, len(waiting.tickets))
-                # no start took longer than all time there was; the answer is rounded
+                # no interval is longer than the whole time; the estimate is rounded
                 assert 0 <= (place.eta_seconds or 0) <= n * self.gone / 1000 + 0.1
 
     @invariant()
@@ -79,7 +79,7 @@ def test_a_lane_is_a_project_and_a_type() -> None:
 
 
 def started(*times: int, waiting: int = 9) -> tuple[Lane, list[int]]:
-    """A lane of many, of which one started at each of these times."""
+    """A lane with many jobs, where one started at each of these times."""
     lanes = Lanes()
     joined = [lanes.join(head()) for _ in range(len(times) + waiting)]
     lane, tickets = joined[0][0], [ticket for _, ticket in joined]
@@ -99,19 +99,19 @@ def test_the_estimate_is_the_pace_of_starts_times_the_place() -> None:
     assert etas[:3] == [10.0, 20.0, 30.0]
 
 
-def test_the_estimate_comes_nearer_as_time_passes_and_ends_at_zero() -> None:
+def test_the_estimate_shrinks_as_time_passes_down_to_zero() -> None:
     lane, tickets = started(0, 10_000, 20_000)
     etas = [lane.place(tickets[0], now).eta_seconds for now in (20_000, 24_000, 31_000)]
     assert etas == [10.0, 6.0, 0.0]
 
 
-def test_a_job_that_is_cancelled_says_nothing_about_the_pace() -> None:
+def test_a_cancelled_job_does_not_change_the_pace() -> None:
     lane, tickets = started(0, 10_000, 20_000)
     lane.leave(tickets.pop(0), 20_001, started=False)
     assert lane.place(tickets[0], 20_000).eta_seconds == 10.0
 
 
-def test_an_idle_lane_measures_anew_when_it_fills_again() -> None:
+def test_an_idle_lane_measures_its_pace_again_when_it_fills() -> None:
     lane, _ = started(0, 10_000, 20_000, waiting=0)
     lane.join(100)
     assert lane.place(100, 10**9).eta_seconds is None
@@ -120,6 +120,6 @@ def test_an_idle_lane_measures_anew_when_it_fills_again() -> None:
     assert lane.place(101, 10**9).eta_seconds == 10.0
 
 
-def test_a_clock_set_back_makes_no_negative_pace() -> None:
+def test_a_clock_that_is_set_back_makes_no_negative_pace() -> None:
     lane, tickets = started(0, 10_000, 20_000, 5_000)
     assert lane.place(tickets[0], 0).eta_seconds == 10.0

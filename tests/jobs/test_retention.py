@@ -1,4 +1,4 @@
-"""How long finished jobs are kept, and that their files go with them."""
+"""How long finished jobs are kept. Their files are removed with them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WEEK = 7 * 24 * 3600
         (("--retention-seconds", "0"), None),
     ],
 )
-def test_a_finished_job_is_kept_for_a_week_unless_the_setting_says_otherwise(
+def test_a_finished_job_is_kept_for_a_week_or_as_the_setting_says(
     tmp_path: Path, args: tuple[str, ...], seconds: int | None
 ) -> None:
     with Server(tmp_path / "data", *args) as server, Api(server.url) as api:
@@ -61,7 +61,7 @@ def test_a_job_that_expires_takes_its_files_with_it(tmp_path: Path) -> None:
 
 
 class Counting(MemoryStore):
-    """It notes how many files the jobs had that each commit removed."""
+    """Records how many files each commit removed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
-"""When a worker was last heard, and what its silence comes to, whatever the clock does."""
+"""Silence of a worker: it stalls a job, then loses it, and a clock that jumps is not silence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +14,6 @@ from livejobs.service import Job, LiveJobs
 from livejobs.store.memory import MemoryStore
 
 DAY = 86_400_000
-
 
 Live: TypeAlias = Callable[..., LiveJobs]
 
@@ -30,12 +28,28 @@ def live(tmp_path: Path) -> Live:
     return make
 
 
+class Clock:
+    """A clock that moves only when the test moves it."""
+
+    def __init__(self) -> None:
+        self.wall = 1_700_000_000_000
+        self.seconds = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.wall += int(seconds * 1000)
+        self.seconds += seconds
+
+    def jump(self, ms: int) -> None:
+        """As when somebody sets the system's clock."""
+        self.wall += ms
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The clock of the wall, in milliseconds, for the test to set."""
-    now = [1_700_000_000_000]
-    monkeypatch.setattr("livejobs.clock.now_ms", lambda: now[0])
-    return now
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("livejobs.clock.now_ms", lambda: clock.wall)
+    monkeypatch.setattr("livejobs.clock.monotonic", lambda: clock.seconds)
+    return clock
 
 
 async def running(jobs: LiveJobs) -> Job:
@@ -44,101 +58,87 @@ async def running(jobs: LiveJobs) -> Job:
     return job
 
 
-async def heard_at(job: Job) -> Any:
+async def heartbeat_at(job: Job) -> Any:
     return (await job.state())["heartbeat_at"]
 
 
-@contextmanager
-def seconds_of_silence(jobs: LiveJobs, seconds: float) -> Iterator[None]:
-    """As if nothing had been heard of any job for so long."""
-    slots = jobs.registry.unfinished()
-    for slot in slots:
-        slot.silent_since -= seconds
-    yield
-    for slot in slots:
-        slot.silent_since += seconds
-
-
-async def test_silence_makes_a_job_stall_and_then_be_lost(live: Live) -> None:
+async def test_silence_makes_a_job_stall_and_then_be_lost(live: Live, clock: Clock) -> None:
     async with live() as jobs:
         job = await running(jobs)
-        with seconds_of_silence(jobs, 61):
-            await jobs.sweeper.sweep()
+        clock.wait(61)
+        await jobs.sweeper.sweep()
         assert (await job.state())["stalled"] is True
-        with seconds_of_silence(jobs, 3601):
-            await jobs.sweeper.sweep()
+        clock.wait(3540)
+        await jobs.sweeper.sweep()
         assert (await job.state())["error"]["code"] == "lost"
 
 
-async def test_a_heartbeat_ends_the_silence(live: Live) -> None:
+async def test_a_heartbeat_ends_the_silence(live: Live, clock: Clock) -> None:
     async with live() as jobs:
         job = await running(jobs)
-        with seconds_of_silence(jobs, 61):
-            await job.report(say.Heartbeat())
-            await jobs.sweeper.sweep()
+        clock.wait(61)
+        await job.report(say.Heartbeat())
+        await jobs.sweeper.sweep()
         assert (await job.state())["stalled"] is False
 
 
-@pytest.mark.parametrize("jump", [3 * DAY, -DAY // 24])
-async def test_a_clock_that_jumps_is_not_silence(live: Live, clock: list[int], jump: int) -> None:
+@pytest.mark.parametrize("ms", [3 * DAY, -DAY // 24])
+async def test_a_clock_that_jumps_is_not_silence(live: Live, clock: Clock, ms: int) -> None:
     async with live() as jobs:
         job = await running(jobs)
-        clock[0] += jump
+        clock.jump(ms)
         await jobs.sweeper.sweep()
         state = await job.state()
         assert (state["status"], state["stalled"]) == ("running", False)
 
 
-async def test_silence_is_noticed_after_the_clock_was_set_back(
-    live: Live, clock: list[int]
-) -> None:
+async def test_silence_is_noticed_after_the_clock_was_set_back(live: Live, clock: Clock) -> None:
     async with live() as jobs:
         job = await running(jobs)
-        clock[0] -= DAY
-        with seconds_of_silence(jobs, 61):
-            await jobs.sweeper.sweep()
+        clock.jump(-DAY)
+        clock.wait(61)
+        await jobs.sweeper.sweep()
         assert (await job.state())["stalled"] is True
 
 
-async def test_being_cancelled_is_not_the_workers_word(live: Live, clock: list[int]) -> None:
+async def test_a_cancel_does_not_end_the_workers_silence(live: Live, clock: Clock) -> None:
     async with live() as jobs:
         job = await running(jobs)
-        clock[0] += 1000
+        clock.wait(1)
         await job.report(say.Heartbeat())
-        clock[0] += 1000
-        with seconds_of_silence(jobs, 61):
-            await jobs.cancel(job.id)
-            await jobs.sweeper.sweep()
+        clock.wait(61)
+        await jobs.cancel(job.id)
+        await jobs.sweeper.sweep()
         state = await job.state()
         assert (state["stalled"], state["heartbeat_at"]) == (True, "2023-11-14T22:13:21.000Z")
 
 
-async def test_the_last_heartbeat_is_kept_with_the_end(live: Live, clock: list[int]) -> None:
-    """A finished job never changes: what is on disk is what was shown."""
+async def test_the_last_heartbeat_is_stored_with_the_end(live: Live, clock: Clock) -> None:
+    """A finished job never changes: what is on disk is what clients saw."""
     store = MemoryStore()
     async with live(store) as jobs:
         job = await running(jobs)
-        clock[0] += 1000
+        clock.wait(1)
         await job.report(say.Heartbeat())
-        heard = await heard_at(job)
+        last = await heartbeat_at(job)
         await jobs.cancel(job.id, force=True)
         shown = await job.state()
         stored = await store.job(job.id)
-    assert shown["heartbeat_at"] == heard == "2023-11-14T22:13:21.000Z"
+    assert shown["heartbeat_at"] == last == "2023-11-14T22:13:21.000Z"
     assert stored is not None
-    assert stored.head.heartbeat_at == clock[0]
+    assert stored.head.heartbeat_at == clock.wall
 
 
-async def test_a_start_is_not_a_heartbeat_but_begins_the_silence_anew(
-    live: Live, clock: list[int]
+async def test_a_restart_is_not_a_heartbeat_but_restarts_the_silence(
+    live: Live, clock: Clock
 ) -> None:
     store = MemoryStore()
     async with live(store) as jobs:
         job = await running(jobs)
-        heard = await heard_at(job)
-    clock[0] += 3 * DAY
+        last = await heartbeat_at(job)
+    clock.wait(3 * 24 * 3600)
     again = live(store)
     async with again:
         await again.sweeper.sweep()
         state = await again.job(job.id)
-    assert (state["status"], state["stalled"], state["heartbeat_at"]) == ("running", False, heard)
+    assert (state["status"], state["stalled"], state["heartbeat_at"]) == ("running", False, last)

@@ -296,7 +296,7 @@ async def test_a_stream_ends_with_its_job_and_so_does_a_solo_connection(either: 
     await either.report(slot, SUCCEED)
     assert client.ops[-2:] == ["delta", "end"]
     assert seq_of(client.got[-1]) == slot.seq
-    assert (viewer.sink.closed, viewer.sink.viewers, slot.busy) == (True, [], 0)
+    assert (viewer.sink.closed, viewer.sink.viewers, slot.holders) == (True, [], 0)
 
 
 async def test_a_log_stream_has_lines_and_the_end_and_nothing_else(either: World) -> None:

@@ -203,12 +203,12 @@ async def test_subscriptions_with_the_same_options_share_a_channel(world: World)
 async def test_a_watched_job_stays_in_memory_until_its_last_viewer_leaves(world: World) -> None:
     slot = await world.create()
     viewers = [(await world.watch(slot))[1] for _ in range(2)]
-    assert slot.busy == 1
+    assert slot.holders == 1
     world.hub.close(viewers[0].sink)
-    assert slot.busy == 1
+    assert slot.holders == 1
     world.hub.unsubscribe(viewers[1])
     world.hub.unsubscribe(viewers[1])
-    assert slot.busy == 0
+    assert slot.holders == 0
     assert world.hub.statistics()["channels"] == 0
 
 

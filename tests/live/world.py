@@ -13,11 +13,12 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import parse
 from livejobs.core.model import Head
 from livejobs.core.reports import Bounds
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.reporting import Reporting
 from livejobs.jobs.state import Registry, Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.live.channel import Viewer
 from livejobs.live.frames import Message, Sendable
 from livejobs.live.hub import Hub
@@ -115,10 +116,10 @@ class World:
         now = clock.now_ms()
         head = Head(id, "default", "me", now, now, now, **fields)
 
-        def act(draft: Draft) -> Slot:
-            return draft.create(head, "")
+        def operation(transaction: Transaction) -> Slot:
+            return transaction.create(head, "")
 
-        return (await self.committer.submit(act)).value
+        return (await self.committer.submit(operation)).value
 
     async def report(self, slot: Slot, *reports: Mapping[str, Any]) -> None:
         await self.reporting.apply(slot, self.reporting.check(reports))
@@ -137,7 +138,7 @@ class World:
         await self.report(slot, {"type": "progress", "percent": percent})
 
     async def delete(self, slot: Slot) -> None:
-        await self.committer.submit(lambda draft: draft.delete(slot))
+        await self.committer.submit(lambda transaction: transaction.delete(slot))
         await idle()
 
     # Subscriptions

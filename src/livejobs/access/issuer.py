@@ -1,9 +1,9 @@
-"""Tokens of an outside issuer: signed by keys it publishes (JWKS).
+"""Tokens of an outside issuer, signed by keys that it publishes (JWKS).
 
-Who the issuer is, for whom the tokens are, where the keys lie and which algorithms are good is
-said in the settings and here, never in a token (RFC 8725). What the token allows is its claim
-`livejobs`: `{"scopes": […], "projects": […], "jobs": […]}`; without projects it sees nothing.
-A claim of another type than these refuses the whole token: what is not understood allows nothing.
+The settings name the issuer, the audience and the address of the keys, and this module names the
+algorithms. None of them is taken from a token (RFC 8725). The claim `livejobs` holds the rights:
+`{"scopes": […], "projects": […], "jobs": […]}`. Without projects the token sees nothing. If a
+claim has another type, the whole token is refused: a claim not understood allows nothing.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from livejobs.core.errors import LivejobsError
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 KEYS_GOOD_FOR: Final = 600.0  # seconds
-ASK_AGAIN: Final = 10.0  # seconds, however many tokens come with keys that are not known
-PATIENCE: Final = 5.0  # seconds for an answer
+ASK_AGAIN: Final = 10.0  # seconds between requests, however many tokens have unknown keys
+TIMEOUT: Final = 5.0  # seconds for a response
 MOST_BYTES: Final = 256 * 1024
 
 log = logging.getLogger("livejobs.issuer")
 
 
-# Seconds since 1970. As a number only: PyJWT takes "1" and true for one too.
+# Seconds since 1970, only as a number: PyJWT also accepts "1" and true.
 Date = Annotated[float, Meta(ge=0, le=2**40)]
 
 
 class Rights(Struct, frozen=True):
-    """The claim `livejobs`. An empty list allows nothing, and null is no list."""
+    """The claim `livejobs`. An empty list allows nothing; null is refused."""
 
-    scopes: tuple[str, ...] = ("view",)  # words of other products may be among them
+    scopes: tuple[str, ...] = ("view",)  # may include scopes of other products
     projects: tuple[str, ...] = ()
-    jobs: frozenset[str] | UnsetType = UNSET  # not there: all of the projects
+    jobs: frozenset[str] | UnsetType = UNSET  # absent: all jobs of the projects
 
 
 class Claims(Struct, frozen=True):
-    """What a token says, each of its type."""
+    """The claims that are read from a token, with their types."""
 
     sub: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,255}\Z")]
     exp: Date
@@ -53,11 +53,11 @@ class Claims(Struct, frozen=True):
 
 
 class UnknownSigner(Exception):
-    """The token's key is not known yet, or was learned too long ago: refresh and look again."""
+    """The token's key is unknown, or too old: call `refresh`, then verify again."""
 
 
 class IssuerUnavailable(LivejobsError):
-    """Not the token's fault: a client that is told so comes back."""
+    """The token may be good: with 503 the client retries."""
 
     status, title, default_code = 503, "Issuer unavailable", "issuer_unavailable"
 
@@ -71,10 +71,10 @@ class Issuer:
         self._fresh_until = 0.0
         self._ask_after = 0.0
         self._asking: asyncio.Task[None] | None = None
-        self._failed = False  # the last time we asked
+        self._failed = False  # the last request for the keys
 
     def verify(self, token: str) -> Principal:
-        """The caller. Raises jwt.InvalidTokenError, or UnknownSigner."""
+        """The caller. Raises jwt.InvalidTokenError, UnknownSigner or IssuerUnavailable."""
         header = jwt.get_unverified_header(token)
         kid, algorithm = str(header.get("kid", "")), str(header.get("alg", ""))
         if algorithm not in ALGORITHMS:
@@ -84,7 +84,7 @@ class Issuer:
         stale = key is None or now > self._fresh_until
         if stale and self._asking is None and now > self._ask_after:
             raise UnknownSigner
-        if key is None and self._asking is not None:  # wait with those who ask already
+        if key is None and self._asking is not None:  # wait for the request under way
             raise UnknownSigner
         if key is None and self._failed:
             raise IssuerUnavailable(
@@ -93,6 +93,8 @@ class Issuer:
             )
         if key is None:
             raise jwt.InvalidKeyError("no such key")
+        # PyJWT compares the times with the system's clock. Only the keyring's later checks, which
+        # see the same `exp` again, follow `clock`.
         claims = jwt.decode(
             token,
             key,
@@ -104,24 +106,24 @@ class Issuer:
         return _principal(msgspec.convert(claims, Claims))
 
     async def refresh(self) -> None:
-        """Ask for the keys, all who need them together."""
+        """Request the keys. All callers share one request."""
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
         await asyncio.shield(self._asking)
 
     async def _ask(self) -> None:
-        """When that fails those known stay good."""
+        """Request the keys. If that fails, the known keys stay valid."""
         self._failed = True
         try:
             async with (
-                asyncio.timeout(PATIENCE),
-                httpx2.AsyncClient(timeout=PATIENCE, follow_redirects=False) as client,
+                asyncio.timeout(TIMEOUT),
+                httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client,
             ):
-                answer = await client.get(self._url)
-            answer.raise_for_status()
-            if len(answer.content) > MOST_BYTES:
+                response = await client.get(self._url)
+            response.raise_for_status()
+            if len(response.content) > MOST_BYTES:
                 raise ValueError("too large")
-            self._learn(answer.json()["keys"])
+            self._learn(response.json()["keys"])
             self._failed = False
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.warning("The keys of %s can't be read from %s: %r", self.issuer, self._url, error)
@@ -134,7 +136,7 @@ class Issuer:
         for one in published:
             try:
                 key = jwt.PyJWK(one)
-            except jwt.PyJWTError:  # of a kind that is not for signing, or not known here
+            except jwt.PyJWTError:  # not a signing key, or of an unknown type
                 continue
             if key.algorithm_name in ALGORITHMS:
                 keys[str(one.get("kid", "")), key.algorithm_name] = key

@@ -1,9 +1,9 @@
-"""Keys and tokens: what a credential is worth, from when to when.
+"""Keys and tokens: who a credential belongs to, and whether it is still valid.
 
-A key is `lj_<id>_<secret>`. Only a digest of the secret is kept (it is random and long, so a
-fast hash will do) and compared in constant time. A token is a JWT signed with this server's
-own secret, or by an issuer named in the settings; it names the key that it stands on, and is
-worth nothing without it.
+A key is `lj_<id>_<secret>`. The store has only a digest of the secret, compared in constant time;
+the secret is random and long, so a fast hash is enough. A token is a JWT signed with this server's
+secret, or by the issuer in the settings. A token of this server names the key that created it, and
+ends with that key.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from livejobs.core.errors import Invalid, Unauthorized
 from livejobs.store.base import Act, Key, Store
 
 ISSUER: Final = "livejobs"
-REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
-LONG: Final = 512  # characters of one; those past it, tokens for many jobs, are known by a digest
-USED_EVERY: Final = 60_000  # ms; how exactly a key's last use is kept
-LOOK_EVERY: Final = 3  # seconds: how often what lasts looks whether its credential is still good
+REMEMBERED: Final = 10_000  # verified credentials, so that a poll need not verify again
+LONG: Final = 512  # characters; longer ones (tokens for many jobs) are remembered by a digest
+USED_EVERY: Final = 60_000  # ms; the precision of a key's last use
+LOOK_EVERY: Final = 3  # seconds between checks of the credential of a long response
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z"
-# A key with such a name would read like an identity that the server gives by itself.
+# A key with such a name would look like an identity of the server itself.
 RESERVED: Final = frozenset({
     "admin", "administrator", "anonymous", "anyone", "livejobs", "operator", "root", "server",
     "system",
@@ -44,7 +44,7 @@ _ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 class Grant(Struct, frozen=True):
-    """What a token is to allow."""
+    """The rights of a new token."""
 
     scope: Scope
     projects: tuple[str, ...] | None
@@ -53,12 +53,12 @@ class Grant(Struct, frozen=True):
 
 
 def operator() -> Principal:
-    """Whoever can read the data directory: there is nothing left to keep from them."""
+    """Anyone who can read the data directory. They can read everything anyway."""
     return Principal("operator")
 
 
 def check_name(name: str) -> None:
-    """Whether a new key may be called so."""
+    """Raise Invalid unless a new key may have this name."""
     if not re.match(NAME_PATTERN, name):
         raise Invalid.at(
             "/name", "A name is a letter or digit, then up to 63 of A-Za-z0-9._@- Choose another."
@@ -68,7 +68,7 @@ def check_name(name: str) -> None:
 
 
 def unauthorized(detail: str, code: str = "unauthorized") -> Unauthorized:
-    # The scheme alone: what is wrong with the credential is in the body.
+    # Only the scheme: the body says what is wrong with the credential.
     return Unauthorized(detail, code=code, headers={"WWW-Authenticate": 'Bearer realm="livejobs"'})
 
 
@@ -80,7 +80,7 @@ def new_key(
     now: int,
     expires_at: int | None = None,
 ) -> tuple[Key, str]:
-    """The key as it is kept, and as it is shown this once."""
+    """The key to store, and the credential, which is shown only once."""
     id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     key = Key(
@@ -100,12 +100,12 @@ def _digest(secret: str) -> bytes:
 
 
 def load_secret(path: Path) -> bytes:
-    """The signing secret beside the database, made on the first start. Only the owner reads it."""
+    """The signing secret beside the database, created on the first start with mode 0600."""
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except (FileNotFoundError, ValueError):
         secret = secrets.token_bytes(32)
-        # Written whole or not at all: half a secret would end every token at the next start.
+        # Written completely or not at all: half a secret would end every token at the next start.
         fresh = path.with_suffix(".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:
@@ -117,7 +117,7 @@ def load_secret(path: Path) -> bytes:
 
 
 class Keyring:
-    """All keys in memory, as there are few and every request asks."""
+    """All keys, in memory: there are few, and every request needs them."""
 
     def __init__(
         self, store: Store, *, admin_key: str | None = None, issuer: Issuer | None = None
@@ -125,26 +125,25 @@ class Keyring:
         self._store = store
         self.issuer = issuer
         self._admin = None if admin_key is None else _digest(admin_key)
-        self._sign_with(secrets.token_bytes(32))  # until the one that was kept is read
+        self._sign_with(secrets.token_bytes(32))  # until `load` reads the stored one
         self._keys: dict[str, Key] = {}
-        # What a credential was once found to be. Whether that is still good is asked each time. A
-        # digest of each would be a third of what a key costs, and hide nothing: what does not hash
-        # alike under this process's own secret is not compared, so how long a miss takes tells
-        # nothing.
+        # The principal of each verified credential; whether it is still valid is checked each
+        # time. The lookup needs no digest: the hash of a str or bytes depends on a secret of this
+        # process, and only equal hashes are compared, so the time of a miss reveals nothing.
         self._verified: OrderedDict[str | bytes, Principal] = OrderedDict()
         self._used: dict[str, int] = {}
         self.closed = admin_key is not None or issuer is not None  # access control is on
 
     def _sign_with(self, secret: bytes) -> None:
         self._secret = secret
-        # Tokens of the admin key name it too, so that they end when another one is set. They can be
-        # read by anyone, so the name is no digest of the key alone: a key that somebody thought up
-        # could be guessed by it.
+        # Tokens of the admin key name the key too, so that they end when it changes. Anyone can
+        # read a token, so the name is not a digest of the key alone: with that, a weak key could
+        # be guessed offline.
         admin = hmac.digest(secret, self._admin or b"", "sha256").hex()[:8]
         self._admin_id = "" if self._admin is None else f"admin-{admin}"
 
     async def load(self, secret: bytes | None = None) -> None:
-        """Read the keys. `secret` signs tokens that outlive this process."""
+        """Read the keys. With `secret`, tokens stay valid after a restart."""
         if secret is not None:
             self._sign_with(secret)
         self._keys = {key.id: key for key in await self._store.keys()}
@@ -161,36 +160,36 @@ class Keyring:
         return self._keys.get(id)
 
     async def add(self, key: Key, act: Act | None = None) -> None:
-        """From the first one on access control is on, and stays on while the server runs: the
-        last key revoked must lock the door, not open it."""
+        """Add a key. The first one turns access control on, and it stays on while the server
+        runs: to revoke the last key must close the server, not open it."""
         await self._store.save_key(key, act)
         self._keys[key.id] = key
         self.closed = True
 
     async def revoke(self, id: str, act: Act | None = None) -> None:
-        # First, so that nobody keeps its last use after it was dropped, and it with it.
+        # First, so that `note_uses` doesn't save the key again after it was dropped.
         key = self._keys.pop(id)
         try:
             await self._store.drop_key(id, act)
-        except Exception:  # whatever the store says no with; cancelled, it may have dropped the key
+        except Exception:  # not on cancellation: then the store may have dropped the key
             self._keys[id] = key
             raise
         self._used.pop(id, None)
 
     async def note_uses(self) -> None:
-        """Keep when keys were last used. For the sweeper: not worth a write each."""
+        """Save when keys were last used: once a sweep, not with every request."""
         for id, at in list(self._used.items()):
             key = self._keys.get(id)
             if key is not None and at - (key.last_used_at or 0) >= USED_EVERY:
                 self._keys[id] = replace(key, last_used_at=at)
                 await self._store.save_key(self._keys[id])
 
-    # What a credential is worth
+    # Credentials
 
     def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
-        """The caller. `keys` False: where only tokens are taken, since addresses and cookies
-        end up in logs and other people's hands."""
-        # As bytes: nobody can send those.
+        """The caller. With `keys` False only tokens are accepted: URLs and cookies end up in logs
+        and in other people's hands."""
+        # The digest is bytes, so no credential that a client sends can equal it.
         mark = credential if len(credential) <= LONG else _digest(credential)
         known = self._verified.get(mark)
         if known is None:
@@ -198,22 +197,24 @@ class Keyring:
             if len(self._verified) > REMEMBERED:
                 self._verified.popitem(last=False)
         if not (keys or known.token):
-            raise unauthorized("Only tokens are taken here, not keys.", "token_required")
+            raise unauthorized("Only a token is accepted here, not a key.", "token_required")
         self.require_valid(known, now)
         if known.key is not None and not known.token:
             self._used[known.key] = now
         return known
 
     def require_valid(self, principal: Principal, now: int) -> None:
-        """Ask again: the credential may have ended since its request began."""
+        """Check again: the credential may have ended since its request began."""
         why_not = self.valid(principal, now)
         if why_not is not None:
             raise unauthorized(why_not, "expired")
 
     def valid(self, principal: Principal, now: int) -> str | None:
-        """Why the principal is no longer good; None while it is."""
-        if self.closed and principal.name == ANONYMOUS.name:  # or its token, made while it was open
-            return "There are keys now: this takes one, or a token."
+        """Why the principal is no longer valid; None while it is."""
+        if (
+            self.closed and principal.name == ANONYMOUS.name
+        ):  # or a token made while the server was open
+            return "There are keys now: send a key or a token."
         if principal.expires_at is not None and principal.expires_at <= now:
             return "The credential has expired."
         key = principal.key
@@ -222,7 +223,7 @@ class Keyring:
         return None
 
     def _verify(self, credential: str) -> Principal:
-        # The one of the settings may look like anything, so it comes first.
+        # The admin key in the settings can have any form, so check it first.
         if self._admin is not None and hmac.compare_digest(self._admin, _digest(credential)):
             return Principal("key:admin", key=self._admin_id)
         return self._token(credential) if credential.count(".") == 2 else self._key(credential)
@@ -231,7 +232,7 @@ class Keyring:
         found = _KEY.match(credential)
         key = self._keys.get(found[1]) if found else None
         if found is None or key is None or not hmac.compare_digest(key.digest, _digest(found[2])):
-            raise unauthorized("The key is not known here, or was revoked.", "bad_credential")
+            raise unauthorized("The key is unknown or was revoked.", "bad_credential")
         return Principal(
             f"key:{key.name}",
             highest(key.scopes),
@@ -253,11 +254,9 @@ class Keyring:
                 options={"require": ["exp", "iss", "aud"], "verify_exp": False},
             )
             return msgspec.convert(claims, Claims).principal()
-        # OverflowError: of PyJWT, from a time that is infinite.
+        # OverflowError: PyJWT raises it for an infinite time.
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError, OverflowError):
-            raise unauthorized(
-                "The token is not one that is good here.", "bad_credential"
-            ) from None
+            raise unauthorized("The token is not valid on this server.", "bad_credential") from None
 
     def mint(self, by: Principal, grant: Grant, now: int) -> str:
         claims = Claims(
@@ -269,13 +268,12 @@ class Keyring:
             key=UNSET if by.key is None else by.key,
         )
         common = {"iss": ISSUER, "aud": ISSUER, "iat": now // 1000, "jti": secrets.token_hex(8)}
-        said = common | msgspec.to_builtins(claims)
-        return jwt.encode(said, self._secret, algorithm="HS256")
+        return jwt.encode(common | msgspec.to_builtins(claims), self._secret, algorithm="HS256")
 
 
 class Claims(Struct, frozen=True):
-    """What a token of ours says beside what every token does. What is not there does not limit;
-    what is empty allows nothing."""
+    """The claims of this server's own tokens. An absent claim is no limit; an empty one allows
+    nothing."""
 
     sub: str
     exp: int

@@ -1,5 +1,5 @@
-"""Limits: the answer that tells of each, and for rates a token bucket for each caller and kind of
-call. No clock of its own."""
+"""Limits: which setting a refusal is about, and a token bucket for each caller of a rate. The time
+is an argument."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final, NamedTuple
 
-# The setting that a refusal tells of, by the code of the answer. Rates count for themselves, as
-# they have one code; so do connections, which are refused before there is a request.
+# The setting behind a refusal, by the code of the response. Rates are not here, since all of them
+# have one code; nor are connections, which are refused before there is a request.
 LIMIT_OF: Final = {
     "queue_full": "max_queued",
     "too_many_unfinished": "max_unfinished",
@@ -25,14 +25,14 @@ LIMIT_OF: Final = {
     "files_full": "max_project_bytes",
 }
 
-REMEMBERED: Final = 10_000  # callers; one that was quiet for so long has a full bucket anyway
+REMEMBERED: Final = 10_000  # callers; the bucket of one quiet for that long is full again
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)\Z")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Rate(NamedTuple):
-    """So many calls in so many seconds; as many may come at once."""
+    """A number of calls in a number of seconds. They may all come at once."""
 
     calls: int
     seconds: float
@@ -41,7 +41,7 @@ class Rate(NamedTuple):
     def parse(cls, text: str) -> Rate:
         found = _RATE.match(text)
         if found is None:
-            raise ValueError("takes a number of calls a time, like '200/s', '50/m' or '1000/h'")
+            raise ValueError("takes calls per time, like '200/s', '50/m' or '1000/h'")
         return cls(int(found[1]), _SECONDS[found[2]])
 
     @property
@@ -51,10 +51,10 @@ class Rate(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def party(host: str) -> str:
-    """What one party commonly has: an IPv4 address, or a /64 of IPv6."""
+    """The addresses that one client can use: an IPv4 address, or an IPv6 /64."""
     try:
         address = ip_address(host.partition("%")[0])
-    except ValueError:  # of no network
+    except ValueError:  # not an IP address
         return host
     if not isinstance(address, IPv6Address):
         return host
@@ -67,13 +67,13 @@ class Limiter:
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
         self.refused = 0
-        self._a_call = rate.seconds / rate.calls  # takes so many seconds to fill up again
-        self._most = rate.seconds + self._a_call / 1000  # more than sums of fractions miss
-        # A bucket is the time at which it will be full: full now is any time past.
+        self._a_call = rate.seconds / rate.calls  # seconds until one call is refilled
+        self._most = rate.seconds + self._a_call / 1000  # with a margin for rounding
+        # A bucket is stored as the time at which it is full again; a past time means full.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str, now: float) -> int:
-        """0, or the whole seconds until a call is allowed for certain."""
+        """Take one call: 0, or the whole seconds until a call is certainly allowed."""
         full_at = max(now, self._full_at.get(caller, now)) + self._a_call
         if full_at - now > self._most:
             self.refused += 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -262,7 +262,7 @@ def create(
     """Create a key and print it. It can't be shown again."""
     until = None
     if expires_in is not None:
-        until = (datetime.now(UTC) + timedelta(seconds=expires_in)).isoformat()
+        until = (clock.now() + timedelta(seconds=expires_in)).isoformat()
     made = keys_at(data, url, credential).create(name, list(scopes), list(projects), until)
     click.echo(made["key"])
     click.echo(f"Created key {made['id']} ({name}). Keep it: it can't be shown again.", err=True)

@@ -36,9 +36,9 @@ def setting_options(command: Command, **defaults: object) -> Command:
 
 
 def option(row: Setting) -> Callable[[Command], Command]:
-    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.kind is SWITCH else row.flag
+    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.format is SWITCH else row.flag
     return click.option(
-        flag, row.name, default=None, metavar=row.kind.metavar or None, help=described(row)
+        flag, row.name, default=None, metavar=row.format.metavar or None, help=described(row)
     )
 
 

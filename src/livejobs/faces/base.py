@@ -25,7 +25,8 @@ from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.core.times import rfc3339
 from livejobs.core.wire import encode
-from livejobs.jobs.state import Slot, Whole
+from livejobs.jobs.entries import Whole
+from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web.calls.jobs import hold
 from livejobs.web.files.calls import PreconditionFailed, Unsatisfiable

@@ -83,7 +83,7 @@ class Door:
             assert way.handler is not None, "a way has a shape or a handler"
             return await way.handler(Call(Request(scope, receive), live, by, self.face))
         slot = await find(live, self.face, id, by)
-        made: Ready | None = None if slot.faces is None else slot.faces.get(way.path)
+        made: Ready | None = None if slot.forms is None else slot.forms.answers.get(way.path)
         made = made or await self._make(live, slot, way)
         known = [value for name, value in scope["headers"] if name == b"if-none-match"]
         return made.to(b",".join(known) or None)
@@ -99,7 +99,7 @@ class Door:
         assert way.shape is not None
         made = await seen(live, slot, way.shape, way.entries)
         answer = ready(wire.encode(made), str(slot.cursor))
-        slot.faces = {**(slot.faces or {}), way.path: answer}
+        slot.current().keep(way.path, answer, answer.size)
         return answer
 
     def _method_not_allowed(self) -> MethodNotAllowed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypedDict
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.errors import BadJson, BodyTooLarge, LivejobsError, UnsupportedMediaType
 from livejobs.core.model import Head, Status
@@ -126,7 +126,7 @@ def envelope(job: JobFile, *, seconds: float, queue_length: int, build: str) -> 
 
 
 async def status(call: Call) -> Response:
-    began = time.perf_counter()
+    began = clock.monotonic()
     asked = await _asked(call)
     try:
         slot = await call.job(asked.job_id)
@@ -135,7 +135,7 @@ async def status(call: Call) -> Response:
         raise
     said = envelope(
         shape(slot.head, BUILD),
-        seconds=time.perf_counter() - began,
+        seconds=clock.monotonic() - began,
         queue_length=call.live.lanes.length(slot.head),
         build=BUILD,
     )

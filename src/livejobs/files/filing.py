@@ -34,8 +34,9 @@ from livejobs.files.partial import Partial, Partials, Said
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
-from livejobs.jobs.committer import Committed, Committer, Draft
+from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # a disk that is slow to one must not stop the others
@@ -240,15 +241,15 @@ class Files:
         return file, await self._give(slot, file)
 
     async def _give(self, slot: Slot, file: File) -> bool:
-        def act(draft: Draft) -> bool:
-            head = draft.present(slot)
-            after = reducer.take_file(head, file, draft.now)
+        def operation(transaction: Transaction) -> bool:
+            head = transaction.present(slot)
+            after = reducer.take_file(head, file, transaction.now)
             self._check_size(after, "/name")
-            draft.change(slot, after)
+            transaction.change(slot, after)
             return len(after.files) > len(head.files)
 
         with slot.held():
-            return (await self._committer.submit(act)).value
+            return (await self._committer.submit(operation)).value
 
     # Out
 
@@ -387,8 +388,8 @@ def hear(slot: Slot) -> None:
     """A worker that sends a large file has not fallen silent."""
     now = clock.now_ms()
     running = slot.head.status == "running" and not slot.head.stalled
-    if running and now - (slot.heard_at or 0) >= HEARD_EVERY:
-        slot.hear(now)
+    if running and now - (slot.heartbeat_at or 0) >= HEARD_EVERY:
+        slot.note_heartbeat(now)
 
 
 def _new_key() -> str:

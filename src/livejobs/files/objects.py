@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import NotFound, StorageUnavailable
 from livejobs.files.area import Opened, gone
@@ -183,7 +184,7 @@ class ObjectArea:
             return
 
     async def keys(self) -> AsyncIterator[Sequence[str]]:
-        before = datetime.now(UTC) - self._settled
+        before = clock.now() - self._settled
         with refusals():
             async for some in obstore.list(self._store, chunk_size=LISTED_AT_ONCE):
                 old = [it["path"] for it in some if it["last_modified"] < before]

@@ -1,4 +1,4 @@
-"""How a job comes to be: once, however often it is asked for, and where there is room for it."""
+"""Create jobs: once for each request, even if it is repeated, and only within the limits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from livejobs.core.access import ANONYMOUS, Principal, require, require_id, requ
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Idempotency, Store
 
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
@@ -40,7 +41,7 @@ class Creating:
         reader: Reader,
         check_size: Callable[[Head, str], None],
     ) -> None:
-        # Seconds that finished jobs of a type are kept by default; see Face.
+        # By type, how many seconds a finished job is kept by default (see Face).
         self.retention: dict[str, float] = {}
         self._settings = settings
         self._store = store
@@ -52,11 +53,11 @@ class Creating:
     async def once(
         self, new: say.NewJob, *, by: Principal = ANONYMOUS, key: str | None = None
     ) -> tuple[Slot, bool]:
-        """The new job, and whether it is new: with an idempotency `key` that the caller used
-        before for the same, it is the one that was made then."""
+        """The job, and whether it is new. If the caller has used the idempotency `key` before,
+        with the same body, this returns the job of the first request."""
         if key is None:
             return await self.create(new, by, None), True
-        # Before a job of another token of the same key is found.
+        # Check first: the lookup may find a job that another token of the same key created.
         require_project(by, new.project or by.default_project)
         require_id(by, new.id)
         async with self._repeating.setdefault((by.credential, key), asyncio.Lock()):
@@ -67,7 +68,7 @@ class Creating:
     ) -> tuple[Slot, bool]:
         digest = digest_of(replace(new, project=new.project or by.default_project))
         made = await self._store.repeated(by.credential, key, clock.now_ms())
-        if made is None or await self._reader.look_up(made.job) is None:  # or deleted since
+        if made is None or await self._reader.look_up(made.job) is None:  # or deleted meanwhile
             record = Idempotency(by.credential, key, digest, "", clock.now_ms() + REPEATABLE)
             return await self.create(new, by, record), True
         if made.body != digest:
@@ -79,7 +80,7 @@ class Creating:
     async def put(
         self, id: str, new: say.NewJob, *, by: Principal = ANONYMOUS
     ) -> tuple[Slot, bool]:
-        """Create if absent; else what is there, if it is of the same project."""
+        """Create the job if it is absent. Else return the existing job of the same project."""
         if not _ID.match(id):
             raise Invalid.at("/id", "An id is a letter or digit, then up to 127 of A-Za-z0-9._:~-")
         if new.id not in (None, id):
@@ -97,7 +98,7 @@ class Creating:
                 return there, False
             try:
                 return await self.create(new, by, None), True
-            except Conflict:  # made by somebody else since we looked
+            except Conflict:  # another request has just created it
                 continue
         raise _exists(id)
 
@@ -116,13 +117,13 @@ class Creating:
         if idempotency is not None:
             idempotency = replace(idempotency, job=head.id)
 
-        def act(draft: Draft) -> Slot:
-            if draft.slot(head.id) is not None:
+        def operation(transaction: Transaction) -> Slot:
+            if transaction.slot(head.id) is not None:
                 raise _exists(head.id)
-            self._check_room(draft, project)
-            return draft.create(head, self._settings.base_path, idempotency)
+            self._check_room(transaction, project)
+            return transaction.create(head, self._settings.base_path, idempotency)
 
-        return (await self._committer.submit(act)).value
+        return (await self._committer.submit(operation)).value
 
     def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
         now = clock.now_ms()
@@ -139,27 +140,27 @@ class Creating:
         return head
 
     def _retention(self, type: str | None) -> float | None:
-        """Seconds, of a job that says nothing of it; None: for ever. A face's own default stands
-        in for ours, not for what was set."""
-        said = self._settings.retention_seconds
-        if said == RETENTION:
-            said = self.retention.get(type or "", said)
-        return said or None
+        """How many seconds to keep a job without `ttl_seconds`; None: for ever. The default of a
+        face replaces the server's default, but not a value that the operator set."""
+        seconds = self._settings.retention_seconds
+        if seconds == RETENTION:
+            seconds = self.retention.get(type or "", seconds)
+        return seconds or None
 
-    def _check_room(self, draft: Draft, project: str) -> None:
-        """Asked when the act's turn comes, so that a crowd can't pass the bound together."""
+    def _check_room(self, transaction: Transaction, project: str) -> None:
+        """Runs inside the transaction, so concurrent requests can't pass the limit together."""
         limit = self._settings.max_queued
-        if draft.queued >= limit:
+        if transaction.queued >= limit:
             raise TooMany(
-                f"{limit} jobs are queued, the most this server takes. Try again later.",
+                f"{limit} jobs are queued, which is the limit (max_queued). Try again later.",
                 code="queue_full",
                 headers={"Retry-After": "5"},
             )
         most = self._settings.max_unfinished
-        if most is not None and draft.unfinished(project) >= most:
+        if most is not None and transaction.unfinished(project) >= most:
             raise TooMany(
-                f"{most} jobs of project {project!r} have not ended, the most it may have. "
-                "Finish or cancel some, or try again later.",
+                f"Project {project!r} has {most} unfinished jobs, which is the limit "
+                "(max_unfinished). Finish or cancel some, or try again later.",
                 code="too_many_unfinished",
                 headers={"Retry-After": "5"},
             )
@@ -177,25 +178,25 @@ class Creating:
 
 
 def digest_of(new: say.NewJob) -> bytes:
-    """Of what was asked for, however it was written: white space, the order of names, 1 or 1.0
-    (they are one number, as in RFC 8785), and a default that is left out or sent make no other."""
-    said = {name: it for name, it in msgspec.to_builtins(new).items() if it not in _UNSAID}
-    return hashlib.sha256(msgspec.json.encode(_plain(said), order="sorted")).digest()
+    """The same for two bodies that mean the same. White space, the order of names, 1 or 1.0 (one
+    number, as in RFC 8785) and a default that is sent or left out make no difference."""
+    fields = {name: it for name, it in msgspec.to_builtins(new).items() if it not in _DEFAULTS}
+    return hashlib.sha256(msgspec.json.encode(_plain(fields), order="sorted")).digest()
 
 
-_UNSAID: Final[tuple[object, ...]] = (None, [], {})
+_DEFAULTS: Final[tuple[object, ...]] = (None, [], {})
 
 
 def _plain(value: Any) -> Any:
-    """With whole numbers as such."""
+    """The value with each whole float as an int."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
-    # Past this bound a float stands for more than one whole number.
+    # From 2**53 on, one float stands for several whole numbers.
     whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
     return int(value) if whole else value
 
 
 def _exists(id: str) -> Conflict:
-    return Conflict(f"There is a job {id!r} already.", code="job_exists")
+    return Conflict(f"There is already a job {id!r}.", code="job_exists")

@@ -1,7 +1,7 @@
-"""Who is next: the place of a queued job among those of its project and type.
+"""The place of a queued job among the queued jobs of its project and type.
 
-A lane is a sorted list of tickets, numbered as jobs join it, so a place is one bisection and
-nothing has to be told when the queue moves.
+A lane is a sorted list of tickets, numbered as jobs join it. So a place is one bisection, and
+a job that leaves needs no update of the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from livejobs.core.wire import Queue
 LaneKey: TypeAlias = tuple[str, str | None]  # project and type
 
 SMOOTHING: Final = 0.2
-WARM_UP: Final = 2  # starts seen before an estimate means something
+WARM_UP: Final = 2  # starts before an estimate makes sense
 
 
 class Lane:
@@ -23,7 +23,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.tickets: list[int] = []
-        self.moves = 0  # grows with every change, so that a cached place can be told stale
+        self.moves = 0  # grows with every change; shows that a cached place is stale
         self._interval = 0.0  # smoothed milliseconds between starts while others waited
         self._starts = 0
         self._last_start: int | None = None
@@ -46,7 +46,7 @@ class Lane:
             weight = 1.0 if self._starts == 1 else SMOOTHING
             self._interval += (passed - self._interval) * weight
         self._starts += 1
-        # An idle lane says nothing about the pace: measure anew when it fills again.
+        # An idle lane has no pace: measure again when it fills.
         self._last_start = now if self.tickets else None
 
     def place(self, ticket: int, now: int) -> Queue:
@@ -61,8 +61,8 @@ class Lane:
 
 
 class Lanes:
-    """All lanes, made when a job joins one. A lane that never fills again stays, small, for
-    its pace; there are as many as pairs of project and type."""
+    """All lanes. A lane is created when the first job joins it. It stays when it is empty, to keep
+    its pace; there is at most one for each pair of project and type."""
 
     def __init__(self) -> None:
         self.clear()
@@ -80,7 +80,7 @@ class Lanes:
         return lane, self._next
 
     def length(self, head: Head) -> int:
-        """How many wait where this job does, or did."""
+        """How many jobs wait in this job's lane."""
         lane = self._lanes.get((head.project, head.type))
         return 0 if lane is None else len(lane.tickets)
 

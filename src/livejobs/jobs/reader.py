@@ -1,4 +1,4 @@
-"""Jobs by id, from memory or the store, with what is shown of their entries."""
+"""Find jobs by id, in memory or in the store, and read their entries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Kind, Stored
 from livejobs.jobs.committer import Committer
-from livejobs.jobs.state import Registry, Slot, Tail, Whole
+from livejobs.jobs.entries import Tail, Whole
+from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import PAGE_BYTES, Store
 
-PAGE: Final = 1000  # entries read at once
+PAGE: Final = 1000  # entries in one read
 
 
 class Reader:
@@ -29,7 +30,7 @@ class Reader:
         self._reading: WeakKeyDictionary[Slot, asyncio.Lock] = WeakKeyDictionary()
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
-        """The job, if there is one that the caller may see."""
+        """The job, if it exists and the caller may see it; else NotFound."""
         slot = self._registry.get(id) or await self.look_up(id)
         if slot is None or not by.sees(slot.head):
             raise NotFound.job(id)
@@ -41,27 +42,27 @@ class Reader:
             deletions = self._registry.deletions
             stored = await self._store.job(id)
             if stored is None:
-                return self._registry.get(id)  # made while we looked
+                return self._registry.get(id)  # created during the read
             if not stored.head.finished and self._committer.writing:
-                # All of those are in memory, so it is on disk and about to be told of.
-                await self._committer.told()
+                # Every unfinished job is in memory, so this one is about to be published.
+                await self._committer.published()
                 slot = self._registry.get(id)
             elif deletions == self._registry.deletions:
                 slot = self._registry.add(self.slot(stored))
         return slot
 
     def slot(self, stored: Stored) -> Slot:
-        """A slot for what was read; the registry's own, if it has one, is newer."""
+        """A slot for a job read from the store. The registry's slot, if any, is newer."""
         there = self._registry.get(stored.head.id)
         if there is not None:
             return there
         return Slot(stored, self._committer.epochs[stored.head.project], self._base, None)
 
     async def read_tail(self, slot: Slot) -> None:
-        """The job's last results and errors, joined with those committed while we read."""
+        """Read the job's last results and errors, and add those committed meanwhile."""
         with slot.held():
             while slot.tail is None:
-                if slot.arriving is not None:  # somebody reads already
+                if slot.arriving is not None:  # another task reads it
                     await slot.changed()
                     continue
                 slot.arriving = Tail()
@@ -72,7 +73,7 @@ class Reader:
                     slot.wake()
 
     async def _tail(self, slot: Slot, arriving: Tail) -> Tail:
-        tail, head = Tail(), slot.head  # before the first await: what comes later arrives
+        tail, head = Tail(), slot.head  # before the first await; later entries go to `arriving`
         kinds: tuple[Kind, ...] = ("results", "errors")
         missing = False
         for kind in kinds:
@@ -86,8 +87,8 @@ class Reader:
                 if record.entry.n <= upto:
                     tail.append(record.entry.value, kind)
             missing = missing or all(record.entry.n != upto for record in records)
-        if missing:  # a delete that is on disk and not yet told has taken them
-            await self._committer.told()
+        if missing:  # a delete that is written but not yet published has removed them
+            await self._committer.published()
         for value in arriving.results:
             tail.append(value, "results")
         for value in arriving.errors:
@@ -95,8 +96,8 @@ class Reader:
         return tail
 
     async def read_whole(self, slot: Slot) -> Whole:
-        """All results and errors, exactly those that the head counts. Without a query where the
-        tail has them all, and from then on."""
+        """All results and errors that the head counts, and no others. If the tail has them all,
+        this needs no query; nor does any later call."""
         if slot.whole is None:
             with slot.held_whole():
                 async with self._reading.setdefault(slot, asyncio.Lock()):
@@ -113,13 +114,13 @@ class Reader:
                 have: Sequence[Raw] = getattr(whole, kind)
                 for value in await self._more(slot, kind, len(have)):
                     whole.append(value, kind)
-            # Those committed meanwhile are looked for again. With no await after the last look,
-            # what comes next comes to the whole itself.
+            # Read again what was committed meanwhile. There is no await between the last check
+            # and the caller's assignment, after which commits append to the Whole themselves.
             behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
         return whole
 
     async def _more(self, slot: Slot, kind: Kind, have: int) -> Sequence[Raw]:
-        """The next of them, as far as the head counts."""
+        """The next entries, up to the head's total."""
         total = slot.head.total(kind)
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:

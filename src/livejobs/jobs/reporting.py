@@ -1,4 +1,4 @@
-"""What becomes of reports: checked, folded when their turn comes, and acknowledged once on disk."""
+"""Apply reports: check them, fold them into the head, and acknowledge them once on disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Head, Status, encode_head
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
 
 
 class Receipt(Struct, frozen=True):
-    """What a worker hears once its reports are on disk."""
+    """The answer to a worker once its reports are on disk."""
 
     cursor: str
     status: Status
@@ -27,8 +28,8 @@ class Receipt(Struct, frozen=True):
     cancel_requested: bool
 
 
-class Batch(Struct, frozen=True):
-    """What became of lines sent one by one: those kept, and why the next was not."""
+class LinesReceipt(Struct, frozen=True):
+    """The answer to NDJSON: how many lines are kept, and why the next one is refused."""
 
     receipt: Receipt
     kept: int
@@ -41,52 +42,52 @@ class Reporting:
         self._committer = committer
 
     def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
-        """In-process reports held to the same rules as those that come over the wire."""
+        """Check in-process reports by the same rules as reports over the wire."""
         return self.decode(encoded(reports))
 
     def decode(self, body: bytes) -> list[say.AnyReport]:
-        """One report or an array of them, held to this server's bounds."""
+        """Decode one report or an array of them, within this server's limits."""
         return say.decode_body(body, self.bounds)
 
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
-        """Reports that have been checked."""
-        if self._only_heard(slot, reports):
-            slot.hear(clock.now_ms())
+        """Apply all of the reports, or none. They have been checked."""
+        if self._only_heartbeats(slot, reports):
+            slot.note_heartbeat(clock.now_ms())
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             return _receipt(slot, slot.head, slot.seq, new)
 
-        def act(draft: Draft) -> tuple[Head, int]:
-            head = draft.present(slot)
-            folded = self._fold(slot, head, reports, draft.now)
+        def operation(transaction: Transaction) -> tuple[Head, int]:
+            head = transaction.present(slot)
+            folded = self._fold(slot, head, reports, transaction.now)
             if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
+                transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
         with slot.held():
-            done = await self._committer.submit(act)
-        head, accepted = done.value
-        return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
+            outcome = await self._committer.submit(operation)
+        head, accepted = outcome.value
+        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted)
 
-    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Batch:
-        """Reports that came line by line: each is kept that comes before one that can't be."""
+    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
+        """Apply reports that came line by line: all before the first that must be refused."""
 
-        def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
-            head = draft.present(slot)
-            folded, kept, refused = self._fold_lines(slot, head, reports, draft.now)
+        def operation(transaction: Transaction) -> tuple[Head, int, int, LivejobsError | None]:
+            head = transaction.present(slot)
+            folded, kept, refused = self._fold_lines(slot, head, reports, transaction.now)
             if folded.head is not head:
-                draft.change(slot, folded.head, folded.entries)
+                transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted, kept, refused
 
         with slot.held():
-            done = await self._committer.submit(act)
-        head, accepted, kept, refused = done.value
-        seq = done.seqs.get(slot, slot.seq)
-        return Batch(_receipt(slot, head, seq, accepted), kept, refused)
+            outcome = await self._committer.submit(operation)
+        head, accepted, kept, refused = outcome.value
+        seq = outcome.seqs.get(slot, slot.seq)
+        return LinesReceipt(_receipt(slot, head, seq, accepted), kept, refused)
 
     def _fold_lines(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
     ) -> tuple[reducer.Folded, int, LivejobsError | None]:
-        """All of them, as is usual; else those before one that can't be kept."""
+        """Fold all reports, the usual case; else those before the first that must be refused."""
         try:
             return self._fold(slot, head, reports, now), len(reports), None
         except LivejobsError as error:
@@ -95,7 +96,7 @@ class Reporting:
     def _fold_some(
         self, head: Head, reports: Sequence[say.AnyReport], now: int, refused: LivejobsError
     ) -> tuple[reducer.Folded, int, LivejobsError]:
-        """Halving finds the end: each line checked by itself would cost what the head costs."""
+        """Find the end by bisection: one pass over the head for each line would cost too much."""
         good, kept, bad = reducer.Folded(head, (), 0), 0, len(reports)
         while bad - kept > 1:
             middle = (kept + bad) // 2
@@ -105,7 +106,7 @@ class Reporting:
                 bad = middle
         try:
             self._fold_exactly(good.head, [reports[kept]], now)
-        except LivejobsError as error:  # it points at the field of its own line
+        except LivejobsError as error:  # this error points into its own line
             refused = error
         return good, kept, refused
 
@@ -121,8 +122,8 @@ class Reporting:
     def _fold(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
     ) -> reducer.Folded:
-        """The same. The head is measured only when what was added since could have filled it, as
-        measuring takes the time of the head and not of the reports."""
+        """The same, but measure the head only when the reports since the last time could have
+        filled it: the cost of measuring grows with the head and not with the reports."""
         folded = reducer.fold(head, reports, now)
         grown = _grown_by(head, reports)
         known, size = slot.measured
@@ -136,8 +137,8 @@ class Reporting:
         return folded
 
     @staticmethod
-    def _only_heard(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
-        """Heartbeats of a job that runs as it should change nothing that is kept."""
+    def _only_heartbeats(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
+        """Whether there is nothing to commit: heartbeats of a running job that is not stalled."""
         head = slot.head
         if head.status != "running" or head.stalled or slot.gone:
             return False
@@ -147,25 +148,27 @@ class Reporting:
         self._measure(head, at)
 
     def _measure(self, head: Head, at: str) -> int:
-        """Its size; refused if that is too large."""
+        """The size of the head; raises HeadTooLarge."""
         limit = self.bounds.head
-        if head.finished:  # a job whose head is full must be able to say how it ended
-            limit += limit // 32 + 64  # the constant is for the times that we add ourselves
+        if head.finished:  # a job whose head is full must still be able to end
+            limit += limit // 32 + 64  # the constant is for the times that the server adds
         size = len(encode_head(head))
         if size > limit:
-            said = (
-                f"The job's current state would take {size} bytes; {limit} are allowed. Keep "
-                "large values in results or files."
+            detail = (
+                f"The job's current state would take {size} bytes; the limit is {limit}. Send "
+                "large values as results or files."
             )
-            raise HeadTooLarge(said, errors=[FieldError(at, said)])
+            raise HeadTooLarge(detail, errors=[FieldError(at, detail)])
         return size
 
 
-def encoded(said: object) -> bytes:
+def encoded(value: object) -> bytes:
     try:
-        return msgspec.json.encode(said)
+        return msgspec.json.encode(value)
     except UnicodeEncodeError:  # as in the name of a file that is not UTF-8
-        raise Invalid.at("", "Holds half of a surrogate pair, which is no character.") from None
+        raise Invalid.at(
+            "", "Text contains half of a surrogate pair, which is not a character."
+        ) from None
 
 
 def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
@@ -173,7 +176,7 @@ def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
     return Receipt(str(cursor), head.status, accepted, head.cancel_requested)
 
 
-# Which fields of a report can make the head larger by more than digits.
+# The fields of a report that can make the head larger by more than digits.
 _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
     say.Start: ("worker",),
     say.Progress: ("message", "unit"),
@@ -186,17 +189,17 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
 }
 
 
-# What a report adds to a head at most, beside what it says: digits; times; a rate.
+# The most that a report adds to a head beside its own text: digits, times, a rate.
 _BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400}
 _DIGITS: Final = 48
 _START: Final = 60  # a status and a time, as any report starts a queued job
-# These say little and change much: every step, or all that there was of an attempt.
+# These are short and change much: every step, or everything of an attempt.
 _TURNS: Final = frozenset({say.Retry, say.Succeed, say.Fail, say.Cancelled})
 _MUCH: Final = 1 << 30
 
 
 def _growth(head: Head, reports: Sequence[say.AnyReport]) -> int:
-    """How much larger a head is after them, at most; in time proportional to them."""
+    """The most that the reports add to the head, in time proportional to the reports."""
     start = _START if head.status == "queued" else 0
     return start + sum(map(_growth_by, reports))
 
@@ -214,7 +217,7 @@ def _growth_by(report: say.AnyReport) -> int:
 
 
 def _grown_by(head: Head, reports: Sequence[say.AnyReport]) -> str | None:
-    """Where to point if the head has become too large: the last field that could do it."""
+    """The pointer for a head that is too large: the last field that can have caused it."""
     for at in range(len(reports) - 1, -1, -1):
         if (name := _grows(head, reports[at])) is not None:
             return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"

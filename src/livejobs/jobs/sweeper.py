@@ -1,4 +1,4 @@
-"""What happens because time passes: jobs stall, are lost, and expire."""
+"""Changes that time causes: jobs stall, are lost, and expire."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Draft
+from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
+from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
 
 EVERY: Final = 1.0  # seconds
 EXPIRED_AT_ONCE: Final = 200
-FILES_AT_ONCE: Final = 500  # of expired jobs; as many are removed from the disk in a round
-SLICE: Final = 5_000  # jobs looked at before others get a turn
+FILES_AT_ONCE: Final = 500  # of expired jobs, as one round removes from the disk
+SLICE: Final = 5_000  # jobs checked before other tasks run
 
 log = logging.getLogger("livejobs.sweeper")
 
@@ -39,7 +40,7 @@ class Sweeper:
         self._store = store
         self._lost_after = lost_after
         self._reader = reader
-        self.also: list[Callable[[], Awaitable[None]]] = []  # what else time brings
+        self.also: list[Callable[[], Awaitable[None]]] = []  # of other rooms, each round
 
     async def run(self) -> None:
         while True:
@@ -47,11 +48,17 @@ class Sweeper:
             await self.sweep()
 
     async def sweep(self) -> None:
-        # Each for itself: where the disk refuses one, another may be what makes room.
-        for job in (self._trim, self._ask, self._notice_silence, self._remove_expired, *self.also):
+        # Each on its own: if a full disk refuses one, another may free space.
+        for job in (
+            self._trim,
+            self._probe,
+            self._notice_silence,
+            self._remove_expired,
+            *self.also,
+        ):
             try:
                 await job()
-            except LivejobsError as error:  # the disk refused; the next round tries again
+            except LivejobsError as error:  # the disk refused it; the next round tries again
                 log.debug("%s", error)
             except Exception:
                 log.exception("a sweep failed")
@@ -59,9 +66,9 @@ class Sweeper:
     async def _trim(self) -> None:
         self._registry.trim()
 
-    async def _ask(self) -> None:
+    async def _probe(self) -> None:
         if self._committer.failing:
-            await self._committer.ask()
+            await self._committer.probe()
 
     async def _notice_silence(self) -> None:
         slots = self._registry.unfinished()
@@ -70,19 +77,19 @@ class Sweeper:
             some = slots[start : start + SLICE]
             silent = [slot for slot in some if self._silent(slot, slot.head, now) is not slot.head]
             if silent:
-                await self._committer.submit(partial(self._tell, silent))
+                await self._committer.submit(partial(self._mark, silent))
             await asyncio.sleep(0)
 
-    def _tell(self, silent: list[Slot], draft: Draft) -> None:
+    def _mark(self, silent: list[Slot], transaction: Transaction) -> None:
         for slot in silent:
-            head = draft.head(slot)
-            after = None if head is None else self._silent(slot, head, draft.now)
+            head = transaction.head(slot)
+            after = None if head is None else self._silent(slot, head, transaction.now)
             if after is not None and after is not head:
-                draft.change(slot, after)
+                transaction.change(slot, after)
 
     def _silent(self, slot: Slot, head: Head, now: int) -> Head:
-        """The head as its silence makes it: itself, stalled, or lost."""
-        # The head may be a draft's, in which its worker has just spoken.
+        """The head after this silence: unchanged, stalled, or lost."""
+        # The head may be from a transaction in which the worker has just reported.
         if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
         silent = clock.monotonic() - slot.silent_since
@@ -97,7 +104,7 @@ class Sweeper:
         files = 0
         for stored in await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE):
             files += len(stored.head.files)
-            if slots and files > FILES_AT_ONCE:  # those left have their turn in the next round
+            if slots and files > FILES_AT_ONCE:  # the next round removes the rest
                 break
             slot = await self._reader.look_up(stored.head.id)
             if slot is not None:
@@ -106,8 +113,8 @@ class Sweeper:
             await self._committer.submit(partial(_expire, slots))
 
 
-def _expire(slots: list[Slot], draft: Draft) -> None:
+def _expire(slots: list[Slot], transaction: Transaction) -> None:
     for slot in slots:
-        head = draft.head(slot)
-        if head is not None and head.expires_at is not None and head.expires_at <= draft.now:
-            draft.delete(slot)
+        head = transaction.head(slot)
+        if head is not None and head.expires_at is not None and head.expires_at <= transaction.now:
+            transaction.delete(slot)

@@ -66,7 +66,7 @@ class CatchUp:
         if slot.head.finished:
             # A finished job can only be deleted. If a delete is being written right now, the store
             # may have returned too few entries.
-            await self._committer.told()
+            await self._committer.published()
         cursor = str(slot.cursor)
         if slot.gone:
             yield [gone_message(slot.head.id, cursor), end_message(cursor)]

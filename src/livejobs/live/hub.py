@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -29,6 +29,7 @@ from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import Store
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
+NONE: Final[Mapping[Hashable, Channel]] = {}
 PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets a ping
 
 
@@ -60,6 +61,7 @@ class Hub:
         """Start with no connections. A second start forgets those of the first."""
         self._feeds: dict[str, dict[Hashable, Channel]] = {}  # by project
         self._by_id: dict[str, dict[Hashable, Channel]] = {}  # feeds that name their jobs
+        self._of_jobs: dict[Slot, dict[Hashable, Channel]] = {}  # single jobs
         self._sinks: list[dict[Sink, None]] = [{} for _ in range(PING_EVERY)]
         self._queued: set[Channel] = set()  # channels of queued jobs
         self._connections: Counter[str] = Counter()  # by credential
@@ -124,11 +126,12 @@ class Hub:
     ) -> Viewer:
         options = options.paced()
         key = ("job", options)
-        channel = slot.channels.get(key)
+        channels = self._of_jobs.setdefault(slot, {})
+        channel = channels.get(key)
         if channel is None:
             channel = Channel(key, options, slot, Filter(slot.head.project), self._drop)
-            slot.channels[key] = channel
-            slot.busy += 1  # keeps the slot in memory
+            channels[key] = channel
+            slot.holders += 1  # keeps the slot in memory
         if slot.lane is not None:
             self._queued.add(channel)
         return self._register(Viewer(sink, wire, since, first), channel)
@@ -166,8 +169,7 @@ class Hub:
         self._delivered += channel.pushed
         channel.pushed = 0
         if channel.slot is not None:
-            if channel.slot.channels.pop(channel.key, None) is not None:
-                channel.slot.busy -= 1
+            self._drop_job(channel.slot, channel.key)
             return
         filter = channel.filter
         feeds = self._feeds.get(filter.project, {})
@@ -179,6 +181,13 @@ class Hub:
             named.pop(channel.key, None)
             if not named:
                 self._by_id.pop(id, None)
+
+    def _drop_job(self, slot: Slot, key: Hashable) -> None:
+        channels = self._of_jobs.get(slot, {})
+        if channels.pop(key, None) is not None:
+            slot.holders -= 1
+        if not channels:
+            self._of_jobs.pop(slot, None)
 
     async def settle(self, sink: Sink) -> None:
         """Bring the connection's viewers up to date now, at the client's speed."""
@@ -215,7 +224,7 @@ class Hub:
 
     def publish(self, committed: Sequence[Committed]) -> None:
         for change in committed:
-            for channel in list(change.slot.channels.values()):
+            for channel in list(self._of_jobs.get(change.slot, NONE).values()):
                 channel.add(change)
                 if change.slot.lane is not None:
                     self._queued.add(channel)

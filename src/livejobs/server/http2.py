@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from time import thread_time
+from time import thread_time  # CPU time of this thread, which no clock shows
 from typing import Any, Final
 
 import zttp

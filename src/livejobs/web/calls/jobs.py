@@ -28,6 +28,7 @@ from livejobs.web.streams.events import job_events, seen_ids
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
 POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
+POLL: Final = "poll"  # the key of a poll's answer in the slot
 
 
 # Creating
@@ -98,15 +99,15 @@ async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
     by = await admit(live, scope, "view", "read")
     if slot.gone or not by.sees(slot.head):
         raise NotFound.job(slot.head.id)
-    slot.forget_moved()
-    made: Ready = slot.answer or _make_answer(slot, await live.state(slot))
+    made: Ready = slot.current().answers.get(POLL) or _make_answer(slot, await live.state(slot))
     await give(made.to(known), scope, send)
     return True
 
 
 def _make_answer(slot: Slot, body: bytes) -> Ready:
     again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
-    slot.answer = made = ready(body, slot.tag(clock.now_ms()), *again)
+    made = ready(body, slot.tag(clock.now_ms()), *again)
+    slot.current().keep(POLL, made, size=0)  # the body is the slot's own
     return made
 
 

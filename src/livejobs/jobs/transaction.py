@@ -1,0 +1,107 @@
+"""What a group of operations sees and changes, before any of it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from livejobs.core import reducer
+from livejobs.core.errors import NotFound
+from livejobs.core.model import Entry, Head, Status, Stored
+from livejobs.jobs.entries import Tail
+from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.state import Registry, Slot
+from livejobs.store.base import Act, Change, Idempotency
+
+
+class Transaction:
+    """The changes of a group so far. Its heads are newer than those in the slots."""
+
+    def __init__(self, now: int, registry: Registry, lanes: Lanes, epochs: dict[str, str]) -> None:
+        self.now = now
+        self.changes: list[tuple[Slot, Change]] = []
+        self.queued = lanes.queued
+        self._unfinished: Counter[str] = Counter()  # change in the number, by project
+        self.probing = False  # write to the store even without changes
+        self._registry = registry
+        self._epochs = epochs
+        self._heads: dict[str, Head | None] = {}
+        self._slots: dict[str, Slot] = {}
+
+    def slot(self, id: str) -> Slot | None:
+        """The job's slot, if it is in memory or an earlier operation created it."""
+        slot = self._slots.get(id) or self._registry.get(id)
+        return None if slot is None or self.head(slot) is None else slot
+
+    def head(self, slot: Slot) -> Head | None:
+        """The job's head after earlier operations. None if the slot's job was deleted, even when
+        a new job has its id."""
+        if slot.gone or self._slots.get(slot.head.id, slot) is not slot:
+            return None
+        return self._heads.get(slot.head.id, slot.head)
+
+    def present(self, slot: Slot) -> Head:
+        """The same, for a job that may have been deleted meanwhile: raises NotFound."""
+        head = self.head(slot)
+        if head is None:
+            raise NotFound.job(slot.head.id)
+        return head
+
+    def create(self, head: Head, base: str, idempotency: Idempotency | None = None) -> Slot:
+        slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())
+        self._slots[head.id] = slot
+        self._add(slot, Change(None, head, (), idempotency), None, head)
+        return slot
+
+    def change(
+        self, slot: Slot, head: Head, entries: tuple[Entry, ...] = (), act: Act | None = None
+    ) -> None:
+        before = self.head(slot)
+        assert before is not None, "an operation checks the head before it changes the job"
+        head = slot.with_last_heartbeat(head)
+        self._add(slot, Change(before, head, entries, act=act), before, head)
+
+    def delete(self, slot: Slot, act: Act | None = None) -> None:
+        before = self.head(slot)
+        assert before is not None, "an operation checks the head before it deletes the job"
+        self._heads[before.id] = None
+        self.changes.append((slot, Change(before, None, act=act)))
+
+    def _add(self, slot: Slot, change: Change, before: Head | None, after: Head) -> None:
+        self._heads[after.id] = after
+        self.changes.append((slot, change))
+        self._count(before, after, 1)
+        if after.parent is not None:
+            self._update_parent(after.parent, before.status if before else None, after.status)
+
+    def _update_parent(self, parent: str, before: Status | None, after: Status) -> None:
+        slot = self.slot(parent)
+        head = self.head(slot) if slot is not None else None
+        if slot is None or head is None:
+            return
+        counted = reducer.child_moved(head, before, after, self.now)
+        if counted is not head:
+            self.change(slot, counted)
+
+    def roll_back(self, length: int) -> None:
+        """Remove the changes of a refused operation, the newest first."""
+        while len(self.changes) > length:
+            slot, change = self.changes.pop()
+            self._heads[change.job.id] = change.before
+            if change.before is None:
+                del self._slots[slot.head.id]
+            if change.after is not None:
+                self._count(change.before, change.after, -1)
+
+    def unfinished(self, project: str) -> int:
+        """How many jobs of the project have not ended."""
+        return self._registry.unfinished_of[project] + self._unfinished[project]
+
+    def _count(self, before: Head | None, after: Head, times: int) -> None:
+        was = before.status if before is not None else None
+        if was != after.status:
+            self.queued += times * ((after.status == "queued") - (was == "queued"))
+            self._unfinished[after.project] += times * (_unfinished(after) - _unfinished(before))
+
+
+def _unfinished(head: Head | None) -> int:
+    return head is not None and not head.finished
