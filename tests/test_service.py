@@ -23,7 +23,7 @@ from livejobs.core.errors import (
     StorageUnavailable,
     TooMany,
 )
-from livejobs.core.model import Kind, Record
+from livejobs.core.model import EntryKind, Record
 from livejobs.jobs.state import FINISHED_KEPT, Slot
 from livejobs.store.base import Change, Query, Store
 from livejobs.store.memory import MemoryStore
@@ -427,7 +427,7 @@ class Gated(MemoryStore):
         self.reading = asyncio.Event()
         self.free = asyncio.Event()
 
-    async def entries(self, job: str, kind: Kind, **which: Any) -> Sequence[Record]:
+    async def entries(self, job: str, kind: EntryKind, **which: Any) -> Sequence[Record]:
         found = await super().entries(job, kind, **which)
         self.reads += 1
         self.reading.set()

@@ -34,7 +34,7 @@ from livejobs.core.errors import (
     NotFound,
     NotStarted,
 )
-from livejobs.core.model import File, Head, Kind, Record, Status, Stored
+from livejobs.core.model import EntryKind, File, Head, Record, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.jobs.committer import Committer, Draft, shutting_down
@@ -435,7 +435,7 @@ class LiveJobs:
     async def entries(
         self,
         slot: Slot,
-        kind: Kind,
+        kind: EntryKind,
         *,
         after: int = 0,
         after_seq: int = 0,

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, File, Head, Kind, Record, encode_head
+from livejobs.core.model import KINDS, STATUSES, Entry, EntryKind, File, Head, Record, encode_head
 from livejobs.store.base import Act, Change, Idempotency, Page, Query, Store, Tally
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
@@ -38,7 +38,7 @@ def job(id: str = "a", project: str = "default", owner: str = "key:ci", **said: 
     return Head(id=id, project=project, owner=owner, **said)
 
 
-def entry(n: int, kind: Kind = "logs", level: int = 1) -> Entry:
+def entry(n: int, kind: EntryKind = "logs", level: int = 1) -> Entry:
     return Entry(kind, n, level, Raw(b'{"n":%d}' % n))
 
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Head, Kind, Record
+from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, Record
 from livejobs.store.base import Change, Query
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
@@ -114,7 +114,7 @@ class Agreement(RuleBasedStateMachine):
         kinds=st.lists(st.sampled_from(KINDS), max_size=4),
         level=st.integers(0, 3),
     )
-    def report(self, data: st.DataObject, kinds: list[Kind], level: int) -> None:
+    def report(self, data: st.DataObject, kinds: list[EntryKind], level: int) -> None:
         before = after = self.some(data)
         entries = []
         for kind in kinds:
@@ -162,7 +162,7 @@ class Agreement(RuleBasedStateMachine):
         tail=st.booleans(),
         most_bytes=st.none() | st.integers(1, 100),
     )
-    def read(self, id: str, kind: Kind, **how: Any) -> None:
+    def read(self, id: str, kind: EntryKind, **how: Any) -> None:
         self.both("job", id)
         self.both("entries", id, kind, **how)
 

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from livejobs.core.model import Kind
+from livejobs.core.model import EntryKind
 
 Fields: TypeAlias = Mapping[str, Any]
-Lists: TypeAlias = Mapping[Kind, tuple[Any, ...]]
+Lists: TypeAlias = Mapping[EntryKind, tuple[Any, ...]]
 
 
 class Delta(NamedTuple):

@@ -15,11 +15,11 @@ Number: TypeAlias = int | float
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Kind: TypeAlias = Literal["logs", "results", "errors"]
+EntryKind: TypeAlias = Literal["logs", "results", "errors"]
 
 STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
-KINDS: Final[tuple[Kind, ...]] = ("logs", "results", "errors")
+KINDS: Final[tuple[EntryKind, ...]] = ("logs", "results", "errors")
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}\Z"
@@ -145,14 +145,13 @@ class Head(Struct, frozen=True, omit_defaults=True):
     heartbeat_timeout: float | None = None  # seconds; None: the server's setting
     ttl_seconds: float | None = None  # kept this long once finished; None: the setting
     expires_at: int | None = None
-    webhooks: tuple[Any, ...] = ()
     producers: dict[str, int] = {}  # the highest number taken from each
 
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
 
-    def total(self, kind: Kind) -> int:
+    def total(self, kind: EntryKind) -> int:
         """How many entries of a kind there are."""
         if kind == "logs":
             return self.logs_total
@@ -162,7 +161,7 @@ class Head(Struct, frozen=True, omit_defaults=True):
 class Entry(Struct, frozen=True):
     """One line of an append-only list: its place, and its wire JSON, ready to send."""
 
-    kind: Kind
+    kind: EntryKind
     n: int  # 1, 2, 3 … within the job and kind
     level: int  # index into LEVELS; 0 for results and errors
     value: Raw

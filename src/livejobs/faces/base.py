@@ -20,7 +20,7 @@ from starlette.responses import Response
 from livejobs.config import Settings
 from livejobs.core.access import Action, Principal
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, NotFound
-from livejobs.core.model import Head, Kind, Number
+from livejobs.core.model import EntryKind, Head, Number
 from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.core.times import rfc3339
@@ -91,13 +91,13 @@ class Around(NamedTuple):
 
 
 Shape: TypeAlias = Callable[[Head, Around], Any]
-Needs: TypeAlias = Callable[[Head], Sequence[Kind]]
+Needs: TypeAlias = Callable[[Head], Sequence[EntryKind]]
 
 
-def all_of(*kinds: Kind) -> Needs:
+def all_of(*kinds: EntryKind) -> Needs:
     """Whatever state the job is in."""
 
-    def needs(head: Head) -> Sequence[Kind]:
+    def needs(head: Head) -> Sequence[EntryKind]:
         return kinds
 
     return needs

@@ -12,7 +12,7 @@ from msgspec import Raw
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
-from livejobs.core.model import Kind, Stored
+from livejobs.core.model import EntryKind, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.state import Registry, Slot, Tail, Whole
 from livejobs.store.base import PAGE_BYTES, Store
@@ -73,7 +73,7 @@ class Reader:
 
     async def _tail(self, slot: Slot, arriving: Tail) -> Tail:
         tail, head = Tail(), slot.head  # before the first await: what comes later arrives
-        kinds: tuple[Kind, ...] = ("results", "errors")
+        kinds: tuple[EntryKind, ...] = ("results", "errors")
         missing = False
         for kind in kinds:
             upto = head.total(kind)
@@ -106,7 +106,7 @@ class Reader:
 
     async def _whole(self, slot: Slot) -> Whole:
         whole = Whole()
-        kinds: tuple[Kind, ...] = ("results", "errors")
+        kinds: tuple[EntryKind, ...] = ("results", "errors")
         behind = list(kinds)
         while behind and not slot.gone:
             for kind in behind:
@@ -118,7 +118,7 @@ class Reader:
             behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
         return whole
 
-    async def _more(self, slot: Slot, kind: Kind, have: int) -> Sequence[Raw]:
+    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[Raw]:
         """The next of them, as far as the head counts."""
         total = slot.head.total(kind)
         known = () if slot.tail is None else getattr(slot.tail, kind)

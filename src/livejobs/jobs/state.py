@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Entry, Head, Kind, Record, Stored
+from livejobs.core.model import Entry, EntryKind, Head, Record, Stored
 from livejobs.jobs.lanes import Lane
 
 FINISHED_KEPT: Final = 2_000  # finished jobs in memory
@@ -63,7 +63,7 @@ class Tail:
     def size(self) -> int:
         return self._results.size + self._errors.size
 
-    def append(self, value: Raw, kind: Kind) -> None:
+    def append(self, value: Raw, kind: EntryKind) -> None:
         (self._results if kind == "results" else self._errors).append(value)
 
 
@@ -79,7 +79,7 @@ class Whole:
         self.made: dict[Any, Any] = {}  # by faces, of entries that will never change
         self.size = 0
 
-    def append(self, value: Raw, kind: Kind) -> None:
+    def append(self, value: Raw, kind: EntryKind) -> None:
         (self.results if kind == "results" else self.errors).append(value)
         self.size += len(bytes(value)) + OBJECT
 

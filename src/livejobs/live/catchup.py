@@ -13,7 +13,7 @@ from typing import Any, Final
 from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import KINDS, Entry, Kind, Record, Stored
+from livejobs.core.model import KINDS, Entry, EntryKind, Record, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
@@ -121,7 +121,7 @@ class CatchUp:
         return page
 
     async def _entries_after(
-        self, slot: Slot, seen: int, upto: int, kinds: frozenset[Kind]
+        self, slot: Slot, seen: int, upto: int, kinds: frozenset[EntryKind]
     ) -> tuple[list[Record], bool]:
         """Entries of whole changes with seen < seq <= upto, and whether these are all."""
         if not any(slot.head.total(kind) for kind in kinds):

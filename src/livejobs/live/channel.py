@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Entry, Head, Kind
+from livejobs.core.model import Entry, EntryKind, Head
 from livejobs.jobs.committer import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Sendable, Wire
@@ -79,9 +79,9 @@ class Options(Struct, frozen=True):
     logs: bool = False
     rate: float = 30.0
 
-    def kinds(self, feed: bool) -> frozenset[Kind]:
+    def kinds(self, feed: bool) -> frozenset[EntryKind]:
         """The entries that are sent by themselves. A feed's states come without them."""
-        kinds: set[Kind] = {"results", "errors"} if self.view == "delta" else set()
+        kinds: set[EntryKind] = {"results", "errors"} if self.view == "delta" else set()
         return frozenset(kinds | ({"logs"} if self.logs else set()))
 
     def paced(self) -> Options:
@@ -421,7 +421,7 @@ def changed(moved: Moved) -> dict[str, Any]:
 def delta_message(
     slot: Slot, cursor: str, fields: dict[str, Any], entries: Iterable[Entry]
 ) -> Message:
-    append: dict[Kind, list[Raw]] = {}
+    append: dict[EntryKind, list[Raw]] = {}
     for entry in entries:
         append.setdefault(entry.kind, []).append(entry.value)
     body = {"job": slot.head.id, "cursor": cursor, "set": fields, "append": append}

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, TypeVar
 from msgspec import Struct
 
 from livejobs.core.access import Scope
-from livejobs.core.model import Entry, File, Head, Kind, Record, Status, Stored
+from livejobs.core.model import Entry, EntryKind, File, Head, Record, Status, Stored
 
 T = TypeVar("T")
 
@@ -246,7 +246,7 @@ class Store(Protocol):
     async def entries(
         self,
         job: str,
-        kind: Kind,
+        kind: EntryKind,
         *,
         after: int = 0,
         after_seq: int = 0,
@@ -272,7 +272,7 @@ class Store(Protocol):
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
         """Entries of all jobs of a project with after < seq <= upto, in order of seq. At least

@@ -15,8 +15,8 @@ from livejobs.core.model import (
     KINDS,
     STATUSES,
     Entry,
+    EntryKind,
     Head,
-    Kind,
     Record,
     Status,
     Stored,
@@ -51,9 +51,9 @@ class _Job:
     def __init__(self, pk: int, stored: Stored) -> None:
         self.pk = pk
         self.stored = stored
-        self.entries: dict[Kind, list[Record]] = {kind: [] for kind in KINDS}
+        self.entries: dict[EntryKind, list[Record]] = {kind: [] for kind in KINDS}
 
-    def after(self, kind: Kind, seq: int) -> list[Record]:
+    def after(self, kind: EntryKind, seq: int) -> list[Record]:
         """The entries with a higher seq; they stand in order of it."""
         records = self.entries[kind]
         return records[bisect_right(records, seq, key=attrgetter("seq")) :]
@@ -227,7 +227,7 @@ class MemoryStore:
     async def entries(
         self,
         job: str,
-        kind: Kind,
+        kind: EntryKind,
         *,
         after: int = 0,
         after_seq: int = 0,
@@ -262,7 +262,7 @@ class MemoryStore:
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
         newer = [r for job in self._in(project) for kind in KINDS for r in job.after(kind, after)]

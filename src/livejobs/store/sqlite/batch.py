@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from livejobs.core.model import KINDS, STATUSES, Head, Kind, encode_head
+from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency
 
 EVERY: Final = ""  # the label that every job has
@@ -23,11 +23,11 @@ Row: TypeAlias = tuple[object, ...]
 
 _N_BITS: Final = 30
 _JOB_BITS: Final = _N_BITS + 2
-_KIND: Final[dict[Kind, int]] = {kind: at << _N_BITS for at, kind in enumerate(KINDS)}
+_KIND: Final[dict[EntryKind, int]] = {kind: at << _N_BITS for at, kind in enumerate(KINDS)}
 LAST: Final = (1 << _N_BITS) - 1  # the highest n
 
 
-def key(pk: int, kind: Kind, n: int) -> int:
+def key(pk: int, kind: EntryKind, n: int) -> int:
     """Where an entry lies: job, kind and n in one integer, so that a job's entries of a kind are
     a stretch of the table's own key. Room for 2^31 jobs with 2^30 entries of each kind."""
     return pk << _JOB_BITS | _KIND[kind] | n
@@ -38,7 +38,7 @@ def keys(pk: int) -> tuple[int, int]:
     return pk << _JOB_BITS, (pk + 1 << _JOB_BITS) - 1
 
 
-def kind_of(key: int) -> Kind:
+def kind_of(key: int) -> EntryKind:
     return KINDS[key >> _N_BITS & 3]
 
 

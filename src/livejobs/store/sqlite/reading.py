@@ -12,7 +12,16 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
+from livejobs.core.model import (
+    KINDS,
+    STATUSES,
+    Entry,
+    EntryKind,
+    Record,
+    Status,
+    Stored,
+    decode_head,
+)
 from livejobs.store.base import (
     Changes,
     Gone,
@@ -80,7 +89,7 @@ def counts(
 def entries(  # noqa: PLR0913, PLR0917  the verb's own
     db: sqlite3.Connection,
     job: str,
-    kind: Kind,
+    kind: EntryKind,
     after: int,
     after_seq: int,
     limit: int,
@@ -133,7 +142,7 @@ def feed_entries(
     after: int,
     upto: int,
     limit: int,
-    kinds: Sequence[Kind],
+    kinds: Sequence[EntryKind],
     most_bytes: int | None,
 ) -> list[Record]:
     wanted = _json([KINDS.index(kind) for kind in kinds]).decode()

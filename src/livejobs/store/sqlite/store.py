@@ -19,7 +19,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
 
-from livejobs.core.model import Kind, Record, Status, Stored
+from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
     Act,
@@ -162,7 +162,7 @@ class SqliteStore:
     async def entries(
         self,
         job: str,
-        kind: Kind,
+        kind: EntryKind,
         *,
         after: int = 0,
         after_seq: int = 0,
@@ -188,7 +188,7 @@ class SqliteStore:
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
         pk = self._writer.project_pks.get(project, 0)

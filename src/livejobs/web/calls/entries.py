@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from livejobs.core.model import Kind
+from livejobs.core.model import EntryKind
 from livejobs.store.base import is_full
 from livejobs.web import http
 from livejobs.web.streams.lines import level_of, log_events, log_text
@@ -27,7 +27,7 @@ async def errors(request: Request) -> Response:
     return await _page(request, "errors")
 
 
-async def _page(request: Request, kind: Kind) -> Response:
+async def _page(request: Request, kind: EntryKind) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     limit = http.whole(request, "limit", 100, least=1, most=1000)
