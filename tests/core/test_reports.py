@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_refused_where_it_does_not(
         (b'{"meta":[]}', "/meta"),
         (b'{"meta":{"a":' + HUGE + b"}}", "/meta"),
         (b'{"meta":' + b'{"a":' * 33 + b"1" + b"}" * 34, "/meta"),
-        (b'{"webhooks":[{"a":' + nested(33) + b"}]}", "/webhooks"),
+        (b'{"webhooks":[{"url":"https://example.org"}]}', "/webhooks"),
         (b'{"what":1}', "/what"),
         (b"[]", ""),
         (b"null", ""),
@@ -211,6 +211,13 @@ def test_a_new_job_that_does_not_fit_is_refused_there(body: bytes, pointer: str)
     with pytest.raises(LivejobsError) as caught:
         decode_new_job(body)
     assert (caught.value.status, caught.value.errors[0].pointer) == (422, pointer)
+
+
+def test_webhooks_are_refused_as_nothing_sends_them() -> None:
+    with pytest.raises(LivejobsError, match=r"does not send webhooks yet") as caught:
+        decode_new_job(b'{"webhooks":[{"url":"https://example.org"}]}')
+    assert caught.value.status == 422
+    assert decode_new_job(b'{"webhooks":[]}') == say.NewJob()
 
 
 def test_creating_needs_no_body() -> None:

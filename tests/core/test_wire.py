@@ -187,3 +187,9 @@ def test_ids_of_the_server_are_ids_and_sort_by_time(a: int, b: int, random: byte
     )
     assert msgspec.convert({"id": first}, say.NewJob).id == first
     assert (first < second) == (a < b)
+
+
+def test_a_head_kept_with_webhooks_is_still_read() -> None:
+    head = fold({"type": "start"}).head
+    before = encode_head(head)[:-1] + b',"webhooks":[{"url":"https://example.org"}]}'
+    assert decode_head(before) == head

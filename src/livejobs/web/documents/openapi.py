@@ -376,7 +376,7 @@ MEANS: Final[dict[str, dict[str, str]]] = {
         "owner": "The caller unless said; only admins name another.",
         "heartbeat_timeout": "Seconds of silence after which it is stalled.",
         "ttl_seconds": "How long it is kept once it has ended.",
-        "webhooks": "Kept with the job.",
+        "webhooks": "Not sent yet: an entry is refused with 422.",
     },
     "NewToken": {
         "jobs": "Only these.",
