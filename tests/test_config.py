@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,23 +149,6 @@ def test_a_variable_that_is_no_setting_is_named() -> None:
     assert unknown_variables(environ) == ["LIVEJOBS_PROT"]
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"redis": "redis://localhost"},
-        {"workers": "2"},
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_not_ignored(said: dict[str, object]) -> None:
-    assert refusal(said).endswith("not available in this version")
-    with pytest.raises(SettingError):
-        replace(Settings(), **said)  # type: ignore[arg-type]  # text, as a careless caller has it
-
-
-def test_asking_for_no_more_than_there_is_is_fine() -> None:
-    assert load({"workers": "1", "http2": "false"}, {}) == Settings()
-
-
 def test_values_given_in_code_are_held_to_the_same_rules() -> None:
     with pytest.raises(
         SettingError, match=r"^port: takes a whole number from 0 to 65535, not '-1'"
@@ -187,8 +169,7 @@ def test_every_setting_is_documented_as_it_is() -> None:
     for row in TABLE:
         shown = str(row.default).lower() if row.kind is SWITCH else str(row.default)
         default = "" if row.default in (None, (), "") else f"`{shown}`"
-        later = " *later*" if row.later else ""
-        line = f"| `{row.name}` | {default} | {row.kind.takes} | {row.help}{later} |"
+        line = f"| `{row.name}` | {default} | {row.kind.takes} | {row.help} |"
         assert line in page, line
 
 

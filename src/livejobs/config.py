@@ -1,8 +1,8 @@
 """What can be set: one table, `Settings`, from which flags, LIVEJOBS_* variables and TOML keys
 all come.
 
-The flag wins, then the variable, then the file. A value that makes no sense stops the start;
-so does one that asks for what this version can't do: a setting is never silently ignored.
+The flag wins, then the variable, then the file. A value that makes no sense stops the start: a
+setting is never silently ignored.
 Times are seconds, sizes are bytes.
 """
 
@@ -136,7 +136,6 @@ class Setting:
     default: Any
     kind: Kind
     help: str
-    later: bool  # named by the contract, not available in this version
     secret: bool
 
     @property
@@ -149,22 +148,17 @@ class Setting:
 
     def read(self, value: object, source: str) -> Any:
         try:
-            read = self.kind.read(value)
+            return self.kind.read(value)
         except (msgspec.ValidationError, RuntimeError):  # RuntimeError: "~" without a home
             raise SettingError(self.name, source, self._takes(value)) from None
-        if self.later and read != self.default:
-            raise SettingError(self.name, source, "not available in this version")
-        return read
 
     def _takes(self, value: object) -> str:
         shown = "" if self.secret else f", not {str(value)[:60]!r}"
         return f"takes {self.kind.takes}{shown}"
 
 
-def setting(
-    default: Any, kind: Kind, help: str, *, later: bool = False, secret: bool = False
-) -> Any:
-    row = {"kind": kind, "help": help, "later": later, "secret": secret}
+def setting(default: Any, kind: Kind, help: str, *, secret: bool = False) -> Any:
+    row = {"kind": kind, "help": help, "secret": secret}
     return field(default=default, metadata=row, repr=not secret)
 
 
@@ -174,7 +168,6 @@ class Settings:
     host: str = setting("127.0.0.1", TEXT, "Address to listen on.")
     port: int = setting(8000, whole(0, 65535), "Port to listen on; 0 picks a free one.")
     data: Path = setting(Path("livejobs-data"), PATH, "Folder of the database and the files.")
-    redis: str | None = setting(None, TEXT, "Keep jobs in this Redis (URL).", later=True)
     files: str | None = setting(None, STORE, "Keep files in this object store.")
     sendfile: str | None = setting(
         None, SENDFILE, "Let the nginx or Apache in front send files, told by this header."
@@ -183,7 +176,6 @@ class Settings:
         False, SWITCH, "Send downloads on to the object store, by links that last an hour."
     )
     config: Path | None = setting(None, PATH, "TOML file to read settings from.")
-    workers: int = setting(1, whole(1), "Server processes.", later=True)
     base_path: str = setting("", PREFIX_OF_LINKS, "Put before every link, when mounted below it.")
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error"), "Least level of what stderr gets."
@@ -207,9 +199,6 @@ class Settings:
     )
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face to all.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics to all.")
-    webhook_allow_private: bool = setting(
-        False, SWITCH, "Let webhooks go to private addresses.", later=True
-    )
     # bounds
     max_body_bytes: int = setting(1 << 20, SIZE, "Longest request body, or line of NDJSON.")
     max_head_bytes: int = setting(128 << 10, SIZE, "Largest current state of a job.")
