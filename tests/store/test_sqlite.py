@@ -20,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Status
-from livejobs.store.base import Change, Idempotency, Project, Query, StoreUnusable
+from livejobs.store.base import Change, EntryQuery, Idempotency, Project, Query, StoreUnusable
 from livejobs.store.sqlite import finding, sql, writing
 from livejobs.store.sqlite.store import Connection, SqliteStore
 from tests.store.test_store import add, create, delete, entry, found, job, numbers
@@ -72,7 +72,7 @@ async def test_what_was_committed_is_there_when_opened_again(path: Path) -> None
     await again.open()
     assert await again.projects() == (Project("default", project.epoch, seq=7, floor=6),)
     assert await found(again, Query(None)) == ["c", "a"]
-    assert numbers(await again.entries("a", "logs")) == [1]
+    assert numbers(await again.entries(EntryQuery("a", "logs"))) == [1]
     assert await add(again, job("a"), entry(2)) == 8
     assert await create(again, job("e")) == [9]
     assert await found(again, Query(None)) == ["e", "c", "a"]
@@ -108,7 +108,7 @@ async def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
     assert done.returncode == 9
     store = SqliteStore(path)
     await store.open()
-    assert numbers(await store.entries("a", "logs")) == [1, 2, 3, 4, 5, 6, 7]
+    assert numbers(await store.entries(EntryQuery("a", "logs"))) == [1, 2, 3, 4, 5, 6, 7]
     assert (await store.project("default")).seq == 8
     await store.close()
 
@@ -314,12 +314,12 @@ async def test_entries_of_a_deleted_job_are_removed_over_many_commits(
     for start in range(0, 3 * writing.SWEPT, 1000):
         await add(store, head, *(entry(start + n) for n in range(1, 1001)))
     await delete(store, head)
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert await store.feed_entries("default", 0, 999, limit=9, kinds=KINDS) == []
     await store.close()
     await store.open()
     assert await create(store, job("a"))
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert count_entries(path) == 2 * writing.SWEPT - writing.SWEPT
     await add(store, job("b"), entry(1))
     await add(store, job("b"), entry(2))
@@ -395,8 +395,8 @@ async def test_every_other_read_is_served_by_an_index(busy: SqliteStore) -> None
         busy.job("a"),
         busy.unfinished(),
         busy.expired(5, limit=3),
-        busy.entries("default-queued", "logs", after_seq=3, level=2),
-        busy.entries("default-queued", "logs", tail=True),
+        busy.entries(EntryQuery("default-queued", "logs", after_seq=3, level=2)),
+        busy.entries(EntryQuery("default-queued", "logs", tail=True)),
         busy.changes("default", 3, limit=3),
         busy.feed_entries("default", 0, 9, limit=3, kinds=KINDS),
         busy.repeated("a", "b", 3),

@@ -12,7 +12,16 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Entry, EntryKind, File, Head, Record, encode_head
-from livejobs.store.base import Act, Change, Idempotency, Page, Query, Store, Tally
+from livejobs.store.base import (
+    AuditRecord,
+    Change,
+    EntryQuery,
+    Idempotency,
+    Page,
+    Query,
+    Store,
+    Tally,
+)
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 
@@ -147,7 +156,7 @@ async def test_a_deleted_job_is_found_nowhere(store: Store) -> None:
     await add(store, head, entry(1))
     await delete(store, head)
     assert await store.job("a") is None
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert await store.feed_entries("default", 0, 99, limit=9, kinds=KINDS) == []
     for query in (EVERYTHING, Query(None, tag="t"), Query(None, q="long"), Query(None, ids=("a",))):
         assert await found(store, query) == []
@@ -161,7 +170,7 @@ async def test_an_id_can_be_used_again_and_starts_afresh(store: Store) -> None:
     await store.commit([Change(old, None), Change(None, new, (entry(1),))])
     assert await found(store, Query(None, q="first")) == []
     assert await found(store, Query(None, q="second")) == ["a"]
-    assert [record.seq for record in await store.entries("a", "logs")] == [4]
+    assert [record.seq for record in await store.entries(EntryQuery("a", "logs"))] == [4]
 
 
 async def test_a_job_made_and_deleted_in_one_commit_leaves_only_its_deletion(store: Store) -> None:
@@ -301,12 +310,12 @@ async def test_entries_are_read_in_order_after_n(store: Store) -> None:
     await create(store, job())
     await add(store, job(), entry(1), entry(2), entry(1, "results"))
     await add(store, job(), entry(3))
-    assert numbers(await store.entries("a", "logs")) == [1, 2, 3]
-    assert numbers(await store.entries("a", "logs", after=1, limit=1)) == [2]
-    assert await store.entries("a", "logs", after=2**53) == []
-    assert numbers(await store.entries("a", "results")) == [1]
-    assert await store.entries("a", "errors") == []
-    assert await store.entries("nothing", "logs") == []
+    assert numbers(await store.entries(EntryQuery("a", "logs"))) == [1, 2, 3]
+    assert numbers(await store.entries(EntryQuery("a", "logs", after=1, limit=1))) == [2]
+    assert await store.entries(EntryQuery("a", "logs", after=2**53)) == []
+    assert numbers(await store.entries(EntryQuery("a", "results"))) == [1]
+    assert await store.entries(EntryQuery("a", "errors")) == []
+    assert await store.entries(EntryQuery("nothing", "logs")) == []
 
 
 @pytest.mark.parametrize("size", [2, 15, 17, 33, 511, 512, 513, 1500])
@@ -327,7 +336,7 @@ async def test_an_entry_is_read_back_whole(store: Store) -> None:
     await create(store, job())
     value = '{"message":"ünï\\u0000"}'.encode()
     await add(store, job(), Entry("errors", 1, 3, Raw(value)))
-    [record] = await store.entries("a", "errors")
+    [record] = await store.entries(EntryQuery("a", "errors"))
     assert (record.seq, record.job, bytes(record.entry.value)) == (2, "a", value)
     assert (record.entry.kind, record.entry.n, record.entry.level) == ("errors", 1, 3)
 
@@ -343,7 +352,7 @@ async def test_entries_resume_after_a_seq(
     await add(store, job(), entry(1), entry(2))
     await add(store, job(), entry(3))
     await add(store, job(), entry(4))
-    assert numbers(await store.entries("a", "logs", after_seq=after_seq)) == expected
+    assert numbers(await store.entries(EntryQuery("a", "logs", after_seq=after_seq))) == expected
 
 
 @pytest.mark.parametrize(
@@ -360,9 +369,10 @@ async def test_entries_stop_at_a_size_with_the_end_of_a_change(
     await add(store, job(), large(3))
     await add(store, job(), large(4), large(5))
     first = list(range(1, expected + 1))
-    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes)) == first
+    assert numbers(await store.entries(EntryQuery("a", "logs", most_bytes=most_bytes))) == first
     last = {1: [4, 5], 2000: [4, 5], 2001: [3, 4, 5]}.get(most_bytes or 0, [1, 2, 3, 4, 5])
-    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes, tail=True)) == last
+    tail = EntryQuery("a", "logs", most_bytes=most_bytes, tail=True)
+    assert numbers(await store.entries(tail)) == last
     feed = await store.feed_entries("default", 0, 9, limit=9, kinds=KINDS, most_bytes=most_bytes)
     assert numbers(feed) == first
 
@@ -370,16 +380,16 @@ async def test_entries_stop_at_a_size_with_the_end_of_a_change(
 async def test_entries_are_filtered_by_the_least_level(store: Store) -> None:
     await create(store, job())
     await add(store, job(), *(entry(n, level=(n - 1) % 4) for n in range(1, 9)))
-    assert numbers(await store.entries("a", "logs", level=2)) == [3, 4, 7, 8]
-    assert numbers(await store.entries("a", "logs", level=3, limit=1)) == [4]
-    assert numbers(await store.entries("a", "logs", level=2, limit=1, tail=True)) == [8]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=2))) == [3, 4, 7, 8]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=3, limit=1))) == [4]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=2, limit=1, tail=True))) == [8]
 
 
 async def test_a_tail_is_the_last_ones_in_ascending_order(store: Store) -> None:
     await create(store, job())
     await add(store, job(), *map(entry, range(1, 6)))
-    assert numbers(await store.entries("a", "logs", tail=True, limit=2)) == [4, 5]
-    assert numbers(await store.entries("a", "logs", tail=True, limit=9, after=3)) == [4, 5]
+    assert numbers(await store.entries(EntryQuery("a", "logs", tail=True, limit=2))) == [4, 5]
+    assert numbers(await store.entries(EntryQuery("a", "logs", 3, limit=9, tail=True))) == [4, 5]
 
 
 async def test_a_feeds_entries_come_in_order_of_seq(store: Store) -> None:
@@ -593,8 +603,8 @@ async def test_bytes_of_files_are_summed_by_project(store: Store) -> None:
 async def test_downloads_add_up_and_their_acts_are_noted(store: Store) -> None:
     head = with_files(job(), ("k1", 10), ("k2", 5))
     await create(store, head)
-    act = Act(1, "key:ci", "download", "default", "a", {"file": "k1"})
-    await store.downloaded({"k1": Tally(2, 70), "gone": Tally(1, 70)}, [act])
+    record = AuditRecord(1, "key:ci", "download", "default", "a", {"file": "k1"})
+    await store.downloaded({"k1": Tally(2, 70), "gone": Tally(1, 70)}, [record])
     await store.downloaded({"k1": Tally(3, 80)}, [])
     assert await store.downloads(["k1", "k2", "gone"]) == {"k1": Tally(5, 80), "k2": Tally()}
-    assert [noted.act for noted in await store.acts(limit=9)] == [act]
+    assert [noted.record for noted in await store.audit(limit=9)] == [record]

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, Record
-from livejobs.store.base import Change, Query
+from livejobs.store.base import Change, EntryQuery, Query
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import KEPT, entry, job, made
@@ -164,7 +164,7 @@ class Agreement(RuleBasedStateMachine):
     )
     def read(self, id: str, kind: EntryKind, **how: Any) -> None:
         self.both("job", id)
-        self.both("entries", id, kind, **how)
+        self.both("entries", EntryQuery(id, kind, **how))
 
     @rule(
         project=st.sampled_from((*NAMES, "none")),

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from livejobs.access.issuer import Issuer
 from livejobs.core.access import ANONYMOUS, LADDER, Principal, Scope, highest
 from livejobs.core.errors import Invalid, Unauthorized
-from livejobs.store.base import Act, Key, Store
+from livejobs.store.base import AuditRecord, Key, KeyStore
 
 ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # credentials that were verified, so that a poll need not do it again
@@ -120,7 +120,7 @@ class Keyring:
     """All keys in memory, as there are few and every request asks."""
 
     def __init__(
-        self, store: Store, *, admin_key: str | None = None, issuer: Issuer | None = None
+        self, store: KeyStore, *, admin_key: str | None = None, issuer: Issuer | None = None
     ) -> None:
         self._store = store
         self.issuer = issuer
@@ -160,18 +160,18 @@ class Keyring:
     def get(self, id: str) -> Key | None:
         return self._keys.get(id)
 
-    async def add(self, key: Key, act: Act | None = None) -> None:
+    async def add(self, key: Key, record: AuditRecord | None = None) -> None:
         """From the first one on access control is on, and stays on while the server runs: the
         last key revoked must lock the door, not open it."""
-        await self._store.save_key(key, act)
+        await self._store.save_key(key, record)
         self._keys[key.id] = key
         self.closed = True
 
-    async def revoke(self, id: str, act: Act | None = None) -> None:
+    async def revoke(self, id: str, record: AuditRecord | None = None) -> None:
         # First, so that nobody keeps its last use after it was dropped, and it with it.
         key = self._keys.pop(id)
         try:
-            await self._store.drop_key(id, act)
+            await self._store.drop_key(id, record)
         except Exception:  # whatever the store says no with; cancelled, it may have dropped the key
             self._keys[id] = key
             raise

@@ -27,6 +27,7 @@ from livejobs.core.times import rfc3339
 from livejobs.core.wire import encode
 from livejobs.jobs.state import Slot, Whole
 from livejobs.service import LiveJobs
+from livejobs.store.base import EntryQuery
 from livejobs.web.calls.jobs import hold
 from livejobs.web.files.calls import PreconditionFailed, Unsatisfiable
 from livejobs.web.http import JSONBytes
@@ -219,7 +220,8 @@ async def _logs(live: LiveJobs, slot: Slot) -> Sequence[LogLine]:
     lines: deque[LogLine] = deque()
     size, read = 0, max(0, slot.head.logs_total - LOG_LINES)
     while read < slot.head.logs_total and not slot.gone:
-        for record in await live.entries(slot, "logs", after=read, limit=LOGS_AT_ONCE):
+        query = EntryQuery(slot.head.id, "logs", after=read, limit=LOGS_AT_ONCE)
+        for record in await live.entries(query):
             if record.entry.n <= slot.head.logs_total:
                 lines.append(msgspec.json.decode(record.entry.value, type=LogLine))
                 size, read = size + len(lines[-1].message) + 1, record.entry.n

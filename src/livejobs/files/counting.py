@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple, Protocol
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
-from livejobs.store.base import Act, Store, Tally
+from livejobs.store.base import AuditRecord, FileStore, Tally
 
 PATIENCE: Final = 0.5  # seconds
 MOST_ARRIVING: Final = 1000  # each holds a descriptor; those beyond count as arrived
-SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
+SHOWN: Final = 20  # ranges named in one record: a player that seeks makes hundreds
 
 log = logging.getLogger("livejobs.downloads")
 
@@ -45,7 +45,7 @@ class Arriving(Protocol):
 
 
 class Downloads:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FileStore) -> None:
         self.total = 0
         self.bytes = 0
         self._store = store
@@ -105,7 +105,7 @@ class Downloads:
         tallies, self._tallies = self._tallies, {}
         acts, self._acts = self._acts, {}
         try:
-            await self._store.downloaded(tallies, [_act(sents) for sents in acts.values()])
+            await self._store.downloaded(tallies, [_audit(sents) for sents in acts.values()])
         except StorageUnavailable:  # they are kept for the next time
             for key, tally in self._tallies.items():
                 tallies[key] = Tally(tallies.get(key, Tally()).count + tally.count, tally.last_at)
@@ -136,7 +136,7 @@ def _ending(sent: Sent) -> str:
     return "" if sent.whole else " (not to the end)"
 
 
-def _act(sents: Sequence[Sent]) -> Act:
+def _audit(sents: Sequence[Sent]) -> AuditRecord:
     first = sents[0]
     detail: dict[str, Any] = {"file": first.file.name, "bytes": sum(sent.size for sent in sents)}
     if len(sents) > 1:
@@ -148,4 +148,6 @@ def _act(sents: Sequence[Sent]) -> Act:
     if ranges:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
-    return Act(clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)
+    return AuditRecord(
+        clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id
+    )

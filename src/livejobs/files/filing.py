@@ -36,7 +36,7 @@ from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.committer import Committed, Committer, Draft
 from livejobs.jobs.state import Slot
-from livejobs.store.base import Store
+from livejobs.store.base import FileStore
 
 THREADS: Final = 16  # a disk that is slow to one must not stop the others
 REMOVED_AT_ONCE: Final = 500
@@ -71,7 +71,7 @@ class Files:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: FileStore,
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:

@@ -24,7 +24,7 @@ from livejobs.core.errors import LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Entry, Head, Status, Stored
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot, Tail
-from livejobs.store.base import Act, Change, Idempotency, Store
+from livejobs.store.base import AuditRecord, Change, Idempotency, JobStore
 
 GROUP: Final = 1000  # acts in one transaction
 
@@ -88,18 +88,22 @@ class Draft:
         return slot
 
     def change(
-        self, slot: Slot, head: Head, entries: tuple[Entry, ...] = (), act: Act | None = None
+        self,
+        slot: Slot,
+        head: Head,
+        entries: tuple[Entry, ...] = (),
+        audit: AuditRecord | None = None,
     ) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they change"
         head = slot.with_heard(head)
-        self._note(slot, Change(before, head, entries, act=act), before, head)
+        self._note(slot, Change(before, head, entries, audit=audit), before, head)
 
-    def delete(self, slot: Slot, act: Act | None = None) -> None:
+    def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:
         before = self.head(slot)
         assert before is not None, "acts look before they delete"
         self._heads[before.id] = None
-        self.changes.append((slot, Change(before, None, act=act)))
+        self.changes.append((slot, Change(before, None, audit=audit)))
 
     def _note(self, slot: Slot, change: Change, before: Head | None, after: Head) -> None:
         self._heads[after.id] = after
@@ -142,12 +146,12 @@ def _unfinished(head: Head | None) -> int:
     return head is not None and not head.finished
 
 
-Deed = Callable[[Draft], T]
+Act = Callable[[Draft], T]
 Listener = Callable[[Sequence[Committed]], None]
 
 
 class Committer:
-    def __init__(self, store: Store, registry: Registry, lanes: Lanes) -> None:
+    def __init__(self, store: JobStore, registry: Registry, lanes: Lanes) -> None:
         self.epochs: dict[str, str] = {}  # of the projects that exist
         self.seqs: dict[str, int] = {}  # of their last changes that were told
         self.listeners: list[Listener] = []
@@ -160,13 +164,13 @@ class Committer:
     def begin(self) -> None:
         """Take acts, for the first time or again after `close`."""
         self.failing = False  # the last commit was refused
-        self._pending: list[tuple[Deed[Any], asyncio.Future[Any]]] = []
+        self._pending: list[tuple[Act[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
         self._told = asyncio.Event()
         self._told.set()
         self._closing = False
 
-    async def submit(self, act: Deed[T]) -> Done[T]:
+    async def submit(self, act: Act[T]) -> Done[T]:
         """Run the act in the next group; its answer, once what it changed is on disk."""
         if self._closing:
             raise shutting_down()
@@ -203,7 +207,7 @@ class Committer:
                 await self._commit(group)
                 self._told.set()
 
-    async def _commit(self, group: list[tuple[Deed[Any], asyncio.Future[Any]]]) -> None:
+    async def _commit(self, group: list[tuple[Act[Any], asyncio.Future[Any]]]) -> None:
         draft = Draft(clock.now_ms(), self._registry, self._lanes, self.epochs)
         answers = [(future, _run(act, draft), len(draft.changes)) for act, future in group]
         try:
@@ -273,7 +277,7 @@ def shutting_down() -> StorageUnavailable:
     return StorageUnavailable("The server is shutting down. Try again in a moment.")
 
 
-def _run(act: Deed[Any], draft: Draft) -> Any:
+def _run(act: Act[Any], draft: Draft) -> Any:
     """The act's answer, or the error it ended with; then nothing of it is kept."""
     length = len(draft.changes)
     try:
@@ -298,7 +302,7 @@ def _ask(draft: Draft) -> None:
     draft.asking = True
 
 
-def _refuse(group: list[tuple[Deed[Any], asyncio.Future[Any]]], error: Exception) -> None:
+def _refuse(group: list[tuple[Act[Any], asyncio.Future[Any]]], error: Exception) -> None:
     for _, future in group:
         if not future.done():
             # One each: an exception raised in many tasks would gather their tracebacks.

@@ -24,7 +24,7 @@ from livejobs.core.uuid7 import uuid7
 from livejobs.jobs.committer import Committer, Draft
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
-from livejobs.store.base import Idempotency, Store
+from livejobs.store.base import Idempotency, JobStore
 
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
 
@@ -35,7 +35,7 @@ class Creating:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: JobStore,
         committer: Committer,
         reader: Reader,
         check_size: Callable[[Head, str], None],

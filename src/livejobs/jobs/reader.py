@@ -15,13 +15,15 @@ from livejobs.core.errors import NotFound
 from livejobs.core.model import EntryKind, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.state import Registry, Slot, Tail, Whole
-from livejobs.store.base import PAGE_BYTES, Store
+from livejobs.store.base import EntryQuery, JobStore
 
 PAGE: Final = 1000  # entries read at once
 
 
 class Reader:
-    def __init__(self, store: Store, registry: Registry, committer: Committer, base: str) -> None:
+    def __init__(
+        self, store: JobStore, registry: Registry, committer: Committer, base: str
+    ) -> None:
         self._store = store
         self._registry = registry
         self._committer = committer
@@ -80,7 +82,7 @@ class Reader:
             if not upto:
                 continue
             records = await self._store.entries(
-                head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES
+                EntryQuery(head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES)
             )
             for record in records:
                 if record.entry.n <= upto:
@@ -124,7 +126,5 @@ class Reader:
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:
             return list(known)[len(known) - (total - have) :]
-        records = await self._store.entries(
-            slot.head.id, kind, after=have, limit=PAGE, most_bytes=PAGE_BYTES
-        )
+        records = await self._store.entries(EntryQuery(slot.head.id, kind, after=have, limit=PAGE))
         return [record.entry.value for record in records if record.entry.n <= total]

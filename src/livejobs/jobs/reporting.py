@@ -27,7 +27,7 @@ class Receipt(Struct, frozen=True):
     cancel_requested: bool
 
 
-class Batch(Struct, frozen=True):
+class Applied(Struct, frozen=True):
     """What became of lines sent one by one: those kept, and why the next was not."""
 
     receipt: Receipt
@@ -67,7 +67,7 @@ class Reporting:
         head, accepted = done.value
         return _receipt(slot, head, done.seqs.get(slot, slot.seq), accepted)
 
-    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Batch:
+    async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Applied:
         """Reports that came line by line: each is kept that comes before one that can't be."""
 
         def act(draft: Draft) -> tuple[Head, int, int, LivejobsError | None]:
@@ -81,7 +81,7 @@ class Reporting:
             done = await self._committer.submit(act)
         head, accepted, kept, refused = done.value
         seq = done.seqs.get(slot, slot.seq)
-        return Batch(_receipt(slot, head, seq, accepted), kept, refused)
+        return Applied(_receipt(slot, head, seq, accepted), kept, refused)
 
     def _fold_lines(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int

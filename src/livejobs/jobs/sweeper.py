@@ -15,7 +15,7 @@ from livejobs.core.model import Head
 from livejobs.jobs.committer import Committer, Draft
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
-from livejobs.store.base import Store
+from livejobs.store.base import JobStore
 
 EVERY: Final = 1.0  # seconds
 EXPIRED_AT_ONCE: Final = 200
@@ -30,7 +30,7 @@ class Sweeper:
         self,
         committer: Committer,
         registry: Registry,
-        store: Store,
+        store: JobStore,
         lost_after: float,
         reader: Reader,
     ) -> None:

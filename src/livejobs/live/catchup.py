@@ -26,7 +26,7 @@ from livejobs.live.channel import (
     logs_json,
 )
 from livejobs.live.frames import Message
-from livejobs.store.base import Gone, Query, Store, is_full
+from livejobs.store.base import EntryQuery, Gone, JobStore, Query, is_full
 
 Messages = list[Message]
 
@@ -37,7 +37,7 @@ RESET: Final = Message("reset", b'{"reason":"This position can\'t be continued f
 
 class CatchUp:
     def __init__(
-        self, store: Store, reader: Reader, committer: Committer, *, largest_batch: int
+        self, store: JobStore, reader: Reader, committer: Committer, *, largest_batch: int
     ) -> None:
         self._store = store
         self._reader = reader
@@ -82,7 +82,7 @@ class CatchUp:
         logs: list[Entry] = []
         if channel.options.logs and upto and viewer.first:
             after = max(0, upto - viewer.first)
-            records = await self._store.entries(
+            query = EntryQuery(
                 slot.head.id,
                 "logs",
                 after=after,
@@ -90,6 +90,7 @@ class CatchUp:
                 tail=True,
                 most_bytes=PAGE_BYTES,
             )
+            records = await self._store.entries(query)
             logs = [record.entry for record in records if record.entry.n <= upto]
         if channel.options.view == "delta":
             if channel.options.logs:
@@ -134,9 +135,10 @@ class CatchUp:
         for kind in KINDS:
             if kind not in kinds or not slot.head.total(kind):
                 continue
-            page = await self._store.entries(
+            query = EntryQuery(
                 slot.head.id, kind, after_seq=seen, limit=self._page, most_bytes=PAGE_BYTES
             )
+            page = await self._store.entries(query)
             found += page
             if len(page) >= self._page:  # the last change may go on: stop before it
                 end = min(end, page[-1].seq - 1)

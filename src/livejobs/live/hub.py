@@ -24,7 +24,7 @@ from livejobs.live.catchup import CatchUp
 from livejobs.live.channel import Channel, Filter, Options, Viewer
 from livejobs.live.frames import PING, Message, Wire
 from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
-from livejobs.store.base import Store
+from livejobs.store.base import JobStore
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
 PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets its ping
@@ -33,7 +33,7 @@ PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections ge
 class Hub:
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         reader: Reader,
         committer: Committer,
         keyring: Keyring,

@@ -19,7 +19,7 @@ import msgspec
 from livejobs.core.model import STATUSES, Status
 from livejobs.store.base import Query, contains
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.batch import EVERY, Stretch
+from livejobs.store.sqlite.rows import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # of one statement; SQLite takes 500

@@ -48,7 +48,7 @@ CREATE TABLE counters (
 -- Part of an id or title. It keeps no text of its own.
 CREATE VIRTUAL TABLE search USING fts5 (id, title, content = '', tokenize = 'trigram');
 
--- The key packs job, kind and n (see key() in batch.py), so that one job's entries of a kind
+-- The key packs job, kind and n (see key() in rows.py), so that one job's entries of a kind
 -- lie together, in order, without an index; only feeds over many jobs need one.
 CREATE TABLE entries (
   key INTEGER PRIMARY KEY,

@@ -22,12 +22,13 @@ import aiosqlite
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
-    Act,
+    AuditEntry,
+    AuditRecord,
     Change,
     Changes,
+    EntryQuery,
     Idempotency,
     Key,
-    Noted,
     Page,
     Project,
     Query,
@@ -159,21 +160,8 @@ class SqliteStore:
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)
 
-    async def entries(
-        self,
-        job: str,
-        kind: EntryKind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-        most_bytes: int | None = None,
-    ) -> Sequence[Record]:
-        return await self._read(
-            reading.entries, job, kind, after, after_seq, limit, level, tail, most_bytes
-        )
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        return await self._read(reading.entries, query)
 
     async def changes(
         self, project: str, after: int, *, limit: int, most_bytes: int | None = None
@@ -203,14 +191,11 @@ class SqliteStore:
     async def keys(self) -> Sequence[Key]:
         return await self._read(keeping.keys)
 
-    async def save_key(self, key: Key, act: Act | None = None) -> None:
-        await self._write.run(keeping.save_key, key, act)
+    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
+        await self._write.run(keeping.save_key, key, record)
 
-    async def drop_key(self, id: str, act: Act | None = None) -> None:
-        await self._write.run(keeping.drop_key, id, act)
-
-    async def note(self, acts: Sequence[Act]) -> None:
-        await self._write.run(keeping.note, acts)
+    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
+        await self._write.run(keeping.drop_key, id, record)
 
     async def file_bytes(self) -> Mapping[str, int]:
         return await self._read(keeping.file_bytes)
@@ -224,14 +209,16 @@ class SqliteStore:
     async def known_files(self, keys: Sequence[str]) -> set[str]:
         return await self._read(keeping.known_files, keys)
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
-        await self._write.run(keeping.downloaded, tallies, acts)
+    async def downloaded(
+        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+    ) -> None:
+        await self._write.run(keeping.downloaded, tallies, records)
 
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return await self._read(keeping.downloads, keys)
 
-    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
-        return await self._read(keeping.read_acts, limit, before)
+    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
+        return await self._read(keeping.read_audit, limit, before)
 
     async def _read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs.core.model import EntryKind
-from livejobs.store.base import is_full
+from livejobs.store.base import EntryQuery, is_full
 from livejobs.web import http
 from livejobs.web.streams.lines import level_of, log_events, log_text
 
@@ -32,14 +32,15 @@ async def _page(request: Request, kind: EntryKind) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     last = http.whole(request, "tail", None, least=1, most=1000) if kind == "logs" else None
-    records = await live.entries(
-        slot,
+    query = EntryQuery(
+        slot.head.id,
         kind,
         after=http.whole(request, "after", 0, least=0, most=2**53),
         limit=last or limit + 1,
         level=level_of(request) if kind == "logs" else 0,
         tail=last is not None,
     )
+    records = await live.entries(query)
     shown = records if last is not None else records[:limit]
     more = last is None and (len(records) > limit or is_full(records))
     listed = b",".join(bytes(record.entry.value) for record in shown)

@@ -21,7 +21,7 @@ from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
 from livejobs.jobs.committer import shutting_down
-from livejobs.jobs.reporting import Batch, Receipt
+from livejobs.jobs.reporting import Applied, Receipt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import http
@@ -122,7 +122,7 @@ class Lines:
             self.refuse(bad)
         self._read += len(lines)
 
-    async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
+    async def _applied(self, good: Sequence[say.AnyReport]) -> Applied:
         """None of these lines is kept if the disk refuses; those before them stay."""
         try:
             return await self._live.reporting.apply_lines(self._slot, good)

@@ -17,8 +17,8 @@ from livejobs.store.base import Change, Idempotency
 EVERY: Final = ""  # the label that every job has
 
 Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
-Told: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
-Moved: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
+ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
+MovedRow: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
 Row: TypeAlias = tuple[object, ...]
 
 _N_BITS: Final = 30
@@ -97,7 +97,7 @@ class Life:
         return {(label, self.project, status) for label in labels(head)}
 
 
-class Batch:
+class Rows:
     """The rows, by the statement that writes them, in the order of writing."""
 
     def __init__(self, seqs: Mapping[str, int], projects: Mapping[str, int], next_pk: int) -> None:
@@ -110,8 +110,8 @@ class Batch:
         self.unsearched: list[Row] = []
         self.jobs: list[Row] = []  # new, or no longer found where they were
         self.searched: list[Row] = []
-        self.moved: list[Moved] = []
-        self.told: list[Told] = []
+        self.moved: list[MovedRow] = []
+        self.told: list[ToldRow] = []
         self.gone: list[tuple[int, int, str]] = []  # project, seq, id
         self.idempotency: list[Idempotency] = []
         self.files: list[tuple[str, int, int]] = []  # key, project, size
@@ -204,7 +204,7 @@ def _text(head: Head | None) -> tuple[str, str] | None:
 
 def _sums(
     left: Sequence[tuple[Stretch, int]], entered: Sequence[tuple[Stretch, int]]
-) -> list[Moved]:
+) -> list[MovedRow]:
     """By how much each stretch grows or shrinks."""
     count = Counter(stretch for stretch, _ in entered)
     count.subtract(stretch for stretch, _ in left)
