@@ -92,7 +92,7 @@ class Full:
 class Failing:
     """A disk that returns an error when a file grows (EFBIG, which SQLite does not handle)."""
 
-    says = "disk gave an error"
+    says = "disk reported an error"
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "jobs.db-wal"

@@ -120,8 +120,8 @@ def _planned(step: str | say.PlannedStep) -> Step:
 
 
 def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
-    """Apply all of the reports, or raise Finished and apply none. The work grows with the reports
-    and takes the head's size once, however many the reports are."""
+    """Apply all of the reports, or raise Finished and apply none. The time grows with the
+    reports; the head is copied once, however many there are."""
     draft = _Draft(head, now)
     put(draft.head, "heartbeat_at", now)
     put(draft.head, "stalled", False)

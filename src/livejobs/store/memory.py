@@ -1,4 +1,4 @@
-"""The store in dicts: for tests, and for servers that need to remember nothing."""
+"""The store in dictionaries: for tests, and for servers that need not remember anything."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from livejobs.store.paging import merged, up_to, whole_changes
 
 
 class _Job:
-    """One job's place, head and entries."""
+    """A job's key, head and entries."""
 
     __slots__ = ("entries", "pk", "stored")
 
@@ -53,13 +53,13 @@ class _Job:
         self.entries: dict[EntryKind, list[Record]] = {kind: [] for kind in KINDS}
 
     def after(self, kind: EntryKind, seq: int) -> list[Record]:
-        """The entries with a higher seq; they stand in order of it."""
+        """The entries with a higher seq. They are in order of seq."""
         records = self.entries[kind]
         return records[bisect_right(records, seq, key=attrgetter("seq")) :]
 
 
 class _File:
-    """One file's account."""
+    """What the store knows of a file."""
 
     __slots__ = ("ended", "project", "size", "tally")
 
@@ -84,10 +84,10 @@ class MemoryStore:
         self._pk = 0
 
     async def open(self) -> None:
-        """Nothing to get ready."""
+        """Nothing to do."""
 
     async def close(self) -> None:
-        """Nothing to let go of: a second open finds what the first one kept."""
+        """Nothing to do: a second `open` finds what the first one kept."""
 
     async def project(self, name: str) -> Project:
         if name not in self._projects:

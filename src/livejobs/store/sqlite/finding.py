@@ -1,10 +1,10 @@
-"""Which jobs match a query, and how many: the SQL is chosen here, and never scans a table.
+"""Find and count the jobs that match a query. The SQL is chosen here, and never scans a table.
 
-Without ids or text, the rarest of the query's labels is walked, one stretch for each project
-and status, merged newest first; the other labels are looked up one place each. The table of
-counters says which label is the rarest and which stretches are not empty, so that a server
-of many projects asks only those that have something to say. Text is looked up in its index,
-which knows nothing of labels; so where ids or labels leave few jobs, those are read instead.
+Without ids or text, the rarest label of the query is read, one stretch for each project and
+status, merged newest first; each other label is one lookup a job. The table of counters says
+which label is the rarest and which stretches are empty, so that empty ones are never read. Text
+is looked up in its own index, which knows no labels; where ids or labels leave few jobs, those
+jobs are read instead.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.rows import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
-BRANCHES: Final = 400  # of one statement; SQLite takes 500
-PHRASE: Final = 5  # letters of a text that is looked up as a phrase
-FEW: Final = 1_000  # jobs are read and looked at sooner than a common word is looked up
+BRANCHES: Final = 400  # in one statement; SQLite allows 500
+PHRASE: Final = 5  # letters; a text of this length or more is looked up as a phrase
+FEW: Final = 1_000  # reading this many jobs is faster than looking up a common word
 
 _json = msgspec.json.Encoder().encode
 Params: TypeAlias = list[object]
 
 
 class Sized(NamedTuple):
-    """A stretch of labels, and how long it is."""
+    """A stretch of labels and its length."""
 
     stretch: Stretch
     n: int
@@ -52,7 +52,7 @@ def find(
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
-    """By status; the query's own statuses are for the caller to leave out."""
+    """Count by status. The caller leaves out the query's own statuses."""
     few = _few(db, query, projects)
     if few is not None:
         return Counter(status for _, status in few)
@@ -70,7 +70,7 @@ def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> 
 def _few(
     db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
 ) -> list[tuple[int, Status]] | None:
-    """All that match, if ids or, with text, labels leave few to look at."""
+    """All matching jobs, if ids (or labels, in a query with text) leave only a few; else None."""
     if query.ids:
         text, params = _rest(sql.FIND_IDS, [_list(query.ids)], query, projects)
         pks = [row[0] for row in db.execute(text, params)]
@@ -94,8 +94,8 @@ def _walk(
     limit: int,
     before: int,
 ) -> list[int]:
-    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
-    and reads of each no more than is taken."""
+    """Read some stretches as one, newest first. SQLite merges the sorted branches while it reads
+    them, and reads only what is taken."""
     found: list[int] = []
     for start in range(0, len(stretches), BRANCHES):
         branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
@@ -106,7 +106,7 @@ def _walk(
 
 
 def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
-    """How many in a stretch have all the labels."""
+    """How many jobs of a stretch have all the labels."""
     text, params = _branch(stretch, wanted, END)
     return int(db.execute(sql.HOW_MANY.format(text), params).fetchone()[0])
 
@@ -179,7 +179,7 @@ def pieces(part: str) -> str:
 
 
 class Named(msgspec.Struct):
-    """As much of a head as is searched in."""
+    """The fields of a head that a text is searched in."""
 
     id: str
     title: str | None = None
@@ -189,7 +189,7 @@ _named_of = msgspec.json.Decoder(Named).decode
 
 
 def holds(head: bytes, part: str) -> bool:
-    """For SQL."""
+    """`contains`, for SQL."""
     return contains(_named_of(head), part)
 
 
@@ -200,5 +200,5 @@ def quoted(part: str) -> str:
 
 
 def _list(values: Iterable[object]) -> str:
-    """One parameter for any number of values."""
+    """Any number of values as one parameter."""
     return _json(list(values)).decode()

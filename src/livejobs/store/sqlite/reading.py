@@ -1,4 +1,4 @@
-"""What a reader's connection does; each function is one trip and sees one state."""
+"""The reads. Each function runs on a reader's connection and sees one state of the database."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _json = msgspec.json.Encoder().encode
 
 @contextmanager
 def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """Several statements see the same commit."""
+    """Let several statements see the same commit."""
     db.execute("BEGIN")
     try:
         yield
@@ -102,8 +102,8 @@ def entries(db: sqlite3.Connection, query: EntryQuery) -> list[Record]:
 
 
 def _count_upto(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
-    """How many of a job's entries have a seq up to `after_seq`: seq grows with n, and n has no
-    gaps, so halving finds it without an index."""
+    """How many of a job's entries have a seq up to `after_seq`. seq grows with n, and n has no
+    gaps, so a binary search needs no index."""
     (end,) = db.execute(sql.LAST_KEY, (first, last)).fetchone()
     if end is None:
         return 0
@@ -149,7 +149,7 @@ def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Ide
 
 
 def _size(row: tuple[Any, ...]) -> int:
-    """Of a job's head, which is the last of its row."""
+    """The size of a job's head, which is the last column."""
     return len(row[-1])
 
 

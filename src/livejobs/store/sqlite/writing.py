@@ -1,4 +1,4 @@
-"""What the writer's connection does: each is one function, in one transaction."""
+"""The writes. Each is one function, in one transaction on the writer's connection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.opening import rollback
 from livejobs.store.sqlite.rows import Row, Rows, keys
 
-MOST: Final = 512  # rows of one statement
+MOST: Final = 512  # rows in one statement
 SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
 
 _json = msgspec.json.Encoder().encode
 
 
 class Writer:
-    """What a commit must know beside the changes, so that it need not ask for it. It is moved
-    on only by what is on disk."""
+    """What a commit needs to know besides the changes, kept in memory so that no commit must read
+    it. It changes only after a commit is on disk."""
 
     def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
         db.executescript(sql.COMMIT.read_text())
@@ -45,12 +45,12 @@ class Writer:
         if name not in self.projects:
             project = Project(name, secrets.token_hex(4), 0)
             (pk,) = self._db.execute(sql.PROJECT_NEW, (name, project.epoch)).fetchone()
-            self.project_pks = {**self.project_pks, name: pk}  # readers hold the old one
+            self.project_pks = {**self.project_pks, name: pk}  # readers have the old mapping
             self.projects[name] = project
         return self.projects[name]
 
     def commit(self, changes: Sequence[Change], begun: Callable[[], object]) -> list[int]:
-        """The seqs they were given. `begun` is told when all is left to the database."""
+        """Return the seq of each change. `begun` is called just before the first statement."""
         if not changes:
             begun()
             self._touch()
@@ -73,13 +73,14 @@ class Writer:
         return rows.given
 
     def _touch(self) -> None:
-        """A page is written, as it was: what stays the same at once would not be."""
+        """Write a page without changing it, in two steps: SQLite would skip a write that changes
+        nothing."""
         with transaction(self._db):
             for by in (1, -1):
                 self._db.execute(sql.TOUCHED, (by,))
 
     def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
-        """Where the jobs are. Unfinished ones are known, others are looked up."""
+        """The keys of the jobs. Those of unfinished jobs are in memory; others are looked up."""
         ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
         if not ids:
             return self._pks
@@ -107,7 +108,7 @@ class Writer:
             self._db.execute(sql.IDEMPOTENCY_TRIM, (rows.now,))
 
     def _sweep(self, ended: list[int]) -> list[int]:
-        """Remove some entries of deleted jobs; the jobs that may still have some."""
+        """Remove some entries of deleted jobs. Return the jobs that may still have entries."""
         room = SWEPT
         while ended:
             done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
@@ -118,7 +119,7 @@ class Writer:
         return ended
 
     def _floors(self, rows: Rows) -> dict[int, int]:
-        """Up to where deletions are now too old to keep, of each project that has such."""
+        """For each project with more deletions than are kept: the seq of the last one to forget."""
         floors = {}
         for project, new in Counter(project for project, _, _ in rows.gone).items():
             old = self._gone[project]
@@ -164,14 +165,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def fill(db: sqlite3.Connection, text: str, rows: Sequence[Row]) -> None:
-    """Write many rows by few statements. They come in some sizes only, so that they are prepared
-    once; what is left of one is filled with NULL, which the statement passes over."""
+    """Write many rows with few statements. Statements have few sizes, so that each is prepared
+    once; the rest of a statement is filled with NULL rows, which it skips."""
     for start in range(0, len(rows), MOST):
         part = rows[start : start + MOST]
         width, size = len(part[0]), _size(len(part))
         params = list(chain.from_iterable(part))
         params += [None] * (width * (size - len(part)))
-        # One row for executemany: execute would also give up the GIL to ask for lastrowid.
+        # executemany with one row: execute would release the GIL once more, to read lastrowid.
         db.executemany(_filled(text, width, size), [params])
 
 
