@@ -114,11 +114,11 @@ def test_a_clock_set_back_starts_the_measuring_anew() -> None:
     assert follow([(0, 0), (100, 5000), (200, -1000)]).rate is None
 
 
-def test_a_goal_that_is_reached_is_no_time_away() -> None:
+def test_a_goal_that_is_reached_has_an_eta_of_zero() -> None:
     assert follow([(0, 0), (120, 5000)], total=100).eta == 0.0
 
 
-def test_an_end_past_ten_years_is_not_foretold() -> None:
+def test_an_end_past_ten_years_has_no_eta() -> None:
     assert follow([(0, 0), (1e-9, 5000)], total=2**53).eta is None
 
 
@@ -154,13 +154,13 @@ def test_percent_alone_has_an_eta_and_no_rate() -> None:
         (Progress(total=10), (Step("a", status="succeeded"), Step("b")), 50),
     ],
 )
-def test_percent_is_what_was_said_or_follows_from_it(
+def test_percent_is_reported_or_follows_from_other_reports(
     progress: Progress, steps: tuple[Step, ...], shown: int | None
 ) -> None:
     assert as_percent(job_fraction(progress, steps)) == shown
 
 
-def test_a_job_that_succeeded_is_at_100_whatever_was_said() -> None:
+def test_a_job_that_succeeded_is_at_100_whatever_was_reported() -> None:
     head = Head("j", "default", "me", 0, 0, 0, status="succeeded", progress=Progress(said=3))
     assert percent(head) == 100
 

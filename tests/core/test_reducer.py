@@ -375,7 +375,7 @@ def test_any_report_starts_a_queued_job(report: dict[str, Any]) -> None:
     assert head.started_at == (None if report["type"] == "retry" else NOW + 5)
 
 
-def test_a_bad_end_leaves_nothing_of_its_batch() -> None:
+def test_a_batch_with_a_report_after_the_end_changes_nothing() -> None:
     head = new()
     with pytest.raises(Finished):
         told(head, {"type": "succeed"}, {"type": "log", "message": "too late"})
@@ -395,7 +395,7 @@ def test_producers_count_each_for_themselves_and_gaps_are_fine() -> None:
     assert (head.counters, again.counters) == ({"x": 3}, {"x": 5})
 
 
-def test_progress_said_last_wins() -> None:
+def test_the_last_progress_reported_wins() -> None:
     head = told(new(), {"type": "progress", "current": 1, "total": 4})
     assert seen(head)["progress"]["percent"] == 25
     head = told(head, {"type": "progress", "percent": 80.9})
@@ -409,14 +409,14 @@ def test_progress_said_last_wins() -> None:
     }  # fmt: skip
 
 
-def test_an_advance_counts_from_nothing_and_adds_to_what_is_said_with_it() -> None:
+def test_an_advance_counts_from_zero_and_adds_to_a_current_sent_with_it() -> None:
     head = told(new(), {"type": "progress", "advance": 2})
     assert head.progress.current == 2
     head = told(head, {"type": "progress", "current": 10, "advance": 0.5})
     assert head.progress.current == 10.5
 
 
-def test_a_worker_says_who_it_is_and_may_start_again_without() -> None:
+def test_a_second_start_without_a_worker_keeps_the_first() -> None:
     head = told(new(), {"type": "start", "worker": {"host": "h"}}, {"type": "start"})
     assert head.worker == {"host": "h"}
 
@@ -498,7 +498,7 @@ def test_a_retry_after_a_cancel_was_asked_for_ends_as_cancelled() -> None:
     assert (ended.status, ended.attempt) == ("cancelled", 1)
 
 
-def test_counters_add_and_never_leave_what_every_reader_holds() -> None:
+def test_counters_add_and_stay_within_exact_numbers() -> None:
     head = told(new(), {"type": "count", "counters": {"a": 2**53, "b": -1.5}})
     head = told(head, {"type": "count", "counters": {"a": 2**53, "b": 0.5}})
     assert head.counters == {"a": 2**53, "b": -1.0}

@@ -43,7 +43,7 @@ def refusal(body: bytes, bounds: Bounds = BOUNDS) -> tuple[int, str, str]:
 
 @given(st.lists(wire_reports, min_size=1, max_size=5))
 @settings(deadline=None)
-def test_what_is_said_well_is_read(said: list[dict[str, Any]]) -> None:
+def test_good_reports_are_read(said: list[dict[str, Any]]) -> None:
     read = decode_body(msgspec.json.encode(said), BOUNDS)
     for report, wanted in zip(read, said, strict=True):
         again = msgspec.json.decode(msgspec.json.encode(report))
@@ -173,7 +173,7 @@ def nested(levels: int) -> bytes:
         (b'[{"type":"start"},{"type":"step","name":""}]', 422, "/1/name"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_where_it_does_not(
+def test_a_report_that_does_not_fit_is_refused_at_the_field(
     body: bytes, status: int, pointer: str
 ) -> None:
     code = "bad_json" if status == 400 else "invalid"
@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_refused_where_it_does_not(
         (b"null", ""),
     ],
 )
-def test_a_new_job_that_does_not_fit_is_refused_there(body: bytes, pointer: str) -> None:
+def test_a_new_job_that_does_not_fit_is_refused_at_the_field(body: bytes, pointer: str) -> None:
     with pytest.raises(LivejobsError) as caught:
         decode_new_job(body)
     assert (caught.value.status, caught.value.errors[0].pointer) == (422, pointer)
@@ -251,7 +251,7 @@ def test_bounds_are_settings() -> None:
     assert refusal(b'[{"type":"start"},{"type":"start"}]', narrow)[0] == 413
 
 
-def test_a_name_said_twice_is_what_it_was_said_to_be_last() -> None:
+def test_of_a_repeated_name_the_last_value_counts() -> None:
     [report] = decode_body(b'{"type":"log","message":"a","message":"b"}', BOUNDS)
     assert report == say.Log(message="b")
 
@@ -276,7 +276,7 @@ odd_lines = st.sampled_from(
 @example([b'{"type":"start"}{"type":"start"}'])
 @example([b'{"type":"start"}' + b" " * 300])
 @settings(max_examples=200, deadline=None)
-def test_lines_read_together_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
+def test_lines_read_together_equal_lines_read_one_by_one(lines: list[bytes]) -> None:
     bounds = Bounds(body=300)
 
     too_long = any(len(line) > bounds.body for line in lines)

@@ -155,7 +155,7 @@ def test_a_job_cancelled_in_the_queue_waited_and_never_ran() -> None:
     }
 
 
-def test_what_was_heard_since_the_last_change_is_shown() -> None:
+def test_a_heartbeat_since_the_last_change_is_shown() -> None:
     head = fold({"type": "start"}).head
     assert shown(head, heartbeat_at=NOW + 1000)["heartbeat_at"] == "2026-01-02T03:04:06.678Z"
     assert shown(head)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
@@ -163,7 +163,7 @@ def test_what_was_heard_since_the_last_change_is_shown() -> None:
     assert shown(head, heartbeat_at=NOW - 1000)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
 
 
-def test_links_stand_below_the_place_where_the_app_is_mounted() -> None:
+def test_links_begin_with_the_path_where_the_app_is_mounted() -> None:
     head = replace(fold().head, files=(File("a b/ü?.txt", 1, "text/plain"),))
     job = shown(head, base="/live")
     assert job["links"] == {

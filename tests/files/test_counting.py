@@ -32,7 +32,7 @@ class Full(MemoryStore):
         await super().downloaded(tallies, audit)
 
 
-async def test_none_is_forgotten() -> None:
+async def test_no_download_is_forgotten_when_a_write_fails() -> None:
     store = Full()
     store.downloads_of = downloads = Downloads(store)
     downloads.note(Sent(HEAD, FILE, "a", 1, None, whole=True))
@@ -55,7 +55,7 @@ class Slow(MemoryStore):
         await super().downloaded(tallies, audit)
 
 
-async def test_what_is_just_being_written_counts() -> None:
+async def test_downloads_that_are_being_written_count() -> None:
     store = Slow()
     downloads = Downloads(store)
     await store.open()

@@ -49,7 +49,7 @@ def test_a_socket_is_no_file(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-(10**9), 0, 10**10, 2**40])
-def test_a_file_of_any_age_is_served_with_a_date_that_can_be(desk: Desk, seconds: int) -> None:
+def test_a_file_of_any_age_is_served_with_a_possible_date(desk: Desk, seconds: int) -> None:
     job, path = desk.job(), desk.root / "aged"
     path.write_text("x")
     os.utime(path, (seconds, seconds))
@@ -81,7 +81,7 @@ def flipping(*pairs: tuple[Path, Path]) -> Iterator[None]:
         flipper.join()
 
 
-def test_what_is_swapped_while_it_is_opened_gives_away_nothing(desk: Desk, tmp_path: Path) -> None:
+def test_a_path_swapped_while_it_is_opened_leaks_nothing(desk: Desk, tmp_path: Path) -> None:
     """The file is swapped for a link, its folder for a link, both thousands of times."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "a").write_text("secret")
@@ -117,7 +117,7 @@ def put_head(job: str, name: str, length: int) -> str:
     return f"PUT {job}/files/{name} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
 
 
-def test_a_body_shorter_than_it_was_said_to_be_is_no_file(desk: Desk) -> None:
+def test_a_body_shorter_than_declared_makes_no_file(desk: Desk) -> None:
     job, before = desk.job(), len(desk.kept())
     for sent in (0, 10, 2_000_000):
         with Socket(desk.server.url) as client:
@@ -128,7 +128,7 @@ def test_a_body_shorter_than_it_was_said_to_be_is_no_file(desk: Desk) -> None:
     assert desk.files(job) == []
 
 
-def test_a_body_longer_than_it_was_said_to_be_is_cut_where_it_was_to_end(desk: Desk) -> None:
+def test_a_body_longer_than_declared_is_cut_at_its_declared_end(desk: Desk) -> None:
     job = desk.job()
     with Socket(desk.server.url) as client:
         client.send(put_head(job, "a", 4), b"goodGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -137,7 +137,7 @@ def test_a_body_longer_than_it_was_said_to_be_is_cut_where_it_was_to_end(desk: D
     assert desk.http.get(f"{job}/files/a").content == b"good"
 
 
-def test_a_body_that_drips_is_taken_as_one(desk: Desk) -> None:
+def test_a_body_sent_byte_by_byte_makes_one_file(desk: Desk) -> None:
     job, data = desk.job(), os.urandom(200)
     with Socket(desk.server.url) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -148,7 +148,7 @@ def test_a_body_that_drips_is_taken_as_one(desk: Desk) -> None:
     assert (status, file["sha256"]) == (201, hashlib.sha256(data).hexdigest())
 
 
-def test_of_many_at_once_of_one_name_one_stays_whole(desk: Desk) -> None:
+def test_of_many_uploads_with_one_name_one_is_kept_whole(desk: Desk) -> None:
     job, before = desk.job(), len(desk.kept())
     bodies = [os.urandom(300_000) for _ in range(8)]
     together = threading.Barrier(len(bodies))
@@ -169,7 +169,7 @@ def test_of_many_at_once_of_one_name_one_stays_whole(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_an_upload_whose_job_is_over_before_it_is_taken_no_more(desk: Desk, deleted: bool) -> None:
+def test_an_upload_is_refused_when_its_job_ends_first(desk: Desk, deleted: bool) -> None:
     job, before = desk.job(), len(desk.kept())
     with Socket(desk.server.url) as client:
         client.send(put_head(job, "a", 3_000_000), bytes(2_000_000))
@@ -186,7 +186,7 @@ def test_an_upload_whose_job_is_over_before_it_is_taken_no_more(desk: Desk, dele
 # The end of a server
 
 
-def test_a_stop_with_files_half_way_is_soon_over_and_leaves_nothing_half(tmp_path: Path) -> None:
+def test_a_stop_during_transfers_is_quick_and_leaves_no_partial_file(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     job, data = desk.job(), os.urandom(20 << 20)
     desk.put(job, "a", data).raise_for_status()
@@ -221,7 +221,7 @@ def closed(tmp_path: Path) -> Iterator[Desk]:
     desk.close()
 
 
-def test_who_may_see_one_job_gets_no_file_of_another(closed: Desk) -> None:
+def test_a_token_for_one_job_downloads_no_file_of_another(closed: Desk) -> None:
     made = [closed.http.post("/v1/jobs", json={}).json() for _ in range(2)]
     mine, theirs = (f"/v1/jobs/{job['id']}" for job in made)
     for job in (mine, theirs):
@@ -246,7 +246,7 @@ def test_who_may_see_one_job_gets_no_file_of_another(closed: Desk) -> None:
 # Retention
 
 
-def test_files_go_when_the_time_of_their_job_is_over(tmp_path: Path) -> None:
+def test_files_are_removed_when_their_job_expires(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with ExitStack() as stack:
         stack.callback(desk.close)

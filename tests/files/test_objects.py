@@ -83,7 +83,7 @@ def test_replaced_and_deleted_files_leave_the_store(
     eventually(lambda: own(store, tmp_path) == [])
 
 
-def test_what_somebody_took_out_of_the_store_is_not_found(
+def test_an_object_removed_from_the_store_is_not_found(
     http: httpx.Client, store: ObjectStore, tmp_path: Path
 ) -> None:
     http.put("/v1/jobs/j/files/a", content=b"x")
@@ -104,7 +104,7 @@ def test_an_upload_in_pieces_goes_to_the_store_once_it_is_whole(
     assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
-def test_what_is_taken_out_of_the_store_while_it_is_sent_ends_in_an_answer_cut_off(
+def test_an_object_removed_while_it_is_sent_cuts_the_response_off(
     http: httpx.Client, store: ObjectStore, tmp_path: Path
 ) -> None:
     data = os.urandom(48 << 20)
@@ -122,7 +122,7 @@ def test_what_is_taken_out_of_the_store_while_it_is_sent_ends_in_an_answer_cut_o
 
 
 @pytest.mark.parametrize("http", [["--files-redirect"]], indirect=True)
-def test_a_download_is_sent_on_to_the_store_which_says_what_it_is(http: httpx.Client) -> None:
+def test_a_download_is_redirected_to_the_store_with_its_name_and_type(http: httpx.Client) -> None:
     http.put("/v1/jobs/j/files/ü.txt", content=b"0123456789")
     address = "/v1/jobs/j/files/ü.txt"
     answer = http.get(address)
@@ -161,7 +161,7 @@ def test_a_store_that_is_away_is_503_and_an_upload_in_pieces_waits_for_it(tmp_pa
             assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
-def test_a_store_that_can_not_be_used_stops_the_start_with_one_line(
+def test_an_unusable_store_stops_the_start_with_one_line(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     for url, said in (

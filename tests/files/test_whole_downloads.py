@@ -206,7 +206,9 @@ def test_bytes_that_only_our_kernel_has_do_not_count(place: Place) -> None:
         eventually(lambda: downloads(http) == {str(size): 1})
 
 
-def test_a_stop_waits_for_no_acknowledgment_and_counts_what_the_kernel_has(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_acknowledgments_and_counts_what_the_kernel_has(
+    tmp_path: Path,
+) -> None:
     size = 700_000
     with Server(tmp_path / "data") as server:
         place = Place(server.url)
@@ -221,7 +223,7 @@ def test_a_stop_waits_for_no_acknowledgment_and_counts_what_the_kernel_has(tmp_p
             assert downloads(http) == {"700000": 1}
 
 
-def test_over_http2_a_stream_counts_that_came_whole(
+def test_an_http2_stream_that_arrived_whole_counts(
     tmp_path: Path, certificate: Certificate
 ) -> None:
     size, server = 3 << 20, Server(tmp_path / "data", "--http2", *certificate.flags)

@@ -272,7 +272,7 @@ async def test_a_cancelled_commit_counts_if_it_was_written(store: SqliteStore) -
     assert await found(store, Query(None)) == ["b", "a"]
 
 
-async def test_a_commit_of_nothing_finds_out_by_writing(store: SqliteStore, path: Path) -> None:
+async def test_an_empty_commit_checks_the_medium_by_writing(store: SqliteStore, path: Path) -> None:
     await store.project("default")
     log = path.with_name(path.name + "-wal")
     before = log.stat().st_size
@@ -292,7 +292,7 @@ async def test_a_refused_commit_keeps_nothing(store: SqliteStore) -> None:
 # Deleting
 
 
-async def test_nothing_of_a_deleted_job_stays_but_that_it_is_gone(
+async def test_nothing_of_a_deleted_job_stays_except_its_deletion(
     store: SqliteStore, path: Path
 ) -> None:
     head = job(type="t", tags=("x",), parent="p", title="title", expires_at=3)

@@ -122,7 +122,7 @@ async def test_a_job_is_read_back_whole(store: Store) -> None:
     assert (stored.head, stored.seq) == (head, 1)
 
 
-async def test_a_job_that_never_was_is_none(store: Store) -> None:
+async def test_a_job_that_never_existed_is_none(store: Store) -> None:
     assert await store.job("nothing") is None
 
 
@@ -140,7 +140,7 @@ async def test_unfinished_jobs_come_oldest_first(store: Store) -> None:
     assert [stored.head.id for stored in await store.unfinished()] == ["z", "a"]
 
 
-async def test_a_finished_job_can_change_and_go(store: Store) -> None:
+async def test_a_finished_job_can_change_and_be_deleted(store: Store) -> None:
     done = job(status="succeeded")
     await create(store, done)
     changed = replace(done, expires_at=5)
@@ -285,7 +285,7 @@ async def test_counts_and_lists_follow_what_changes(store: Store) -> None:
     assert (await store.counts(Query(None, tag="y")))["running"] == 1
 
 
-async def test_a_tag_said_twice_counts_once(store: Store) -> None:
+async def test_a_repeated_tag_counts_once(store: Store) -> None:
     await create(store, job(tags=("x", "x")))
     assert await found(store, Query(None, tag="x")) == ["a"]
     assert (await store.counts(Query(None, tag="x")))["queued"] == 1
@@ -486,7 +486,7 @@ async def test_lists_and_changes_stop_at_a_size_and_go_on(
     assert sorted(told) == [(1, "a"), (2, "b"), (3, "c"), (5, "-d"), (6, "d")]
 
 
-async def test_a_project_forgets_its_oldest_deletions_and_says_up_to_where(store: Store) -> None:
+async def test_a_project_forgets_its_oldest_deletions_and_keeps_their_floor(store: Store) -> None:
     heads = [job(id) for id in "abcde"]
     await create(store, *heads)
     await delete(store, *heads[:KEPT])
@@ -497,7 +497,7 @@ async def test_a_project_forgets_its_oldest_deletions_and_says_up_to_where(store
     assert (await store.project("default")).floor == 7
 
 
-async def test_projects_are_apart(store: Store) -> None:
+async def test_projects_do_not_see_each_other(store: Store) -> None:
     await store.project("other")
     await create(store, job("a"), job("b", project="other"))
     changes = await store.changes("other", 0, limit=9)
@@ -576,7 +576,7 @@ async def test_files_are_known_from_their_commit_until_they_are_forgotten(store:
     assert await store.ended_files(limit=9) == ["k1"]
 
 
-async def test_a_file_that_came_and_went_in_one_commit_has_ended(store: Store) -> None:
+async def test_a_file_added_and_removed_in_one_commit_has_ended(store: Store) -> None:
     empty = job()
     first, second = with_files(empty, ("k1", 10)), with_files(empty, ("k2", 5))
     await create(store, empty)
@@ -600,7 +600,7 @@ async def test_bytes_of_files_are_summed_by_project(store: Store) -> None:
     assert dict(await store.file_bytes()) == {"default": 5, "other": 7}
 
 
-async def test_downloads_add_up_and_their_acts_are_noted(store: Store) -> None:
+async def test_downloads_add_up_and_their_audit_records_are_written(store: Store) -> None:
     head = with_files(job(), ("k1", 10), ("k2", 5))
     await create(store, head)
     record = AuditRecord(1, "key:ci", "download", "default", "a", {"file": "k1"})

@@ -23,7 +23,7 @@ from livejobs.store.sqlite.rows import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # in one statement; SQLite allows 500
-PHRASE: Final = 5  # letters; a text of this length or more is looked up as a phrase
+PHRASE: Final = 5  # letters; a longer text is looked up in pieces of three
 FEW: Final = 1_000  # reading this many jobs is faster than looking up a common word
 
 _json = msgspec.json.Encoder().encode
