@@ -46,9 +46,9 @@ def test_a_difference_holds_only_what_differs(old: Any, new: Any) -> None:
 
 
 @given(jobs, st.lists(deltas, max_size=5))
-def test_applying_merged_deltas_is_applying_them_one_by_one(job: Any, said: list[Delta]) -> None:
+def test_applying_merged_deltas_is_applying_them_one_by_one(job: Any, deltas: list[Delta]) -> None:
     merged, one_by_one = EMPTY, job
-    for delta in said:
+    for delta in deltas:
         merged = merge(merged, delta)
         one_by_one = apply(one_by_one, delta)
     assert as_seen(apply(job, merged)) == as_seen(one_by_one)

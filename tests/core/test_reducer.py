@@ -1,4 +1,4 @@
-"""The fold. Whatever is said, in whatever order, at whatever time, its law holds."""
+"""The fold keeps its law for any reports, in any order, at any time."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def new(*, now: int = NOW, **fields: Any) -> Head:
     )
 
 
-def read(*said: dict[str, Any]) -> list[say.AnyReport]:
-    return say.decode_body(msgspec.json.encode(said), BOUNDS)
+def read(*reports: dict[str, Any]) -> list[say.AnyReport]:
+    return say.decode_body(msgspec.json.encode(reports), BOUNDS)
 
 
-def told(head: Head, *said: dict[str, Any], now: int = NOW) -> Head:
-    return reducer.fold(head, read(*said), now).head if said else head
+def told(head: Head, *reports: dict[str, Any], now: int = NOW) -> Head:
+    return reducer.fold(head, read(*reports), now).head if reports else head
 
 
 def seen(head: Head) -> Any:
@@ -84,7 +84,7 @@ def by_the_table(head: Head, report: dict[str, Any]) -> Any:
 
 
 class AnyWorker(RuleBasedStateMachine):
-    """A job that is told anything at any time, beside the plainest account of what it was told."""
+    """A job that gets any report at any time, beside the simplest model of it."""
 
     @initialize(job=new_jobs)
     def create(self, job: say.NewJob) -> None:
@@ -100,25 +100,25 @@ class AnyWorker(RuleBasedStateMachine):
     def time_passes_or_is_set_back(self, by: int) -> None:
         self.now += by
 
-    @rule(said=st.lists(wire_reports, min_size=1, max_size=4))
-    def report(self, said: list[dict[str, Any]]) -> None:
+    @rule(reports=st.lists(wire_reports, min_size=1, max_size=4))
+    def report(self, reports: list[dict[str, Any]]) -> None:
         before, entries = self.head, self.entries
-        want = self.expected(said)
+        want = self.expected(reports)
         if want is None:
             with pytest.raises(Finished):
-                reducer.fold(before, read(*said), self.now)
+                reducer.fold(before, read(*reports), self.now)
             return
-        folded = reducer.fold(before, read(*said), self.now)
+        folded = reducer.fold(before, read(*reports), self.now)
         assert folded.accepted == len(want)
         assert (folded.head is before) == (not want)
         self.head = self.one_by_one(before, want)
         assert without_rate(folded.head) == without_rate(self.head)
         self.entries = [*entries, *folded.entries]
 
-    def expected(self, said: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-        """Those that count; None if one of them comes after the end."""
+    def expected(self, reports: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """The reports that count; None if one of them comes after the end."""
         highest, status, counting = dict(self.highest), self.head.status, []
-        for report in said:
+        for report in reports:
             producer, n = report.get("producer", ""), report.get("n")
             if n is not None and n <= highest.get(producer, 0):
                 continue
@@ -136,8 +136,8 @@ class AnyWorker(RuleBasedStateMachine):
             return "cancelled" if self.head.cancel_requested else "queued"
         return ENDS.get(report["type"], "running")
 
-    def one_by_one(self, head: Head, said: list[dict[str, Any]]) -> Head:
-        for report in said:
+    def one_by_one(self, head: Head, reports: list[dict[str, Any]]) -> Head:
+        for report in reports:
             after = told(head, report, now=self.now)
             assert after.status == self.next_status(report) == by_the_table(head, report)
             self.attempts += after.status == "queued"
@@ -456,8 +456,8 @@ def test_a_step_that_runs_ends_with_the_job() -> None:
     running = told(new(steps=["a", "b"]), {"type": "step", "name": "a"})
     ends = {"succeed": "succeeded", "fail": "failed", "cancelled": "skipped"}
     for report, status in ends.items():
-        said = {"type": report} | ({"message": "x"} if report == "fail" else {})
-        ended = told(running, said, now=NOW + 9)
+        message = {"message": "x"} if report == "fail" else {}
+        ended = told(running, {"type": report} | message, now=NOW + 9)
         assert [step.status for step in ended.steps] == [status, "pending"]
         assert ended.steps[0].completed_at == NOW + 9
 

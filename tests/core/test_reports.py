@@ -43,9 +43,9 @@ def refusal(body: bytes, bounds: Bounds = BOUNDS) -> tuple[int, str, str]:
 
 @given(st.lists(wire_reports, min_size=1, max_size=5))
 @settings(deadline=None)
-def test_good_reports_are_read(said: list[dict[str, Any]]) -> None:
-    read = decode_body(msgspec.json.encode(said), BOUNDS)
-    for report, wanted in zip(read, said, strict=True):
+def test_good_reports_are_read(reports: list[dict[str, Any]]) -> None:
+    read = decode_body(msgspec.json.encode(reports), BOUNDS)
+    for report, wanted in zip(read, reports, strict=True):
         again = msgspec.json.decode(msgspec.json.encode(report))
         assert again.keys() >= wanted.keys()
         assert again["type"] == wanted["type"]
@@ -53,8 +53,8 @@ def test_good_reports_are_read(said: list[dict[str, Any]]) -> None:
 
 @given(wire_reports)
 @settings(deadline=None)
-def test_one_report_is_read_like_an_array_of_one(said: dict[str, Any]) -> None:
-    body = msgspec.json.encode(said)
+def test_one_report_is_read_like_an_array_of_one(reports: dict[str, Any]) -> None:
+    body = msgspec.json.encode(reports)
     assert decode_body(body, BOUNDS) == decode_body(b"[" + body + b"]", BOUNDS)
 
 
@@ -109,9 +109,9 @@ def test_any_json_and_any_bytes_never_crash(body: bytes) -> None:
 @given(wire_reports, st.sampled_from(["message", "current", "set", "value", "n", "x"]), json_values)
 @settings(max_examples=200, deadline=None)
 def test_a_report_with_one_field_of_any_kind_never_crashes(
-    said: dict[str, Any], field: str, value: Any
+    reports: dict[str, Any], field: str, value: Any
 ) -> None:
-    body = msgspec.json.encode(said | {field: value})
+    body = msgspec.json.encode(reports | {field: value})
     only_refuses(lambda b: decode_body(b, BOUNDS), body)
 
 

@@ -39,7 +39,7 @@ NAMES = {
 }
 
 
-def fold(*said: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded:
+def fold(*reports: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded:
     head = reducer.create(
         say.decode_new_job(msgspec.json.encode(fields)),
         id="j",
@@ -47,7 +47,7 @@ def fold(*said: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded
         owner="key:ci",
         now=NOW,
     )
-    return reducer.fold(head, [msgspec.convert(one, say.AnyReport) for one in said], now)
+    return reducer.fold(head, [msgspec.convert(one, say.AnyReport) for one in reports], now)
 
 
 def shown(head: Head, base: str = "", **more: Any) -> Any:
@@ -83,12 +83,12 @@ def test_the_names_are_those_of_the_contract_at_every_level() -> None:
 @given(new_jobs, st.lists(wire_reports, max_size=5))
 @settings(max_examples=50, deadline=None)
 def test_a_job_has_all_of_its_fields_from_its_start(
-    new: say.NewJob, said: list[dict[str, Any]]
+    new: say.NewJob, reports: list[dict[str, Any]]
 ) -> None:
     head = reducer.create(new, id="j", project="default", owner="me", now=NOW)
     names = shown(head).keys()
     assert names == set(NAMES[""].split()) - {"results", "errors"}
-    for report in msgspec.convert(said, list[say.AnyReport]):
+    for report in msgspec.convert(reports, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
             head = reducer.fold(head, [report], NOW).head
             assert shown(head).keys() == names
@@ -97,11 +97,11 @@ def test_a_job_has_all_of_its_fields_from_its_start(
 @given(new_jobs, st.lists(wire_reports, max_size=8), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_a_head_reads_back_as_it_was_written(
-    new: say.NewJob, said: list[dict[str, Any]], asked: bool
+    new: say.NewJob, reports: list[dict[str, Any]], asked: bool
 ) -> None:
     head = reducer.create(new, id="j", project="default", owner="me", now=NOW)
     head = replace(head, cancel_requested=asked, files=(File("f", 1, "text/plain", "ab", NOW),))
-    for report in msgspec.convert(said, list[say.AnyReport]):
+    for report in msgspec.convert(reports, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
             head = reducer.fold(head, [report], NOW).head
     again = decode_head(encode_head(head))

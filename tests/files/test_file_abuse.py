@@ -92,7 +92,7 @@ def test_a_path_swapped_while_it_is_opened_leaks_nothing(desk: Desk, tmp_path: P
     (folder / "link").symlink_to(tmp_path / "secrets" / "a")
     job = desk.job()
     desk.attach(job, path=str(folder / "a")).raise_for_status()
-    said: dict[tuple[int, bytes], int] = {}
+    seen: dict[tuple[int, bytes], int] = {}
 
     def look(_: int) -> None:
         with httpx.Client(base_url=desk.server.url) as http:
@@ -101,13 +101,13 @@ def test_a_path_swapped_while_it_is_opened_leaks_nothing(desk: Desk, tmp_path: P
                 attached = http.post(f"{job}/files", json={"path": str(folder / "a"), "name": "b"})
                 assert attached.status_code in (200, 201, 422)
                 body = b"" if got.status_code == 404 else got.content
-                said[got.status_code, body] = said.get((got.status_code, body), 0) + 1
+                seen[got.status_code, body] = seen.get((got.status_code, body), 0) + 1
 
     pairs = [(folder, other)], [(folder / "a", folder / "link")]
     for some in pairs:
         with flipping(*some), ThreadPoolExecutor(4) as lookers:
             list(lookers.map(look, range(4)))
-    assert said.keys() == {(200, b"good"), (404, b"")}  # both happened, and nothing else did
+    assert seen.keys() == {(200, b"good"), (404, b"")}  # both happened, and nothing else did
 
 
 # On its way in
@@ -178,8 +178,10 @@ def test_an_upload_is_refused_when_its_job_ends_first(desk: Desk, deleted: bool)
         if deleted:
             assert desk.http.delete(job).status_code == 204
         client.send(bytes(1_000_000))
-        status, _, said = client.answer()
-    assert (status, said["code"]) == ((404, "job_not_found") if deleted else (409, "job_finished"))
+        status, _, answer = client.answer()
+    assert (status, answer["code"]) == (
+        (404, "job_not_found") if deleted else (409, "job_finished")
+    )
     eventually(lambda: len(desk.kept()) == before)
 
 

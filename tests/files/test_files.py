@@ -149,7 +149,7 @@ def test_the_same_name_written_in_another_form_of_unicode_is_the_same(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "kept"),
+    ("name", "declared", "kept"),
     [
         ("a.mp4", None, "video/mp4"),
         ("a.log", None, "text/plain"),
@@ -160,18 +160,20 @@ def test_the_same_name_written_in_another_form_of_unicode_is_the_same(desk: Desk
     ],
 )
 def test_the_media_type_is_what_was_said_or_what_the_name_says(
-    desk: Desk, name: str, said: str | None, kept: str
+    desk: Desk, name: str, declared: str | None, kept: str
 ) -> None:
     job = desk.job()
-    desk.put(job, name, b"x", **({} if said is None else {"content-type": said}))
+    desk.put(job, name, b"x", **({} if declared is None else {"content-type": declared}))
     assert desk.files(job)[0]["media_type"] == kept
     assert desk.http.get(f"{job}/files/{name}").headers["content-type"] == kept
 
 
 def test_a_media_type_that_is_none_is_refused(desk: Desk) -> None:
     problem(desk.put(desk.job(), "a", b"x", **{"content-type": "video"}), 422, "invalid")
-    for said in ("text/plain\n;x", "text/plain\r\nx: y;z", "text/plain\u2028;x"):
-        attached = desk.attach(desk.job(), url="https://example.com/a", name="a", media_type=said)
+    for declared in ("text/plain\n;x", "text/plain\r\nx: y;z", "text/plain\u2028;x"):
+        attached = desk.attach(
+            desk.job(), url="https://example.com/a", name="a", media_type=declared
+        )
         problem(attached, 422, "invalid")
 
 
@@ -330,9 +332,9 @@ def test_what_is_no_web_address_is_refused(desk: Desk, url: str) -> None:
     problem(desk.attach(desk.job(), url=url, name="x"), 422, "invalid")
 
 
-@pytest.mark.parametrize("said", [{}, {"name": "x"}, {"path": "/x", "url": "http://x/y"}])
-def test_either_a_path_or_a_url_is_attached(desk: Desk, said: dict[str, str]) -> None:
-    problem(desk.attach(desk.job(), **said), 422, "invalid")
+@pytest.mark.parametrize("body", [{}, {"name": "x"}, {"path": "/x", "url": "http://x/y"}])
+def test_either_a_path_or_a_url_is_attached(desk: Desk, body: dict[str, str]) -> None:
+    problem(desk.attach(desk.job(), **body), 422, "invalid")
 
 
 def test_a_file_that_grows_is_followed_to_the_end_of_its_job(desk: Desk) -> None:

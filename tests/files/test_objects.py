@@ -164,7 +164,7 @@ def test_a_store_that_is_away_is_503_and_an_upload_in_pieces_waits_for_it(tmp_pa
 def test_an_unusable_store_stops_the_start_with_one_line(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    for url, said in (
+    for url, sentence in (
         ("s3://no-such-bucket/x", "can't be used: .* 404 Not Found"),
         ("file:///tmp", "takes .*, not 'file:///tmp'"),
         ("s3://", "takes .*, not 's3://'"),
@@ -172,7 +172,7 @@ def test_an_unusable_store_stops_the_start_with_one_line(
         with pytest.raises(DidNotStart) as caught:
             Server(tmp_path, "--files", url, env=store.environment)
         last = str(caught.value).splitlines()[-1]
-        assert re.fullmatch(rf"livejobs: files \([^)]*\): {said}", last)
+        assert re.fullmatch(rf"livejobs: files \([^)]*\): {sentence}", last)
 
 
 def test_without_its_extra_the_start_says_what_to_install(tmp_path: Path) -> None:

@@ -40,20 +40,20 @@ def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
         desk.close()
 
 
-def metadata(**said: str) -> str:
-    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in said.items())
+def metadata(**fields: str) -> str:
+    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in fields.items())
 
 
-def begin(desk: Desk, job: str, length: int | str, **said: str) -> httpx.Response:
+def begin(desk: Desk, job: str, length: int | str, **fields: str) -> httpx.Response:
     headers = {
         "upload-length": str(length),
-        "upload-metadata": metadata(**{"filename": "a", **said}),
+        "upload-metadata": metadata(**{"filename": "a", **fields}),
     }
     return desk.http.post(f"{job}/uploads", headers={**TUS, **headers})
 
 
-def begun(desk: Desk, job: str, length: int, **said: str) -> str:
-    answer = begin(desk, job, length, **said)
+def begun(desk: Desk, job: str, length: int, **fields: str) -> str:
+    answer = begin(desk, job, length, **fields)
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
 
@@ -95,13 +95,13 @@ def test_pieces_become_a_file_with_the_last_of_them(desk: Desk) -> None:
 
 
 def test_an_upload_answers_with_what_its_client_declared(desk: Desk) -> None:
-    said = metadata(filename="a", filetype="text/plain", more="x") + ",flag"
-    headers = {**TUS, "upload-length": "7", "upload-metadata": said}
+    sent = metadata(filename="a", filetype="text/plain", more="x") + ",flag"
+    headers = {**TUS, "upload-length": "7", "upload-metadata": sent}
     made = desk.http.post(f"{desk.job()}/uploads", headers=headers)
     assert made.headers["upload-expires"].endswith(" GMT")
     told = desk.http.head(made.headers["location"], headers=TUS).headers
     assert (told["upload-length"], told["upload-offset"]) == ("7", "0")
-    assert told["upload-metadata"] == said
+    assert told["upload-metadata"] == sent
     options = desk.http.options(made.headers["location"])
     assert options.status_code == 204
     assert options.headers["tus-version"] == "1.0.0"

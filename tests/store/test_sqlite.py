@@ -258,8 +258,8 @@ async def test_every_commit_is_synced(store: SqliteStore) -> None:
 async def test_a_batch_of_reports_is_one_statement(store: SqliteStore) -> None:
     heads = [job(f"j{n}") for n in range(40)]
     await create(store, *heads)
-    said = await statements(store, store.commit([Change(h, h, (entry(1),)) for h in heads]))
-    assert len(said) == 1
+    texts = await statements(store, store.commit([Change(h, h, (entry(1),)) for h in heads]))
+    assert len(texts) == 1
 
 
 async def test_a_cancelled_commit_counts_if_it_was_written(store: SqliteStore) -> None:
@@ -437,15 +437,15 @@ def plan(db: sqlite3.Connection, text: str) -> list[str]:
 
 
 async def statements(store: SqliteStore, doing: Any) -> list[str]:
-    """What is said to SQLite meanwhile, with its parameters."""
-    said: list[str] = []
+    """The statements that SQLite runs meanwhile, with their parameters."""
+    texts: list[str] = []
     for one in connections(store):
-        await one.set_trace_callback(said.append)
+        await one.set_trace_callback(texts.append)
     await doing
     for one in connections(store):
         await one.set_trace_callback(lambda _: None)
     fts = ("search_", "data_version")  # what FTS5 says to its own tables
-    return [text for text in dict.fromkeys(said) if not any(word in text for word in fts)]
+    return [text for text in dict.fromkeys(texts) if not any(word in text for word in fts)]
 
 
 def connections(store: SqliteStore) -> Sequence[Connection]:

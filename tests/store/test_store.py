@@ -42,9 +42,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-def job(id: str = "a", project: str = "default", owner: str = "key:ci", **said: Any) -> Head:
-    said = {"created_at": 1, "updated_at": 1, "queued_at": 1} | said
-    return Head(id=id, project=project, owner=owner, **said)
+def job(id: str = "a", project: str = "default", owner: str = "key:ci", **fields: Any) -> Head:
+    fields = {"created_at": 1, "updated_at": 1, "queued_at": 1} | fields
+    return Head(id=id, project=project, owner=owner, **fields)
 
 
 def entry(n: int, kind: EntryKind = "logs", level: int = 1) -> Entry:

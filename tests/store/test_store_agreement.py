@@ -100,11 +100,11 @@ class Agreement(RuleBasedStateMachine):
         expires_at=st.none() | st.integers(0, 9),
         repeats=st.booleans(),
     )
-    def create(self, repeats: bool, **said: Any) -> None:
+    def create(self, repeats: bool, **fields: Any) -> None:
         now = next(self.fresh)
         id = str(now % 30)
         if id not in self.heads:
-            head = job(id, updated_at=now, **said)
+            head = job(id, updated_at=now, **fields)
             key = made(key=f"k{now % 4}", expires_at=now + 5, job=id) if repeats else None
             self.say(Change(None, head, idempotency=key))
 

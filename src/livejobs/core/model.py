@@ -39,7 +39,8 @@ class Pace(Struct, frozen=True, array_like=True):
 class Progress(Struct, frozen=True, omit_defaults=True):
     """The progress that the worker reported, and the rate and ETA that follow from it."""
 
-    said: int | None = None  # a reported percent, until current or total is reported again
+    # A reported percent, until current or total is reported again; 'said' in every database.
+    reported: int | None = msgspec.field(default=None, name="said")
     current: Number | None = None
     total: Number | None = None
     unit: str | None = None

@@ -43,8 +43,8 @@ def steps_fraction(steps: tuple[Step, ...]) -> float | None:
 
 def job_fraction(progress: Progress, steps: tuple[Step, ...]) -> float | None:
     """An explicit percent wins, then current of total, then the weighted steps."""
-    if progress.said is not None:
-        return progress.said / 100
+    if progress.reported is not None:
+        return progress.reported / 100
     if progress.current is not None and progress.total:
         return fraction(progress.current, progress.total)
     if steps and progress.current is None:

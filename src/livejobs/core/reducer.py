@@ -285,13 +285,13 @@ def _progress(draft: _Draft, report: say.Progress, now: int) -> None:
     current = was.current if report.current is None else report.current
     if report.advance is not None:
         current = say.clamp((current or 0) + report.advance)
-    percent = was.said
+    percent = was.reported
     if report.current is not None or report.advance is not None or report.total is not None:
         percent = None
     if report.percent is not None:
         percent = int(report.percent)
     progress = Progress(
-        said=percent,
+        reported=percent,
         current=current,
         total=was.total if report.total is None else report.total,
         unit=was.unit if report.unit is None else report.unit,
