@@ -62,6 +62,9 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
     ("running", "file"): "running",
 }
 
+# Where a report leaves the status as it is: nearly always, so it is looked up in advance.
+_STAYS: Final = frozenset(a for (a, event), b in MOVES.items() if event == "report" and a == b)
+
 
 class Folded(NamedTuple):
     head: Head
@@ -262,7 +265,8 @@ class _Draft:
 
 def _advance(draft: _Draft, report: say.AnyReport, now: int) -> None:
     """Apply one report; the entry that it appends goes to the draft's entries."""
-    if draft.move("report"):  # it was queued
+    if draft.head.status not in _STAYS:
+        draft.move("report")
         draft.put(started_at=now, error=None)
     apply = _APPLY.get(type(report))
     if apply is not None:
