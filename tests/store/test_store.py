@@ -1,4 +1,4 @@
-"""What every store must do. The laws stand in store/base.py; each test states one of them."""
+"""The contract of every store. The laws are in store/base.py; each test states one of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from livejobs.store.base import (
     Change,
     EntryQuery,
     Idempotency,
+    Key,
     Page,
     Query,
     Store,
@@ -608,3 +609,35 @@ async def test_downloads_add_up_and_their_audit_records_are_written(store: Store
     await store.downloaded({"k1": Tally(3, 80)}, [])
     assert await store.downloads(["k1", "k2", "gone"]) == {"k1": Tally(5, 80), "k2": Tally()}
     assert [noted.record for noted in await store.audit(limit=9)] == [record]
+
+
+def key(id: str, **fields: Any) -> Key:
+    return Key(id, f"name-{id}", b"digest", ("view",), None, created_at=1, **fields)
+
+
+async def test_a_key_is_kept_in_place_of_the_key_with_its_id(store: Store) -> None:
+    await store.save_key(key("b"))
+    await store.save_key(key("a"))
+    await store.save_key(key("b", last_used_at=7))
+    assert await store.keys() == [key("a"), key("b", last_used_at=7)]
+
+
+async def test_a_dropped_key_is_gone_and_an_unknown_one_is_no_error(store: Store) -> None:
+    await store.save_key(key("a"))
+    await store.drop_key("a")
+    await store.drop_key("never")
+    assert await store.keys() == []
+
+
+async def test_audit_entries_are_numbered_and_paged_newest_first(store: Store) -> None:
+    records = [AuditRecord(at, "operator", "key.create", detail={"at": at}) for at in range(4)]
+    head = job()
+    await store.save_key(key("a"), records[0])
+    await store.commit([Change(None, head), Change(head, None, audit=records[1])])
+    await store.downloaded({}, [records[2]])
+    await store.drop_key("a", records[3])
+    entries = await store.audit(limit=9)
+    assert [(entry.n, entry.record) for entry in entries] == [
+        (n, records[n - 1]) for n in (4, 3, 2, 1)
+    ]
+    assert [entry.n for entry in await store.audit(limit=2, before=4)] == [3, 2]
