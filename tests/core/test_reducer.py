@@ -59,7 +59,7 @@ def told(head: Head, *reports: dict[str, Any], now: int = NOW) -> Head:
 
 
 def seen(head: Head) -> Any:
-    """The job as clients read it, by a reader that takes no NaN."""
+    """The job as clients read it. The reader refuses NaN."""
 
     def refuse(constant: str) -> NoReturn:
         raise AssertionError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""What workers may say: all of it is read, the rest is refused with a pointer, nothing crashes."""
+"""Good reports are read, bad ones are refused with a pointer, and nothing crashes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def refused(decode: Callable[[bytes], object], body: bytes) -> LivejobsError | N
 
 
 def only_refuses(decode: Callable[[bytes], object], body: bytes) -> None:
-    """What it does not take, it refuses as ours, with a pointer that JSON can carry."""
+    """A refusal is an error of ours, with a pointer that JSON can carry."""
     error = refused(decode, body)
     if error is not None:
         assert 400 <= error.status < 500
@@ -263,7 +263,7 @@ def test_fields_may_stand_in_any_order_and_space_around_them_does_not_matter() -
 
 
 good_lines = wire_reports.map(msgspec.json.encode)
-# Among them what only seems to be lines: a report over two of them, two reports in one.
+# Some only look like lines: a report over two lines, two reports in one line.
 odd_lines = st.sampled_from(
     [b"", b" \r", b"{}", b'{"type":', b'"start"}', b'{"type":"start"}{"type":"start"}',
      b'{"type":"start"},{"type":"start"}', b"\xff", b"[]", b"1", b'{"type":"result","value":NaN}',

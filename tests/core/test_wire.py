@@ -1,4 +1,4 @@
-"""What a job looks like to everyone, and what is written of it: the names are the contract's."""
+"""The job as JSON has the names of the contract, and a head reads back as it was written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shown(head: Head, base: str = "", **more: Any) -> Any:
 
 
 def full() -> Any:
-    """A job with something in every place."""
+    """A job with a value in every field."""
     folded = fold(
         {"type": "start", "worker": {"host": "h"}},
         {"type": "step", "name": "s"},

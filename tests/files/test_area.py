@@ -1,4 +1,4 @@
-"""What every area must do. The laws stand in files/area.py; each test states one of them."""
+"""The contract of every file area. The laws are in files/area.py; each test states one of them."""
 
 from __future__ import annotations
 

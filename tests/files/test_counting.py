@@ -1,4 +1,4 @@
-"""Downloads that are noted while the disk refuses are written once it does not."""
+"""Downloads counted while the disk refuses writes are written once it accepts them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = File("a", 9, "text/plain", key="k")
 
 
 class Full(MemoryStore):
-    """Another answer goes out just while the disk refuses to note the one before."""
+    """A response ends while the disk refuses to record the one before."""
 
     downloads_of: Downloads
     full = True

@@ -1,4 +1,4 @@
-"""What must not be had or left behind by way of files: secrets, devices, half-sent bytes."""
+"""Files never give away a secret or a device, and leave no partial bytes behind."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_file_of_any_age_is_served_with_a_possible_date(desk: Desk, seconds: i
 
 @contextmanager
 def flipping(*pairs: tuple[Path, Path]) -> Iterator[None]:
-    """Each first of a pair is now itself and now the second, as fast as can be."""
+    """Swap the two paths of each pair, again and again, as fast as possible."""
     over = threading.Event()
 
     def flip() -> None:
@@ -110,7 +110,7 @@ def test_a_path_swapped_while_it_is_opened_leaks_nothing(desk: Desk, tmp_path: P
     assert seen.keys() == {(200, b"good"), (404, b"")}  # both happened, and nothing else did
 
 
-# On its way in
+# Upload
 
 
 def put_head(job: str, name: str, length: int) -> str:
@@ -123,7 +123,7 @@ def test_a_body_shorter_than_declared_makes_no_file(desk: Desk) -> None:
         with Socket(desk.server.url) as client:
             client.send(put_head(job, "a", 4_000_000), bytes(sent))
             client.socket.shutdown(socket.SHUT_WR)
-            assert client.file.read() == b""  # nobody is told that it was taken
+            assert client.file.read() == b""  # no answer says that it was stored
     eventually(lambda: len(desk.kept()) == before)
     assert desk.files(job) == []
 
@@ -133,7 +133,7 @@ def test_a_body_longer_than_declared_is_cut_at_its_declared_end(desk: Desk) -> N
     with Socket(desk.server.url) as client:
         client.send(put_head(job, "a", 4), b"goodGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert client.answer()[0] == 201
-        assert client.answer()[0] == 200  # what came after was the next request
+        assert client.answer()[0] == 200  # the bytes after it were the next request
     assert desk.http.get(f"{job}/files/a").content == b"good"
 
 
@@ -205,7 +205,9 @@ def test_a_stop_during_transfers_is_quick_and_leaves_no_partial_file(tmp_path: P
         began = time.monotonic()
         desk.server.signal(signal.SIGTERM)
         assert desk.server.wait() == 0
-        assert time.monotonic() - began < 25  # ten are promised; silent bodies are given thirty
+        assert (
+            time.monotonic() - began < 25
+        )  # a stop takes at most ten; a silent body may take thirty
         assert "Traceback" not in desk.server.stderr
         desk.server.restart()
         eventually(lambda: len(desk.kept()) == 1)
@@ -262,4 +264,4 @@ def test_files_are_removed_when_their_job_expires(tmp_path: Path) -> None:
         eventually(lambda: len(desk.kept()) == 1)
         problem(desk.http.get("/v1/jobs/short/files/a"), 404, "job_not_found")
         assert desk.http.get(f"{kept}/files/a").content == b"y"
-        assert (desk.root / "own").exists()  # it was never ours
+        assert (desk.root / "own").exists()  # an attached file stays

@@ -1,4 +1,4 @@
-"""Files of jobs, over a real server: what goes in comes out, and nothing else does."""
+"""Files of jobs, over a real server: downloads return exactly what was uploaded."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_file_that_is_too_large_leaves_nothing(make_desk: Callable[..., Desk])
     job = desk.job()
     problem(desk.put(job, "a", bytes(1_000_001)), 413, "file_too_large")
     endless = (bytes(65_536) for _ in range(1000))
-    with suppress(httpx.WriteError):  # it hangs up on who goes on
+    with suppress(httpx.WriteError):  # the server closes on a client that continues
         problem(desk.http.put(f"{job}/files/a", content=endless), 413, "file_too_large")
     assert desk.put(job, "a", bytes(1_000_000)).status_code == 201
     eventually(lambda: len(desk.kept()) == 1)

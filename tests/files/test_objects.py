@@ -135,10 +135,10 @@ def test_a_download_is_redirected_to_the_store_with_its_name_and_type(http: http
         "attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"
     )
     assert http.get(address, follow_redirects=True).content == b"0123456789"
-    # What the store can't answer for us we do.
+    # The server answers what the store can't.
     assert http.head(address).headers["content-length"] == "10"
     assert http.get(address, params={"inline": "1"}).content == b"0123456789"
-    # The one we sent; of the others nothing is known.
+    # Only the response that the server sent; it knows nothing of the others.
     eventually(lambda: http.get("/v1/jobs/j/files").json()["files"][0]["downloads"] == 1)
     eventually(lambda: "handed_over" in http.get("/v1/audit").text)
 

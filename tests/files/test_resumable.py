@@ -1,4 +1,4 @@
-"""Uploads in pieces: however they are cut, what came in is what comes out."""
+"""Resumable uploads: however they are interrupted, the file is what the client sent."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_pieces_become_a_file_with_the_last_of_them(desk: Desk) -> None:
     assert file["sha256"] == hashlib.sha256(data).hexdigest()
     assert desk.http.get(file["url"]).content == data
     assert under_way(desk) == []
-    # Who did not hear of the end asks, or sends the last piece again.
+    # A client that lost the last answer asks for the offset, or sends the last piece again.
     assert offset(desk, upload) == len(data)
     assert patch(desk, upload, len(data), b"").status_code == 204
     problem(patch(desk, upload, 1_200_001, data[1_200_001:]), 409, "offset_mismatch")
@@ -185,7 +185,7 @@ def test_only_bytes_that_arrived_take_room(make_desk: Callable[..., Desk]) -> No
     job = desk.job()
     problem(begin(desk, job, 901), 413, "file_too_large")
     upload = begun(desk, job, 700)
-    other = begun(desk, job, 900)  # what is declared holds no room
+    other = begun(desk, job, 900)  # a declared length reserves nothing
     assert patch(desk, upload, 0, bytes(600)).status_code == 204
     problem(begin(desk, job, 401), 413, "files_full")
     problem(desk.put(job, "b", bytes(401)), 413, "files_full")
@@ -247,7 +247,7 @@ def test_bytes_past_the_declared_length_are_refused_and_earlier_ones_are_kept(de
     pieces = iter([b"0123", b"4567", b"89ab"])
     headers = {**PIECE, "upload-offset": "0"}
     problem(desk.http.patch(upload, content=pieces, headers=headers), 413, "file_too_large")
-    assert offset(desk, upload) in (0, 4, 8)  # as they came in
+    assert offset(desk, upload) in (0, 4, 8)  # whole pieces only
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What only the SQLite store promises: its file, its plans, its faults."""
+"""What only the SQLite store promises: about its file, its query plans and its faults."""
 
 # ruff: noqa: ASYNC221, ASYNC240  (the loop of a test has nothing else to do)
 
@@ -197,7 +197,7 @@ def migration(directory: Path, text: str) -> tuple[Path, ...]:
 async def test_an_older_schema_is_migrated_and_keeps_its_jobs(path: Path, tmp_path: Path) -> None:
     await filled(path)
     script = migration(tmp_path, "CREATE TABLE more (x); INSERT INTO more VALUES (7);")
-    for _ in range(2):  # the second time there is nothing left to do
+    for _ in range(2):  # the second time changes nothing
         store = SqliteStore(path, migrations=script)
         await store.open()
         assert len(await found(store, Query(None))) == 100
@@ -228,11 +228,11 @@ async def test_a_new_database_appears_whole_or_not_at_all(path: Path, tmp_path: 
 
 
 async def test_the_loop_does_not_wait_for_a_writer_that_is_busy(store: SqliteStore) -> None:
-    """It waits a moment for its write to begin; a disk that hangs would hold it for minutes."""
+    """The loop waits a moment for a write to begin. It must not wait for a disk that hangs."""
     free = threading.Event()
     busy = store._write.begin(lambda _: free.wait(LONG_ENOUGH))
     written = asyncio.create_task(create(store, job("a")))
-    await asyncio.sleep(0)  # it is asked for now
+    await asyncio.sleep(0)  # the commit is queued now
     free.set()
     assert await busy
     await written
@@ -412,8 +412,8 @@ async def test_every_write_is_served_by_an_index(busy: SqliteStore) -> None:
     await assert_planned(busy, busy.commit([Change(job("new"), job("new", status="failed"))]))
 
 
-# What EXPLAIN calls a scan, and is none: the values of a parameter, the rows of VALUES, the index
-# of text by its words, and the partial index that holds nothing but what is asked for.
+# Steps that EXPLAIN calls a scan though they read no more than needed: the values of a parameter,
+# the rows of VALUES, the text index by its words, and a partial index of exactly the rows.
 FINE = ("json_each VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "search VIRTUAL TABLE INDEX")
 PARTIAL = "SCAN jobs USING INDEX jobs_unfinished"
 
@@ -432,7 +432,7 @@ def plan(db: sqlite3.Connection, text: str) -> list[str]:
     verb = text.lstrip("- ").split()[0]
     if verb not in {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE"} or "NEW." in text:
         return []
-    db.create_function("holds", 2, finding.holds)  # it is the readers'
+    db.create_function("holds", 2, finding.holds)  # a function of the readers
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text.lstrip('- ')}")]
 
 
@@ -444,7 +444,7 @@ async def statements(store: SqliteStore, doing: Any) -> list[str]:
     await doing
     for one in connections(store):
         await one.set_trace_callback(lambda _: None)
-    fts = ("search_", "data_version")  # what FTS5 says to its own tables
+    fts = ("search_", "data_version")  # statements of FTS5 on its own tables
     return [text for text in dict.fromkeys(texts) if not any(word in text for word in fts)]
 
 
@@ -457,7 +457,7 @@ def connections(store: SqliteStore) -> Sequence[Connection]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> list[str]:
-    """What runs a command in a mount namespace of its own, with a small tmpfs here."""
+    """A prefix that runs a command in its own mount namespace, with a small tmpfs here."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("NOT TESTED: a full disk needs root and unshare")
     mount = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$@"'

@@ -1,4 +1,4 @@
-"""Any sequence of changes: SQLite says what memory says, verb by verb."""
+"""After any sequence of changes, SQLite and memory return the same from every verb."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ queries = st.builds(
 
 
 class Agreement(RuleBasedStateMachine):
-    """Both stores are told the same and must answer the same, verb by verb."""
+    """Both stores get the same calls and must return the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ class Agreement(RuleBasedStateMachine):
 
 
 def assert_sound(db: sqlite3.Connection) -> None:
-    """What SQLite keeps twice agrees with itself."""
+    """The tables that SQLite keeps for speed agree with those they come from."""
     counted = (
         "SELECT label, project, status, count(*) FROM labels GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
@@ -205,7 +205,7 @@ def assert_sound(db: sqlite3.Connection) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Comparable: msgspec's Raw is equal only to itself."""
+    """A form to compare, since msgspec's Raw equals only itself."""
     if isinstance(value, Record):
         return value.seq, value.job, value.entry.kind, value.entry.n, bytes(value.entry.value)
     if isinstance(value, list | tuple) and type(value) in {list, tuple}:

@@ -92,7 +92,7 @@ class Files:
         self._ended = True  # there may be bytes to remove
         committer.listeners.append(self._committed)
 
-    # Life
+    # Start and stop
 
     async def start(self) -> None:
         for root, real in self._roots:
@@ -120,7 +120,7 @@ class Files:
     def _run(self, fn: Callable[..., object], *args: object) -> asyncio.Future[object]:
         return asyncio.get_running_loop().run_in_executor(self.threads, fn, *args)
 
-    # In
+    # Upload and attach
 
     async def take(
         self,
@@ -251,7 +251,7 @@ class Files:
         with slot.held():
             return (await self._committer.submit(act)).value
 
-    # Out
+    # Open
 
     async def open(self, file: File) -> Opened:
         """Open the file for reading. Raises NotFound `no_file` if its bytes are gone."""
@@ -286,7 +286,7 @@ class Files:
             raise unavailable(error) from error
         return LocalFile(fd, self.threads)
 
-    # Away
+    # Remove
 
     def _committed(self, changes: Sequence[Committed]) -> None:
         self.quota.committed(changes)

@@ -130,9 +130,9 @@ def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) ->
 
 
 def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
-    """Jobs by a part of id or title. A long one is looked up by its pieces and then looked for in
-    what they find: as a phrase it would cost its length for each place in each title where it might
-    begin, which in titles of one letter is everywhere."""
+    """Find jobs by a part of id or title. A long part is looked up by its pieces, and each match is
+    then compared with the whole part. As a phrase, it would cost its length at every place where it
+    could begin, which in a title of one repeated letter is every place."""
     q = query.q or ""
     if len(q) <= PHRASE:
         return _rest(sql.FIND_TEXT, [quoted(q), before], query, projects)
@@ -142,7 +142,7 @@ def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, 
 def _rest(
     text: str, params: Params, query: Query, projects: Mapping[str, int]
 ) -> tuple[str, Params]:
-    """And all that the query asks for beside ids and text."""
+    """Add the conditions of the query other than ids and text."""
     if query.projects is not None:
         text += sql.HAS_PROJECT
         params.append(_list(_among(query, projects)))
@@ -162,7 +162,7 @@ def _named(query: Query) -> list[str]:
 
 
 def _labels(query: Query) -> list[str]:
-    """The query's labels, or the one that every job has."""
+    """The query's labels, or the label that every job has."""
     return _named(query) or [EVERY]
 
 
@@ -173,7 +173,7 @@ def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
 
 
 def pieces(part: str) -> str:
-    """What a text must hold to hold this: three letters each, as the index has them."""
+    """The pieces of three letters, as the index has them, that every match of a part holds."""
     ends = {*range(3, len(part), 3), len(part)}
     return " AND ".join(dict.fromkeys(quoted(part[end - 3 : end]) for end in sorted(ends)))
 
@@ -194,8 +194,8 @@ def holds(head: bytes, part: str) -> bool:
 
 
 def quoted(part: str) -> str:
-    """Text as one phrase of FTS5, in which nothing but the quote means anything. It ends at a
-    NUL for FTS5, and a phrase that has lost its end is an error there."""
+    """Quote a text as one phrase of FTS5, where only the quote has a meaning. FTS5 ends a phrase at
+    a NUL and then reports an error, so a NUL is replaced."""
     return '"' + part.replace('"', '""').replace("\0", "\ufffd") + '"'
 
 
