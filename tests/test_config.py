@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,23 +149,6 @@ def test_a_variable_that_is_no_setting_is_reported() -> None:
     assert unknown_variables(environ) == ["LIVEJOBS_PROT"]
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        {"redis": "redis://localhost"},
-        {"workers": "2"},
-    ],
-)
-def test_a_value_that_this_version_does_not_support_is_refused(flags: dict[str, object]) -> None:
-    assert refusal(flags).endswith("not available in this version")
-    with pytest.raises(SettingError):
-        replace(Settings(), **flags)  # type: ignore[arg-type]  # text, as a careless caller has it
-
-
-def test_the_default_of_an_unsupported_setting_is_accepted() -> None:
-    assert load({"workers": "1", "http2": "false"}, {}) == Settings()
-
-
 def test_values_set_in_code_are_checked_by_the_same_rules() -> None:
     with pytest.raises(
         SettingError, match=r"^port: takes a whole number from 0 to 65535, not '-1'"
@@ -187,8 +169,7 @@ def test_the_documentation_has_the_row_of_every_setting() -> None:
     for row in TABLE:
         shown = str(row.default).lower() if row.format is SWITCH else str(row.default)
         default = "" if row.default in (None, (), "") else f"`{shown}`"
-        later = " *later*" if row.later else ""
-        line = f"| `{row.name}` | {default} | {row.format.takes} | {row.help}{later} |"
+        line = f"| `{row.name}` | {default} | {row.format.takes} | {row.help} |"
         assert line in page, line
 
 

@@ -23,9 +23,9 @@ from livejobs.core.errors import (
     StorageUnavailable,
     TooMany,
 )
-from livejobs.core.model import Kind, Record
+from livejobs.core.model import Record
 from livejobs.jobs.state import FINISHED_KEPT, Slot
-from livejobs.store.base import Change, Query, Store
+from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 
@@ -427,8 +427,8 @@ class Gated(MemoryStore):
         self.reading = asyncio.Event()
         self.free = asyncio.Event()
 
-    async def entries(self, job: str, kind: Kind, **which: Any) -> Sequence[Record]:
-        found = await super().entries(job, kind, **which)
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        found = await super().entries(query)
         self.reads += 1
         self.reading.set()
         await self.free.wait()

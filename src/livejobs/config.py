@@ -1,8 +1,7 @@
 """The settings: one table, `Settings`, defines the flags, LIVEJOBS_* variables and TOML keys.
 
-The flag wins, then the variable, then the file. A wrong value stops the start. So does a value
-that this version doesn't support: no setting is silently ignored. Times are seconds, sizes are
-bytes.
+The flag wins, then the variable, then the file. A wrong value stops the start: no
+setting is silently ignored. Times are seconds, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -135,7 +134,6 @@ class Setting:
     default: Any
     format: Format
     help: str
-    later: bool  # reserved; this version refuses any value but the default
     secret: bool
 
     @property
@@ -148,22 +146,17 @@ class Setting:
 
     def read(self, value: object, source: str) -> Any:
         try:
-            read = self.format.read(value)
+            return self.format.read(value)
         except (msgspec.ValidationError, RuntimeError):  # RuntimeError: "~" without a home
             raise SettingError(self.name, source, self._takes(value)) from None
-        if self.later and read != self.default:
-            raise SettingError(self.name, source, "not available in this version")
-        return read
 
     def _takes(self, value: object) -> str:
         shown = "" if self.secret else f", not {str(value)[:60]!r}"
         return f"takes {self.format.takes}{shown}"
 
 
-def setting(
-    default: Any, format: Format, help: str, *, later: bool = False, secret: bool = False
-) -> Any:
-    row = {"format": format, "help": help, "later": later, "secret": secret}
+def setting(default: Any, format: Format, help: str, *, secret: bool = False) -> Any:
+    row = {"format": format, "help": help, "secret": secret}
     return field(default=default, metadata=row, repr=not secret)
 
 
@@ -173,7 +166,6 @@ class Settings:
     host: str = setting("127.0.0.1", TEXT, "Address to listen on.")
     port: int = setting(8000, whole(0, 65535), "Port to listen on; 0 picks a free one.")
     data: Path = setting(Path("livejobs-data"), PATH, "Folder for the database and the files.")
-    redis: str | None = setting(None, TEXT, "Keep jobs in this Redis (URL).", later=True)
     files: str | None = setting(None, STORE, "Keep files in this object store.")
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."
@@ -182,7 +174,6 @@ class Settings:
         False, SWITCH, "Redirect downloads to the object store, with links valid for an hour."
     )
     config: Path | None = setting(None, PATH, "TOML file with settings.")
-    workers: int = setting(1, whole(1), "Number of server processes.", later=True)
     base_path: str = setting(
         "", PREFIX_OF_LINKS, "Prefix of every link, for an app mounted at this path."
     )
@@ -212,9 +203,6 @@ class Settings:
     )
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face without credentials.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics without credentials.")
-    webhook_allow_private: bool = setting(
-        False, SWITCH, "Allow webhooks to private addresses.", later=True
-    )
     # limits
     max_body_bytes: int = setting(1 << 20, SIZE, "Largest request body, or NDJSON line.")
     max_head_bytes: int = setting(128 << 10, SIZE, "Largest current state of a job.")

@@ -34,7 +34,7 @@ from livejobs.core.errors import (
     NotFound,
     NotStarted,
 )
-from livejobs.core.model import File, Head, Kind, Record, Status, Stored
+from livejobs.core.model import File, Head, Record, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.jobs.committer import Committer, shutting_down
@@ -50,7 +50,7 @@ from livejobs.live.hub import Hub
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
-from livejobs.store.base import PAGE_BYTES, Act, Query, Store
+from livejobs.store.base import PAGE_BYTES, AuditRecord, EntryQuery, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
@@ -369,8 +369,8 @@ class LiveJobs:
             head = transaction.present(slot)
             after = reducer.cancel(head, transaction.now, force=force)
             if after is not head:
-                noted = _act(transaction, by, "cancel", head, {"force": True} if force else {})
-                transaction.change(slot, after, act=noted)
+                record = _audit(transaction, by, "cancel", head, {"force": True} if force else {})
+                transaction.change(slot, after, audit=record)
 
         with slot.held():
             await self.committer.submit(operation)
@@ -387,7 +387,7 @@ class LiveJobs:
                     "first.",
                     code="job_not_finished",
                 )
-            transaction.delete(slot, _act(transaction, by, "delete", head, {}))
+            transaction.delete(slot, _audit(transaction, by, "delete", head, {}))
 
         with slot.held():
             await self.committer.submit(operation)
@@ -444,28 +444,8 @@ class LiveJobs:
         # The epoch of the oldest project, which stays; there is one where there is a page.
         return next(iter(self.committer.epochs.values()), "-")
 
-    async def entries(
-        self,
-        slot: Slot,
-        kind: Kind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-    ) -> Sequence[Record]:
-        """As many of them as a page takes."""
-        return await self.store.entries(
-            slot.head.id,
-            kind,
-            after=after,
-            after_seq=after_seq,
-            limit=limit,
-            level=level,
-            tail=tail,
-            most_bytes=PAGE_BYTES,
-        )
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        return await self.store.entries(query)
 
     async def logs(
         self,
@@ -483,7 +463,9 @@ class LiveJobs:
         full = False
         with slot.held():
             if tail is not None:
-                records = await self.entries(slot, "logs", limit=tail, level=level, tail=True)
+                records = await self.entries(
+                    EntryQuery(slot.head.id, "logs", limit=tail, level=level, tail=True)
+                )
                 after = records[-1].entry.n if records else slot.head.logs_total
                 full = len(records) == tail
                 yield records
@@ -492,7 +474,7 @@ class LiveJobs:
                 ended, seq = not follow or self.over(slot), slot.seq  # as of before reading
                 most = min(left, PAGE)
                 records = await self.entries(
-                    slot, "logs", after=after, after_seq=after_seq, limit=most, level=level
+                    EntryQuery(slot.head.id, "logs", after, after_seq, most, level)
                 )
                 if records:
                     after = records[-1].entry.n
@@ -563,7 +545,7 @@ def _bad_token(said: str) -> BadCursor:
     return BadCursor(said, errors=[FieldError("/after", said)])
 
 
-def _act(
+def _audit(
     transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
-) -> Act:
-    return Act(transaction.now, by.name, action, head.project, head.id, detail, by.key)
+) -> AuditRecord:
+    return AuditRecord(transaction.now, by.name, action, head.project, head.id, detail, by.key)

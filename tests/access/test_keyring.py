@@ -10,7 +10,7 @@ import pytest
 from livejobs import clock
 from livejobs.access.keyring import LONG, USED_EVERY, Grant, Keyring, new_key
 from livejobs.core.errors import LivejobsError, StorageUnavailable, Unauthorized
-from livejobs.store.base import Act
+from livejobs.store.base import AuditRecord
 from livejobs.store.memory import MemoryStore
 
 
@@ -22,12 +22,12 @@ class Slow(MemoryStore):
         self.dropping, self.drop = asyncio.Event(), asyncio.Event()
         self.full = False
 
-    async def drop_key(self, id: str, act: Act | None = None) -> None:
+    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
         self.dropping.set()
         await self.drop.wait()
         if self.full:
             raise StorageUnavailable("The disk is full.")
-        await super().drop_key(id, act)
+        await super().drop_key(id, record)
 
 
 async def used_key(store: MemoryStore) -> tuple[Keyring, str, str]:

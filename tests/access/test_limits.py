@@ -140,7 +140,7 @@ def refusals(api: Api) -> dict[str, float]:
 
 
 def settings() -> set[str]:
-    return {it.name for it in TABLE if it.name.startswith(("max_", "rate_")) and not it.later}
+    return {it.name for it in TABLE if it.name.startswith(("max_", "rate_"))}
 
 
 def test_every_limit_is_tested_and_its_answer_is_documented() -> None:

@@ -1,4 +1,4 @@
-"""Deltas: what a client holds after them is what the server holds."""
+"""A client that applies the deltas has the same job as the server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from livejobs.core.model import KINDS
 from tests.support.strategies import json_values, names
 
 values = json_values | st.sampled_from([0, 1, False, True, [1], [True], {"a": 0}, {"a": False}])
-# A job has all of its fields from its start; these stand for those of one shape and for those
-# that hold what workers say.
+# A job has all of its fields from its start. These stand for fields of a fixed shape and for fields
+# that hold any JSON.
 FIELDS = {"status": names, "attempt": st.integers(0, 3), "meta": values, "result": values}
 views = st.fixed_dictionaries(FIELDS)
 lists = st.dictionaries(
@@ -25,7 +25,7 @@ jobs = views | st.builds(lambda a, b: {**a, **b}, views, lists)
 
 
 def as_seen(job: Any) -> Any:
-    """What JSON can tell apart; Python takes 1 and True for equal."""
+    """A form in which 1 and True differ, as they do in JSON."""
     return msgspec.json.encode(job, order="sorted")
 
 
@@ -46,9 +46,9 @@ def test_a_difference_holds_only_what_differs(old: Any, new: Any) -> None:
 
 
 @given(jobs, st.lists(deltas, max_size=5))
-def test_applying_merged_deltas_is_applying_them_one_by_one(job: Any, said: list[Delta]) -> None:
+def test_applying_merged_deltas_is_applying_them_one_by_one(job: Any, deltas: list[Delta]) -> None:
     merged, one_by_one = EMPTY, job
-    for delta in said:
+    for delta in deltas:
         merged = merge(merged, delta)
         one_by_one = apply(one_by_one, delta)
     assert as_seen(apply(job, merged)) == as_seen(one_by_one)

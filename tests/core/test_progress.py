@@ -1,4 +1,4 @@
-"""Percent, rate and ETA: whatever is said, whenever, they are sane or they are None."""
+"""Percent, rate and ETA make sense or are None, whatever is reported at whatever time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ steps = st.lists(
     max_size=4,
 ).map(tuple)  # fmt: skip
 told = st.builds(
-    Progress, said=maybe(st.integers(0, 100)), current=maybe(amounts), total=maybe(amounts)
+    Progress, reported=maybe(st.integers(0, 100)), current=maybe(amounts), total=maybe(amounts)
 )
 # Milliseconds that pass between reports; clocks are also set back.
 passing = st.sampled_from([0, 1, SAMPLE - 1, SAMPLE, 1000, 10**6, 10**12, -1, -3_600_000])
@@ -63,12 +63,12 @@ def test_percent_is_a_whole_number_from_0_to_100_or_none(
 
 @given(st.lists(st.tuples(told, steps, passing), max_size=8))
 def test_rate_and_eta_are_never_nan_negative_or_infinite(
-    said: list[tuple[Progress, tuple[Step, ...], int]],
+    samples: list[tuple[Progress, tuple[Step, ...], int]],
 ) -> None:
     kept, now = Progress(), 10**12
-    for progress, some_steps, passed in said:
+    for progress, some_steps, passed in samples:
         now += passed
-        with_pace = Progress(progress.said, progress.current, progress.total, pace=kept.pace)
+        with_pace = Progress(progress.reported, progress.current, progress.total, pace=kept.pace)
         kept = paced(with_pace, some_steps, now)
         assert kept.rate is None or (isfinite(kept.rate) and kept.rate >= 0)
         assert kept.eta is None or (isfinite(kept.eta) and 0 <= kept.eta <= FARTHEST_ETA)
@@ -114,11 +114,11 @@ def test_a_clock_set_back_starts_the_measuring_anew() -> None:
     assert follow([(0, 0), (100, 5000), (200, -1000)]).rate is None
 
 
-def test_a_goal_that_is_reached_is_no_time_away() -> None:
+def test_a_goal_that_is_reached_has_an_eta_of_zero() -> None:
     assert follow([(0, 0), (120, 5000)], total=100).eta == 0.0
 
 
-def test_an_end_past_ten_years_is_not_foretold() -> None:
+def test_an_end_past_ten_years_has_no_eta() -> None:
     assert follow([(0, 0), (1e-9, 5000)], total=2**53).eta is None
 
 
@@ -128,8 +128,8 @@ def test_without_a_total_there_is_a_rate_and_no_eta() -> None:
 
 
 def test_percent_alone_has_an_eta_and_no_rate() -> None:
-    start = paced(Progress(said=0), (), 0)
-    later = paced(Progress(said=50, pace=start.pace), (), 10_000)
+    start = paced(Progress(reported=0), (), 0)
+    later = paced(Progress(reported=50, pace=start.pace), (), 10_000)
     assert (later.rate, later.eta) == (None, 10.0)
 
 
@@ -137,7 +137,7 @@ def test_percent_alone_has_an_eta_and_no_rate() -> None:
     ("progress", "steps", "shown"),
     [
         (Progress(), (), None),
-        (Progress(said=42, current=1, total=2), (), 42),
+        (Progress(reported=42, current=1, total=2), (), 42),
         (Progress(current=1, total=3), (), 33),
         (Progress(current=5), (), None),
         (Progress(total=5), (), 0),
@@ -154,19 +154,19 @@ def test_percent_alone_has_an_eta_and_no_rate() -> None:
         (Progress(total=10), (Step("a", status="succeeded"), Step("b")), 50),
     ],
 )
-def test_percent_is_what_was_said_or_follows_from_it(
+def test_percent_is_reported_or_follows_from_other_reports(
     progress: Progress, steps: tuple[Step, ...], shown: int | None
 ) -> None:
     assert as_percent(job_fraction(progress, steps)) == shown
 
 
-def test_a_job_that_succeeded_is_at_100_whatever_was_said() -> None:
-    head = Head("j", "default", "me", 0, 0, 0, status="succeeded", progress=Progress(said=3))
+def test_a_job_that_succeeded_is_at_100_whatever_was_reported() -> None:
+    head = Head("j", "default", "me", 0, 0, 0, status="succeeded", progress=Progress(reported=3))
     assert percent(head) == 100
 
 
 def test_a_job_that_failed_stays_where_it_was() -> None:
-    head = Head("j", "default", "me", 0, 0, 0, status="failed", progress=Progress(said=3))
+    head = Head("j", "default", "me", 0, 0, 0, status="failed", progress=Progress(reported=3))
     assert percent(head) == 3
 
 

@@ -1,4 +1,4 @@
-"""What a job looks like to everyone, and what is written of it: the names are the contract's."""
+"""The job as JSON has the names of the contract, and a head reads back as it was written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NAMES = {
 }
 
 
-def fold(*said: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded:
+def fold(*reports: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded:
     head = reducer.create(
         say.decode_new_job(msgspec.json.encode(fields)),
         id="j",
@@ -47,7 +47,7 @@ def fold(*said: dict[str, Any], now: int = NOW, **fields: Any) -> reducer.Folded
         owner="key:ci",
         now=NOW,
     )
-    return reducer.fold(head, [msgspec.convert(one, say.AnyReport) for one in said], now)
+    return reducer.fold(head, [msgspec.convert(one, say.AnyReport) for one in reports], now)
 
 
 def shown(head: Head, base: str = "", **more: Any) -> Any:
@@ -55,7 +55,7 @@ def shown(head: Head, base: str = "", **more: Any) -> Any:
 
 
 def full() -> Any:
-    """A job with something in every place."""
+    """A job with a value in every field."""
     folded = fold(
         {"type": "start", "worker": {"host": "h"}},
         {"type": "step", "name": "s"},
@@ -83,12 +83,12 @@ def test_the_names_are_those_of_the_contract_at_every_level() -> None:
 @given(new_jobs, st.lists(wire_reports, max_size=5))
 @settings(max_examples=50, deadline=None)
 def test_a_job_has_all_of_its_fields_from_its_start(
-    new: say.NewJob, said: list[dict[str, Any]]
+    new: say.NewJob, reports: list[dict[str, Any]]
 ) -> None:
     head = reducer.create(new, id="j", project="default", owner="me", now=NOW)
     names = shown(head).keys()
     assert names == set(NAMES[""].split()) - {"results", "errors"}
-    for report in msgspec.convert(said, list[say.AnyReport]):
+    for report in msgspec.convert(reports, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
             head = reducer.fold(head, [report], NOW).head
             assert shown(head).keys() == names
@@ -97,11 +97,11 @@ def test_a_job_has_all_of_its_fields_from_its_start(
 @given(new_jobs, st.lists(wire_reports, max_size=8), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_a_head_reads_back_as_it_was_written(
-    new: say.NewJob, said: list[dict[str, Any]], asked: bool
+    new: say.NewJob, reports: list[dict[str, Any]], asked: bool
 ) -> None:
     head = reducer.create(new, id="j", project="default", owner="me", now=NOW)
     head = replace(head, cancel_requested=asked, files=(File("f", 1, "text/plain", "ab", NOW),))
-    for report in msgspec.convert(said, list[say.AnyReport]):
+    for report in msgspec.convert(reports, list[say.AnyReport]):
         if not head.finished and not reducer.seen_before(head, report):
             head = reducer.fold(head, [report], NOW).head
     again = decode_head(encode_head(head))
@@ -155,7 +155,7 @@ def test_a_job_cancelled_in_the_queue_waited_and_never_ran() -> None:
     }
 
 
-def test_what_was_heard_since_the_last_change_is_shown() -> None:
+def test_a_heartbeat_since_the_last_change_is_shown() -> None:
     head = fold({"type": "start"}).head
     assert shown(head, heartbeat_at=NOW + 1000)["heartbeat_at"] == "2026-01-02T03:04:06.678Z"
     assert shown(head)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
@@ -163,7 +163,7 @@ def test_what_was_heard_since_the_last_change_is_shown() -> None:
     assert shown(head, heartbeat_at=NOW - 1000)["heartbeat_at"] == "2026-01-02T03:04:05.678Z"
 
 
-def test_links_stand_below_the_place_where_the_app_is_mounted() -> None:
+def test_links_begin_with_the_path_where_the_app_is_mounted() -> None:
     head = replace(fold().head, files=(File("a b/ü?.txt", 1, "text/plain"),))
     job = shown(head, base="/live")
     assert job["links"] == {
@@ -187,3 +187,9 @@ def test_ids_of_the_server_are_ids_and_sort_by_time(a: int, b: int, random: byte
     )
     assert msgspec.convert({"id": first}, say.NewJob).id == first
     assert (first < second) == (a < b)
+
+
+def test_a_head_kept_with_webhooks_is_still_read() -> None:
+    head = fold({"type": "start"}).head
+    before = encode_head(head)[:-1] + b',"webhooks":[{"url":"https://example.org"}]}'
+    assert decode_head(before) == head

@@ -14,6 +14,7 @@ import pytest
 from livejobs import LiveJobs, Settings, create_app
 from livejobs.faces.base import LOG_SIZE
 from livejobs.jobs.state import Registry
+from livejobs.store.base import EntryQuery
 from livejobs.store.sqlite.store import SqliteStore
 
 MANY = 2500  # more than the native job shows
@@ -145,8 +146,8 @@ async def test_after_a_restart_it_is_read_once(tmp_path: Path) -> None:
 
 async def test_what_is_said_while_it_is_read_is_neither_lost_nor_doubled(world: World) -> None:
     class Slow(Traced):
-        async def entries(self, *args: Any, **which: Any) -> Any:
-            found = await super().entries(*args, **which)
+        async def entries(self, query: EntryQuery) -> Any:
+            found = await super().entries(query)
             await world.say(*segments(said[0], 3))
             said[0] += 3
             return found

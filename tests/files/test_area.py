@@ -1,4 +1,4 @@
-"""What every area must do. The laws stand in files/area.py; each test states one of them."""
+"""The contract of every file area. The laws are in files/area.py; each test states one of them."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ async def test_a_file_is_read_as_it_was_kept(area: Area, tmp_path: Path, size: i
     await opened.close()
 
 
-async def test_it_is_read_from_anywhere_and_no_further_than_its_end(
-    area: Area, tmp_path: Path
-) -> None:
+async def test_a_file_is_read_from_any_offset_up_to_its_end(area: Area, tmp_path: Path) -> None:
     data = os.urandom(5_000)
     await kept(area, tmp_path, A, data)
     opened = await area.find(A)
@@ -99,7 +97,7 @@ async def test_it_is_read_from_anywhere_and_no_further_than_its_end(
     await opened.close()
 
 
-async def test_many_read_it_at_once(area: Area, tmp_path: Path) -> None:
+async def test_many_readers_read_one_file_at_once(area: Area, tmp_path: Path) -> None:
     data = os.urandom(2_000_000)
     await kept(area, tmp_path, A, data)
     readers = [await area.find(A) for _ in range(8)]
@@ -109,7 +107,7 @@ async def test_many_read_it_at_once(area: Area, tmp_path: Path) -> None:
         await reader.close()
 
 
-async def test_a_reader_that_is_cut_off_leaves_no_wrong_bytes(area: Area, tmp_path: Path) -> None:
+async def test_a_cancelled_reader_leaves_no_wrong_bytes(area: Area, tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     await kept(area, tmp_path, A, data)
     opened = await area.find(A)
@@ -122,7 +120,7 @@ async def test_a_reader_that_is_cut_off_leaves_no_wrong_bytes(area: Area, tmp_pa
     await opened.close()
 
 
-async def test_what_is_not_there_is_not_found(area: Area) -> None:
+async def test_a_key_without_a_file_is_not_found(area: Area) -> None:
     with pytest.raises(NotFound) as caught:
         await area.find(A)
     assert caught.value.code == "no_file"
@@ -166,9 +164,7 @@ async def test_all_keys_are_listed(area: Area, tmp_path: Path) -> None:
     assert await keys(area) == made
 
 
-async def test_a_link_if_there_is_one_gives_the_file_to_be_saved(
-    area: Area, tmp_path: Path
-) -> None:
+async def test_a_link_downloads_the_file_under_its_name(area: Area, tmp_path: Path) -> None:
     await kept(area, tmp_path, A, b"0123456789")
     link = await area.link(A)
     if link is not None:
@@ -178,7 +174,7 @@ async def test_a_link_if_there_is_one_gives_the_file_to_be_saved(
         assert answer.headers["content-disposition"] == 'attachment; filename="a name.txt"'
 
 
-async def test_a_medium_that_refuses_is_told_as_such_and_nothing_is_kept(
+async def test_a_refusing_medium_raises_and_keeps_nothing(
     tmp_path: Path, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ObjectStore() as store:
@@ -201,7 +197,7 @@ async def test_a_medium_that_refuses_is_told_as_such_and_nothing_is_kept(
     assert [type(it) for it in refused] == [StorageUnavailable] * 4
 
 
-async def test_keys_of_objects_are_told_only_once_they_have_settled(
+async def test_keys_of_objects_are_listed_only_after_they_settle(
     store: ObjectStore,
     tmp_path: Path,
     threads: ThreadPoolExecutor,

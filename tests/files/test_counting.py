@@ -1,4 +1,4 @@
-"""Downloads that are noted while the disk refuses are written once it does not."""
+"""Downloads counted while the disk refuses writes are written once it accepts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File
 from livejobs.core.reports import NewJob
 from livejobs.files.counting import Downloads, Sent
-from livejobs.store.base import Act, Change, Tally
+from livejobs.store.base import AuditRecord, Change, Tally
 from livejobs.store.memory import MemoryStore
 
 HEAD = reducer.create(NewJob(), id="j", project="default", owner="a", now=0)
@@ -20,19 +20,19 @@ FILE = File("a", 9, "text/plain", key="k")
 
 
 class Full(MemoryStore):
-    """Another answer goes out just while the disk refuses to note the one before."""
+    """A response ends while the disk refuses to record the one before."""
 
     downloads_of: Downloads
     full = True
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+    async def downloaded(self, tallies: Mapping[str, Tally], audit: Sequence[AuditRecord]) -> None:
         if self.full:
             self.downloads_of.note(Sent(HEAD, FILE, "a", 2, None, whole=True))
             raise StorageUnavailable("The disk is full.")
-        await super().downloaded(tallies, acts)
+        await super().downloaded(tallies, audit)
 
 
-async def test_none_is_forgotten() -> None:
+async def test_no_download_is_forgotten_when_a_write_fails() -> None:
     store = Full()
     store.downloads_of = downloads = Downloads(store)
     downloads.note(Sent(HEAD, FILE, "a", 1, None, whole=True))
@@ -40,8 +40,8 @@ async def test_none_is_forgotten() -> None:
         await downloads.flush()
     store.full = False
     await downloads.flush()
-    (noted,) = await store.acts(limit=10)
-    assert (noted.act.detail["bytes"], noted.act.detail["answers"]) == (3, 2)
+    (noted,) = await store.audit(limit=10)
+    assert (noted.record.detail["bytes"], noted.record.detail["answers"]) == (3, 2)
 
 
 class Slow(MemoryStore):
@@ -49,13 +49,13 @@ class Slow(MemoryStore):
         super().__init__()
         self.begun, self.enough = asyncio.Event(), asyncio.Event()
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+    async def downloaded(self, tallies: Mapping[str, Tally], audit: Sequence[AuditRecord]) -> None:
         self.begun.set()
         await self.enough.wait()
-        await super().downloaded(tallies, acts)
+        await super().downloaded(tallies, audit)
 
 
-async def test_what_is_just_being_written_counts() -> None:
+async def test_downloads_that_are_being_written_count() -> None:
     store = Slow()
     downloads = Downloads(store)
     await store.open()

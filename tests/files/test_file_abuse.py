@@ -1,4 +1,4 @@
-"""What must not be had or left behind by way of files: secrets, devices, half-sent bytes."""
+"""Files never give away a secret or a device, and leave no partial bytes behind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_socket_is_no_file(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-(10**9), 0, 10**10, 2**40])
-def test_a_file_of_any_age_is_served_with_a_date_that_can_be(desk: Desk, seconds: int) -> None:
+def test_a_file_of_any_age_is_served_with_a_possible_date(desk: Desk, seconds: int) -> None:
     job, path = desk.job(), desk.root / "aged"
     path.write_text("x")
     os.utime(path, (seconds, seconds))
@@ -60,7 +60,7 @@ def test_a_file_of_any_age_is_served_with_a_date_that_can_be(desk: Desk, seconds
 
 @contextmanager
 def flipping(*pairs: tuple[Path, Path]) -> Iterator[None]:
-    """Each first of a pair is now itself and now the second, as fast as can be."""
+    """Swap the two paths of each pair, again and again, as fast as possible."""
     over = threading.Event()
 
     def flip() -> None:
@@ -81,7 +81,7 @@ def flipping(*pairs: tuple[Path, Path]) -> Iterator[None]:
         flipper.join()
 
 
-def test_what_is_swapped_while_it_is_opened_gives_away_nothing(desk: Desk, tmp_path: Path) -> None:
+def test_a_path_swapped_while_it_is_opened_leaks_nothing(desk: Desk, tmp_path: Path) -> None:
     """The file is swapped for a link, its folder for a link, both thousands of times."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "a").write_text("secret")
@@ -92,7 +92,7 @@ def test_what_is_swapped_while_it_is_opened_gives_away_nothing(desk: Desk, tmp_p
     (folder / "link").symlink_to(tmp_path / "secrets" / "a")
     job = desk.job()
     desk.attach(job, path=str(folder / "a")).raise_for_status()
-    said: dict[tuple[int, bytes], int] = {}
+    seen: dict[tuple[int, bytes], int] = {}
 
     def look(_: int) -> None:
         with httpx.Client(base_url=desk.server.url) as http:
@@ -101,43 +101,43 @@ def test_what_is_swapped_while_it_is_opened_gives_away_nothing(desk: Desk, tmp_p
                 attached = http.post(f"{job}/files", json={"path": str(folder / "a"), "name": "b"})
                 assert attached.status_code in (200, 201, 422)
                 body = b"" if got.status_code == 404 else got.content
-                said[got.status_code, body] = said.get((got.status_code, body), 0) + 1
+                seen[got.status_code, body] = seen.get((got.status_code, body), 0) + 1
 
     pairs = [(folder, other)], [(folder / "a", folder / "link")]
     for some in pairs:
         with flipping(*some), ThreadPoolExecutor(4) as lookers:
             list(lookers.map(look, range(4)))
-    assert said.keys() == {(200, b"good"), (404, b"")}  # both happened, and nothing else did
+    assert seen.keys() == {(200, b"good"), (404, b"")}  # both happened, and nothing else did
 
 
-# On its way in
+# Upload
 
 
 def put_head(job: str, name: str, length: int) -> str:
     return f"PUT {job}/files/{name} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
 
 
-def test_a_body_shorter_than_it_was_said_to_be_is_no_file(desk: Desk) -> None:
+def test_a_body_shorter_than_declared_makes_no_file(desk: Desk) -> None:
     job, before = desk.job(), len(desk.kept())
     for sent in (0, 10, 2_000_000):
         with Socket(desk.server.url) as client:
             client.send(put_head(job, "a", 4_000_000), bytes(sent))
             client.socket.shutdown(socket.SHUT_WR)
-            assert client.file.read() == b""  # nobody is told that it was taken
+            assert client.file.read() == b""  # no answer says that it was stored
     eventually(lambda: len(desk.kept()) == before)
     assert desk.files(job) == []
 
 
-def test_a_body_longer_than_it_was_said_to_be_is_cut_where_it_was_to_end(desk: Desk) -> None:
+def test_a_body_longer_than_declared_is_cut_at_its_declared_end(desk: Desk) -> None:
     job = desk.job()
     with Socket(desk.server.url) as client:
         client.send(put_head(job, "a", 4), b"goodGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert client.answer()[0] == 201
-        assert client.answer()[0] == 200  # what came after was the next request
+        assert client.answer()[0] == 200  # the bytes after it were the next request
     assert desk.http.get(f"{job}/files/a").content == b"good"
 
 
-def test_a_body_that_drips_is_taken_as_one(desk: Desk) -> None:
+def test_a_body_sent_byte_by_byte_makes_one_file(desk: Desk) -> None:
     job, data = desk.job(), os.urandom(200)
     with Socket(desk.server.url) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -148,7 +148,7 @@ def test_a_body_that_drips_is_taken_as_one(desk: Desk) -> None:
     assert (status, file["sha256"]) == (201, hashlib.sha256(data).hexdigest())
 
 
-def test_of_many_at_once_of_one_name_one_stays_whole(desk: Desk) -> None:
+def test_of_many_uploads_with_one_name_one_is_kept_whole(desk: Desk) -> None:
     job, before = desk.job(), len(desk.kept())
     bodies = [os.urandom(300_000) for _ in range(8)]
     together = threading.Barrier(len(bodies))
@@ -169,7 +169,7 @@ def test_of_many_at_once_of_one_name_one_stays_whole(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_an_upload_whose_job_is_over_before_it_is_taken_no_more(desk: Desk, deleted: bool) -> None:
+def test_an_upload_is_refused_when_its_job_ends_first(desk: Desk, deleted: bool) -> None:
     job, before = desk.job(), len(desk.kept())
     with Socket(desk.server.url) as client:
         client.send(put_head(job, "a", 3_000_000), bytes(2_000_000))
@@ -178,15 +178,17 @@ def test_an_upload_whose_job_is_over_before_it_is_taken_no_more(desk: Desk, dele
         if deleted:
             assert desk.http.delete(job).status_code == 204
         client.send(bytes(1_000_000))
-        status, _, said = client.answer()
-    assert (status, said["code"]) == ((404, "job_not_found") if deleted else (409, "job_finished"))
+        status, _, answer = client.answer()
+    assert (status, answer["code"]) == (
+        (404, "job_not_found") if deleted else (409, "job_finished")
+    )
     eventually(lambda: len(desk.kept()) == before)
 
 
 # The end of a server
 
 
-def test_a_stop_with_files_half_way_is_soon_over_and_leaves_nothing_half(tmp_path: Path) -> None:
+def test_a_stop_during_transfers_is_quick_and_leaves_no_partial_file(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     job, data = desk.job(), os.urandom(20 << 20)
     desk.put(job, "a", data).raise_for_status()
@@ -203,7 +205,9 @@ def test_a_stop_with_files_half_way_is_soon_over_and_leaves_nothing_half(tmp_pat
         began = time.monotonic()
         desk.server.signal(signal.SIGTERM)
         assert desk.server.wait() == 0
-        assert time.monotonic() - began < 25  # ten are promised; silent bodies are given thirty
+        assert (
+            time.monotonic() - began < 25
+        )  # a stop takes at most ten; a silent body may take thirty
         assert "Traceback" not in desk.server.stderr
         desk.server.restart()
         eventually(lambda: len(desk.kept()) == 1)
@@ -221,7 +225,7 @@ def closed(tmp_path: Path) -> Iterator[Desk]:
     desk.close()
 
 
-def test_who_may_see_one_job_gets_no_file_of_another(closed: Desk) -> None:
+def test_a_token_for_one_job_downloads_no_file_of_another(closed: Desk) -> None:
     made = [closed.http.post("/v1/jobs", json={}).json() for _ in range(2)]
     mine, theirs = (f"/v1/jobs/{job['id']}" for job in made)
     for job in (mine, theirs):
@@ -246,7 +250,7 @@ def test_who_may_see_one_job_gets_no_file_of_another(closed: Desk) -> None:
 # Retention
 
 
-def test_files_go_when_the_time_of_their_job_is_over(tmp_path: Path) -> None:
+def test_files_are_removed_when_their_job_expires(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with ExitStack() as stack:
         stack.callback(desk.close)
@@ -260,4 +264,4 @@ def test_files_go_when_the_time_of_their_job_is_over(tmp_path: Path) -> None:
         eventually(lambda: len(desk.kept()) == 1)
         problem(desk.http.get("/v1/jobs/short/files/a"), 404, "job_not_found")
         assert desk.http.get(f"{kept}/files/a").content == b"y"
-        assert (desk.root / "own").exists()  # it was never ours
+        assert (desk.root / "own").exists()  # an attached file stays

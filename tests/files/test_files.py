@@ -1,4 +1,4 @@
-"""Files of jobs, over a real server: what goes in comes out, and nothing else does."""
+"""Files of jobs, over a real server: downloads return exactly what was uploaded."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_file_sent_in_chunks_of_unknown_length_is_taken(desk: Desk) -> None:
     assert desk.http.get(f"{job}/files/x").content == b"".join(pieces)
 
 
-def test_a_second_of_the_same_name_takes_its_place(desk: Desk) -> None:
+def test_a_second_file_with_the_same_name_replaces_the_first(desk: Desk) -> None:
     job = desk.job()
     assert desk.put(job, "a", b"1").status_code == 201
     assert desk.put(job, "b", b"2").status_code == 201
@@ -149,7 +149,7 @@ def test_the_same_name_written_in_another_form_of_unicode_is_the_same(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "kept"),
+    ("name", "declared", "kept"),
     [
         ("a.mp4", None, "video/mp4"),
         ("a.log", None, "text/plain"),
@@ -160,18 +160,20 @@ def test_the_same_name_written_in_another_form_of_unicode_is_the_same(desk: Desk
     ],
 )
 def test_the_media_type_is_what_was_said_or_what_the_name_says(
-    desk: Desk, name: str, said: str | None, kept: str
+    desk: Desk, name: str, declared: str | None, kept: str
 ) -> None:
     job = desk.job()
-    desk.put(job, name, b"x", **({} if said is None else {"content-type": said}))
+    desk.put(job, name, b"x", **({} if declared is None else {"content-type": declared}))
     assert desk.files(job)[0]["media_type"] == kept
     assert desk.http.get(f"{job}/files/{name}").headers["content-type"] == kept
 
 
 def test_a_media_type_that_is_none_is_refused(desk: Desk) -> None:
     problem(desk.put(desk.job(), "a", b"x", **{"content-type": "video"}), 422, "invalid")
-    for said in ("text/plain\n;x", "text/plain\r\nx: y;z", "text/plain\u2028;x"):
-        attached = desk.attach(desk.job(), url="https://example.com/a", name="a", media_type=said)
+    for declared in ("text/plain\n;x", "text/plain\r\nx: y;z", "text/plain\u2028;x"):
+        attached = desk.attach(
+            desk.job(), url="https://example.com/a", name="a", media_type=declared
+        )
         problem(attached, 422, "invalid")
 
 
@@ -196,12 +198,12 @@ def test_a_finished_job_takes_no_more(desk: Desk) -> None:
     assert [it["name"] for it in desk.files(job)] == ["a"]
 
 
-def test_a_file_past_its_bound_leaves_nothing(make_desk: Callable[..., Desk]) -> None:
+def test_a_file_that_is_too_large_leaves_nothing(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk("--max-file-bytes", "1000000")
     job = desk.job()
     problem(desk.put(job, "a", bytes(1_000_001)), 413, "file_too_large")
     endless = (bytes(65_536) for _ in range(1000))
-    with suppress(httpx.WriteError):  # it hangs up on who goes on
+    with suppress(httpx.WriteError):  # the server closes on a client that continues
         problem(desk.http.put(f"{job}/files/a", content=endless), 413, "file_too_large")
     assert desk.put(job, "a", bytes(1_000_000)).status_code == 201
     eventually(lambda: len(desk.kept()) == 1)
@@ -230,7 +232,7 @@ def test_an_upload_cut_off_leaves_nothing(desk: Desk) -> None:
     assert desk.files(job) == []
 
 
-def test_what_a_killed_server_left_is_cleared_at_the_next_start(
+def test_bytes_left_by_a_killed_server_are_removed_at_the_next_start(
     make_desk: Callable[..., Desk],
 ) -> None:
     desk = make_desk()
@@ -330,9 +332,9 @@ def test_what_is_no_web_address_is_refused(desk: Desk, url: str) -> None:
     problem(desk.attach(desk.job(), url=url, name="x"), 422, "invalid")
 
 
-@pytest.mark.parametrize("said", [{}, {"name": "x"}, {"path": "/x", "url": "http://x/y"}])
-def test_either_a_path_or_a_url_is_attached(desk: Desk, said: dict[str, str]) -> None:
-    problem(desk.attach(desk.job(), **said), 422, "invalid")
+@pytest.mark.parametrize("body", [{}, {"name": "x"}, {"path": "/x", "url": "http://x/y"}])
+def test_either_a_path_or_a_url_is_attached(desk: Desk, body: dict[str, str]) -> None:
+    problem(desk.attach(desk.job(), **body), 422, "invalid")
 
 
 def test_a_file_that_grows_is_followed_to_the_end_of_its_job(desk: Desk) -> None:
@@ -354,7 +356,7 @@ def test_a_file_that_grows_is_followed_to_the_end_of_its_job(desk: Desk) -> None
 # Out
 
 
-def test_downloads_are_counted_and_noted(desk: Desk) -> None:
+def test_downloads_are_counted_and_recorded(desk: Desk) -> None:
     job = desk.job()
     desk.put(job, "a", b"0123456789")
     cursor = desk.http.get(job).json()["cursor"]
@@ -414,7 +416,7 @@ def test_all_files_come_as_one_zip(desk: Desk) -> None:
         assert b"URL=https://example.org/x" in archive.read("link.url")
 
 
-def test_a_download_can_be_no_page_of_ours(desk: Desk) -> None:
+def test_a_download_can_not_act_as_a_page_of_ours(desk: Desk) -> None:
     job = desk.job()
     desk.put(job, "x.html", b"<script>alert(1)</script>")
     for query, kind in (("", "attachment"), ("?inline=1", "inline")):
@@ -446,7 +448,7 @@ async def test_another_server_sends_what_it_is_given_piece_by_piece(tmp_path: Pa
             assert (await http.head(url)).headers["content-length"] == str(len(data))
 
 
-def test_a_server_that_sends_by_path_does(tmp_path: Path) -> None:
+def test_a_server_that_can_send_by_path_is_given_the_path(tmp_path: Path) -> None:
     """granian: a file whole goes by its path, a part of it does not."""
     held = hold_port()
     port = str(held.getsockname()[1])

@@ -83,7 +83,7 @@ def test_replaced_and_deleted_files_leave_the_store(
     eventually(lambda: own(store, tmp_path) == [])
 
 
-def test_what_somebody_took_out_of_the_store_is_not_found(
+def test_an_object_removed_from_the_store_is_not_found(
     http: httpx.Client, store: ObjectStore, tmp_path: Path
 ) -> None:
     http.put("/v1/jobs/j/files/a", content=b"x")
@@ -104,7 +104,7 @@ def test_an_upload_in_pieces_goes_to_the_store_once_it_is_whole(
     assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
-def test_what_is_taken_out_of_the_store_while_it_is_sent_ends_in_an_answer_cut_off(
+def test_an_object_removed_while_it_is_sent_cuts_the_response_off(
     http: httpx.Client, store: ObjectStore, tmp_path: Path
 ) -> None:
     data = os.urandom(48 << 20)
@@ -122,7 +122,7 @@ def test_what_is_taken_out_of_the_store_while_it_is_sent_ends_in_an_answer_cut_o
 
 
 @pytest.mark.parametrize("http", [["--files-redirect"]], indirect=True)
-def test_a_download_is_sent_on_to_the_store_which_says_what_it_is(http: httpx.Client) -> None:
+def test_a_download_is_redirected_to_the_store_with_its_name_and_type(http: httpx.Client) -> None:
     http.put("/v1/jobs/j/files/ü.txt", content=b"0123456789")
     address = "/v1/jobs/j/files/ü.txt"
     answer = http.get(address)
@@ -135,10 +135,10 @@ def test_a_download_is_sent_on_to_the_store_which_says_what_it_is(http: httpx.Cl
         "attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"
     )
     assert http.get(address, follow_redirects=True).content == b"0123456789"
-    # What the store can't answer for us we do.
+    # The server answers what the store can't.
     assert http.head(address).headers["content-length"] == "10"
     assert http.get(address, params={"inline": "1"}).content == b"0123456789"
-    # The one we sent; of the others nothing is known.
+    # Only the response that the server sent; it knows nothing of the others.
     eventually(lambda: http.get("/v1/jobs/j/files").json()["files"][0]["downloads"] == 1)
     eventually(lambda: "handed_over" in http.get("/v1/audit").text)
 
@@ -161,10 +161,10 @@ def test_a_store_that_is_away_is_503_and_an_upload_in_pieces_waits_for_it(tmp_pa
             assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
-def test_a_store_that_can_not_be_used_stops_the_start_with_one_line(
+def test_an_unusable_store_stops_the_start_with_one_line(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    for url, said in (
+    for url, sentence in (
         ("s3://no-such-bucket/x", "can't be used: .* 404 Not Found"),
         ("file:///tmp", "takes .*, not 'file:///tmp'"),
         ("s3://", "takes .*, not 's3://'"),
@@ -172,7 +172,7 @@ def test_a_store_that_can_not_be_used_stops_the_start_with_one_line(
         with pytest.raises(DidNotStart) as caught:
             Server(tmp_path, "--files", url, env=store.environment)
         last = str(caught.value).splitlines()[-1]
-        assert re.fullmatch(rf"livejobs: files \([^)]*\): {said}", last)
+        assert re.fullmatch(rf"livejobs: files \([^)]*\): {sentence}", last)
 
 
 def test_without_its_extra_the_start_says_what_to_install(tmp_path: Path) -> None:

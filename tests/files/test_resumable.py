@@ -1,4 +1,4 @@
-"""Uploads in pieces: however they are cut, what came in is what comes out."""
+"""Resumable uploads: however they are interrupted, the file is what the client sent."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
         desk.close()
 
 
-def metadata(**said: str) -> str:
-    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in said.items())
+def metadata(**fields: str) -> str:
+    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in fields.items())
 
 
-def begin(desk: Desk, job: str, length: int | str, **said: str) -> httpx.Response:
+def begin(desk: Desk, job: str, length: int | str, **fields: str) -> httpx.Response:
     headers = {
         "upload-length": str(length),
-        "upload-metadata": metadata(**{"filename": "a", **said}),
+        "upload-metadata": metadata(**{"filename": "a", **fields}),
     }
     return desk.http.post(f"{job}/uploads", headers={**TUS, **headers})
 
 
-def begun(desk: Desk, job: str, length: int, **said: str) -> str:
-    answer = begin(desk, job, length, **said)
+def begun(desk: Desk, job: str, length: int, **fields: str) -> str:
+    answer = begin(desk, job, length, **fields)
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
 
@@ -87,21 +87,21 @@ def test_pieces_become_a_file_with_the_last_of_them(desk: Desk) -> None:
     assert file["sha256"] == hashlib.sha256(data).hexdigest()
     assert desk.http.get(file["url"]).content == data
     assert under_way(desk) == []
-    # Who did not hear of the end asks, or sends the last piece again.
+    # A client that lost the last answer asks for the offset, or sends the last piece again.
     assert offset(desk, upload) == len(data)
     assert patch(desk, upload, len(data), b"").status_code == 204
     problem(patch(desk, upload, 1_200_001, data[1_200_001:]), 409, "offset_mismatch")
     problem(desk.http.delete(upload, headers=TUS), 409, "upload_done")
 
 
-def test_what_is_said_of_an_upload_is_told(desk: Desk) -> None:
-    said = metadata(filename="a", filetype="text/plain", more="x") + ",flag"
-    headers = {**TUS, "upload-length": "7", "upload-metadata": said}
+def test_an_upload_answers_with_what_its_client_declared(desk: Desk) -> None:
+    sent = metadata(filename="a", filetype="text/plain", more="x") + ",flag"
+    headers = {**TUS, "upload-length": "7", "upload-metadata": sent}
     made = desk.http.post(f"{desk.job()}/uploads", headers=headers)
     assert made.headers["upload-expires"].endswith(" GMT")
     told = desk.http.head(made.headers["location"], headers=TUS).headers
     assert (told["upload-length"], told["upload-offset"]) == ("7", "0")
-    assert told["upload-metadata"] == said
+    assert told["upload-metadata"] == sent
     options = desk.http.options(made.headers["location"])
     assert options.status_code == 204
     assert options.headers["tus-version"] == "1.0.0"
@@ -109,14 +109,14 @@ def test_what_is_said_of_an_upload_is_told(desk: Desk) -> None:
     assert options.headers["tus-max-size"] == str(10 << 30)
 
 
-def test_a_file_of_nothing_is_there_at_once(desk: Desk) -> None:
+def test_an_empty_upload_becomes_a_file_at_once(desk: Desk) -> None:
     job = desk.job()
     upload = begun(desk, job, 0)
     assert [it["size"] for it in desk.files(job)] == [0]
     assert offset(desk, upload) == 0
 
 
-def test_what_came_before_a_cut_stays(desk: Desk) -> None:
+def test_bytes_before_an_interruption_are_kept(desk: Desk) -> None:
     job, data = desk.job(), os.urandom(2_500_000)
     upload = begun(desk, job, len(data))
     head = (
@@ -135,7 +135,7 @@ def test_what_came_before_a_cut_stays(desk: Desk) -> None:
     assert desk.http.get(f"{job}/files/a").content == data
 
 
-def test_an_upload_goes_on_after_the_server_was_killed(make_desk: Callable[..., Desk]) -> None:
+def test_an_upload_continues_after_the_server_was_killed(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk()
     job, data = desk.job(), os.urandom(100_000)
     upload = begun(desk, job, len(data))
@@ -153,7 +153,7 @@ def test_an_upload_goes_on_after_the_server_was_killed(make_desk: Callable[..., 
     assert desk.http.get(file["url"]).content == data
 
 
-def test_one_that_was_whole_when_the_server_was_killed_becomes_a_file_when_asked_after(
+def test_an_upload_complete_before_a_kill_becomes_a_file_when_its_offset_is_asked_for(
     make_desk: Callable[..., Desk],
 ) -> None:
     desk = make_desk()
@@ -167,7 +167,7 @@ def test_one_that_was_whole_when_the_server_was_killed_becomes_a_file_when_asked
     assert desk.http.get(f"{job}/files/a").content == b"0123456789"
 
 
-def test_one_without_progress_for_a_day_is_removed(make_desk: Callable[..., Desk]) -> None:
+def test_an_upload_without_progress_for_a_day_is_removed(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk()
     job = desk.job()
     old, young = begun(desk, job, 10), begun(desk, job, 10)
@@ -180,12 +180,12 @@ def test_one_without_progress_for_a_day_is_removed(make_desk: Callable[..., Desk
     assert offset(desk, young) == 0
 
 
-def test_room_is_for_the_bytes_that_have_come(make_desk: Callable[..., Desk]) -> None:
+def test_only_bytes_that_arrived_take_room(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk("--max-project-bytes", "1000", "--max-file-bytes", "900")
     job = desk.job()
     problem(begin(desk, job, 901), 413, "file_too_large")
     upload = begun(desk, job, 700)
-    other = begun(desk, job, 900)  # what is declared holds no room
+    other = begun(desk, job, 900)  # a declared length reserves nothing
     assert patch(desk, upload, 0, bytes(600)).status_code == 204
     problem(begin(desk, job, 401), 413, "files_full")
     problem(desk.put(job, "b", bytes(401)), 413, "files_full")
@@ -215,7 +215,7 @@ def test_a_job_has_only_so_many_uploads_and_leaves_room_for_others(desk: Desk) -
     assert desk.http.post(f"{job}/cancel").status_code == 202
 
 
-def test_when_its_job_ends_an_upload_does(desk: Desk) -> None:
+def test_an_upload_ends_with_its_job(desk: Desk) -> None:
     job = desk.job()
     upload = begun(desk, job, 10)
     patch(desk, upload, 0, b"01234")
@@ -240,14 +240,14 @@ def test_a_piece_is_a_sign_of_life(desk: Desk) -> None:
     eventually(is_heard)
 
 
-def test_more_than_was_said_is_refused_and_what_fits_before_it_stays(desk: Desk) -> None:
+def test_bytes_past_the_declared_length_are_refused_and_earlier_ones_are_kept(desk: Desk) -> None:
     upload = begun(desk, desk.job(), 10)
     problem(patch(desk, upload, 0, bytes(11)), 413, "file_too_large")
     assert offset(desk, upload) == 0
     pieces = iter([b"0123", b"4567", b"89ab"])
     headers = {**PIECE, "upload-offset": "0"}
     problem(desk.http.patch(upload, content=pieces, headers=headers), 413, "file_too_large")
-    assert offset(desk, upload) in (0, 4, 8)  # as they came in
+    assert offset(desk, upload) in (0, 4, 8)  # whole pieces only
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_more_than_was_said_is_refused_and_what_fits_before_it_stays(desk: Desk)
         ({"upload-metadata": metadata(filename="x", more="y" * 4000)}, 400, "bad_request"),
     ],
 )
-def test_what_can_t_be_begun_is_refused(
+def test_an_upload_that_could_never_be_finished_is_refused(
     desk: Desk, more: dict[str, str], status: int, code: str
 ) -> None:
     headers = {**TUS, "upload-length": "10", "upload-metadata": metadata(filename="a"), **more}
@@ -291,7 +291,7 @@ def test_what_can_t_be_begun_is_refused(
         ({"upload-offset": "x"}, 400, "bad_request"),
     ],
 )
-def test_a_piece_that_does_not_go_on_from_there_is_refused(
+def test_a_piece_at_another_offset_is_refused(
     desk: Desk, more: dict[str, str], status: int, code: str
 ) -> None:
     upload = begun(desk, desk.job(), 10)
@@ -306,7 +306,7 @@ def test_an_upload_is_found_under_its_own_job_alone(desk: Desk) -> None:
         problem(patch(desk, other, 0, b"x"), 404, "no_upload")
 
 
-def test_a_method_can_be_said_in_a_header(desk: Desk) -> None:
+def test_a_method_can_be_sent_in_a_header(desk: Desk) -> None:
     upload = begun(desk, desk.job(), 10)
 
     def post(method: str, data: bytes = b"") -> httpx.Response:
@@ -342,7 +342,7 @@ def test_a_page_of_another_origin_may_upload_where_it_is_allowed(
     st.binary(min_size=1, max_size=60),
     st.lists(st.tuples(st.sampled_from([0, 0, 0, -3, 1]), st.integers(0, 30)), max_size=6),
 )
-def test_in_whatever_order_pieces_come_the_file_is_what_was_meant(
+def test_pieces_in_any_order_make_the_right_file(
     desk: Desk, data: bytes, tries: list[tuple[int, int]]
 ) -> None:
     job = desk.job()

@@ -1,4 +1,4 @@
-"""Which downloads count: all that reached their client, however fast it closed, and no other."""
+"""Every download that reached its client counts, however fast the client closed; no other does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BIN: Final = Path(sys.executable).parent
 
 
 class Place(NamedTuple):
-    """A server, and how to reach it."""
+    """A server and its address."""
 
     url: str
     trust: ssl.SSLContext | None = None
@@ -130,7 +130,7 @@ def downloads(http: httpx.Client) -> dict[str, int]:
 
 
 def noted(http: httpx.Client) -> int:
-    """Answers with bytes of a file that the server has done with."""
+    """How many responses with bytes of a file the server has recorded."""
     acts = [it["detail"] for it in http.get("/v1/audit?action=download&limit=1000").json()["acts"]]
     return sum(it.get("answers", 1) for it in acts if "file" in it)
 
@@ -142,7 +142,7 @@ def ask(sock: socket.socket, name: object, fields: str = "") -> None:
 
 
 def take_and_close(place: Place, size: int, fields: str = "", length: int | None = None) -> None:
-    """Read to the last byte and not further, then close at once."""
+    """Read exactly to the last byte, then close at once."""
     with place.dial() as sock:
         ask(sock, size, fields)
         data = b""
@@ -206,7 +206,9 @@ def test_bytes_that_only_our_kernel_has_do_not_count(place: Place) -> None:
         eventually(lambda: downloads(http) == {str(size): 1})
 
 
-def test_a_stop_waits_for_no_acknowledgment_and_counts_what_the_kernel_has(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_acknowledgments_and_counts_what_the_kernel_has(
+    tmp_path: Path,
+) -> None:
     size = 700_000
     with Server(tmp_path / "data") as server:
         place = Place(server.url)
@@ -221,7 +223,7 @@ def test_a_stop_waits_for_no_acknowledgment_and_counts_what_the_kernel_has(tmp_p
             assert downloads(http) == {"700000": 1}
 
 
-def test_over_http2_a_stream_counts_that_came_whole(
+def test_an_http2_stream_that_arrived_whole_counts(
     tmp_path: Path, certificate: Certificate
 ) -> None:
     size, server = 3 << 20, Server(tmp_path / "data", "--http2", *certificate.flags)
@@ -232,7 +234,7 @@ def test_over_http2_a_stream_counts_that_came_whole(
         for _ in range(5):
             with Peer(server, certificate) as peer:
                 assert len(peer.answer(peer.get(path))[1]) == size
-        for _ in range(3):  # two streams for which there is no room to the end
+        for _ in range(3):  # two streams whose window is too small to finish
             with Peer(server, certificate) as peer:
                 streams = {peer.get(path), peer.get(path)}
                 peer.closed_hand |= streams

@@ -16,7 +16,7 @@ from livejobs import LiveJobs, Settings
 from livejobs.core.errors import LivejobsError, StorageUnavailable
 from livejobs.core.model import KINDS, STATUSES, Record, Stored
 from livejobs.core.reports import NewJob
-from livejobs.store.base import Change
+from livejobs.store.base import Change, EntryQuery
 from livejobs.store.memory import MemoryStore
 from tests.support.strategies import wire_reports
 
@@ -58,8 +58,8 @@ class Flaky(MemoryStore):
         await asyncio.sleep(0)
         return stored
 
-    async def entries(self, *args: Any, **which: Any) -> Sequence[Record]:
-        records = await super().entries(*args, **which)
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        records = await super().entries(query)
         await asyncio.sleep(0)
         return records
 
@@ -125,10 +125,10 @@ async def check(live: LiveJobs) -> None:
 
 async def check_entries(live: LiveJobs, id: str) -> None:
     job = await live.job(id)
-    slot = await live.find(id)
     for kind in KINDS:
-        entries = [record.entry.n for record in await live.entries(slot, kind, limit=1000)]
-        assert entries == [*range(1, job[f"{kind}_total"] + 1)]
+        records = await live.entries(EntryQuery(id, kind, limit=1000))
+        numbers = [record.entry.n for record in records]
+        assert numbers == [*range(1, job[f"{kind}_total"] + 1)]
     numbers = [result["n"] for result in job["results"]]
     assert numbers == [*range(1, job["results_total"] + 1)]
 

@@ -121,8 +121,6 @@ def test_a_database_in_use_prints_one_line_and_exits_with_1(server: Server) -> N
         ([], {"LIVEJOBS_MAX_BATCH": "-1"}, "max_batch (LIVEJOBS_MAX_BATCH): takes a whole number"),
         (["--config", "none.toml"], {}, "config (--config): can't read 'none.toml': No such file"),
         (["--host", "0.0.0.0"], {}, "host (0.0.0.0): other machines can reach this address"),
-        (["--redis", "redis://x"], {}, "redis (--redis): not available in this version"),
-        ([], {"LIVEJOBS_REDIS": "redis://h"}, "redis (LIVEJOBS_REDIS): not available"),
         (["--ssl-certfile", "c", "--ssl-keyfile", "k"], {}, "ssl_certfile (c): "),
         (["--max-connections", "999999999"], {}, "max_connections (999999999): takes at most "),
     ],

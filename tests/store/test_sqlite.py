@@ -1,4 +1,4 @@
-"""What only the SQLite store promises: its file, its plans, its faults."""
+"""What only the SQLite store promises: about its file, its query plans and its faults."""
 
 # ruff: noqa: ASYNC221, ASYNC240  (the loop of a test has nothing else to do)
 
@@ -20,7 +20,7 @@ import pytest
 from msgspec.structs import replace
 
 from livejobs.core.model import KINDS, STATUSES, Status
-from livejobs.store.base import Change, Idempotency, Project, Query, StoreUnusable
+from livejobs.store.base import Change, EntryQuery, Idempotency, Project, Query, StoreUnusable
 from livejobs.store.sqlite import finding, sql, writing
 from livejobs.store.sqlite.store import Connection, SqliteStore
 from tests.store.test_store import add, create, delete, entry, found, job, numbers
@@ -72,7 +72,7 @@ async def test_what_was_committed_is_there_when_opened_again(path: Path) -> None
     await again.open()
     assert await again.projects() == (Project("default", project.epoch, seq=7, floor=6),)
     assert await found(again, Query(None)) == ["c", "a"]
-    assert numbers(await again.entries("a", "logs")) == [1]
+    assert numbers(await again.entries(EntryQuery("a", "logs"))) == [1]
     assert await add(again, job("a"), entry(2)) == 8
     assert await create(again, job("e")) == [9]
     assert await found(again, Query(None)) == ["e", "c", "a"]
@@ -108,7 +108,7 @@ async def test_what_was_committed_is_there_after_a_crash(path: Path) -> None:
     assert done.returncode == 9
     store = SqliteStore(path)
     await store.open()
-    assert numbers(await store.entries("a", "logs")) == [1, 2, 3, 4, 5, 6, 7]
+    assert numbers(await store.entries(EntryQuery("a", "logs"))) == [1, 2, 3, 4, 5, 6, 7]
     assert (await store.project("default")).seq == 8
     await store.close()
 
@@ -197,7 +197,7 @@ def migration(directory: Path, text: str) -> tuple[Path, ...]:
 async def test_an_older_schema_is_migrated_and_keeps_its_jobs(path: Path, tmp_path: Path) -> None:
     await filled(path)
     script = migration(tmp_path, "CREATE TABLE more (x); INSERT INTO more VALUES (7);")
-    for _ in range(2):  # the second time there is nothing left to do
+    for _ in range(2):  # the second time changes nothing
         store = SqliteStore(path, migrations=script)
         await store.open()
         assert len(await found(store, Query(None))) == 100
@@ -228,11 +228,11 @@ async def test_a_new_database_appears_whole_or_not_at_all(path: Path, tmp_path: 
 
 
 async def test_the_loop_does_not_wait_for_a_writer_that_is_busy(store: SqliteStore) -> None:
-    """It waits a moment for its write to begin; a disk that hangs would hold it for minutes."""
+    """The loop waits a moment for a write to begin. It must not wait for a disk that hangs."""
     free = threading.Event()
     busy = store._write.begin(lambda _: free.wait(LONG_ENOUGH))
     written = asyncio.create_task(create(store, job("a")))
-    await asyncio.sleep(0)  # it is asked for now
+    await asyncio.sleep(0)  # the commit is queued now
     free.set()
     assert await busy
     await written
@@ -258,8 +258,8 @@ async def test_every_commit_is_synced(store: SqliteStore) -> None:
 async def test_a_batch_of_reports_is_one_statement(store: SqliteStore) -> None:
     heads = [job(f"j{n}") for n in range(40)]
     await create(store, *heads)
-    said = await statements(store, store.commit([Change(h, h, (entry(1),)) for h in heads]))
-    assert len(said) == 1
+    texts = await statements(store, store.commit([Change(h, h, (entry(1),)) for h in heads]))
+    assert len(texts) == 1
 
 
 async def test_a_cancelled_commit_counts_if_it_was_written(store: SqliteStore) -> None:
@@ -272,7 +272,7 @@ async def test_a_cancelled_commit_counts_if_it_was_written(store: SqliteStore) -
     assert await found(store, Query(None)) == ["b", "a"]
 
 
-async def test_a_commit_of_nothing_finds_out_by_writing(store: SqliteStore, path: Path) -> None:
+async def test_an_empty_commit_checks_the_medium_by_writing(store: SqliteStore, path: Path) -> None:
     await store.project("default")
     log = path.with_name(path.name + "-wal")
     before = log.stat().st_size
@@ -292,7 +292,7 @@ async def test_a_refused_commit_keeps_nothing(store: SqliteStore) -> None:
 # Deleting
 
 
-async def test_nothing_of_a_deleted_job_stays_but_that_it_is_gone(
+async def test_nothing_of_a_deleted_job_stays_except_its_deletion(
     store: SqliteStore, path: Path
 ) -> None:
     head = job(type="t", tags=("x",), parent="p", title="title", expires_at=3)
@@ -314,12 +314,12 @@ async def test_entries_of_a_deleted_job_are_removed_over_many_commits(
     for start in range(0, 3 * writing.SWEPT, 1000):
         await add(store, head, *(entry(start + n) for n in range(1, 1001)))
     await delete(store, head)
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert await store.feed_entries("default", 0, 999, limit=9, kinds=KINDS) == []
     await store.close()
     await store.open()
     assert await create(store, job("a"))
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert count_entries(path) == 2 * writing.SWEPT - writing.SWEPT
     await add(store, job("b"), entry(1))
     await add(store, job("b"), entry(2))
@@ -395,8 +395,8 @@ async def test_every_other_read_is_served_by_an_index(busy: SqliteStore) -> None
         busy.job("a"),
         busy.unfinished(),
         busy.expired(5, limit=3),
-        busy.entries("default-queued", "logs", after_seq=3, level=2),
-        busy.entries("default-queued", "logs", tail=True),
+        busy.entries(EntryQuery("default-queued", "logs", after_seq=3, level=2)),
+        busy.entries(EntryQuery("default-queued", "logs", tail=True)),
         busy.changes("default", 3, limit=3),
         busy.feed_entries("default", 0, 9, limit=3, kinds=KINDS),
         busy.repeated("a", "b", 3),
@@ -412,8 +412,8 @@ async def test_every_write_is_served_by_an_index(busy: SqliteStore) -> None:
     await assert_planned(busy, busy.commit([Change(job("new"), job("new", status="failed"))]))
 
 
-# What EXPLAIN calls a scan, and is none: the values of a parameter, the rows of VALUES, the index
-# of text by its words, and the partial index that holds nothing but what is asked for.
+# Steps that EXPLAIN calls a scan though they read no more than needed: the values of a parameter,
+# the rows of VALUES, the text index by its words, and a partial index of exactly the rows.
 FINE = ("json_each VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "search VIRTUAL TABLE INDEX")
 PARTIAL = "SCAN jobs USING INDEX jobs_unfinished"
 
@@ -432,20 +432,20 @@ def plan(db: sqlite3.Connection, text: str) -> list[str]:
     verb = text.lstrip("- ").split()[0]
     if verb not in {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE"} or "NEW." in text:
         return []
-    db.create_function("holds", 2, finding.holds)  # it is the readers'
+    db.create_function("holds", 2, finding.holds)  # a function of the readers
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text.lstrip('- ')}")]
 
 
 async def statements(store: SqliteStore, doing: Any) -> list[str]:
-    """What is said to SQLite meanwhile, with its parameters."""
-    said: list[str] = []
+    """The statements that SQLite runs meanwhile, with their parameters."""
+    texts: list[str] = []
     for one in connections(store):
-        await one.set_trace_callback(said.append)
+        await one.set_trace_callback(texts.append)
     await doing
     for one in connections(store):
         await one.set_trace_callback(lambda _: None)
-    fts = ("search_", "data_version")  # what FTS5 says to its own tables
-    return [text for text in dict.fromkeys(said) if not any(word in text for word in fts)]
+    fts = ("search_", "data_version")  # statements of FTS5 on its own tables
+    return [text for text in dict.fromkeys(texts) if not any(word in text for word in fts)]
 
 
 def connections(store: SqliteStore) -> Sequence[Connection]:
@@ -457,7 +457,7 @@ def connections(store: SqliteStore) -> Sequence[Connection]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> list[str]:
-    """What runs a command in a mount namespace of its own, with a small tmpfs here."""
+    """A prefix that runs a command in its own mount namespace, with a small tmpfs here."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("NOT TESTED: a full disk needs root and unshare")
     mount = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$@"'

@@ -1,4 +1,4 @@
-"""What every store must do. The laws stand in store/base.py; each test states one of them."""
+"""The contract of every store. The laws are in store/base.py; each test states one of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, File, Head, Kind, Record, encode_head
-from livejobs.store.base import Act, Change, Idempotency, Page, Query, Store, Tally
+from livejobs.core.model import KINDS, STATUSES, Entry, EntryKind, File, Head, Record, encode_head
+from livejobs.store.base import (
+    AuditRecord,
+    Change,
+    EntryQuery,
+    Idempotency,
+    Key,
+    Page,
+    Query,
+    Store,
+    Tally,
+)
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 
@@ -33,12 +43,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-def job(id: str = "a", project: str = "default", owner: str = "key:ci", **said: Any) -> Head:
-    said = {"created_at": 1, "updated_at": 1, "queued_at": 1} | said
-    return Head(id=id, project=project, owner=owner, **said)
+def job(id: str = "a", project: str = "default", owner: str = "key:ci", **fields: Any) -> Head:
+    fields = {"created_at": 1, "updated_at": 1, "queued_at": 1} | fields
+    return Head(id=id, project=project, owner=owner, **fields)
 
 
-def entry(n: int, kind: Kind = "logs", level: int = 1) -> Entry:
+def entry(n: int, kind: EntryKind = "logs", level: int = 1) -> Entry:
     return Entry(kind, n, level, Raw(b'{"n":%d}' % n))
 
 
@@ -113,7 +123,7 @@ async def test_a_job_is_read_back_whole(store: Store) -> None:
     assert (stored.head, stored.seq) == (head, 1)
 
 
-async def test_a_job_that_never_was_is_none(store: Store) -> None:
+async def test_a_job_that_never_existed_is_none(store: Store) -> None:
     assert await store.job("nothing") is None
 
 
@@ -131,7 +141,7 @@ async def test_unfinished_jobs_come_oldest_first(store: Store) -> None:
     assert [stored.head.id for stored in await store.unfinished()] == ["z", "a"]
 
 
-async def test_a_finished_job_can_change_and_go(store: Store) -> None:
+async def test_a_finished_job_can_change_and_be_deleted(store: Store) -> None:
     done = job(status="succeeded")
     await create(store, done)
     changed = replace(done, expires_at=5)
@@ -147,7 +157,7 @@ async def test_a_deleted_job_is_found_nowhere(store: Store) -> None:
     await add(store, head, entry(1))
     await delete(store, head)
     assert await store.job("a") is None
-    assert await store.entries("a", "logs") == []
+    assert await store.entries(EntryQuery("a", "logs")) == []
     assert await store.feed_entries("default", 0, 99, limit=9, kinds=KINDS) == []
     for query in (EVERYTHING, Query(None, tag="t"), Query(None, q="long"), Query(None, ids=("a",))):
         assert await found(store, query) == []
@@ -161,7 +171,7 @@ async def test_an_id_can_be_used_again_and_starts_afresh(store: Store) -> None:
     await store.commit([Change(old, None), Change(None, new, (entry(1),))])
     assert await found(store, Query(None, q="first")) == []
     assert await found(store, Query(None, q="second")) == ["a"]
-    assert [record.seq for record in await store.entries("a", "logs")] == [4]
+    assert [record.seq for record in await store.entries(EntryQuery("a", "logs"))] == [4]
 
 
 async def test_a_job_made_and_deleted_in_one_commit_leaves_only_its_deletion(store: Store) -> None:
@@ -276,7 +286,7 @@ async def test_counts_and_lists_follow_what_changes(store: Store) -> None:
     assert (await store.counts(Query(None, tag="y")))["running"] == 1
 
 
-async def test_a_tag_said_twice_counts_once(store: Store) -> None:
+async def test_a_repeated_tag_counts_once(store: Store) -> None:
     await create(store, job(tags=("x", "x")))
     assert await found(store, Query(None, tag="x")) == ["a"]
     assert (await store.counts(Query(None, tag="x")))["queued"] == 1
@@ -301,12 +311,12 @@ async def test_entries_are_read_in_order_after_n(store: Store) -> None:
     await create(store, job())
     await add(store, job(), entry(1), entry(2), entry(1, "results"))
     await add(store, job(), entry(3))
-    assert numbers(await store.entries("a", "logs")) == [1, 2, 3]
-    assert numbers(await store.entries("a", "logs", after=1, limit=1)) == [2]
-    assert await store.entries("a", "logs", after=2**53) == []
-    assert numbers(await store.entries("a", "results")) == [1]
-    assert await store.entries("a", "errors") == []
-    assert await store.entries("nothing", "logs") == []
+    assert numbers(await store.entries(EntryQuery("a", "logs"))) == [1, 2, 3]
+    assert numbers(await store.entries(EntryQuery("a", "logs", after=1, limit=1))) == [2]
+    assert await store.entries(EntryQuery("a", "logs", after=2**53)) == []
+    assert numbers(await store.entries(EntryQuery("a", "results"))) == [1]
+    assert await store.entries(EntryQuery("a", "errors")) == []
+    assert await store.entries(EntryQuery("nothing", "logs")) == []
 
 
 @pytest.mark.parametrize("size", [2, 15, 17, 33, 511, 512, 513, 1500])
@@ -327,7 +337,7 @@ async def test_an_entry_is_read_back_whole(store: Store) -> None:
     await create(store, job())
     value = '{"message":"ünï\\u0000"}'.encode()
     await add(store, job(), Entry("errors", 1, 3, Raw(value)))
-    [record] = await store.entries("a", "errors")
+    [record] = await store.entries(EntryQuery("a", "errors"))
     assert (record.seq, record.job, bytes(record.entry.value)) == (2, "a", value)
     assert (record.entry.kind, record.entry.n, record.entry.level) == ("errors", 1, 3)
 
@@ -343,7 +353,7 @@ async def test_entries_resume_after_a_seq(
     await add(store, job(), entry(1), entry(2))
     await add(store, job(), entry(3))
     await add(store, job(), entry(4))
-    assert numbers(await store.entries("a", "logs", after_seq=after_seq)) == expected
+    assert numbers(await store.entries(EntryQuery("a", "logs", after_seq=after_seq))) == expected
 
 
 @pytest.mark.parametrize(
@@ -360,9 +370,10 @@ async def test_entries_stop_at_a_size_with_the_end_of_a_change(
     await add(store, job(), large(3))
     await add(store, job(), large(4), large(5))
     first = list(range(1, expected + 1))
-    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes)) == first
+    assert numbers(await store.entries(EntryQuery("a", "logs", most_bytes=most_bytes))) == first
     last = {1: [4, 5], 2000: [4, 5], 2001: [3, 4, 5]}.get(most_bytes or 0, [1, 2, 3, 4, 5])
-    assert numbers(await store.entries("a", "logs", most_bytes=most_bytes, tail=True)) == last
+    tail = EntryQuery("a", "logs", most_bytes=most_bytes, tail=True)
+    assert numbers(await store.entries(tail)) == last
     feed = await store.feed_entries("default", 0, 9, limit=9, kinds=KINDS, most_bytes=most_bytes)
     assert numbers(feed) == first
 
@@ -370,16 +381,16 @@ async def test_entries_stop_at_a_size_with_the_end_of_a_change(
 async def test_entries_are_filtered_by_the_least_level(store: Store) -> None:
     await create(store, job())
     await add(store, job(), *(entry(n, level=(n - 1) % 4) for n in range(1, 9)))
-    assert numbers(await store.entries("a", "logs", level=2)) == [3, 4, 7, 8]
-    assert numbers(await store.entries("a", "logs", level=3, limit=1)) == [4]
-    assert numbers(await store.entries("a", "logs", level=2, limit=1, tail=True)) == [8]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=2))) == [3, 4, 7, 8]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=3, limit=1))) == [4]
+    assert numbers(await store.entries(EntryQuery("a", "logs", level=2, limit=1, tail=True))) == [8]
 
 
 async def test_a_tail_is_the_last_ones_in_ascending_order(store: Store) -> None:
     await create(store, job())
     await add(store, job(), *map(entry, range(1, 6)))
-    assert numbers(await store.entries("a", "logs", tail=True, limit=2)) == [4, 5]
-    assert numbers(await store.entries("a", "logs", tail=True, limit=9, after=3)) == [4, 5]
+    assert numbers(await store.entries(EntryQuery("a", "logs", tail=True, limit=2))) == [4, 5]
+    assert numbers(await store.entries(EntryQuery("a", "logs", 3, limit=9, tail=True))) == [4, 5]
 
 
 async def test_a_feeds_entries_come_in_order_of_seq(store: Store) -> None:
@@ -476,7 +487,7 @@ async def test_lists_and_changes_stop_at_a_size_and_go_on(
     assert sorted(told) == [(1, "a"), (2, "b"), (3, "c"), (5, "-d"), (6, "d")]
 
 
-async def test_a_project_forgets_its_oldest_deletions_and_says_up_to_where(store: Store) -> None:
+async def test_a_project_forgets_its_oldest_deletions_and_keeps_their_floor(store: Store) -> None:
     heads = [job(id) for id in "abcde"]
     await create(store, *heads)
     await delete(store, *heads[:KEPT])
@@ -487,7 +498,7 @@ async def test_a_project_forgets_its_oldest_deletions_and_says_up_to_where(store
     assert (await store.project("default")).floor == 7
 
 
-async def test_projects_are_apart(store: Store) -> None:
+async def test_projects_do_not_see_each_other(store: Store) -> None:
     await store.project("other")
     await create(store, job("a"), job("b", project="other"))
     changes = await store.changes("other", 0, limit=9)
@@ -566,7 +577,7 @@ async def test_files_are_known_from_their_commit_until_they_are_forgotten(store:
     assert await store.ended_files(limit=9) == ["k1"]
 
 
-async def test_a_file_that_came_and_went_in_one_commit_has_ended(store: Store) -> None:
+async def test_a_file_added_and_removed_in_one_commit_has_ended(store: Store) -> None:
     empty = job()
     first, second = with_files(empty, ("k1", 10)), with_files(empty, ("k2", 5))
     await create(store, empty)
@@ -590,11 +601,43 @@ async def test_bytes_of_files_are_summed_by_project(store: Store) -> None:
     assert dict(await store.file_bytes()) == {"default": 5, "other": 7}
 
 
-async def test_downloads_add_up_and_their_acts_are_noted(store: Store) -> None:
+async def test_downloads_add_up_and_their_audit_records_are_written(store: Store) -> None:
     head = with_files(job(), ("k1", 10), ("k2", 5))
     await create(store, head)
-    act = Act(1, "key:ci", "download", "default", "a", {"file": "k1"})
-    await store.downloaded({"k1": Tally(2, 70), "gone": Tally(1, 70)}, [act])
+    record = AuditRecord(1, "key:ci", "download", "default", "a", {"file": "k1"})
+    await store.downloaded({"k1": Tally(2, 70), "gone": Tally(1, 70)}, [record])
     await store.downloaded({"k1": Tally(3, 80)}, [])
     assert await store.downloads(["k1", "k2", "gone"]) == {"k1": Tally(5, 80), "k2": Tally()}
-    assert [noted.act for noted in await store.acts(limit=9)] == [act]
+    assert [noted.record for noted in await store.audit(limit=9)] == [record]
+
+
+def key(id: str, **fields: Any) -> Key:
+    return Key(id, f"name-{id}", b"digest", ("view",), None, created_at=1, **fields)
+
+
+async def test_a_key_is_kept_in_place_of_the_key_with_its_id(store: Store) -> None:
+    await store.save_key(key("b"))
+    await store.save_key(key("a"))
+    await store.save_key(key("b", last_used_at=7))
+    assert await store.keys() == [key("a"), key("b", last_used_at=7)]
+
+
+async def test_a_dropped_key_is_gone_and_an_unknown_one_is_no_error(store: Store) -> None:
+    await store.save_key(key("a"))
+    await store.drop_key("a")
+    await store.drop_key("never")
+    assert await store.keys() == []
+
+
+async def test_audit_entries_are_numbered_and_paged_newest_first(store: Store) -> None:
+    records = [AuditRecord(at, "operator", "key.create", detail={"at": at}) for at in range(4)]
+    head = job()
+    await store.save_key(key("a"), records[0])
+    await store.commit([Change(None, head), Change(head, None, audit=records[1])])
+    await store.downloaded({}, [records[2]])
+    await store.drop_key("a", records[3])
+    entries = await store.audit(limit=9)
+    assert [(entry.n, entry.record) for entry in entries] == [
+        (n, records[n - 1]) for n in (4, 3, 2, 1)
+    ]
+    assert [entry.n for entry in await store.audit(limit=2, before=4)] == [3, 2]

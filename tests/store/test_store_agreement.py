@@ -1,4 +1,4 @@
-"""Any sequence of changes: SQLite says what memory says, verb by verb."""
+"""After any sequence of changes, SQLite and memory return the same from every verb."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Head, Kind, Record
-from livejobs.store.base import Change, Query
+from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, Record
+from livejobs.store.base import Change, EntryQuery, Query
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import KEPT, entry, job, made
@@ -45,7 +45,7 @@ queries = st.builds(
 
 
 class Agreement(RuleBasedStateMachine):
-    """Both stores are told the same and must answer the same, verb by verb."""
+    """Both stores get the same calls and must return the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,11 +100,11 @@ class Agreement(RuleBasedStateMachine):
         expires_at=st.none() | st.integers(0, 9),
         repeats=st.booleans(),
     )
-    def create(self, repeats: bool, **said: Any) -> None:
+    def create(self, repeats: bool, **fields: Any) -> None:
         now = next(self.fresh)
         id = str(now % 30)
         if id not in self.heads:
-            head = job(id, updated_at=now, **said)
+            head = job(id, updated_at=now, **fields)
             key = made(key=f"k{now % 4}", expires_at=now + 5, job=id) if repeats else None
             self.say(Change(None, head, idempotency=key))
 
@@ -114,7 +114,7 @@ class Agreement(RuleBasedStateMachine):
         kinds=st.lists(st.sampled_from(KINDS), max_size=4),
         level=st.integers(0, 3),
     )
-    def report(self, data: st.DataObject, kinds: list[Kind], level: int) -> None:
+    def report(self, data: st.DataObject, kinds: list[EntryKind], level: int) -> None:
         before = after = self.some(data)
         entries = []
         for kind in kinds:
@@ -162,9 +162,9 @@ class Agreement(RuleBasedStateMachine):
         tail=st.booleans(),
         most_bytes=st.none() | st.integers(1, 100),
     )
-    def read(self, id: str, kind: Kind, **how: Any) -> None:
+    def read(self, id: str, kind: EntryKind, **how: Any) -> None:
         self.both("job", id)
-        self.both("entries", id, kind, **how)
+        self.both("entries", EntryQuery(id, kind, **how))
 
     @rule(
         project=st.sampled_from((*NAMES, "none")),
@@ -193,7 +193,7 @@ class Agreement(RuleBasedStateMachine):
 
 
 def assert_sound(db: sqlite3.Connection) -> None:
-    """What SQLite keeps twice agrees with itself."""
+    """The tables that SQLite keeps for speed agree with those they come from."""
     counted = (
         "SELECT label, project, status, count(*) FROM labels GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
@@ -205,7 +205,7 @@ def assert_sound(db: sqlite3.Connection) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Comparable: msgspec's Raw is equal only to itself."""
+    """A form to compare, since msgspec's Raw equals only itself."""
     if isinstance(value, Record):
         return value.seq, value.job, value.entry.kind, value.entry.n, bytes(value.entry.value)
     if isinstance(value, list | tuple) and type(value) in {list, tuple}:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import Entry, Head
-from livejobs.store.base import Change, Query, Store
+from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import create, job
 
@@ -62,7 +62,9 @@ class Drill:
         stored = await self.store.job("reported")
         assert stored is not None
         assert stored.head == self.head
-        records = await self.store.entries("reported", "logs", limit=10**6)
+        records = await self.store.entries(
+            EntryQuery("reported", "logs", limit=10**6, most_bytes=None)
+        )
         assert [record.entry.n for record in records] == list(range(1, self.head.logs_total + 1))
         page = await self.store.list(Query(None), limit=10**6)
         assert [one.head.id for one in page.jobs] == [*self.created[::-1], "reported"]
@@ -90,7 +92,7 @@ class Full:
 class Failing:
     """A disk that returns an error when a file grows (EFBIG, which SQLite does not handle)."""
 
-    says = "disk gave an error"
+    says = "disk reported an error"
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "jobs.db-wal"

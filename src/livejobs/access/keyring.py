@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from livejobs.access.issuer import Issuer
 from livejobs.core.access import ANONYMOUS, LADDER, Principal, Scope, highest
 from livejobs.core.errors import Invalid, Unauthorized
-from livejobs.store.base import Act, Key, Store
+from livejobs.store.base import AuditRecord, Key, KeyStore
 
 ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # verified credentials, so that a poll need not verify again
@@ -120,7 +120,7 @@ class Keyring:
     """All keys, in memory: there are few, and every request needs them."""
 
     def __init__(
-        self, store: Store, *, admin_key: str | None = None, issuer: Issuer | None = None
+        self, store: KeyStore, *, admin_key: str | None = None, issuer: Issuer | None = None
     ) -> None:
         self._store = store
         self.issuer = issuer
@@ -159,18 +159,18 @@ class Keyring:
     def get(self, id: str) -> Key | None:
         return self._keys.get(id)
 
-    async def add(self, key: Key, act: Act | None = None) -> None:
+    async def add(self, key: Key, record: AuditRecord | None = None) -> None:
         """Add a key. The first one turns access control on, and it stays on while the server
         runs: to revoke the last key must close the server, not open it."""
-        await self._store.save_key(key, act)
+        await self._store.save_key(key, record)
         self._keys[key.id] = key
         self.closed = True
 
-    async def revoke(self, id: str, act: Act | None = None) -> None:
+    async def revoke(self, id: str, record: AuditRecord | None = None) -> None:
         # First, so that `note_uses` doesn't save the key again after it was dropped.
         key = self._keys.pop(id)
         try:
-            await self._store.drop_key(id, act)
+            await self._store.drop_key(id, record)
         except Exception:  # not on cancellation: then the store may have dropped the key
             self._keys[id] = key
             raise

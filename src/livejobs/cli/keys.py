@@ -19,7 +19,7 @@ from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
 from livejobs.core.times import wire_time
 from livejobs.private import make_folder
-from livejobs.store.base import Act, Key, StoreUnusable
+from livejobs.store.base import AuditRecord, Key, StoreUnusable
 from livejobs.store.sqlite.store import SqliteStore
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class FolderKeys:
                 now=clock.now_ms(),
                 expires_at=expires_at,
             )
-            await ring.add(key, self._act("key.create", key))
+            await ring.add(key, self._audit("key.create", key))
             return {**_row(key), "key": secret}
 
         return self._with_keys(create)
@@ -125,7 +125,7 @@ class FolderKeys:
         async def revoke(ring: Keyring) -> None:
             key = ring.get(id)
             assert key is not None, "revoke gets an id from the list"
-            await ring.revoke(id, self._act("key.revoke", key))
+            await ring.revoke(id, self._audit("key.revoke", key))
 
         self._with_keys(revoke)
 
@@ -143,9 +143,9 @@ class FolderKeys:
 
         return self._with_keys(mint)
 
-    def _act(self, action: str, key: Key) -> Act:
+    def _audit(self, action: str, key: Key) -> AuditRecord:
         detail = {"key": key.id, "name": key.name}
-        return Act(clock.now_ms(), operator().name, action, detail=detail)
+        return AuditRecord(clock.now_ms(), operator().name, action, detail=detail)
 
     def _with_keys(self, use: Callable[[Keyring], Awaitable[T]]) -> T:
         async def opened() -> T:

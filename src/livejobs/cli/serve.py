@@ -44,8 +44,7 @@ def option(row: Setting) -> Callable[[Command], Command]:
 
 def described(row: Setting) -> str:
     default = "" if row.default in (None, "", (), False) else f"  [default: {row.default}]"
-    later = "  [not in this version]" if row.later else ""
-    return row.help + default + later
+    return row.help + default
 
 
 @click.command(epilog=EPILOG)

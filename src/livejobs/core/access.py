@@ -1,7 +1,8 @@
-"""Who may do what: one table, asked by every door.
+"""Who may do what: one table, used by every door.
 
-A principal is what a credential makes of a caller. Scopes are a ladder, each with all below it.
-What a caller may not see is not there for it (404); what it sees but may not touch is 403.
+A principal is a caller with the rights of its credential. Scopes are a ladder: each includes all
+below it. A job that the caller may not see answers 404; a job that it may see, but not change,
+answers 403.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from livejobs.core.errors import Forbidden, NotFound
+from livejobs.core.errors import Forbidden
 from livejobs.core.model import Head
 
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
@@ -23,43 +24,43 @@ LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
 
 NEEDS: Final[dict[Action, Scope]] = {
     "view": "view",
-    "token": "view",  # no more than the caller's own rights go into one
+    "token": "view",  # a token has at most the caller's own rights
     "cancel": "cancel",
     "report": "report",
     "create": "report",
     "upload": "report",
     "delete": "admin",
-    "own": "admin",  # to name another as a job's owner
+    "own": "admin",  # create a job with another owner
     "audit": "admin",
     "keys": "admin",
-    "metrics": "admin",  # unless the setting lets all read them
+    "metrics": "admin",  # unless the setting makes them public
 }
 
 
-# What is of no job: not for a token that is limited to some.
+# Actions on no single job: a token that is limited to some jobs may not do them.
 _OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics"})
-# What is of no project: not for a credential that is limited to some.
+# Actions on no single project: a credential that is limited to some projects may not do them.
 _OF_SERVER: Final[frozenset[Action]] = frozenset({"metrics"})
 
 _RUNG: Final = {scope: rung for rung, scope in enumerate(LADDER)}
 
 
 class Principal(Struct, frozen=True):
-    """A caller, as its credential says."""
+    """A caller, as its credential describes it."""
 
-    name: str  # the owner of the jobs it creates; more than one may have it
+    name: str  # the owner of the jobs it creates; not unique
     scope: Scope = "admin"
-    projects: tuple[str, ...] | None = None  # None: all of them
-    jobs: frozenset[str] | None = None  # None: all of its projects
-    key: str | None = None  # the key it stands on; when that goes, so does this
+    projects: tuple[str, ...] | None = None  # None: all projects
+    jobs: frozenset[str] | None = None  # None: all jobs of its projects
+    key: str | None = None  # its key, or the key that minted its token: revoked, it ends both
     expires_at: int | None = None
-    token: bool = False  # not a key itself
-    cookie: bool = False  # the browser sent it by itself, so where the page came from matters
+    token: bool = False  # the credential is a token, not a key
+    cookie: bool = False  # the browser added it, so the page's origin must be checked
 
     @property
     def credential(self) -> str:
-        """Who it is: a key with its tokens, by the key's id, since a name can be given again.
-        Others by their name, which starts as no key's id does."""
+        """The caller's identity: the id of the key, for a key and its tokens, since a name can be
+        given again. Other callers have their name, which no key's id starts like."""
         return self.key or self.name
 
     @property
@@ -85,23 +86,16 @@ ANONYMOUS: Final = Principal("anonymous")
 def require(by: Principal, action: Action) -> None:
     if not by.may(action):
         raise Forbidden(
-            f"This takes the scope {NEEDS[action]!r}; the credential has {by.scope!r}.",
+            f"This needs the scope {NEEDS[action]!r}; the credential has {by.scope!r}.",
             code="missing_scope",
         )
     if by.jobs is not None and action in _OF_ALL:
-        raise Forbidden("The credential is for some jobs only.", code="foreign_job")
+        raise Forbidden("The credential is limited to some jobs.", code="foreign_job")
     if by.projects is not None and action in _OF_SERVER:
         raise Forbidden(
-            "The credential is for some projects only, and this shows all of them.",
+            "The credential is limited to some projects, and this shows all of them.",
             code="foreign_project",
         )
-
-
-def require_job(by: Principal, action: Action, head: Head) -> None:
-    """Not seen comes first: a caller can't tell another's job from none."""
-    if not by.sees(head):
-        raise NotFound.job(head.id)
-    require(by, action)
 
 
 def require_project(by: Principal, project: str) -> None:
@@ -110,11 +104,9 @@ def require_project(by: Principal, project: str) -> None:
 
 
 def require_id(by: Principal, id: str | None) -> None:
-    """For a job that is about to be made."""
+    """Check the id of a new job."""
     if by.jobs is not None and id not in by.jobs:
-        raise Forbidden(
-            "The credential is for some jobs only, and not for this.", code="foreign_job"
-        )
+        raise Forbidden("The credential is limited to other jobs.", code="foreign_job")
 
 
 def highest(scopes: tuple[Scope, ...] | list[Scope]) -> Scope:
@@ -122,5 +114,5 @@ def highest(scopes: tuple[Scope, ...] | list[Scope]) -> Scope:
 
 
 def below(scope: Scope) -> tuple[Scope, ...]:
-    """A scope and all that it includes."""
+    """A scope and all scopes that it includes."""
     return LADDER[: LADDER.index(scope) + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# Also the bytes a browser sends back in Last-Event-ID without a preflight.
+# A browser sends these bytes back in Last-Event-ID without a preflight.
 _PATTERN = re.compile(r"([A-Za-z0-9_-]{1,40})\.(0|[1-9][0-9]{0,17})\Z")
 
 
@@ -18,6 +18,6 @@ class Cursor(NamedTuple):
 
 
 def parse(text: str) -> Cursor | None:
-    """The cursor, or None for what was never one."""
+    """The cursor, or None if the text is not one."""
     found = _PATTERN.match(text)
     return Cursor(found[1], int(found[2])) if found else None

@@ -1,8 +1,8 @@
-"""What changed between two views of a job, in the shape a client's reducer takes.
+"""The difference between two views of a job, in the shape that a client's reducer takes.
 
-A delta is `set`: top-level fields with their new values, and `append`: entries per list. The
-laws, for any views a, b, c of one job: apply(a, diff(a, b)) == b, and applying merge(d1, d2) is
-applying d1, then d2.
+A delta has `set`, the top-level fields with their new values, and `append`, the new entries of
+each list. The laws, for any views of one job: apply(a, diff(a, b)) == b, and applying
+merge(d1, d2) equals applying d1, then d2.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from livejobs.core.model import Kind
+from livejobs.core.model import EntryKind
 
 Fields: TypeAlias = Mapping[str, Any]
-Lists: TypeAlias = Mapping[Kind, tuple[Any, ...]]
+Lists: TypeAlias = Mapping[EntryKind, tuple[Any, ...]]
 
 
 class Delta(NamedTuple):
@@ -26,13 +26,13 @@ class Delta(NamedTuple):
 EMPTY = Delta({}, {})
 _ABSENT = object()
 
-# Fields whose values are the worker's own. Python takes True for 1; who reads JSON does not.
+# Fields that hold any JSON. True equals 1 in Python, but not in JSON.
 _FREE: Final = frozenset({"meta", "result", "error", "worker"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def diff(old: Fields, new: Fields) -> Fields:
-    """The fields whose values differ. Fields never go away; a job has them all from its start."""
+    """The fields whose values differ. A job has all of its fields from the start."""
     return {
         name: value
         for name, value in new.items()
@@ -50,7 +50,7 @@ def merge(first: Delta, then: Delta) -> Delta:
 
 
 def apply(job: Fields, delta: Delta) -> dict[str, Any]:
-    """What a client does: assign `set`, extend with `append`."""
+    """Assign `set` and extend with `append`, as clients do."""
     result = {**job, **delta.set}
     for kind, values in delta.append.items():
         result[kind] = [*result.get(kind, ()), *values]

@@ -1,25 +1,25 @@
-"""Every way livejobs says no, in one tree.
+"""Every error that livejobs answers with, in one tree.
 
 LivejobsError
 ├── Invalid              422  a field is wrong; `errors` points at it
-│   ├── LineTooLong           a log line would pass its bound
-│   ├── HeadTooLarge          the job's current state would pass its bound
+│   ├── LineTooLong           a log line is longer than allowed
+│   ├── HeadTooLarge          the job's current state would be larger than allowed
 │   ├── BatchTooLarge    413  more reports in one array than allowed
 │   └── IdempotencyMismatch   the key was used with another body
 ├── BadJson              400  not JSON, or not UTF-8
 ├── BadCursor            400  a cursor or page token of another database
 ├── Unauthorized         401  no credential, or a bad one
-├── Forbidden            403  a good credential that may not do this
-├── NotFound             404  no such job, or not one the caller may see
+├── Forbidden            403  the credential is good but does not allow this
+├── NotFound             404  there is no such job, or the caller may not see it
 ├── Conflict             409  the job's state does not allow it
 ├── BodyTooLarge         413
 ├── UnsupportedMediaType 415
 ├── TooMany              429  a quota or a rate; the caller may try again
-├── StorageUnavailable   503  the disk refused; nothing was acknowledged
+├── StorageUnavailable   503  the disk refused the write; nothing was acknowledged
 └── NotStarted           503  the app's LiveJobs is not running
 
-An error carries its HTTP status and its code; the sentence in `detail` tells the
-caller what to do. All but StorageUnavailable and NotStarted are the caller's to mend.
+An error has an HTTP status and a code; the sentence in `detail` says what happened and what to
+do. The caller can correct all of them except StorageUnavailable and NotStarted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import ClassVar, NamedTuple
 
 
 class FieldError(NamedTuple):
-    """One wrong field: where (RFC 6901) and what it should be."""
+    """A wrong field: a pointer to it (RFC 6901) and what is expected there."""
 
     pointer: str
     detail: str
@@ -53,7 +53,7 @@ class LivejobsError(Exception):
         self.code = code or self.default_code
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
-        self.extra = dict(extra or {})  # members of the problem beside the standard ones
+        self.extra = dict(extra or {})  # members of the problem besides the standard ones
 
     def __str__(self) -> str:
         where = f" at {self.errors[0].pointer!r}" if self.errors else ""

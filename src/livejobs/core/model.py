@@ -1,5 +1,4 @@
-"""The nouns. All frozen; a change returns a new one (a fold changes a copy until it hands it out).
-Times are milliseconds since 1970, UTC.
+"""The nouns. All are frozen: a change makes a new one. Times are milliseconds since 1970, UTC.
 
 A job is a small Head, its current state, and append-only Entries: logs, results, errors.
 """
@@ -15,11 +14,11 @@ Number: TypeAlias = int | float
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Kind: TypeAlias = Literal["logs", "results", "errors"]
+EntryKind: TypeAlias = Literal["logs", "results", "errors"]
 
 STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
-KINDS: Final[tuple[Kind, ...]] = ("logs", "results", "errors")
+KINDS: Final[tuple[EntryKind, ...]] = ("logs", "results", "errors")
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}\Z"
@@ -27,20 +26,21 @@ PROJECT_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
 
 class Pace(Struct, frozen=True, array_like=True):
-    """What the rate estimate remembers: decayed work over decayed time (see progress.py)."""
+    """The state of the rate estimate: decayed work over decayed time (see progress.py)."""
 
     unit: Literal["current", "percent"]
-    at: int  # when `value` was said
+    at: int  # when `value` was reported
     value: float
     since: int  # when measuring began
-    work: float  # decayed sum of what was done
-    time: float  # decayed sum of the seconds it took
+    work: float  # decayed sum of the work
+    time: float  # decayed sum of the seconds
 
 
 class Progress(Struct, frozen=True, omit_defaults=True):
-    """What the worker said; percent, rate and ETA are derived from it."""
+    """The progress that the worker reported, and the rate and ETA that follow from it."""
 
-    said: int | None = None  # an explicit percent, until current or total is said again
+    # A reported percent, until current or total is reported again; 'said' in every database.
+    reported: int | None = msgspec.field(default=None, name="said")
     current: Number | None = None
     total: Number | None = None
     unit: str | None = None
@@ -62,7 +62,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
 
 
 class Plan(Struct, frozen=True, omit_defaults=True):
-    """What the job was created with: where a retry starts again."""
+    """What the job was created with. A retry starts from here again."""
 
     total: Number | None = None
     unit: str | None = None
@@ -70,7 +70,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
 
 
 class Children(Struct, frozen=True, omit_defaults=True):
-    """How many jobs name this one as their parent, by status."""
+    """How many jobs have this job as their parent, by status."""
 
     queued: int = 0
     running: int = 0
@@ -84,7 +84,7 @@ class Children(Struct, frozen=True, omit_defaults=True):
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
-    """Why a job failed, or was sent back to the queue."""
+    """Why a job failed or was retried."""
 
     message: str
     code: str | None = None
@@ -92,16 +92,16 @@ class Failure(Struct, frozen=True, omit_defaults=True):
 
 
 class File(Struct, frozen=True, omit_defaults=True):
-    """What a job hands out. Its bytes are kept in the file area under `key`, or lie elsewhere."""
+    """A file of a job. Its bytes are in the file area under `key`, at a path, or at a URL."""
 
     name: str
     size: int | None  # as of `at`; None: not known
     media_type: str
     sha256: str | None = None
     at: int = 0
-    key: str = ""  # its own; a file that takes its place has another
+    key: str = ""  # a file that replaces this one has another key
     path: str | None = None  # attached from this machine
-    url: str | None = None  # attached from another
+    url: str | None = None  # attached from elsewhere
 
     @property
     def kept(self) -> bool:
@@ -110,7 +110,7 @@ class File(Struct, frozen=True, omit_defaults=True):
 
 
 class Head(Struct, frozen=True, omit_defaults=True):
-    """A job's small current state: all of it but the entries. What the database keeps."""
+    """The current state of a job, without its entries, as the database keeps it."""
 
     id: str
     project: str
@@ -141,42 +141,41 @@ class Head(Struct, frozen=True, omit_defaults=True):
     files: tuple[File, ...] = ()
     started_at: int | None = None
     completed_at: int | None = None
-    heartbeat_at: int | None = None  # as of the last change; a heartbeat alone is not one
+    heartbeat_at: int | None = None  # as of the last change; a heartbeat alone is not a change
     heartbeat_timeout: float | None = None  # seconds; None: the server's setting
-    ttl_seconds: float | None = None  # kept this long once finished; None: the setting
+    ttl_seconds: float | None = None  # how long to keep it after its end; None: for ever
     expires_at: int | None = None
-    webhooks: tuple[Any, ...] = ()
-    producers: dict[str, int] = {}  # the highest number taken from each
+    producers: dict[str, int] = {}  # the highest number accepted from each
 
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
 
-    def total(self, kind: Kind) -> int:
-        """How many entries of a kind there are."""
+    def total(self, kind: EntryKind) -> int:
+        """How many entries of a kind the job has."""
         if kind == "logs":
             return self.logs_total
         return self.results_total if kind == "results" else self.errors_total
 
 
 class Entry(Struct, frozen=True):
-    """One line of an append-only list: its place, and its wire JSON, ready to send."""
+    """One item of an append-only list, with its JSON ready to send."""
 
-    kind: Kind
+    kind: EntryKind
     n: int  # 1, 2, 3 … within the job and kind
     level: int  # index into LEVELS; 0 for results and errors
     value: Raw
 
 
 class Stored(Struct, frozen=True):
-    """A head with the seq of the commit that wrote it."""
+    """A head with the seq of its last change."""
 
     head: Head
     seq: int
 
 
 class Record(Struct, frozen=True):
-    """An entry with its seq and its job, as read back."""
+    """An entry as read from the store, with its seq and its job."""
 
     seq: int
     entry: Entry

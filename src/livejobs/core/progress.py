@@ -1,7 +1,7 @@
-"""How far a job is: percent, rate and ETA from what was said. Never NaN, negative or infinite.
+"""Percent, rate and ETA of a job, from its reports. None of them is NaN, negative or infinite.
 
 The rate is decayed work over decayed time, so it starts unbiased and follows a change of speed
-within about a time constant. It is None until it has been watched for a warm-up.
+within about one time constant. It is None until the warm-up is over.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from livejobs.core.model import Head, Number, Pace, Progress, Step
 
 TIME_CONSTANT: Final = 20.0  # seconds
 WARM_UP: Final = 2_000  # milliseconds
-SAMPLE: Final = 50  # milliseconds; closer reports are joined into one sample
-FARTHEST_ETA: Final = 10 * 365 * 86_400.0  # past ten years nothing is meant by it
+SAMPLE: Final = 50  # milliseconds; reports that are closer make one sample
+FARTHEST_ETA: Final = 10 * 365 * 86_400.0  # beyond ten years it means nothing
 
 
 def fraction(current: Number | None, total: Number | None) -> float | None:
@@ -27,7 +27,7 @@ def fraction(current: Number | None, total: Number | None) -> float | None:
 
 
 def step_fraction(step: Step) -> float | None:
-    """None: it runs, and nobody can know how far it is."""
+    """None for a running step of unknown length."""
     if step.status in ("succeeded", "skipped"):
         return 1.0
     known = fraction(step.current, step.total)
@@ -43,8 +43,8 @@ def steps_fraction(steps: tuple[Step, ...]) -> float | None:
 
 def job_fraction(progress: Progress, steps: tuple[Step, ...]) -> float | None:
     """An explicit percent wins, then current of total, then the weighted steps."""
-    if progress.said is not None:
-        return progress.said / 100
+    if progress.reported is not None:
+        return progress.reported / 100
     if progress.current is not None and progress.total:
         return fraction(progress.current, progress.total)
     if steps and progress.current is None:
@@ -53,7 +53,7 @@ def job_fraction(progress: Progress, steps: tuple[Step, ...]) -> float | None:
 
 
 def as_percent(part: float | None) -> int | None:
-    # The sum of a thousand thirds may end a hair under 1.
+    # The sum of a thousand thirds may be slightly less than 1.
     return None if part is None else min(100, int(part * 100 + 1e-9))
 
 
@@ -64,7 +64,7 @@ def percent(head: Head) -> int | None:
 
 
 class Measure(NamedTuple):
-    """What the rate is a rate of, and where it ends."""
+    """The value that the rate follows, and its end."""
 
     unit: Literal["current", "percent"]
     value: float
@@ -79,35 +79,35 @@ def measure(progress: Progress, steps: tuple[Step, ...]) -> Measure | None:
 
 
 def paced(progress: Progress, steps: tuple[Step, ...], now: int) -> Progress:
-    """The progress with its rate and ETA as of now."""
+    """Update the rate and the ETA."""
     last = progress.pace
     if last is not None and 0 <= now - last.at < SAMPLE:
-        return progress  # what came so close together makes one sample
-    seen = measure(progress, steps)
-    if seen is None:
         return progress
-    pace = _sample(last, seen, now)
+    measured = measure(progress, steps)
+    if measured is None:
+        return progress
+    pace = _sample(last, measured, now)
     rate = _rate(pace, now)
     return replace(
         progress,
         pace=pace,
-        rate=_significant(rate) if rate is not None and seen.unit == "current" else None,
-        eta=_eta(seen, rate),
+        rate=_significant(rate) if rate is not None and measured.unit == "current" else None,
+        eta=_eta(measured, rate),
     )
 
 
-def _sample(pace: Pace | None, seen: Measure, now: int) -> Pace:
-    # Work undone, another unit, or a clock set back: what was learned no longer holds.
-    if pace is None or pace.unit != seen.unit or seen.value < pace.value or now < pace.at:
-        return Pace(seen.unit, now, seen.value, now, 0.0, 0.0)
+def _sample(pace: Pace | None, measured: Measure, now: int) -> Pace:
+    # Start again when work is undone, the unit changes, or the clock is set back.
+    if pace is None or pace.unit != measured.unit or measured.value < pace.value or now < pace.at:
+        return Pace(measured.unit, now, measured.value, now, 0.0, 0.0)
     passed = (now - pace.at) / 1000
     decay = exp(-passed / TIME_CONSTANT)
     return Pace(
         pace.unit,
         now,
-        seen.value,
+        measured.value,
         pace.since,
-        pace.work * decay + (seen.value - pace.value),
+        pace.work * decay + (measured.value - pace.value),
         pace.time * decay + passed,
     )
 
@@ -118,10 +118,10 @@ def _rate(pace: Pace, now: int) -> float | None:
     return pace.work / pace.time
 
 
-def _eta(seen: Measure, rate: float | None) -> float | None:
-    if rate is None or rate <= 0 or not seen.goal:
+def _eta(measured: Measure, rate: float | None) -> float | None:
+    if rate is None or rate <= 0 or not measured.goal:
         return None
-    left = max(0.0, seen.goal - seen.value) / rate
+    left = max(0.0, measured.goal - measured.value) / rate
     return round(left, 1) if left <= FARTHEST_ETA else None
 
 

@@ -1,14 +1,14 @@
 """The fold: a head and a report make the next head, and the entries to append.
 
-The law: a job moves only along MOVES, a finished job never changes again, and a producer's
-number counts once. Nothing here reads a clock or does I/O; `now` comes in as milliseconds.
+The law: a job moves only along MOVES, a finished job never changes again, and each number of a
+producer counts once. Nothing here reads a clock or does I/O; `now` is passed in, in milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -19,13 +19,13 @@ from livejobs.core import progress as gauge
 from livejobs.core import reports as say
 from livejobs.core.errors import Conflict
 from livejobs.core.model import (
+    FINISHED,
     LEVELS,
-    Children,
     Entry,
+    EntryKind,
     Failure,
     File,
     Head,
-    Kind,
     Level,
     Plan,
     Progress,
@@ -34,24 +34,42 @@ from livejobs.core.model import (
 )
 from livejobs.core.times import rfc3339
 
-# From where, on what, to where. Any report first starts a queued job; those not named leave
-# the status as it is. `retry` ends as cancelled where that was asked for.
-MOVES: Final[dict[tuple[Status, str], Status]] = {
-    ("queued", "start"): "running",
-    ("queued", "cancel"): "cancelled",
+Event: TypeAlias = Literal[
+    "report", "retry", "succeed", "fail", "cancelled",
+    "cancel", "force_cancel", "stall", "lose", "file",
+]  # fmt: skip
+
+# From a status, on an event, to a status. A finished status has no row. Every report is first a
+# "report", which starts a queued job; so the other events of a worker come to a running job.
+MOVES: Final[dict[tuple[Status, Event], Status]] = {
+    # from the worker
+    ("queued", "report"): "running",
+    ("running", "report"): "running",
     ("running", "retry"): "queued",
     ("running", "succeed"): "succeeded",
     ("running", "fail"): "failed",
-    ("running", "lose"): "failed",
     ("running", "cancelled"): "cancelled",
+    # from a client
+    ("queued", "cancel"): "cancelled",
+    ("running", "cancel"): "running",  # the worker decides when the job ends
+    ("queued", "force_cancel"): "cancelled",
+    ("running", "force_cancel"): "cancelled",
+    # from the server, when the worker is silent
+    ("running", "stall"): "running",
+    ("running", "lose"): "failed",
+    # an uploaded or attached file is not a report, and starts nothing
+    ("queued", "file"): "queued",
+    ("running", "file"): "running",
 }
-UNFINISHED: Final = frozenset(status for status, _ in MOVES)
+
+# Where a report leaves the status as it is: nearly always, so it is looked up in advance.
+_STAYS: Final = frozenset(a for (a, event), b in MOVES.items() if event == "report" and a == b)
 
 
 class Folded(NamedTuple):
     head: Head
     entries: tuple[Entry, ...]
-    accepted: int  # what was applied; numbers seen before are skipped
+    accepted: int  # reports that were applied; numbers seen before are skipped
 
 
 class Finished(Conflict):
@@ -60,6 +78,10 @@ class Finished(Conflict):
 
     def __init__(self, head: Head) -> None:
         super().__init__(f"Job {head.id!r} has {head.status}; a finished job never changes.")
+
+
+def may(head: Head, event: Event) -> bool:
+    return (head.status, event) in MOVES
 
 
 def create(
@@ -72,7 +94,7 @@ def create(
     heartbeat_timeout: float | None = None,
     ttl_seconds: float | None = None,
 ) -> Head:
-    """The head of a job that begins now. What it does not say is taken from the settings."""
+    """The head of a new job. The two keyword defaults apply where `new` sets nothing."""
     plan = Plan(new.total, new.unit, tuple(_planned(step) for step in new.steps))
     return Head(
         id=id,
@@ -91,7 +113,6 @@ def create(
         parent=new.parent,
         heartbeat_timeout=new.heartbeat_timeout or heartbeat_timeout,
         ttl_seconds=new.ttl_seconds or ttl_seconds,
-        webhooks=tuple(new.webhooks),
     )
 
 
@@ -102,19 +123,19 @@ def _planned(step: str | say.PlannedStep) -> Step:
 
 
 def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
-    """All of the reports, or Finished with none of them applied. The work is that of the reports,
-    and of the head once, however many they are."""
-    draft = _Draft()
+    """Apply all of the reports, or raise Finished and apply none. The time grows with the
+    reports; the head is copied once, however many there are."""
+    draft = _Draft(head, now)
+    put(draft.head, "heartbeat_at", now)
+    put(draft.head, "stalled", False)
     accepted = 0
     for report in reports:
-        if not seen_before(head, report):
-            if not accepted:
-                head = _heard(head, now)
-            _advance(head, report, now, draft)
+        if not seen_before(draft.head, report):
+            _advance(draft, report, now)
             accepted += 1
-    if draft.moved:
-        draft.settle(head, now)
-    return Folded(head, tuple(draft.entries), accepted)
+    if not accepted:
+        return Folded(head, (), 0)
+    return Folded(draft.finish(), tuple(draft.entries), accepted)
 
 
 def seen_before(head: Head, report: say.AnyReport) -> bool:
@@ -124,132 +145,157 @@ def seen_before(head: Head, report: say.AnyReport) -> bool:
 
 
 class _Steps:
-    """Steps that change: those told of since, in front of those that were there."""
+    """The steps of a job while reports change them, found by name."""
 
     def __init__(self, base: tuple[Step, ...]) -> None:
         self.base = base
         self._there = {step.name: step for step in base}
-        self._told: dict[str, Step] = {}
+        self._changed: dict[str, Step] = {}
 
     def find(self, name: str) -> Step | None:
-        return self._told.get(name) or self._there.get(name)
+        return self._changed.get(name) or self._there.get(name)
 
-    def tell(self, step: Step) -> None:
-        self._told[step.name] = step
+    def change(self, step: Step) -> None:
+        self._changed[step.name] = step
 
-    def take_back(self) -> None:
-        self._told = {}
+    def discard(self) -> None:
+        self._changed = {}
 
     def take(self) -> tuple[Step, ...]:
-        """All of them. What was told of is then forgotten."""
-        told, self._told = self._told, {}
-        if not told:
+        """Return all steps, new ones at the end, and forget the changes."""
+        changed, self._changed = self._changed, {}
+        if not changed:
             return self.base
-        kept = tuple([told.pop(step.name, step) for step in self.base])
-        return kept + tuple(told.values())
+        kept = tuple([changed.pop(step.name, step) for step in self.base])
+        return kept + tuple(changed.values())
 
 
 class _Draft:
-    """What one fold gathers, and what of its head it has made its own. A dictionary is copied at
-    the first change and changed in place after it; steps are put together again at the end."""
+    """The next head while it is made. This is the one way in which a head changes: the draft
+    copies it once, fields are put into the copy, and `finish` hands the copy out. Until then
+    nobody else has it. A new head for every report of a call would cost as much as the reports;
+    steps are joined at the end for the same reason."""
 
-    _owned: tuple[str, ...] = ()
-    _steps: _Steps | None = None  # None: as the head has them
-    _known: tuple[_Steps, ...] = ()  # a retry begins with the planned ones again
-    moved = False  # progress was made that the rate has not heard of
+    _owned: tuple[str, ...] = ()  # dictionaries that were copied
+    _steps: _Steps | None = None  # None: no report has changed a step
+    _known: tuple[_Steps, ...] = ()  # a retry starts with the planned steps again
+    measured = True  # False: there is progress that the rate does not include yet
 
-    def __init__(self) -> None:
+    def __init__(self, head: Head, now: int) -> None:
+        self.head = copy(head)
+        self.now = now
         self.entries: list[Entry] = []
+        put(self.head, "updated_at", now)
 
-    def own(self, head: Head, name: str) -> dict[str, Any]:
-        """A dictionary of the head, to be changed in place."""
-        values: dict[str, Any] = getattr(head, name)
+    def put(self, **fields: Any) -> None:
+        for name, value in fields.items():
+            put(self.head, name, value)
+
+    def move(self, event: Event) -> bool:
+        """Look up the event, change the status, and return whether it changed. There is no other
+        way to change a status. Raises Finished for a finished job; ends the job when the new
+        status is a finished one."""
+        head = self.head
+        try:
+            status = MOVES[head.status, event]
+        except KeyError:
+            if head.finished:
+                raise Finished(head) from None
+            raise
+        if status == head.status:
+            return False
+        put(head, "status", status)
+        if status in FINISHED:
+            self._end(status)
+        return True
+
+    def own(self, name: str) -> dict[str, Any]:
+        """A dictionary of the head, copied at its first change and changed in place after it."""
+        values: dict[str, Any] = getattr(self.head, name)
         if name not in self._owned:
             values = values.copy()
-            put(head, name, values)
+            put(self.head, name, values)
             self._owned += (name,)
         return values
 
-    def steps(self, head: Head) -> _Steps:
+    def steps(self) -> _Steps:
         if self._steps is None:
-            self._steps = next((it for it in self._known if it.base is head.steps), None)
-        if self._steps is None:
-            self._steps = _Steps(head.steps)
-            self._known += (self._steps,)  # two at most: the head's and the planned ones
+            base = self.head.steps
+            self._steps = next((it for it in self._known if it.base is base), None)
+            if self._steps is None:
+                self._steps = _Steps(base)
+                self._known += (self._steps,)  # two at most: the head's and the planned ones
         return self._steps
 
-    def put_steps(self, head: Head) -> None:
-        """The steps as told of, before anyone reads them."""
+    def _join_steps(self) -> None:
         if self._steps is not None:
-            put(head, "steps", self._steps.take())
+            put(self.head, "steps", self._steps.take())
             self._steps = None
 
-    def end(self, head: Head) -> None:
-        """The job ends: its steps are read, and its rate is of no more interest."""
-        self.put_steps(head)
-        self.moved = False
+    def _end(self, status: Status) -> None:
+        """A step that still runs ends with its job."""
+        self._join_steps()
+        self.measured = True  # a finished job has no rate
+        head, now, ttl = self.head, self.now, self.head.ttl_seconds
+        self.put(
+            stalled=False,
+            progress=replace(head.progress, pace=None, rate=None, eta=None),
+            steps=tuple(_step_ended(step, status, now) for step in head.steps),
+            completed_at=now,
+            expires_at=None if ttl is None else now + int(ttl * 1000),
+        )
 
     def begin_again(self) -> None:
-        """What was told of steps and progress is forgotten."""
+        """Discard the steps and the progress of this attempt."""
         if self._steps is not None:
-            self._steps.take_back()
+            self._steps.discard()
             self._steps = None
-        self.moved = False
+        self.measured = True
+        plan = self.head.plan
+        self.put(steps=plan.steps, progress=Progress(total=plan.total, unit=plan.unit))
 
-    def settle(self, head: Head, now: int) -> None:
-        """What is made of all reports together: those of one moment make one sample."""
-        self.put_steps(head)
-        put(head, "progress", gauge.paced(head.progress, head.steps, now))
-
-
-def _heard(head: Head, now: int) -> Head:
-    """The head of a job whose worker speaks, ours to change until it is handed out."""
-    head = copy(head)
-    put(head, "updated_at", now)
-    put(head, "heartbeat_at", now)
-    put(head, "stalled", False)
-    return head
+    def finish(self) -> Head:
+        """The next head. The rate takes all reports of one call as one sample."""
+        head = self.head
+        self._join_steps()
+        if not self.measured:
+            put(head, "progress", gauge.paced(head.progress, head.steps, self.now))
+        return head
 
 
-def _advance(head: Head, report: say.AnyReport, now: int, draft: _Draft) -> None:
-    """One report applied, in place; what it appends goes to the draft's entries."""
-    if head.status not in UNFINISHED:
-        raise Finished(head)
-    if head.status == "queued":
-        _change(head, status=MOVES["queued", "start"], started_at=now, error=None)
+def _advance(draft: _Draft, report: say.AnyReport, now: int) -> None:
+    """Apply one report; the entry that it appends goes to the draft's entries."""
+    if draft.head.status not in _STAYS:
+        draft.move("report")
+        draft.put(started_at=now, error=None)
     apply = _APPLY.get(type(report))
     if apply is not None:
-        apply(head, report, now, draft)
+        apply(draft, report, now)
     if report.n is not None and report.producer is not None:
-        draft.own(head, "producers")[report.producer] = report.n
+        draft.own("producers")[report.producer] = report.n
 
 
-def _change(head: Head, **changes: Any) -> None:
-    for name, value in changes.items():
-        put(head, name, value)
+# One function for each type of report: what the report changes. _APPLY finds the function by that
+# type, so each argument has exactly the type that is written here.
 
 
-# One function a report: what it changes. Its type is the key in _APPLY, so the arguments are as
-# precise as they look.
-
-
-def _start(head: Head, report: say.Start, now: int, draft: _Draft) -> None:
+def _start(draft: _Draft, report: say.Start, now: int) -> None:
     if report.worker is not None:
-        put(head, "worker", report.worker)
+        put(draft.head, "worker", report.worker)
 
 
-def _progress(head: Head, report: say.Progress, now: int, draft: _Draft) -> None:
-    was = head.progress
+def _progress(draft: _Draft, report: say.Progress, now: int) -> None:
+    was: Progress = draft.head.progress
     current = was.current if report.current is None else report.current
     if report.advance is not None:
         current = say.clamp((current or 0) + report.advance)
-    said = was.said
+    percent = was.reported
     if report.current is not None or report.advance is not None or report.total is not None:
-        said = None
+        percent = None
     if report.percent is not None:
-        said = int(report.percent)
-    told = Progress(
-        said=said,
+        percent = int(report.percent)
+    progress = Progress(
+        reported=percent,
         current=current,
         total=was.total if report.total is None else report.total,
         unit=was.unit if report.unit is None else report.unit,
@@ -258,17 +304,17 @@ def _progress(head: Head, report: say.Progress, now: int, draft: _Draft) -> None
         rate=was.rate,
         eta=was.eta,
     )
-    put(head, "progress", told)
-    draft.moved = True
+    put(draft.head, "progress", progress)
+    draft.measured = False
 
 
-def _step(head: Head, report: say.Step, now: int, draft: _Draft) -> None:
-    steps = draft.steps(head)
-    steps.tell(_told(steps.find(report.name) or Step(report.name), report, now))
-    draft.moved = True
+def _step(draft: _Draft, report: say.Step, now: int) -> None:
+    steps = draft.steps()
+    steps.change(_changed(steps.find(report.name) or Step(report.name), report, now))
+    draft.measured = False
 
 
-def _told(step: Step, report: say.Step, now: int) -> Step:
+def _changed(step: Step, report: say.Step, now: int) -> Step:
     status = report.status or ("running" if step.status == "pending" else step.status)
     ended = status in ("succeeded", "failed", "skipped")
     begun = status not in ("pending", "skipped")
@@ -284,54 +330,50 @@ def _told(step: Step, report: say.Step, now: int) -> Step:
     )
 
 
-def _log(head: Head, report: say.Log, now: int, draft: _Draft) -> None:
-    n = head.logs_total + 1
+def _log(draft: _Draft, report: say.Log, now: int) -> None:
+    n = draft.head.logs_total + 1
     at = now if report.at is None else int(report.at.timestamp() * 1000)
     line = LogLine(n, rfc3339(at), report.level, report.source, report.message)
     draft.entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
-    put(head, "logs_total", n)
+    put(draft.head, "logs_total", n)
 
 
-def _result(head: Head, report: say.Result, now: int, draft: _Draft) -> None:
-    n = head.results_total + 1
+def _result(draft: _Draft, report: say.Result, now: int) -> None:
+    n = draft.head.results_total + 1
     draft.entries.append(_entry("results", n, ResultLine(n, rfc3339(now), report.value)))
-    put(head, "results_total", n)
+    put(draft.head, "results_total", n)
 
 
-def _error(head: Head, report: say.Error, now: int, draft: _Draft) -> None:
-    n = head.errors_total + 1
+def _error(draft: _Draft, report: say.Error, now: int) -> None:
+    n = draft.head.errors_total + 1
     line = ErrorLine(n, rfc3339(now), report.message, report.item, report.detail)
     draft.entries.append(_entry("errors", n, line))
-    put(head, "errors_total", n)
+    put(draft.head, "errors_total", n)
 
 
-def _count(head: Head, report: say.Count, now: int, draft: _Draft) -> None:
-    counters = draft.own(head, "counters")
+def _count(draft: _Draft, report: say.Count, now: int) -> None:
+    counters = draft.own("counters")
     for name, by in report.counters.items():
         counters[name] = say.clamp(counters.get(name, 0) + by)
 
 
-def _meta(head: Head, report: say.Meta, now: int, draft: _Draft) -> None:
-    meta = draft.own(head, "meta")
+def _meta(draft: _Draft, report: say.Meta, now: int) -> None:
+    meta = draft.own("meta")
     for key, value in report.set.items():
         meta.pop(key, None)
         if value is not None:
             meta[key] = value
 
 
-def _retry(head: Head, report: say.Retry, now: int, draft: _Draft) -> None:
-    if head.cancel_requested:
-        draft.end(head)
-        _change(head, **_ended(head, "cancelled", now))
+def _retry(draft: _Draft, report: say.Retry, now: int) -> None:
+    if draft.head.cancel_requested:  # a worker that gives up on such a job need not start it again
+        draft.move("cancelled")
         return
+    draft.move("retry")
     draft.begin_again()
-    _change(
-        head,
-        status=MOVES["running", "retry"],
-        attempt=head.attempt + 1,
+    draft.put(
+        attempt=draft.head.attempt + 1,
         error=_failure(report.error),
-        progress=Progress(total=head.plan.total, unit=head.plan.unit),
-        steps=head.plan.steps,
         worker=None,
         queued_at=now,
         started_at=None,
@@ -346,20 +388,18 @@ def _failure(error: str | say.Reason | None) -> Failure | None:
     return Failure(error.message, error.code, error.detail)
 
 
-def _succeed(head: Head, report: say.Succeed, now: int, draft: _Draft) -> None:
-    draft.end(head)
-    _change(head, **_ended(head, MOVES["running", "succeed"], now), result=report.result)
+def _succeed(draft: _Draft, report: say.Succeed, now: int) -> None:
+    draft.move("succeed")
+    put(draft.head, "result", report.result)
 
 
-def _fail(head: Head, report: say.Fail, now: int, draft: _Draft) -> None:
-    draft.end(head)
-    error = Failure(report.message, report.code, report.detail)
-    _change(head, **_ended(head, MOVES["running", "fail"], now), error=error)
+def _fail(draft: _Draft, report: say.Fail, now: int) -> None:
+    draft.move("fail")
+    put(draft.head, "error", Failure(report.message, report.code, report.detail))
 
 
-def _cancelled(head: Head, report: say.Cancelled, now: int, draft: _Draft) -> None:
-    draft.end(head)
-    _change(head, **_ended(head, MOVES["running", "cancelled"], now))
+def _cancelled(draft: _Draft, report: say.Cancelled, now: int) -> None:
+    draft.move("cancelled")
 
 
 _APPLY: Final[dict[type, Callable[..., None]]] = {
@@ -375,28 +415,14 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     say.Succeed: _succeed,
     say.Fail: _fail,
     say.Cancelled: _cancelled,
-}  # a heartbeat says nothing more than that it came
+}  # a heartbeat has no more to apply than that it came
 
 
-# A step still running when the job ends has ended with it.
 _STEP_ENDS: Final[dict[Status, Any]] = {
     "succeeded": "succeeded",
     "failed": "failed",
     "cancelled": "skipped",
 }
-
-
-def _ended(head: Head, status: Status, now: int) -> dict[str, Any]:
-    kept = None if head.ttl_seconds is None else now + int(head.ttl_seconds * 1000)
-    return {
-        "status": status,
-        "stalled": False,
-        "progress": replace(head.progress, pace=None, rate=None, eta=None),
-        "steps": tuple(_step_ended(step, status, now) for step in head.steps),
-        "updated_at": now,
-        "completed_at": now,
-        "expires_at": kept,
-    }
 
 
 def _step_ended(step: Step, status: Status, now: int) -> Step:
@@ -405,56 +431,64 @@ def _step_ended(step: Step, status: Status, now: int) -> Step:
     return replace(step, status=_STEP_ENDS[status], completed_at=now)
 
 
-# What is not said by the worker: asked for by a viewer, noticed by the sweeper, or told by a child.
+# Changes that no worker reports: a client asks for them, the sweeper makes them, or a child does.
 
 
 def cancel(head: Head, now: int, *, force: bool = False) -> Head:
-    """The same head if it was already asked for."""
-    if head.finished:
-        raise Finished(head)
-    if head.status == "queued" or force:
-        ended = _ended(head, "cancelled", now)
-        return replace(head, cancel_requested=True, **ended)
-    return head if head.cancel_requested else replace(head, cancel_requested=True, updated_at=now)
+    """End the job, or ask its worker to end it. The same head if that was asked for before."""
+    draft = _Draft(head, now)
+    moved = draft.move("force_cancel" if force else "cancel")
+    if head.cancel_requested and not moved:
+        return head
+    put(draft.head, "cancel_requested", True)
+    return draft.finish()
 
 
 def stall(head: Head, now: int) -> Head:
-    if head.status != "running" or head.stalled:
+    if head.stalled or not may(head, "stall"):
         return head
-    return replace(head, stalled=True, updated_at=now)
+    draft = _Draft(head, now)
+    draft.move("stall")
+    put(draft.head, "stalled", True)
+    return draft.finish()
 
 
 def lose(head: Head, now: int, silent_seconds: float) -> Head:
-    if head.status != "running":
+    if not may(head, "lose"):
         return head
-    error = Failure(f"The worker has said nothing for {silent_seconds:.0f} seconds.", code="lost")
-    return replace(head, **_ended(head, MOVES["running", "lose"], now) | {"error": error})
+    draft = _Draft(head, now)
+    draft.move("lose")
+    message = f"The worker has sent nothing for {silent_seconds:.0f} seconds."
+    put(draft.head, "error", Failure(message, code="lost"))
+    return draft.finish()
 
 
 def take_file(head: Head, file: File, now: int) -> Head:
-    """The file among the job's, in the place of one with its name. It is no report and starts
-    nothing; but a worker that brings one is alive."""
-    if head.finished:
-        raise Finished(head)
-    there = [it.name for it in head.files]
+    """Add the file to the job, or put it in place of the file with its name."""
+    draft = _Draft(head, now)
+    draft.move("file")
+    names = [it.name for it in head.files]
     files = [*head.files, file]
-    if file.name in there:
-        files[there.index(file.name)] = files.pop()
-    heard = {"heartbeat_at": now, "stalled": False} if head.status == "running" else {}
-    return replace(head, files=tuple(files), updated_at=now, **heard)
+    if file.name in names:
+        files[names.index(file.name)] = files.pop()
+    put(draft.head, "files", tuple(files))
+    if head.status == "running":  # a worker that sends a file is alive
+        draft.put(heartbeat_at=now, stalled=False)
+    return draft.finish()
 
 
 def child_moved(head: Head, before: Status | None, after: Status, now: int) -> Head:
-    """A parent's counts follow its children while it lasts; they are history afterwards."""
+    """Count a child under its new status. A finished parent keeps the counts that it had."""
     if head.finished or before == after:
         return head
     if before is not None and not getattr(head.children, before):
-        return head  # a child of a job that had this id before
+        return head  # the child belongs to an earlier job with this id
     counts = {after: getattr(head.children, after) + 1}
     if before is not None:
         counts[before] = getattr(head.children, before) - 1
-    children: Children = replace(head.children, **counts)
-    return replace(head, children=children, updated_at=now)
+    draft = _Draft(head, now)
+    put(draft.head, "children", replace(head.children, **counts))
+    return draft.finish()
 
 
 class LogLine(msgspec.Struct):
@@ -482,5 +516,5 @@ class ErrorLine(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
-def _entry(kind: Kind, n: int, line: msgspec.Struct, level: int = 0) -> Entry:
+def _entry(kind: EntryKind, n: int, line: msgspec.Struct, level: int = 0) -> Entry:
     return Entry(kind, n, level, Raw(_encode(line)))

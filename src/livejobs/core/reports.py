@@ -1,7 +1,7 @@
-"""What workers may say, and how much of it.
+"""The reports of workers: their types, their bounds, and how they are read from JSON.
 
-A report is a tagged struct; what does not fit is refused with a pointer to the field. Bounds
-that are settings come in as `Bounds`; those of the language itself are written on the fields.
+A report is a tagged struct. A report that does not fit is refused with a pointer to the field.
+Bounds that are settings are passed in as `Bounds`; fixed bounds are written on the fields.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bounds(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """Every report may be numbered by its producer, so that it can be sent again."""
+    """A producer may number its reports, so that it can send them again."""
 
     producer: Annotated[str, Bound(min_length=1, max_length=128)] | None = None
     n: Annotated[int, Bound(ge=1, le=SAFE)] | None = None
@@ -79,7 +79,7 @@ class Result(Report, frozen=True, tag="result"):
 
 
 class Error(Report, frozen=True, tag="error"):
-    """One item failed; the job goes on."""
+    """One item failed; the job continues."""
 
     message: str
     item: str | int | float | None = None
@@ -147,7 +147,7 @@ class PlannedStep(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a create call; all of it optional."""
+    """The body of a create call. Every field is optional."""
 
     id: Annotated[str, Bound(pattern=ID_PATTERN)] | None = None
     project: Annotated[str, Bound(pattern=PROJECT_PATTERN)] | None = None
@@ -162,7 +162,8 @@ class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Name | None = None
     heartbeat_timeout: Seconds | None = None
     ttl_seconds: Seconds | None = None
-    webhooks: Annotated[list[dict[str, Any]], Bound(max_length=10)] = []
+    # Nothing sends webhooks yet. The field is known so that the refusal can say so.
+    webhooks: Annotated[list[Any], Bound(extra_json_schema={"maxItems": 0})] = []
 
 
 _one = msgspec.json.Decoder(AnyReport)
@@ -171,15 +172,15 @@ _new_job = msgspec.json.Decoder(NewJob)
 
 
 def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
-    """One report or an array of them; all good or none."""
+    """Read one report or an array of reports. If one is bad, all are refused."""
     if not body.lstrip(b" \t\r\n").startswith(b"["):
         return [decode_line(body, bounds)]
     reports: list[AnyReport] = decoded(_many, body)
     if not reports:
         raise Invalid.at("", "An array of reports needs at least one.")
     if len(reports) > bounds.batch:
-        said = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
-        raise BatchTooLarge(said, errors=[FieldError("", said)])
+        detail = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
+        raise BatchTooLarge(detail, errors=[FieldError("", detail)])
     odd = _may_be_odd(body, len(reports))
     for at, report in enumerate(reports):
         _check(report, bounds, f"/{at}", odd)
@@ -187,13 +188,13 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
 
 
 def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
-    """A report a line, all good or the first bad one refused; see decode_line for which it was."""
+    """Read one report from each line. If a line is bad, all are refused; decode_line says why."""
     body = b"\n".join(lines)
     try:
         reports: list[AnyReport] = _one.decode_lines(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadJson("A line is not a report.") from None
-    # The decoder lets a report go over several lines, depending on which came together.
+    # The decoder accepts a report that spans lines, if those lines arrive together.
     if len(reports) != sum(map(bool, map(bytes.strip, lines))):
         raise BadJson("A report is not on one line.")
     if len(body) > bounds.body and max(map(len, lines)) > bounds.body:
@@ -217,13 +218,16 @@ def decode_new_job(body: bytes) -> NewJob:
     names = [s if isinstance(s, str) else s.name for s in new.steps]
     if len(set(names)) < len(names):
         raise Invalid.at("/steps", "Step names must differ.")
+    if new.webhooks:
+        raise Invalid.at(
+            "/webhooks", "This server does not send webhooks yet. Leave out 'webhooks'."
+        )
     if _may_be_odd(body):
         _check_value(new.meta, "/meta")
-        _check_value(new.webhooks, "/webhooks")
     return new
 
 
-# A JSON path as msgspec words it: `$[3].set[...]` ends in the last name it knows.
+# A JSON path as msgspec writes it: `$[3].set[...]` ends in the last name that msgspec knows.
 _PATH = re.compile(r" - at `(?:key in )?`?\$([^`]*)`?`?\Z")
 _FIELD = re.compile(r"field `([^`]*)`")
 
@@ -238,16 +242,16 @@ def decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     except msgspec.DecodeError as error:
         raise _bad_json(str(error), body) from None
     except RecursionError:
-        raise Invalid.at("", f"Nested deeper than {DEPTH} levels.") from None
+        raise Invalid.at("", f"A value may be nested at most {DEPTH} levels deep.") from None
 
 
 def _not_utf8() -> BadJson:
-    said = "The body is not UTF-8. Send JSON encoded as UTF-8."
-    return BadJson(said, errors=[FieldError("", said)])
+    detail = "The body is not UTF-8. Send JSON encoded as UTF-8."
+    return BadJson(detail, errors=[FieldError("", detail)])
 
 
-def _bad_json(said: str, body: bytes) -> BadJson:
-    error = _almost_json(body) or FieldError("", said.removeprefix("JSON is malformed: "))
+def _bad_json(message: str, body: bytes) -> BadJson:
+    error = _almost_json(body) or FieldError("", message.removeprefix("JSON is malformed: "))
     return BadJson(f"The body is not JSON: {error.detail}.", errors=[error])
 
 
@@ -255,15 +259,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Odd(str):
-    """NaN and its like, which Python takes for JSON and nobody else does."""
+    """NaN or an infinity, which are JSON to Python and to nobody else."""
 
     __slots__ = ()
 
 
 def _almost_json(body: bytes) -> FieldError | None:
-    """The field that is at fault, where Python's own laxer reader gets through."""
+    """The field at fault, if Python's own reader, which is less strict, can read the body."""
     try:
-        path: list[str] = []  # of what is wrong, the innermost name first
+        path: list[str] = []  # to the fault, the innermost name first
         wrong = _oddity(json.loads(body, parse_constant=_Odd), path)
     except (ValueError, RecursionError):
         return None
@@ -273,8 +277,8 @@ def _almost_json(body: bytes) -> FieldError | None:
 
 
 def _oddity(value: Any, path: list[str]) -> str | None:
-    """What is wrong in it, if anything. The path is written on the way back only: a path for each
-    value would copy a long name as often as it holds values."""
+    """The fault in a value, if there is one. The path is written only on the way back: a path for
+    each value would copy a long name once for every value below it."""
     if isinstance(value, str):
         return _odd_text(value)
     if isinstance(value, dict):
@@ -294,15 +298,15 @@ def _oddity_within(items: Iterable[tuple[str | int, Any]], path: list[str]) -> s
 
 def _odd_text(text: str) -> str | None:
     if isinstance(text, _Odd):
-        return f"{text} is no number in JSON"
-    return "half of a surrogate pair is no character" if _SURROGATE.search(text) else None
+        return f"{text} is not a number in JSON"
+    return "half of a surrogate pair is not a character" if _SURROGATE.search(text) else None
 
 
-def _invalid(said: str) -> Invalid:
-    found = _PATH.search(said)
-    sentence = said[: found.start()] if found else said
+def _invalid(message: str) -> Invalid:
+    found = _PATH.search(message)
+    sentence = message[: found.start()] if found else message
     pointer = _pointer(found[1] if found else "")
-    # An unknown or missing field is named in the sentence, not in the path.
+    # msgspec names an unknown or missing field in the sentence, not in the path.
     named = _FIELD.search(sentence)
     if named:
         pointer += "/" + _escape(named[1])
@@ -310,7 +314,7 @@ def _invalid(said: str) -> Invalid:
 
 
 def _pointer(path: str) -> str:
-    # `[...]` stands for some key of an object, which msgspec does not name.
+    # `[...]` is a key of an object, which msgspec does not name.
     parts = re.findall(r"\[(\d+)\]|\.([^.\[\]]+)", path.partition("[...]")[0])
     return "".join("/" + _escape(index or name) for index, name in parts)
 
@@ -319,20 +323,20 @@ def _escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
-# Every digit as 0, all else as a space: then 19 in a row are found in a fifth of the time that a
-# regular expression takes, which is what reading a batch takes.
+# Every digit becomes 0, and every other byte a space. Finding 19 zeros takes a fifth of the time of
+# a regular expression, which takes as long as reading the batch.
 _ZEROS: Final = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 _LONG: Final = b"0" * 19
 
 
 def _may_be_odd(body: bytes, reports: int = 1) -> bool:
-    """Whether free values need a look: too deep to be sure, or a number past 64 bits. Each report
-    is an object itself."""
+    """Whether free values must be checked: they may be too deep or hold a number past 64 bits.
+    Each report is an object itself and is not counted."""
     opened = body.count(b"[") + body.count(b"{") - reports
     return opened >= DEPTH or _LONG in body.translate(_ZEROS)
 
 
-# Fields that hold what the worker likes.
+# Fields that hold any JSON.
 _FREE: Final[dict[type, tuple[str, ...]]] = {
     Start: ("worker",),
     Result: ("value",),
@@ -346,7 +350,7 @@ _FREE: Final[dict[type, tuple[str, ...]]] = {
 
 
 def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
-    """What the types can't say."""
+    """The rules that types can't express."""
     if report.n is not None and report.producer is None:
         raise Invalid.at(f"{at}/n", "A numbered report needs 'producer' as well.")
     kind = type(report)
@@ -361,25 +365,25 @@ def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
     if len(report.message) * 4 > bounds.line:  # it may be too long: count its bytes
         size = len(report.message.encode())
         if size > bounds.line:
-            said = f"A line takes at most {bounds.line} bytes; this one has {size}."
-            raise LineTooLong(said, errors=[FieldError(f"{at}/message", said)])
+            detail = f"A line takes at most {bounds.line} bytes; this one has {size}."
+            raise LineTooLong(detail, errors=[FieldError(f"{at}/message", detail)])
     if type(report) is Log and report.at is not None and not 1970 <= report.at.year <= 9998:
         raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
 
 
 def _check_value(value: Any, pointer: str, depth: int = 0) -> None:
-    """`depth`: lists and objects around it."""
+    """`depth`: how many lists and objects are around the value."""
     if isinstance(value, dict | list):
         if depth == DEPTH:
-            raise Invalid.at(pointer, f"Nested deeper than {DEPTH} levels.")
+            raise Invalid.at(pointer, f"A value may be nested at most {DEPTH} levels deep.")
         for inner in value.values() if isinstance(value, dict) else value:
             _check_value(inner, pointer, depth + 1)
     elif isinstance(value, Reason):
         _check_value(value.detail, pointer, depth + 1)
     elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise Invalid.at(pointer, "Holds a whole number past 64 bits.")
+        raise Invalid.at(pointer, "A whole number must fit in 64 bits.")
 
 
 def clamp(value: Number) -> Number:
-    """A sum kept within what every reader holds exactly."""
+    """Limit a sum to the numbers that every JSON reader holds exactly."""
     return max(-SAFE, min(SAFE, value))

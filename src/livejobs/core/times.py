@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 
-# Many changes share a second, the reports of a batch a millisecond, and a head repeats its old
-# times in every message.
+# Many changes share a second, reports of one batch share a millisecond, and every message repeats
+# the old times of its head.
 @lru_cache(maxsize=4096)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

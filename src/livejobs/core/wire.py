@@ -1,4 +1,4 @@
-"""The job as everyone sees it: the names and shapes of the contract's section 3."""
+"""The job as JSON: the names and shapes that clients see."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from livejobs.core.model import Children, Failure, File, Head, Progress, Step
 from livejobs.core.progress import as_percent, percent, step_fraction
 from livejobs.core.times import rfc3339, wire_time
 
-# Results and errors shown with the job: the last ones, as many as are within both bounds for their
-# kind. All are kept, and paged.
+# A job is shown with its last results and errors, within both of these bounds for each. The store
+# keeps all of them, and clients read the rest in pages.
 LAST: Final = 1000
 LAST_BYTES: Final = 512 * 1024
 
@@ -23,7 +23,7 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """A queued job's place among those of its project and type."""
+    """The place of a queued job among the queued jobs of its project and type."""
 
     position: int
     length: int
@@ -38,8 +38,8 @@ def fields(
     queue: Queue | None = None,
     heartbeat_at: int | None = None,
 ) -> dict[str, Any]:
-    """Every top-level field but `results` and `errors`. `base` is the prefix of links where the
-    app is mounted; `heartbeat_at` what has been heard since the last change."""
+    """Every top-level field except `results` and `errors`. `base` is the path where the app is
+    mounted; `heartbeat_at` is the last heartbeat since the head changed."""
     return {
         "id": head.id,
         "project": head.project,
@@ -80,7 +80,7 @@ def fields(
 def with_entries(
     job: dict[str, Any], results: Sequence[Raw], errors: Sequence[Raw]
 ) -> dict[str, Any]:
-    """The whole job: its fields and the last results and errors."""
+    """Add the last results and errors to the fields."""
     return {**job, "results": results, "errors": errors}
 
 
@@ -99,15 +99,15 @@ def max_time(a: int | None, b: int | None) -> int | None:
 
 
 def _progress(head: Head) -> dict[str, Any]:
-    said: Progress = head.progress
+    progress: Progress = head.progress
     return {
         "percent": percent(head),
-        "current": said.current,
-        "total": said.total,
-        "unit": said.unit,
-        "message": said.message,
-        "rate": said.rate,
-        "eta_seconds": said.eta,
+        "current": progress.current,
+        "total": progress.total,
+        "unit": progress.unit,
+        "message": progress.message,
+        "rate": progress.rate,
+        "eta_seconds": progress.eta,
     }
 
 
@@ -143,7 +143,7 @@ def _error(error: Failure | None) -> dict[str, Any] | None:
 
 
 def timing(head: Head) -> dict[str, float | None]:
-    """Each is set when its phase has ended. A clock set back does not make a time negative."""
+    """Each time is set when its phase has ended, and is never negative if the clock is set back."""
     ended = head.completed_at
     return {
         "queue_seconds": _seconds(head.queued_at, head.started_at or ended),

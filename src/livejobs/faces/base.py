@@ -20,7 +20,7 @@ from starlette.responses import Response
 from livejobs.config import Settings
 from livejobs.core.access import Action, Principal
 from livejobs.core.errors import Forbidden, Invalid, LivejobsError, NotFound
-from livejobs.core.model import Head, Kind, Number
+from livejobs.core.model import EntryKind, Head, Number
 from livejobs.core.progress import percent as percent_of
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.core.times import rfc3339
@@ -28,6 +28,7 @@ from livejobs.core.wire import encode
 from livejobs.jobs.entries import Whole
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
+from livejobs.store.base import EntryQuery
 from livejobs.web.calls.jobs import hold
 from livejobs.web.files.calls import PreconditionFailed, Unsatisfiable
 from livejobs.web.http import JSONBytes
@@ -92,13 +93,13 @@ class Around(NamedTuple):
 
 
 Shape: TypeAlias = Callable[[Head, Around], Any]
-Needs: TypeAlias = Callable[[Head], Sequence[Kind]]
+Needs: TypeAlias = Callable[[Head], Sequence[EntryKind]]
 
 
-def all_of(*kinds: Kind) -> Needs:
+def all_of(*kinds: EntryKind) -> Needs:
     """Whatever state the job is in."""
 
-    def needs(head: Head) -> Sequence[Kind]:
+    def needs(head: Head) -> Sequence[EntryKind]:
         return kinds
 
     return needs
@@ -220,7 +221,8 @@ async def _logs(live: LiveJobs, slot: Slot) -> Sequence[LogLine]:
     lines: deque[LogLine] = deque()
     size, read = 0, max(0, slot.head.logs_total - LOG_LINES)
     while read < slot.head.logs_total and not slot.gone:
-        for record in await live.entries(slot, "logs", after=read, limit=LOGS_AT_ONCE):
+        query = EntryQuery(slot.head.id, "logs", after=read, limit=LOGS_AT_ONCE)
+        for record in await live.entries(query):
             if record.entry.n <= slot.head.logs_total:
                 lines.append(msgspec.json.decode(record.entry.value, type=LogLine))
                 size, read = size + len(lines[-1].message) + 1, record.entry.n

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 from starlette.responses import Response
 
 from livejobs.core.errors import Conflict, LivejobsError
-from livejobs.core.model import Head, Kind, Status
+from livejobs.core.model import EntryKind, Head, Status
 from livejobs.core.times import rfc3339
 from livejobs.faces.base import (
     NOT_SENT,
@@ -70,7 +70,7 @@ def shape(head: Head, around: Around) -> JobStatusResponse:
     return seen
 
 
-def logs_once_failed(head: Head) -> Sequence[Kind]:
+def logs_once_failed(head: Head) -> Sequence[EntryKind]:
     return ("logs",) if head.status == "failed" else ()
 
 

@@ -1,4 +1,4 @@
-"""Where the bytes of files lie. tests/contract/test_area.py holds every area to this."""
+"""Where the bytes of files are kept. tests/files/test_area.py holds every area to this page."""
 
 from __future__ import annotations
 
@@ -8,59 +8,58 @@ from typing import Any, Protocol, TypeAlias
 
 from livejobs.core.errors import NotFound
 
-# Sends so many bytes of a descriptor from an offset, unless the future is done before; says how
-# many went out.
+# Sends `count` bytes of a descriptor from an offset, or fewer if the future is done first. Returns
+# how many bytes it sent.
 FileSender: TypeAlias = Callable[[int, int, int, Any], Awaitable[int]]
 
 
 class Opened(Protocol):
-    """A file as it was when it was opened. Removed since, it still reads the same, or, where the
-    medium can't do that, it is NotFound `no_file`; it never reads otherwise."""
+    """A file as it was when it was opened. If it is removed meanwhile, reads still return the same
+    bytes or, where the medium can't do that, raise NotFound `no_file`."""
 
     size: int
     modified: int  # milliseconds since 1970, UTC
     etag: str  # strong, in its quotes
-    path: Path | None  # where it stays for as long as it is open, for a server that sends by path
-    piece: int  # bytes worth reading at once
+    path: Path | None  # valid while it is open, for servers that send a file by its path
+    piece: int  # a good number of bytes for one read
 
     async def read(self, offset: int, length: int) -> bytes:
-        """As many bytes, or fewer at the end of what there is."""
+        """Return `length` bytes from `offset`, or fewer at the end of the file."""
 
     def fileno(self) -> int | None:
-        """A descriptor to send from, where there is one."""
+        """A descriptor to send from, or None."""
 
     async def close(self) -> None:
-        """Let go of it. Safe to call twice."""
+        """Release the file. Safe to call twice."""
 
 
 class Area(Protocol):
-    """Files by key. A key is 32 hexadecimal digits, and no two files ever have the same."""
+    """Files by key. A key is 32 hexadecimal digits and is never used for a second file."""
 
     async def open(self) -> None:
-        """Get ready."""
+        """Prepare the area, or raise SettingError or StorageUnavailable if it can't be used."""
 
     async def close(self) -> None:
-        """Let go of everything. Safe to call twice."""
+        """Release everything. Safe to call twice."""
 
     async def keep(self, key: str, path: Path, name: str, media_type: str) -> None:
-        """Take the file at `path`, which is gone from there afterwards. On return it is durable.
-        `name` and `media_type` are for who fetches it by a link. If the medium refuses:
-        StorageUnavailable, and nothing is kept."""
+        """Move the file at `path` into the area. On return it is durable. Clients that follow a
+        link get `name` and `media_type`. If the medium refuses, raise StorageUnavailable and keep
+        nothing."""
 
     async def find(self, key: str) -> Opened:
-        """The file, for reading; NotFound `no_file` if it is not there."""
+        """Open the file for reading. Raise NotFound `no_file` if it is not there."""
 
     async def link(self, key: str) -> str | None:
-        """An address from where a client may fetch it by itself for a while, to be saved under its
-        name, if there is one."""
+        """A URL at which a client may download the file for a limited time, saved under its name;
+        None if the area has no such links."""
 
     async def remove(self, keys: Sequence[str]) -> None:
-        """They are gone on return, or were not there."""
+        """Remove the files. A key without a file is no error."""
 
     def keys(self) -> AsyncIterator[Sequence[str]]:
-        """All of them, some at a time; of uploads that another server may not have finished,
-        none."""
+        """All keys, some at a time, without those that another server may still be uploading."""
 
 
 def gone() -> NotFound:
-    return NotFound("The bytes of this file are no longer there.", code="no_file")
+    return NotFound("The bytes of this file are gone.", code="no_file")

@@ -1,5 +1,5 @@
-"""Downloads, counted and noted. They are gathered and written together once a second: none is
-worth a sync to disk of its own."""
+"""Count downloads and record them in the audit trail. They are written together once a second,
+since one download is not worth a sync to disk."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from typing import Any, Final, NamedTuple, Protocol
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
-from livejobs.store.base import Act, Store, Tally
+from livejobs.store.base import AuditRecord, FileStore, Tally
 
 PATIENCE: Final = 0.5  # seconds
-MOST_ARRIVING: Final = 1000  # each holds a descriptor; those beyond count as arrived
-SHOWN: Final = 20  # ranges named in one act: a player that seeks makes hundreds
+MOST_ARRIVING: Final = 1000  # each holds a descriptor; further downloads count as arrived
+SHOWN: Final = 20  # ranges in one audit record: a player that seeks asks for hundreds
 
 log = logging.getLogger("livejobs.downloads")
 
 
 class Sent(NamedTuple):
-    """One answer that carried bytes of a file."""
+    """One response that carried bytes of a file."""
 
     head: Head
     file: File
     by: str
-    size: int  # bytes of it that were sent
-    range: str | None  # as asked for; None: all of it
-    whole: bool  # sent to the file's last byte, which arrived
-    handed: bool = False  # to one who sends it in our place, so how much is not known
-    by_id: str | None = None  # of the key that `by` names
+    size: int  # bytes sent
+    range: str | None  # the Range header; None: the whole file
+    whole: bool  # the file's last byte was sent and arrived
+    handed: bool = False  # another server sends it, so the number of bytes is not known
+    by_id: str | None = None  # the id of the key in `by`
 
 
 class Arriving(Protocol):
-    """The end of an answer that the kernel is still sending."""
+    """The end of a response that the kernel is still sending."""
 
     async def wait(self) -> bool:
-        """Whether its last byte arrived, when that is known."""
+        """Wait until it is known whether the last byte arrived, and return that."""
 
     def close(self) -> None:
-        """Nobody will wait."""
+        """Release it; nobody waits."""
 
 
 class Downloads:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FileStore) -> None:
         self.total = 0
         self.bytes = 0
         self._store = store
         self._tallies: dict[str, Tally] = {}
-        self._acts: dict[tuple[str | None, ...], list[Sent]] = {}
+        self._sent: dict[tuple[str | None, ...], list[Sent]] = {}
         self._arriving: set[asyncio.Task[None]] = set()
-        self._moving = asyncio.Lock()  # held while what is here, and what is kept, don't add up
+        self._moving = asyncio.Lock()  # held while the counts here and in the store do not add up
 
     def note(self, sent: Sent, arriving: Arriving | None = None) -> None:
-        """Now, or once it is known whether the last byte arrived."""
+        """Count the response now, or once it is known whether its last byte arrived."""
         if arriving is None:
             self._note(sent)
         elif len(self._arriving) >= MOST_ARRIVING:
@@ -67,7 +67,7 @@ class Downloads:
             task.add_done_callback(self._arriving.discard)
 
     async def _note_later(self, sent: Sent, arriving: Arriving) -> None:
-        whole = True  # when the server stops: the kernel sends the rest without us
+        whole = True  # when the server stops, the kernel still sends the rest
         with suppress(asyncio.CancelledError):
             whole = await arriving.wait()
         self._note(sent._replace(whole=whole))
@@ -90,7 +90,7 @@ class Downloads:
         )  # fmt: skip
         self.bytes += sent.size
         about = (sent.by, sent.by_id, sent.head.id, sent.file.name)
-        self._acts.setdefault(about, []).append(sent)
+        self._sent.setdefault(about, []).append(sent)
         if sent.whole:
             self.total += 1
             there = self._tallies.get(sent.file.key, Tally())
@@ -98,25 +98,25 @@ class Downloads:
 
     async def flush(self) -> None:
         async with self._moving:
-            if self._acts:
+            if self._sent:
                 await self._flush()
 
     async def _flush(self) -> None:
         tallies, self._tallies = self._tallies, {}
-        acts, self._acts = self._acts, {}
+        sent, self._sent = self._sent, {}
         try:
-            await self._store.downloaded(tallies, [_act(sents) for sents in acts.values()])
-        except StorageUnavailable:  # they are kept for the next time
+            await self._store.downloaded(tallies, [_audit(sents) for sents in sent.values()])
+        except StorageUnavailable:  # keep them for the next flush
             for key, tally in self._tallies.items():
                 tallies[key] = Tally(tallies.get(key, Tally()).count + tally.count, tally.last_at)
-            for about, sents in self._acts.items():
-                acts.setdefault(about, []).extend(sents)
-            self._tallies, self._acts = tallies, acts
+            for about, sents in self._sent.items():
+                sent.setdefault(about, []).extend(sents)
+            self._tallies, self._sent = tallies, sent
             raise
 
     async def of(self, files: Sequence[File]) -> Mapping[str, Tally]:
-        """By key, with those that are not written yet; where the disk is stuck at writing them,
-        without those."""
+        """Download counts by key, including those not written yet. While the disk is stuck on
+        writing those, they are left out."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE), self._moving:
                 return await self._of(files)
@@ -136,7 +136,7 @@ def _ending(sent: Sent) -> str:
     return "" if sent.whole else " (not to the end)"
 
 
-def _act(sents: Sequence[Sent]) -> Act:
+def _audit(sents: Sequence[Sent]) -> AuditRecord:
     first = sents[0]
     detail: dict[str, Any] = {"file": first.file.name, "bytes": sum(sent.size for sent in sents)}
     if len(sents) > 1:
@@ -148,4 +148,6 @@ def _act(sents: Sequence[Sent]) -> Act:
     if ranges:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
-    return Act(clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id)
+    return AuditRecord(
+        clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id
+    )

@@ -1,8 +1,8 @@
-"""The files of jobs: taken in, attached, opened, and removed once no job has them.
+"""The files of jobs: upload, attach, open, and remove once no job has them.
 
-A file is on disk before its job says so, and its job says no more of it before it is removed.
-What a crash leaves in between is found at the next start: bytes no job knows of, and keys whose
-bytes are still to be removed.
+A file is written to disk before its job has it, and removed from disk after its job has it no
+more. A crash between the two leaves bytes that no job has, or keys whose bytes must still be
+removed; the next start finds both.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from livejobs.files.area import Area, Opened, gone
 from livejobs.files.counting import Downloads
 from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
-from livejobs.files.partial import Partial, Partials, Said
+from livejobs.files.partial import Declared, Partial, Partials
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Store
+from livejobs.store.base import FileStore
 
-THREADS: Final = 16  # a disk that is slow to one must not stop the others
+THREADS: Final = 16  # so that one slow read does not stop the others
 REMOVED_AT_ONCE: Final = 500
 HEARD_EVERY: Final = 1000  # ms
-LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a path said
+LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a client's path
 
 log = logging.getLogger("livejobs.files")
 
@@ -50,7 +50,7 @@ Check: TypeAlias = Callable[[], None]
 
 
 def nothing() -> None:
-    """Of an upload by the program itself."""
+    """The check of an upload that the program itself makes."""
 
 
 def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
@@ -72,7 +72,7 @@ class Files:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: FileStore,
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:
@@ -87,12 +87,12 @@ class Files:
         self._store = store
         self._committer = committer
         self._check_size = check_size
-        self._coming: set[str] = set()  # keys of uploads that are no job's yet
-        self._reading: Counter[str] = Counter()  # keys of files that are being read
+        self._coming: set[str] = set()  # keys of files that no job has yet
+        self._pinned: Counter[str] = Counter()  # keys of files that are being read
         self._ended = True  # there may be bytes to remove
         committer.listeners.append(self._committed)
 
-    # Life
+    # Start and stop
 
     async def start(self) -> None:
         for root, real in self._roots:
@@ -111,16 +111,16 @@ class Files:
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def _clear_incoming(self) -> None:
-        """What an earlier run was still being sent."""
+        """Remove the unfinished uploads of an earlier run."""
         if self.incoming.is_dir():
             for path in self.incoming.iterdir():
-                if not path.suffix:  # those of resumable uploads have one
+                if not path.suffix:  # files of resumable uploads have one
                     path.unlink(missing_ok=True)
 
     def _run(self, fn: Callable[..., object], *args: object) -> asyncio.Future[object]:
         return asyncio.get_running_loop().run_in_executor(self.threads, fn, *args)
 
-    # In
+    # Upload and attach
 
     async def take(
         self,
@@ -133,14 +133,14 @@ class Files:
         sha256: bytes | None = None,
         check: Check = nothing,
     ) -> tuple[File, bool]:
-        """A file as it arrives; whether its name is new. `size` and `sha256` as its sender says.
-        `check` raises when the file may no longer be given to the job."""
+        """Receive a file. Return it, and whether its name is new. The sender declared `size` and
+        `sha256`; `check` raises if the sender has lost the right to upload."""
         name = checked_name(name)
         media_type = checked_media_type(media_type, name)
         refuse_finished(slot)
         project = slot.head.project
         self.quota.check(project, size or 0, size or 0)
-        room = self.quota.reserve(project, 0)  # what is only declared holds no room
+        room = self.quota.reserve(project, 0)  # a declared size reserves nothing
         upload = Upload(self.incoming / _new_key(), self.threads)
         try:
             async for data in body:
@@ -157,15 +157,15 @@ class Files:
     async def begin(
         self, slot: Slot, name: str, *, media_type: str, length: int, metadata: str
     ) -> Partial:
-        """A file that will come in pieces."""
+        """Begin a resumable upload."""
         name = checked_name(name)
         media_type = checked_media_type(media_type, name)
         refuse_finished(slot)
         head = slot.head
         partial = await self.partials.create(
-            Said(_new_key(), head.id, head.project, name, media_type, length, metadata)
+            Declared(_new_key(), head.id, head.project, name, media_type, length, metadata)
         )
-        await self.finish(slot, partial)  # it may be a file of nothing
+        await self.finish(slot, partial)  # an empty file is complete
         return partial
 
     async def go_on(
@@ -185,16 +185,16 @@ class Files:
         await self.finish(slot, partial, check)
 
     async def finish(self, slot: Slot, partial: Partial, check: Check = nothing) -> None:
-        """If all of it is there, it becomes a file of the job."""
+        """Make a complete upload a file of the job."""
         if not partial.whole or partial.done:
             return
         with partial.claimed():
             try:
                 await self.partials.read_back(partial)
-                said = partial.said
-                await self.keep(slot, said.name, partial, said.media_type, check)
+                declared = partial.declared
+                await self.keep(slot, declared.name, partial, declared.media_type, check)
             except LivejobsError:
-                if not await self._run(partial.path.exists):  # it was taken, and then refused
+                if not await self._run(partial.path.exists):  # the area has taken it
                     await self.partials.remove(partial)
                 raise
             await self.partials.finished(partial)
@@ -202,13 +202,13 @@ class Files:
     async def keep(
         self, slot: Slot, name: str, upload: Upload | Partial, media_type: str, check: Check
     ) -> tuple[File, bool]:
-        """What has arrived whole becomes a file of the job."""
+        """Move a complete upload to the file area and give the file to the job."""
         key = _new_key()
         digest = upload.sha256.hex()
         self._coming.add(key)
         try:
             await self.area.keep(key, upload.path, name, media_type)
-            check()  # an object store may have taken its time
+            check()  # again: an object store may have taken long
             file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
             return file, await self._give(slot, file)
         except LivejobsError:
@@ -221,7 +221,7 @@ class Files:
     async def attach_path(
         self, slot: Slot, path: str, name: str | None = None, media_type: str = ""
     ) -> tuple[File, bool]:
-        """A file that lies on this machine already."""
+        """Attach a file that is already on this machine."""
         refuse_finished(slot)
         name = checked_name(Path(path).name if name is None else name)
         root = self._root_of(path)
@@ -235,7 +235,7 @@ class Files:
         return file, await self._give(slot, file)
 
     async def attach_url(self, slot: Slot, file: File) -> tuple[File, bool]:
-        """A file that lies elsewhere: who asks for it is sent there."""
+        """Attach a file at another address. Downloads are redirected there."""
         refuse_finished(slot)
         file = replace(file, key=_new_key(), at=clock.now_ms())
         return file, await self._give(slot, file)
@@ -251,17 +251,17 @@ class Files:
         with slot.held():
             return (await self._committer.submit(operation)).value
 
-    # Out
+    # Open
 
     async def open(self, file: File) -> Opened:
-        """The file for reading, as it is now; NotFound `no_file` if it is not there any more."""
+        """Open the file for reading. Raises NotFound `no_file` if its bytes are gone."""
         if file.path is not None:
             return await self._open_below(self._root_of(file.path), file.path)
-        self._reading[file.key] += 1
+        self._pinned[file.key] += 1
         try:
-            return Reading(await self.area.find(file.key), self._reading, file.key)
+            return PinnedFile(await self.area.find(file.key), self._pinned, file.key)
         except BaseException:
-            _less(self._reading, file.key)
+            _less(self._pinned, file.key)
             raise
 
     def _root_of(self, path: str) -> tuple[str, str]:
@@ -269,9 +269,7 @@ class Files:
             for way in (root, real):
                 if path.startswith(way.rstrip("/") + "/"):
                     return way, real
-        raise Invalid.at(
-            "/path", "This path is not below one of the folders that files may be attached from."
-        )
+        raise Invalid.at("/path", "This path is not below a folder in the setting files_roots.")
 
     async def _open_below(self, root: tuple[str, str], path: str) -> LocalFile:
         way, real = root
@@ -288,7 +286,7 @@ class Files:
             raise unavailable(error) from error
         return LocalFile(fd, self.threads)
 
-    # Away
+    # Remove
 
     def _committed(self, changes: Sequence[Committed]) -> None:
         self.quota.committed(changes)
@@ -298,19 +296,19 @@ class Files:
         self._ended |= any(_lost_some(change) for change in changes)
 
     async def sweep(self) -> None:
-        """What makes room comes first: what is to be noted may be waiting for it."""
+        """Remove files first: on a full disk the download counts wait for that."""
         await self.partials.sweep()
         await self._remove_ended()
         await self.downloads.flush()
 
     async def _remove_ended(self) -> None:
-        """Remove the bytes of files that no job has and nobody reads."""
+        """Remove the bytes of files that no job has and no download reads."""
         if not self._ended:
             return
         self._ended = False
         try:
             ended = await self._store.ended_files(limit=REMOVED_AT_ONCE)
-            free = [key for key in ended if key not in self._reading]
+            free = [key for key in ended if key not in self._pinned]
             self._ended = bool(ended)
             if free:
                 await self.area.remove(free)
@@ -320,9 +318,9 @@ class Files:
             raise
 
     async def clear_orphans(self) -> None:
-        """Remove bytes that no job ever got: its server was killed just then."""
+        """Remove bytes that no job has because a server was killed during an upload."""
         async for keys in self.area.keys():
-            # In this order: one that is on its way now is known once it has left `_coming`.
+            # In this order: the store knows a key before the key leaves `_coming`.
             settled = [key for key in keys if key not in self._coming]
             known = await self._store.known_files(settled)
             orphans = [key for key in settled if key not in known]
@@ -335,26 +333,26 @@ class Files:
             "downloads": self.downloads.total,
             "download_bytes": self.downloads.bytes,
             "downloads_arriving": self.downloads.arriving,
-            "files_being_read": self._reading.total(),
+            "files_being_read": self._pinned.total(),
             "uploads_unfinished": len(self.partials),
         }
 
 
-class Reading:
-    """An open file that is not removed while it is read."""
+class PinnedFile:
+    """An open file whose bytes stay until it is closed."""
 
-    def __init__(self, opened: Opened, reading: Counter[str], key: str) -> None:
+    def __init__(self, opened: Opened, pinned: Counter[str], key: str) -> None:
         self.size, self.modified, self.etag = opened.size, opened.modified, opened.etag
         self.path, self.piece = opened.path, opened.piece
         self.read, self.fileno = opened.read, opened.fileno
         self._opened = opened
-        self._reading: Counter[str] | None = reading
+        self._pinned: Counter[str] | None = pinned
         self._key = key
 
     async def close(self) -> None:
-        if self._reading is not None:
-            _less(self._reading, self._key)
-            self._reading = None
+        if self._pinned is not None:
+            _less(self._pinned, self._key)
+            self._pinned = None
         await self._opened.close()
 
 
@@ -372,11 +370,11 @@ def _lost_some(change: Committed) -> bool:
 
 def check_digest(upload: Upload, sha256: bytes | None) -> None:
     if sha256 is not None and upload.sha256 != sha256:
-        said = (
-            f"The digest that was sent is not that of the {upload.size} bytes which arrived; "
-            f"theirs is {upload.sha256.hex()}."
+        detail = (
+            f"The digest does not match the {upload.size} bytes that arrived; theirs is "
+            f"{upload.sha256.hex()}."
         )
-        raise DigestMismatch(said, errors=[FieldError("", said)])
+        raise DigestMismatch(detail, errors=[FieldError("", detail)])
 
 
 def refuse_finished(slot: Slot) -> None:
@@ -385,7 +383,7 @@ def refuse_finished(slot: Slot) -> None:
 
 
 def hear(slot: Slot) -> None:
-    """A worker that sends a large file has not fallen silent."""
+    """Count an upload as a sign of life, at most once a second."""
     now = clock.now_ms()
     running = slot.head.status == "running" and not slot.head.stalled
     if running and now - (slot.heartbeat_at or 0) >= HEARD_EVERY:

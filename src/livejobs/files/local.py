@@ -1,6 +1,6 @@
-"""The file area in a folder: one file a key, in 256 folders by its last two digits.
+"""The file area in a folder: one file for each key, in 256 folders by the key's last two digits.
 
-A key made of time begins like its neighbours and ends at random.
+A key begins with the time, like its neighbours, and ends in random digits.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PIECE: Final = 128 << 10  # a hundred streams of one HTTP/2 connection may each hold two
+PIECE: Final = 128 << 10  # each of the hundred streams of an HTTP/2 connection may hold two
 FOLDERS: Final = [f"{n:02x}" for n in range(256)]
 FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalFile:
-    """An open descriptor: what it reads can't be replaced under it."""
+    """An open descriptor: reads return the file that was opened, even if it is replaced."""
 
     def __init__(
         self, fd: int, threads: Executor, etag: str | None = None, path: Path | None = None
     ) -> None:
         status = os.fstat(fd)
         self.size = status.st_size
-        # Anyone may set an mtime, also to a time in the future. Only the kernel sets the ctime,
-        # to its clock, with every change of the content. So neither moves while the file rests.
+        # Anyone may set an mtime, even in the future. Only the kernel sets the ctime, at every
+        # change of the content. So the earlier of the two stays as long as the content does.
         self.modified = max(0, min(status.st_mtime_ns, status.st_ctime_ns) // 1_000_000)
         self.etag = etag or f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
         self.path = path
@@ -63,21 +63,21 @@ class LocalArea:
     def __init__(self, folder: Path, threads: Executor, *, shared: bool = False) -> None:
         self._folder = folder
         self._threads = threads
-        self._shared = shared  # with a web server of our group, which sends the files
+        self._shared = shared  # a web server of our group sends the files
 
     async def open(self) -> None:
         await self._run(self._open)
 
     def _open(self) -> None:
-        """The outer folder is what keeps users out; those in it are made when a file comes."""
+        """The outer folder keeps other users out. Inner folders are made when a file needs them."""
         with refusals():
             if self._shared:
                 make_folder(self._folder, SHARED)
-                self._folder.chmod(SHARED)  # it may be from before
+                self._folder.chmod(SHARED)  # it may be from an earlier run
             close_to_others(self._folder, FOLDER)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     async def keep(self, key: str, path: Path, name: str, media_type: str) -> None:
         await self._run(self._keep, key, path)
@@ -131,7 +131,7 @@ class LocalArea:
 
 
 def _sync(folder: Path) -> None:
-    """What was renamed into a folder is there after a crash only once this is done."""
+    """Make a rename into the folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -141,8 +141,10 @@ def _sync(folder: Path) -> None:
 
 def unavailable(error: OSError) -> StorageUnavailable:
     if error.errno in FULL:
-        return StorageUnavailable("The disk of the files is full. Nothing of this one was kept.")
-    return StorageUnavailable(f"The folder of the files can't be used: {error.strerror}.")
+        return StorageUnavailable(
+            "The disk for files is full, and this file was not kept. Free some space and try again."
+        )
+    return StorageUnavailable(f"The folder for files can't be used: {error.strerror}.")
 
 
 @contextmanager
@@ -153,12 +155,12 @@ def refusals() -> Iterator[None]:
         raise unavailable(error) from error
 
 
-# Files that lie under an allowed root
+# Files below an allowed folder
 
 
 def open_below(root: str, path: str) -> int:
-    """A descriptor of the regular file `path`, without following a link below `root`, so that
-    what is opened is what was allowed even if somebody moves things about meanwhile."""
+    """Open the regular file `path` without following any link below `root`, so that the file is
+    below `root` even if somebody moves folders meanwhile."""
     parts = Path(path).relative_to(root).parts
     if not parts or ".." in parts:
         raise FileNotFoundError(errno.ENOENT, "not below the root", path)
@@ -170,8 +172,8 @@ def open_below(root: str, path: str) -> int:
             )
             os.close(folder)
             folder = inner
-        # Not waiting, in case it is a pipe; a device may not be opened at all, for that alone
-        # can do something.
+        # O_NONBLOCK, in case it is a pipe. A device must not be opened, since opening it can have
+        # an effect; so its type is checked before and after.
         if not stat.S_ISREG(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

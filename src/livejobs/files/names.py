@@ -1,4 +1,4 @@
-"""What a file may be called. A name is shown and sent to clients; no path is ever made of it."""
+"""Names and media types of files. A name is shown and sent to clients, and never part of a path."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from livejobs.core.errors import Invalid
 
 LONGEST: Final = 255  # bytes
 
-# Separators of any system; controls; what turns the direction of text, so that "gpj.exe" would
-# be read as another kind of file; and what stands for bytes that were not UTF-8.
+# Path separators of any system; control characters; characters that turn the direction of text and
+# could hide a suffix; and the character that stands for bytes that were not UTF-8.
 _FORBIDDEN: Final = re.compile(
     "[/\\\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]"
 )
 _MEDIA_TYPE: Final = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}([ \t]*;[\x20-\x7e]{0,200})?\Z"
 )
-# Not the system's own table: what a name means should not differ from one machine to the next.
+# Not the system's table, so that a suffix means the same on every machine.
 _TYPES: Final = mimetypes.MimeTypes()
 for _type, _suffix in (
     ("text/plain", ".log"),
@@ -37,40 +37,40 @@ for _type, _suffix in (
 ):
     _TYPES.add_type(_type, _suffix)
 UNKNOWN: Final = "application/octet-stream"
-_SAYS_NOTHING: Final = {"", "application/x-www-form-urlencoded"}  # what curl says of any file
+_MEANS_NOTHING: Final = {"", "application/x-www-form-urlencoded"}  # curl sends it for any file
 
 
-def checked_name(said: str) -> str:
-    """The name in its composed form, so that two that look the same are."""
-    name = unicodedata.normalize("NFC", said)
+def checked_name(text: str) -> str:
+    """The name in composed form, so that names that look the same are the same."""
+    name = unicodedata.normalize("NFC", text)
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise Invalid.at("/name", "A file's name is UTF-8.") from None
+        raise Invalid.at("/name", "A file's name must be UTF-8.") from None
     if not 1 <= size <= LONGEST:
-        raise Invalid.at("/name", f"A file's name takes 1 to {LONGEST} bytes; this has {size}.")
+        raise Invalid.at("/name", f"A file's name has 1 to {LONGEST} bytes; this one has {size}.")
     if name in (".", "..") or _FORBIDDEN.search(name):
         raise Invalid.at(
             "/name",
-            "A file's name is one segment of a path: no slash, no control or direction character, "
-            "not '.' or '..'.",
+            "A file's name must not be '.' or '..', nor contain a slash, a control character or a "
+            "character that changes the direction of text.",
         )
     return name
 
 
-def checked_media_type(said: str, name: str) -> str:
-    """What was said, or what the name lets one expect."""
-    said = said.strip()
-    if said in _SAYS_NOTHING:
+def checked_media_type(declared: str, name: str) -> str:
+    """The declared media type, or the type that the name suggests."""
+    declared = declared.strip()
+    if declared in _MEANS_NOTHING:
         kind, coding = _TYPES.guess_type(name)
-        return kind if kind and not coding else UNKNOWN  # "x.tar.gz" is not a tar as it is
-    if not _MEDIA_TYPE.match(said):
-        raise Invalid.at("/Content-Type", "This is no media type, as 'video/mp4' is.")
-    return said
+        return kind if kind and not coding else UNKNOWN  # "x.tar.gz" is a gzip, not a tar
+    if not _MEDIA_TYPE.match(declared):
+        raise Invalid.at("/Content-Type", "This is not a media type. Send one like 'video/mp4'.")
+    return declared
 
 
 def disposition(name: str, *, inline: bool = False) -> str:
-    """RFC 6266, with a plain name for those who read no other (RFC 8187)."""
+    """Content-Disposition (RFC 6266), with a plain name for clients without RFC 8187."""
     kind = "inline" if inline else "attachment"
     plain = re.sub(r'[^ !#-&\'-\[\]-~]|[%"\\]', "_", name)
     if plain == name:

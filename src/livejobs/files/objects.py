@@ -1,7 +1,7 @@
-"""The file area in an object store: S3 and all that speak as it does, Google's, Azure's.
+"""The file area in an object store: S3 and compatible stores, Google Cloud Storage, Azure Blob.
 
-One object a key. A large one is sent in parts, some at a time, and read in pieces, some of them
-ahead: a store answers late but takes many questions at once.
+One object for each key. Large objects are sent in parts, several at once, and read in pieces, some
+of them ahead: a store has a high latency but takes many requests at once.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from livejobs.files.area import Opened, gone
 from livejobs.files.names import disposition
 
 PART: Final = 8 << 20  # of an upload
-PARTS: Final = 9_000  # S3 takes 10,000
+PARTS: Final = 9_000  # S3 allows 10,000
 PARTS_AT_ONCE: Final = 4
-AHEAD: Final = 3  # pieces asked for before they are wanted
+AHEAD: Final = 3  # pieces requested before they are needed
 LISTED_AT_ONCE: Final = 1_000
-SETTLED: Final = timedelta(days=1)  # after that, no server is still about to say whose it is
+SETTLED: Final = timedelta(days=1)  # after that, no server can still be about to give it to a job
 LINK_LASTS: Final = timedelta(hours=1)
 RETRIES: Final[Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 CLIENT: Final[Any] = {
     "timeout": timedelta(minutes=2),
     "connect_timeout": timedelta(seconds=5),
-    "allow_http": True,  # of an address that somebody set; those of the clouds are https
+    "allow_http": True,  # for an endpoint that somebody sets; the clouds' own are https
 }
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}\Z")
@@ -53,8 +53,8 @@ class Piece(NamedTuple):
 
 
 class ObjectFile:
-    """An object that is not replaced, as no two have the same key. Who reads it from front to
-    back gets it ahead."""
+    """An object, which is never replaced, as no two have the same key. A reader that goes from
+    front to back gets pieces ahead."""
 
     def __init__(self, store: Any, key: str, size: int, modified: datetime) -> None:
         self.size = size
@@ -71,13 +71,13 @@ class ObjectFile:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        goes_on, self._read_to = offset == self._read_to, offset + length
+        sequential, self._read_to = offset == self._read_to, offset + length
         if not (
             self._ahead and self._ahead[0].offset == offset and self._ahead[0].length >= length
         ):
             self._forget_ahead()
             self._ask(offset, length)
-        if goes_on:
+        if sequential:
             self._ask_ahead(length)
         data = await self._ahead.popleft().data
         return data[:length]
@@ -92,7 +92,7 @@ class ObjectFile:
 
     def _ask(self, offset: int, length: int) -> None:
         task = asyncio.create_task(self._fetch(offset, length))
-        task.add_done_callback(_heard)
+        task.add_done_callback(_ignore)
         self._ahead.append(Piece(offset, length, task))
 
     async def _fetch(self, offset: int, length: int) -> bytes:
@@ -115,8 +115,8 @@ class ObjectFile:
         self._forget_ahead()
 
 
-def _heard(task: asyncio.Task[bytes]) -> None:
-    """What went wrong with a piece that nobody came to want is not reported."""
+def _ignore(task: asyncio.Task[bytes]) -> None:
+    """The error of a piece that was never needed is not reported."""
     if not task.cancelled():
         task.exception()
 
@@ -132,7 +132,7 @@ class ObjectArea:
             raise self._unusable(error) from None
 
     async def open(self) -> None:
-        """One look, so that a wrong name or credential is found now and not by an upload."""
+        """List once, so that a wrong name or credential is found now and not by an upload."""
         try:
             async for _ in obstore.list(self._store, chunk_size=1):
                 return
@@ -143,7 +143,7 @@ class ObjectArea:
         return SettingError("files", self._url, f"can't be used: {shortly(error)}")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     async def keep(self, key: str, path: Path, name: str, media_type: str) -> None:
         loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ class ObjectArea:
         try:
             with refusals():
                 await obstore.delete_async(self._store, list(keys))
-        except NotFound:  # some stores tell of one that was not there, and stop
+        except NotFound:  # some stores stop at a key that is not there
             for key in keys:
                 await self._remove(key)
 
@@ -200,10 +200,10 @@ def refusals() -> Iterator[None]:
     except (BaseError, OSError, ValueError) as error:
         log.warning("the object store refused: %s", shortly(error))
         raise StorageUnavailable(
-            "The store of the files can't be used just now. Try again later."
+            "The object store for files can't be reached or refused. Try again later."
         ) from error
 
 
 def shortly(error: Exception) -> str:
-    """The first line, without the store's own page: the rest is how the library sees itself."""
+    """The first line, without the store's XML. The rest is about the library's internals."""
     return (str(error).splitlines() or [type(error).__name__])[0].partition(": <?xml")[0][:300]

@@ -1,8 +1,8 @@
-"""Uploads that arrive in pieces, over several requests and several lives of the server.
+"""Resumable uploads: they arrive in several requests, and continue after a restart.
 
-Each is two files in the folder of what is coming in: `ID.part`, its bytes so far, and `ID.json`,
-what was said of it. How many bytes there are is what the disk says: a request that is cut off
-counts as far as it came.
+Each upload is two files in the incoming folder: `ID.part` holds the bytes so far, and `ID.json`
+what the client declared. The size of `ID.part` is the offset of the upload, so the bytes of an
+interrupted request count too.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from livejobs.private import make_folder
 
 T = TypeVar("T")
 
-KEPT_FOR: Final = 24 * 3600 * 1000  # since the last byte
-EMPTY_FOR: Final = 3600 * 1000  # where no byte has come
-# However small, each is two files.
+KEPT_FOR: Final = 24 * 3600 * 1000  # ms after the last byte
+EMPTY_FOR: Final = 3600 * 1000  # ms, for an upload without a byte
+# Bounds on unfinished uploads: even a small one is two files.
 MOST: Final = 1_000  # of one project
-MOST_EACH: Final = 100  # of one job: those who may report to one can't use up its project's
+MOST_EACH: Final = 100  # of one job, so that its workers can't use up the project's
 READ_BACK: Final = 256 << 20  # bytes at a time
-REMEMBERED: Final = 1_000  # that became files, for who did not hear of it
+REMEMBERED: Final = 1_000  # finished uploads, for clients that lost the answer
 
 
 class UploadLocked(LivejobsError):
     status, title, default_code = 423, "Locked", "upload_locked"
 
 
-class Said(Struct, frozen=True):
-    """What its sender said of it when it began."""
+class Declared(Struct, frozen=True):
+    """What the client declared when it began the upload."""
 
     id: str
     job: str
@@ -54,24 +54,24 @@ class Said(Struct, frozen=True):
     name: str
     media_type: str
     length: int
-    metadata: str  # as it was sent
+    metadata: str  # the Upload-Metadata header
 
 
-decode_said: Final = msgspec.json.Decoder(Said).decode
+decode_declared: Final = msgspec.json.Decoder(Declared).decode
 
 
 class Partial:
-    """One such upload. One request at a time adds to it."""
+    """One resumable upload. One request at a time adds to it."""
 
-    def __init__(self, said: Said, folder: Path, room: Reservation) -> None:
-        self.said = said
-        self.path = folder / f"{said.id}.part"
-        self.sidecar = folder / f"{said.id}.json"
+    def __init__(self, declared: Declared, folder: Path, room: Reservation) -> None:
+        self.declared = declared
+        self.path = folder / f"{declared.id}.part"
+        self.sidecar = folder / f"{declared.id}.json"
         self.room = room
         self.size = 0  # bytes on disk
         self.moved_at = clock.now_ms()
-        self.unwanted = False  # its job has ended
-        self.done = False  # it is a file of its job
+        self.unwanted = False  # its job has finished or was deleted
+        self.done = False  # it has become a file of its job
         self._busy = False
         self._writing: asyncio.Future[None] | None = None
         self._digest = hashlib.sha256()
@@ -80,7 +80,7 @@ class Partial:
 
     @property
     def whole(self) -> bool:
-        return self.size == self.said.length
+        return self.size == self.declared.length
 
     @property
     def expires_at(self) -> int:
@@ -88,12 +88,12 @@ class Partial:
 
     @property
     def sha256(self) -> bytes:
-        assert self._digested == self.size, "it is read back before it is asked for"
+        assert self._digested == self.size, "read_back comes first"
         return self._digest.digest()
 
     @property
     def busy(self) -> bool:
-        """A request that was cut off leaves a thread that still writes."""
+        """Whether something writes to it: a request, or a thread that an interrupted one left."""
         return self._busy or (self._writing is not None and not self._writing.done())
 
     @contextmanager
@@ -107,7 +107,7 @@ class Partial:
             self._busy = False
 
     async def write(self, at: int, data: bytearray, threads: Executor, *, sync: bool) -> None:
-        """Goes on to its end even if who waits is cut off."""
+        """Write to the end, even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(threads, bound(self._write, at, data, sync=sync))
         await asyncio.shield(self._writing)
@@ -118,17 +118,17 @@ class Partial:
         with refusals():
             make_folder(self.path.parent)
             self.path.touch(0o640, exist_ok=False)
-            self.sidecar.write_bytes(msgspec.json.encode(self.said))
+            self.sidecar.write_bytes(msgspec.json.encode(self.declared))
 
     def recall(self) -> None:
-        """Where an earlier run left it."""
+        """Continue where an earlier run stopped."""
         status = self.path.stat()
-        self.size = min(status.st_size, self.said.length)
+        self.size = min(status.st_size, self.declared.length)
         self.moved_at = status.st_mtime_ns // 1_000_000
 
     def _write(self, at: int, data: bytearray, *, sync: bool) -> None:
         with self._turn, refusals():
-            if at != self.size:  # what should have gone before was refused
+            if at != self.size:  # an earlier write was refused
                 return
             fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -150,7 +150,7 @@ class Partial:
         self.moved_at = clock.now_ms()
 
     def read_back(self) -> bool:
-        """The digest of some of what an earlier run received; whether that was the last of it."""
+        """Digest some bytes that an earlier run received. Return whether those were the last."""
         upto = min(self.size, self._digested + READ_BACK)
         with self._turn, refusals(), self.path.open("rb") as source:
             source.seek(self._digested)
@@ -165,12 +165,12 @@ class Partial:
             self.path.unlink(missing_ok=True)
 
 
-def _project(said: Said) -> str:
-    return f"Project {said.project!r}"
+def _project(declared: Declared) -> str:
+    return f"Project {declared.project!r}"
 
 
-def _job(said: Said) -> str:
-    return f"Job {said.job!r}"
+def _job(declared: Declared) -> str:
+    return f"Job {declared.job!r}"
 
 
 class Partials:
@@ -186,21 +186,21 @@ class Partials:
         return len(self._all)
 
     async def start(self) -> None:
-        while self._all:  # of an earlier start
+        while self._all:  # from an earlier start
             self._all.popitem()[1].room.release()
-        for said in await self._run(self._left):
-            partial = Partial(said, self._folder, self._quota.reserve(said.project, 0))
+        for declared in await self._run(self._left):
+            partial = Partial(declared, self._folder, self._quota.reserve(declared.project, 0))
             try:
                 await self._run(partial.recall)
                 partial.room.grow(partial.size)
                 self._add(partial)
-            except FileTooLarge:  # less is allowed than when it began
+            except FileTooLarge:  # the limits are lower than when it began
                 partial.room.release()
                 await self._run(partial.remove)
 
-    def _left(self) -> list[Said]:
-        """What an earlier run was still being sent. Halves of a pair are removed."""
-        found: list[Said] = []
+    def _left(self) -> list[Declared]:
+        """The uploads that an earlier run had not finished. A file without its pair is removed."""
+        found: list[Declared] = []
         paths = set(self._folder.iterdir()) if self._folder.is_dir() else set()
         for path in paths:
             other = path.with_suffix({".json": ".part", ".part": ".json"}.get(path.suffix, ".none"))
@@ -208,19 +208,19 @@ class Partials:
                 if other not in paths:
                     path.unlink()
                 elif path.suffix == ".json":
-                    found.append(decode_said(path.read_bytes()))
+                    found.append(decode_declared(path.read_bytes()))
             except msgspec.DecodeError:
                 path.unlink()
                 other.unlink(missing_ok=True)
         return found
 
-    async def create(self, said: Said) -> Partial:
-        self._check_room(_project(said), MOST)
-        self._check_room(_job(said), MOST_EACH)
-        # It must fit as things are now. What is declared costs nothing, so it holds no room: that
-        # is for the bytes that come.
-        self._quota.check(said.project, said.length, said.length)
-        partial = Partial(said, self._folder, self._quota.reserve(said.project, 0))
+    async def create(self, declared: Declared) -> Partial:
+        self._check_room(_project(declared), MOST)
+        self._check_room(_job(declared), MOST_EACH)
+        # The declared length must fit now, but reserves nothing: declaring costs a client nothing.
+        # Bytes reserve room as they arrive.
+        self._quota.check(declared.project, declared.length, declared.length)
+        partial = Partial(declared, self._folder, self._quota.reserve(declared.project, 0))
         self._add(partial)
         try:
             await self._run(partial.create)
@@ -232,20 +232,20 @@ class Partials:
     def _check_room(self, of: str, most: int) -> None:
         if self._count[of] >= most:
             raise TooMany(
-                f"{of} has {most} unfinished uploads, the most it may. Finish or delete some.",
+                f"{of} has {most} unfinished uploads, which is the limit. Finish or delete some.",
                 code="too_many_uploads",
             )
 
     def _add(self, partial: Partial) -> None:
-        self._all[partial.said.id] = partial
-        self._count[_project(partial.said)] += 1
-        self._count[_job(partial.said)] += 1
+        self._all[partial.declared.id] = partial
+        self._count[_project(partial.declared)] += 1
+        self._count[_job(partial.declared)] += 1
 
     def _drop(self, partial: Partial) -> bool:
-        """Whether it was there."""
-        if self._all.pop(partial.said.id, None) is None:
+        """Return whether it was there."""
+        if self._all.pop(partial.declared.id, None) is None:
             return False
-        for of in (_project(partial.said), _job(partial.said)):
+        for of in (_project(partial.declared), _job(partial.declared)):
             self._count[of] -= 1
             if not self._count[of]:
                 del self._count[of]
@@ -253,25 +253,25 @@ class Partials:
 
     def find(self, job: str, id: str) -> Partial | None:
         partial = self._all.get(id) or self._done.get(id)
-        if partial is None or partial.said.job != job or partial.unwanted:
+        if partial is None or partial.declared.job != job or partial.unwanted:
             return None
         return partial
 
     async def receive(
         self, partial: Partial, offset: int, body: AsyncIterable[bytes], heard: Callable[[], None]
     ) -> None:
-        """Bytes from `offset` on. Whatever ends them, those that came are kept."""
+        """Append bytes at `offset`. Bytes that arrived are kept, however the request ends."""
         if offset != partial.size:
             raise Conflict(
-                f"The upload goes on at byte {partial.size}, not at {offset}.",
+                f"The upload continues at byte {partial.size}, not at {offset}.",
                 code="offset_mismatch",
             )
         at, gathered = offset, bytearray()
         try:
             async for data in body:
                 heard()
-                if at + len(gathered) + len(data) > partial.said.length:
-                    raise FileTooLarge("More bytes came than Upload-Length said.")
+                if at + len(gathered) + len(data) > partial.declared.length:
+                    raise FileTooLarge("The body is longer than Upload-Length declared.")
                 partial.room.grow(at + len(gathered) + len(data))
                 gathered += data
                 if len(gathered) >= PIECE:
@@ -284,26 +284,26 @@ class Partials:
 
     async def read_back(self, partial: Partial) -> None:
         done = False
-        while not done:  # it may be very large, and the server be told to stop meanwhile
+        while not done:  # in parts, since it may be large and the server may have to stop
             done = await self._run(partial.read_back)
 
     async def finished(self, partial: Partial) -> None:
-        """Its bytes are a file. That it is whole can still be asked for a while."""
+        """Its bytes have become a file. A client can still ask for its offset for a while."""
         partial.done = True
         if len(self._done) >= REMEMBERED:
             del self._done[next(iter(self._done))]
-        self._done[partial.said.id] = partial
+        self._done[partial.declared.id] = partial
         await self.remove(partial)
 
     async def remove(self, partial: Partial) -> None:
         if self._drop(partial):
             partial.room.release()
-            with contextlib.suppress(LivejobsError):  # what stays is found at the next start
+            with contextlib.suppress(LivejobsError):  # the next start removes what is left
                 await self._run(partial.remove)
 
     def job_ended(self, id: str) -> None:
         for partial in self._all.values():
-            partial.unwanted |= partial.said.job == id
+            partial.unwanted |= partial.declared.job == id
 
     async def sweep(self) -> None:
         now = clock.now_ms()

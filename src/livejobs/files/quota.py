@@ -1,4 +1,4 @@
-"""How many bytes of files each project has, and may have: no I/O, no clock."""
+"""The bytes of files that each project has, and their limits. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Quota:
     def __init__(self, file_bytes: int, project_bytes: int | None) -> None:
         self._file = file_bytes
         self._project = project_bytes
-        self._kept: Counter[str] = Counter()  # of files that are a job's
-        self._coming: Counter[str] = Counter()  # of those on their way
+        self._kept: Counter[str] = Counter()  # files of jobs
+        self._coming: Counter[str] = Counter()  # uploads that are arriving
 
     def begin(self, kept: Mapping[str, int]) -> None:
         self._kept = Counter(kept)
 
     def reserve(self, project: str, size: int) -> Reservation:
-        """Room for a file of which so much is known to come."""
+        """Reserve room for an upload of at least `size` bytes."""
         reservation = Reservation(self, project)
         reservation.grow(size)
         return reservation
@@ -33,13 +33,13 @@ class Quota:
     def check(self, project: str, size: int, more: int) -> None:
         if size > self._file:
             raise FileTooLarge(
-                f"A file takes at most {self._file} bytes.", headers={"Connection": "close"}
+                f"A file may have at most {self._file} bytes.", headers={"Connection": "close"}
             )
         limit = self._project
         if limit is not None and self._kept[project] + self._coming[project] + more > limit:
             raise FileTooLarge(
-                f"The files of project {project!r} take at most {limit} bytes, and this one would "
-                "pass them. Delete jobs that are no longer needed.",
+                f"The files of project {project!r} may have at most {limit} bytes, and this file "
+                "would exceed that. Delete jobs that are no longer needed.",
                 code="files_full",
                 headers={"Connection": "close"},
             )
@@ -57,8 +57,8 @@ class Quota:
 
 
 class Reservation:
-    """What one upload will need. It is given back when the upload is over: from then on its file
-    counts, if it became one."""
+    """The room of one upload. It is released when the upload is over; from then on the file
+    counts, if the upload became one."""
 
     def __init__(self, quota: Quota, project: str) -> None:
         self._quota = quota
@@ -66,7 +66,7 @@ class Reservation:
         self._size = 0
 
     def grow(self, size: int) -> None:
-        """It will be this large at least."""
+        """The upload has at least `size` bytes."""
         if size > self._size:
             self._quota.check(self._project, size, size - self._size)
             self._quota.move(self._project, size - self._size)

@@ -1,4 +1,4 @@
-"""The threads that read and write files. They can be used again after they were shut down."""
+"""The threads that read and write files. After a shutdown they start again when they are used."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A file on its way in: written beside its final place, with its digest, and synced.
+"""An upload: written to the incoming folder, digested and synced.
 
-A small one is one trip to a thread; a large one a trip for every piece of a mebibyte.
+A small file takes one trip to a thread; a large one takes a trip for every mebibyte.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PIECE: Final = 1 << 20
 
 
 class Upload:
-    """Bytes that are no file yet. It is finished or abandoned, and then gone from `path`."""
+    """Bytes that are not a file of a job yet. After `finish` the area takes them from `path`;
+    `abandon` removes what is still there."""
 
     def __init__(self, path: Path, threads: Executor) -> None:
         self.path = path
@@ -32,7 +33,7 @@ class Upload:
         self._threads = threads
         self._digest = hashlib.sha256()
         self._gathered = bytearray()
-        self._fd: int | None = None  # not open yet; -1: no longer
+        self._fd: int | None = None  # None: not open yet; -1: closed
         self._turn = Lock()
 
     @property
@@ -46,7 +47,7 @@ class Upload:
             await self._in_thread(end=False)
 
     async def finish(self) -> None:
-        """All of it is on disk, under its first name."""
+        """Write and sync the rest."""
         await self._in_thread(end=True)
 
     async def _in_thread(self, *, end: bool) -> None:
@@ -66,16 +67,16 @@ class Upload:
                 os.fsync(self._fd)
 
     def abandon(self) -> None:
-        """Let go of it; if it was not taken from `path`, nothing is left. Its caller may be cut
-        off while a thread writes, so that is waited for by a thread, too."""
+        """Close the file and remove it from `path`. A cancelled caller may leave a thread that
+        still writes, so another thread waits for that one."""
         try:
             self._threads.submit(self._drop)
-        except RuntimeError:  # the threads have ended, and nobody writes
+        except RuntimeError:  # the threads have ended, so none writes
             self._drop()
 
     def _drop(self) -> None:
         with self._turn, contextlib.suppress(OSError):
-            fd, self._fd = self._fd, -1  # what comes now is refused as a bad descriptor
+            fd, self._fd = self._fd, -1  # later writes fail with a bad descriptor
             if fd is not None and fd >= 0:
                 os.close(fd)
                 self.path.unlink(missing_ok=True)
@@ -91,7 +92,7 @@ def _created(path: Path) -> int:
 
 
 async def pieces(data: bytes | Path | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """What in-process code gives as a file."""
+    """The bytes of a file that in-process code gives, in pieces."""
     if isinstance(data, Path):
         async with await anyio.open_file(data, "rb") as source:
             while piece := await source.read(PIECE):

@@ -23,7 +23,7 @@ from livejobs.core.model import Entry, Head
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change, Store
+from livejobs.store.base import Change, JobStore
 
 GROUP: Final = 1000  # operations in one transaction
 
@@ -53,7 +53,7 @@ Listener = Callable[[Sequence[Committed]], None]
 
 
 class Committer:
-    def __init__(self, store: Store, registry: Registry, lanes: Lanes) -> None:
+    def __init__(self, store: JobStore, registry: Registry, lanes: Lanes) -> None:
         self.epochs: dict[str, str] = {}  # by project
         self.seqs: dict[str, int] = {}  # of the last published change, by project
         self.listeners: list[Listener] = []

@@ -25,7 +25,7 @@ from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Idempotency, Store
+from livejobs.store.base import Idempotency, JobStore
 
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
 
@@ -36,7 +36,7 @@ class Creating:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: JobStore,
         committer: Committer,
         reader: Reader,
         check_size: Callable[[Head, str], None],

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from livejobs.core import wire
-from livejobs.core.model import Entry, Kind, Record
+from livejobs.core.model import Entry, EntryKind, Record
 
 OBJECT: Final = 150  # bytes that an entry takes beside its value, with what a face makes of it
 
@@ -51,7 +51,7 @@ class Tail:
     def size(self) -> int:
         return self._results.size + self._errors.size
 
-    def append(self, value: Raw, kind: Kind) -> None:
+    def append(self, value: Raw, kind: EntryKind) -> None:
         (self._results if kind == "results" else self._errors).append(value)
 
 
@@ -67,7 +67,7 @@ class Whole:
         self.made: dict[Any, Any] = {}  # what faces decoded; an entry never changes
         self.size = 0
 
-    def append(self, value: Raw, kind: Kind) -> None:
+    def append(self, value: Raw, kind: EntryKind) -> None:
         (self.results if kind == "results" else self.errors).append(value)
         self.size += len(bytes(value)) + OBJECT
 

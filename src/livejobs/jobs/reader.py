@@ -12,17 +12,19 @@ from msgspec import Raw
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
-from livejobs.core.model import Kind, Stored
+from livejobs.core.model import EntryKind, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.entries import Tail, Whole
 from livejobs.jobs.state import Registry, Slot
-from livejobs.store.base import PAGE_BYTES, Store
+from livejobs.store.base import EntryQuery, JobStore
 
 PAGE: Final = 1000  # entries in one read
 
 
 class Reader:
-    def __init__(self, store: Store, registry: Registry, committer: Committer, base: str) -> None:
+    def __init__(
+        self, store: JobStore, registry: Registry, committer: Committer, base: str
+    ) -> None:
         self._store = store
         self._registry = registry
         self._committer = committer
@@ -74,14 +76,14 @@ class Reader:
 
     async def _tail(self, slot: Slot, arriving: Tail) -> Tail:
         tail, head = Tail(), slot.head  # before the first await; later entries go to `arriving`
-        kinds: tuple[Kind, ...] = ("results", "errors")
+        kinds: tuple[EntryKind, ...] = ("results", "errors")
         missing = False
         for kind in kinds:
             upto = head.total(kind)
             if not upto:
                 continue
             records = await self._store.entries(
-                head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES
+                EntryQuery(head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES)
             )
             for record in records:
                 if record.entry.n <= upto:
@@ -107,7 +109,7 @@ class Reader:
 
     async def _whole(self, slot: Slot) -> Whole:
         whole = Whole()
-        kinds: tuple[Kind, ...] = ("results", "errors")
+        kinds: tuple[EntryKind, ...] = ("results", "errors")
         behind = list(kinds)
         while behind and not slot.gone:
             for kind in behind:
@@ -119,13 +121,11 @@ class Reader:
             behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
         return whole
 
-    async def _more(self, slot: Slot, kind: Kind, have: int) -> Sequence[Raw]:
+    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[Raw]:
         """The next entries, up to the head's total."""
         total = slot.head.total(kind)
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:
             return list(known)[len(known) - (total - have) :]
-        records = await self._store.entries(
-            slot.head.id, kind, after=have, limit=PAGE, most_bytes=PAGE_BYTES
-        )
+        records = await self._store.entries(EntryQuery(slot.head.id, kind, after=have, limit=PAGE))
         return [record.entry.value for record in records if record.entry.n <= total]

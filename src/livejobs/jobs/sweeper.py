@@ -16,7 +16,7 @@ from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Store
+from livejobs.store.base import JobStore
 
 EVERY: Final = 1.0  # seconds
 EXPIRED_AT_ONCE: Final = 200
@@ -31,7 +31,7 @@ class Sweeper:
         self,
         committer: Committer,
         registry: Registry,
-        store: Store,
+        store: JobStore,
         lost_after: float,
         reader: Reader,
     ) -> None:

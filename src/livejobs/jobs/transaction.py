@@ -10,7 +10,7 @@ from livejobs.core.model import Entry, Head, Status, Stored
 from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
-from livejobs.store.base import Act, Change, Idempotency
+from livejobs.store.base import AuditRecord, Change, Idempotency
 
 
 class Transaction:
@@ -53,18 +53,22 @@ class Transaction:
         return slot
 
     def change(
-        self, slot: Slot, head: Head, entries: tuple[Entry, ...] = (), act: Act | None = None
+        self,
+        slot: Slot,
+        head: Head,
+        entries: tuple[Entry, ...] = (),
+        audit: AuditRecord | None = None,
     ) -> None:
         before = self.head(slot)
         assert before is not None, "an operation checks the head before it changes the job"
         head = slot.with_last_heartbeat(head)
-        self._add(slot, Change(before, head, entries, act=act), before, head)
+        self._add(slot, Change(before, head, entries, audit=audit), before, head)
 
-    def delete(self, slot: Slot, act: Act | None = None) -> None:
+    def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:
         before = self.head(slot)
         assert before is not None, "an operation checks the head before it deletes the job"
         self._heads[before.id] = None
-        self.changes.append((slot, Change(before, None, act=act)))
+        self.changes.append((slot, Change(before, None, audit=audit)))
 
     def _add(self, slot: Slot, change: Change, before: Head | None, after: Head) -> None:
         self._heads[after.id] = after

@@ -23,7 +23,7 @@ from livejobs.jobs.state import Slot
 from livejobs.live.channel import Channel, Known, Viewer
 from livejobs.live.frames import Message
 from livejobs.live.window import Pending, Run, end_message, gone_message, logs_json, state_and_logs
-from livejobs.store.base import Gone, Query, Store, is_full
+from livejobs.store.base import EntryQuery, Gone, JobStore, Query, is_full
 
 Messages = list[Message]
 
@@ -34,7 +34,7 @@ RESET: Final = Message("reset", b'{"reason":"The server can\'t resume from this 
 
 class CatchUp:
     def __init__(
-        self, store: Store, reader: Reader, committer: Committer, *, largest_batch: int
+        self, store: JobStore, reader: Reader, committer: Committer, *, largest_batch: int
     ) -> None:
         self._store = store
         self._reader = reader
@@ -91,7 +91,7 @@ class CatchUp:
         upto = slot.head.logs_total
         if not (upto and viewer.first and "logs" in channel.kinds):
             return []
-        records = await self._store.entries(
+        query = EntryQuery(
             slot.head.id,
             "logs",
             after=channel.options.after,
@@ -100,6 +100,7 @@ class CatchUp:
             tail=True,
             most_bytes=PAGE_BYTES,
         )
+        records = await self._store.entries(query)
         return [record.entry for record in records if record.entry.n <= upto]
 
     async def _job_page(self, viewer: Viewer, channel: Channel, slot: Slot) -> Messages:
@@ -124,7 +125,7 @@ class CatchUp:
         found: list[Record] = []
         end = upto
         for kind in kinds:
-            page = await self._store.entries(
+            query = EntryQuery(
                 slot.head.id,
                 kind,
                 after=channel.options.after,
@@ -133,6 +134,7 @@ class CatchUp:
                 level=channel.options.level,
                 most_bytes=PAGE_BYTES,
             )
+            page = await self._store.entries(query)
             found += page
             if len(page) >= self._page:  # the last change may be cut: stop before it
                 end = min(end, page[-1].seq - 1)

@@ -26,7 +26,7 @@ from livejobs.live.channel import Channel, Viewer
 from livejobs.live.frames import PING, Message, Wire
 from livejobs.live.options import Filter, Options
 from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
-from livejobs.store.base import Store
+from livejobs.store.base import JobStore
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
 NONE: Final[Mapping[Hashable, Channel]] = {}
@@ -36,7 +36,7 @@ PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections ge
 class Hub:
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         reader: Reader,
         committer: Committer,
         keyring: Keyring,

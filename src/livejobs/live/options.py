@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from livejobs.core.model import Entry, Head, Kind
+from livejobs.core.model import Entry, EntryKind, Head
 
 View: TypeAlias = Literal["state", "delta"]
 
@@ -56,9 +56,9 @@ class Options(Struct, frozen=True):
     after: int = 0  # only lines with a higher number
 
     @property
-    def kinds(self) -> frozenset[Kind]:
+    def kinds(self) -> frozenset[EntryKind]:
         """Entries that are sent one by one. A feed's states come without them."""
-        kinds: set[Kind] = {"results", "errors"} if self.view == "delta" else set()
+        kinds: set[EntryKind] = {"results", "errors"} if self.view == "delta" else set()
         return frozenset(kinds | ({"logs"} if self.logs or self.view == "logs" else set()))
 
     def selects(self, entry: Entry) -> bool:

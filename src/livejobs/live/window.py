@@ -14,7 +14,7 @@ from msgspec import Raw
 from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Entry, Head, Kind
+from livejobs.core.model import Entry, EntryKind, Head
 from livejobs.jobs.committer import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message
@@ -150,7 +150,7 @@ def state_and_logs(
 def delta_message(
     slot: Slot, cursor: str, fields: dict[str, Any], entries: Iterable[Entry]
 ) -> Message:
-    append: dict[Kind, list[Raw]] = {}
+    append: dict[EntryKind, list[Raw]] = {}
     for entry in entries:
         append.setdefault(entry.kind, []).append(entry.value)
     body = {"job": slot.head.id, "cursor": cursor, "set": fields, "append": append}

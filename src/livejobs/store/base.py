@@ -1,61 +1,34 @@
-"""What livejobs asks of a store: a dozen verbs for jobs, and a few for keys and acts.
-tests/contract/test_store.py holds every store to them.
+"""What livejobs needs from a database: JobStore, FileStore, KeyStore and AuditStore. A Store is
+one database that is all four. tests/store/test_store.py holds every store to this page.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
-  its project in the order given. Calls to it never overlap: one committer makes them.
+  its project in the order given. Calls to it never overlap: there is one committer.
 - A seq is never given twice in a project's epoch, whatever is deleted.
-- A read sees every commit that returned before it began.
-- A file is known by its key from the commit that gives it to a job. It ends with the one that
-  takes it away, and is then known until it is forgotten.
-- When the medium refuses, StorageUnavailable is raised, nothing of the batch is kept, and the
+- A read sees every commit that returned before the read began.
+- A file's key is known from the commit that gives the file to a job. The commit that takes the
+  file away ends it, and an ended file stays known until `forget_files`.
+- When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
   store works again as soon as the medium does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.access import Scope
-from livejobs.core.model import Entry, File, Head, Kind, Record, Status, Stored
+from livejobs.core.model import Entry, EntryKind, File, Head, Record, Status, Stored
 
-T = TypeVar("T")
-
-PAGE_BYTES: Final = 512 * 1024  # of a page: whatever is on it, so much is made and held for it
+PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
-ACTS_KEPT: Final = 100_000  # acts remembered, of all together
+AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
 
 
-class Idempotency(Struct, frozen=True):
-    """A create call that may be repeated: who (by id), with which key, for what (a digest), and
-    which job."""
-
-    credential: str
-    key: str
-    body: bytes  # digest of what was asked for
-    job: str
-    expires_at: int
-
-
-class Key(Struct, frozen=True):
-    """An API key, as it is kept: never the secret itself."""
-
-    id: str
-    name: str
-    digest: bytes  # of the secret
-    scopes: tuple[Scope, ...]
-    projects: tuple[str, ...] | None  # None: all of them
-    created_at: int
-    expires_at: int | None = None
-    last_used_at: int | None = None
-
-
-class Act(Struct, frozen=True):
-    """Something worth knowing afterwards: who did what to which job, or to what else."""
+class AuditRecord(Struct, frozen=True):
+    """Who did what, and to which job or key."""
 
     at: int
     by: str
@@ -63,21 +36,24 @@ class Act(Struct, frozen=True):
     project: str | None = None
     job: str | None = None
     detail: dict[str, Any] = {}
-    by_id: str | None = None  # of the key that `by` names, or that its token stands on
+    by_id: str | None = None  # the id of the key in `by`, or of the key that minted its token
 
 
-class Noted(Struct, frozen=True):
-    """An act in the trail: 1, 2, 3 …"""
+class AuditEntry(Struct, frozen=True):
+    """An audit record with its number: 1, 2, 3 …"""
 
     n: int
-    act: Act
+    record: AuditRecord
 
 
-class Tally(Struct, frozen=True):
-    """How often a file was downloaded, and when last."""
+class Idempotency(Struct, frozen=True):
+    """A create call that the client may repeat."""
 
-    count: int = 0
-    last_at: int | None = None
+    credential: str  # the caller's id
+    key: str
+    body: bytes  # digest of the request
+    job: str
+    expires_at: int
 
 
 class Change(Struct, frozen=True):
@@ -87,7 +63,7 @@ class Change(Struct, frozen=True):
     after: Head | None
     entries: tuple[Entry, ...] = ()
     idempotency: Idempotency | None = None
-    act: Act | None = None  # noted with it, or not at all
+    audit: AuditRecord | None = None  # written in the same transaction
 
     @property
     def job(self) -> Head:
@@ -96,7 +72,7 @@ class Change(Struct, frozen=True):
         return head
 
     def files(self) -> tuple[list[File], list[File]]:
-        """Those that came and those that went."""
+        """The files that the change adds, and those that it takes away."""
         was = self.before.files if self.before else ()
         now = self.after.files if self.after else ()
         if was == now:
@@ -106,14 +82,14 @@ class Change(Struct, frozen=True):
 
 class Project(Struct, frozen=True):
     name: str
-    epoch: str  # random, given once when the project appears in this database
-    seq: int  # the last one given; 0 when there is none
-    floor: int = 0  # deletions at or below it are forgotten: a feed resumed there must reset
+    epoch: str  # random, chosen once when the project is created in this database
+    seq: int  # the last seq given; 0 when there is none
+    floor: int = 0  # deletions up to here are forgotten: a feed that resumes below must reset
 
 
 class Query(Struct, frozen=True):
-    """Which jobs. Empty means no limit, but `projects`, which names all that may be seen
-    (None: every project)."""
+    """Which jobs. An empty field does not limit, except `projects`: the caller may see these and
+    no others (None: every project)."""
 
     projects: tuple[str, ...] | None
     statuses: tuple[Status, ...] = ()
@@ -125,13 +101,47 @@ class Query(Struct, frozen=True):
     ids: tuple[str, ...] = ()
 
 
+class Searched(Protocol):
+    """The fields that a query's `q` is looked for in."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def title(self) -> str | None: ...
+
+
+def contains(head: Searched, part: str) -> bool:
+    """Whether a job matches a query's `q`."""
+    low = part.lower()
+    return low in head.id.lower() or low in (head.title or "").lower()
+
+
 class Page(Struct, frozen=True):
     jobs: tuple[Stored, ...]
-    next: int | None  # pass as `before` to go on; None at the end
+    next: int | None  # pass it as `before` for the next page; None at the end
+
+
+class EntryQuery(Struct, frozen=True):
+    """Which entries of one job and kind."""
+
+    job: str
+    kind: EntryKind
+    after: int = 0  # only entries with a higher n
+    after_seq: int = 0  # only entries with a higher seq
+    limit: int = 100
+    level: int = 0  # only entries of at least this level
+    tail: bool = False  # the last `limit` entries, not the first
+    most_bytes: int | None = PAGE_BYTES  # stop after the change whose values reach this size
+
+
+def is_full(records: Sequence[Record], most_bytes: int = PAGE_BYTES) -> bool:
+    """Whether the store stopped because of `most_bytes`, so that there may be more."""
+    return sum(len(bytes(record.entry.value)) for record in records) >= most_bytes
 
 
 class Gone(Struct, frozen=True):
-    """A deleted job, and the seq its deletion was given."""
+    """A deleted job, and the seq of its deletion."""
 
     id: str
     seq: int
@@ -142,92 +152,27 @@ class Changes(Struct, frozen=True):
 
     jobs: tuple[Stored, ...]
     gone: tuple[Gone, ...]
-    complete: bool  # False: there was more; ask again after the last seq given
+    complete: bool  # False: there is more; ask again after the last seq given
 
 
-class Searched(Protocol):
-    """What a text is looked for in."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def title(self) -> str | None: ...
-
-
-def contains(head: Searched, part: str) -> bool:
-    """What a query's `q` asks of a job."""
-    low = part.lower()
-    return low in head.id.lower() or low in (head.title or "").lower()
-
-
-def merged(
-    jobs: Sequence[Stored], gone: Sequence[Gone], limit: int, *, more: bool = False
-) -> Changes:
-    """The first `limit` of both by seq. `more`: there are jobs behind these."""
-    last = jobs[-1].seq if more else None
-    known = [one for one in gone if last is None or one.seq < last]
-    both = sorted([*jobs, *known], key=attrgetter("seq"))
-    first = both[:limit]
-    return Changes(
-        tuple(one for one in first if isinstance(one, Stored)),
-        tuple(one for one in first if isinstance(one, Gone)),
-        complete=len(both) <= limit and not more,
-    )
-
-
-def is_full(records: Sequence[Record], most_bytes: int = PAGE_BYTES) -> bool:
-    """Whether there may be more, as the store stopped at the bytes."""
-    return sum(len(bytes(record.entry.value)) for record in records) >= most_bytes
-
-
-def up_to(rows: Iterable[T], size_of: Callable[[T], int], most_bytes: int | None) -> list[T]:
-    """The first of them, up to the one with which they reach a size."""
-    found: list[T] = []
-    size = 0
-    for row in rows:
-        found.append(row)
-        size += size_of(row)
-        if most_bytes is not None and size >= most_bytes:
-            break
-    return found
-
-
-def whole_changes(records: Iterable[Record], most_bytes: int | None) -> list[Record]:
-    """Records in order of seq, up to the end of the change with which they reach a size."""
-    found: list[Record] = []
-    size = 0
-    for record in records:
-        if most_bytes is not None and size >= most_bytes and record.seq != found[-1].seq:
-            break
-        found.append(record)
-        size += len(bytes(record.entry.value))
-    return found
-
-
-class Store(Protocol):
-    async def open(self) -> None:
-        """Get ready, making or migrating what is there. A store that can't be trusted (damaged,
-        of a newer version, already in use) raises StoreUnusable and is left as it was."""
-
-    async def close(self) -> None:
-        """Let go of everything. Safe to call twice."""
+class JobStore(Protocol):
+    """Projects, jobs and their entries."""
 
     async def project(self, name: str) -> Project:
-        """The project, made with a fresh epoch if it was not there."""
+        """Return the project. Create it with a fresh epoch if it does not exist."""
 
     async def projects(self) -> Sequence[Project]:
-        """All of them."""
+        """Return all projects, oldest first."""
 
     async def commit(self, changes: Sequence[Change]) -> list[int]:
-        """Write the changes in one transaction; answer the seq of each. Their projects exist.
-        With no changes, find out whether the medium takes any."""
+        """Write the changes in one transaction and return the seq of each. Their projects must
+        exist. With no changes, raise StorageUnavailable unless the medium takes writes."""
 
     async def job(self, id: str) -> Stored | None:
-        """One job, finished or not."""
+        """Return one job, finished or not; None if there is none."""
 
     async def unfinished(self) -> Sequence[Stored]:
-        """Every job that is not finished, oldest first."""
+        """Return every job that is not finished, oldest first."""
 
     async def list(
         self,
@@ -237,33 +182,21 @@ class Store(Protocol):
         before: int | None = None,
         most_bytes: int | None = None,
     ) -> Page:
-        """Newest first, keyset-paged. With `most_bytes` no more than the jobs with which their
-        heads reach that size."""
+        """Return the newest matching jobs; `before` is the `next` of the page before. With
+        `most_bytes` the page ends with the job whose head makes it reach that size."""
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
-        """How many jobs match, by status; the query's own statuses are not looked at."""
+        """Return how many jobs match, by status. The query's own statuses do not limit."""
 
-    async def entries(
-        self,
-        job: str,
-        kind: Kind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-        most_bytes: int | None = None,
-    ) -> Sequence[Record]:
-        """One job's entries of a kind with n > after and seq > after_seq, of at least a level,
-        ascending; with `tail` the last `limit` of them, still ascending. With `most_bytes` no
-        more than the changes with which their values reach that size."""
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        """Return the matching entries in ascending order, also with `tail`. A job that does not
+        exist has none."""
 
     async def changes(
         self, project: str, after: int, *, limit: int, most_bytes: int | None = None
     ) -> Changes:
-        """Jobs whose last change is after a seq, and deletions after it, in order of seq. With
-        `most_bytes` no more than those with which the heads reach that size."""
+        """Return the jobs whose last change is after a seq, and the deletions after it, in order
+        of seq. With `most_bytes` stop after the job whose head makes the answer that large."""
 
     async def feed_entries(
         self,
@@ -272,51 +205,91 @@ class Store(Protocol):
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
-        """Entries of all jobs of a project with after < seq <= upto, in order of seq. At least
-        `limit`, or `most_bytes` of values, when there are as many; those that share the last
-        seq are all given."""
+        """Return entries of all jobs of a project with after < seq <= upto, in order of seq. Stop
+        once there are `limit` entries or `most_bytes` of values, but never between entries that
+        share a seq."""
 
     async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
-        """The create call made with this key, if it has not expired."""
+        """Return the create call made with this key, if it has not expired."""
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
-        """Finished jobs whose expires_at has passed."""
+        """Return finished jobs whose expires_at has passed, the earliest first."""
 
-    async def keys(self) -> Sequence[Key]:
-        """All keys."""
 
-    async def save_key(self, key: Key, act: Act | None = None) -> None:
-        """Keep the key, in place of one with its id, and note the act with it."""
+class Tally(Struct, frozen=True):
+    """How often a file was downloaded, and when last."""
 
-    async def drop_key(self, id: str, act: Act | None = None) -> None:
-        """Forget the key, and note the act with it."""
+    count: int = 0
+    last_at: int | None = None
 
-    async def note(self, acts: Sequence[Act]) -> None:
-        """Note acts that come with no change."""
+
+class FileStore(Protocol):
+    """The files that `commit` gave to jobs, by key. Their bytes lie elsewhere (see files/)."""
 
     async def file_bytes(self) -> Mapping[str, int]:
-        """How much each project has in the file area."""
+        """Return the bytes that each project has in the file area."""
 
     async def ended_files(self, *, limit: int) -> Sequence[str]:
-        """Keys of files that no job has any more, and that were not forgotten yet."""
+        """Return keys of files that no job has any more and that are not forgotten yet."""
 
     async def forget_files(self, keys: Sequence[str]) -> None:
-        """Their bytes are gone."""
+        """Forget ended files, whose bytes have been removed."""
 
     async def known_files(self, keys: Sequence[str]) -> set[str]:
-        """Those of the keys that are a job's, or were and are not forgotten."""
+        """Return those of the keys that belong to a file of a job or to an ended file."""
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
-        """Add to the counts of these keys, and note the acts with it."""
+    async def downloaded(
+        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+    ) -> None:
+        """Add to the counts of these keys and write the audit records, in one transaction. Keys
+        that are not known are skipped."""
 
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
-        """The counts of those of the keys that are known."""
+        """Return the counts of those of the keys that are known."""
 
-    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
-        """What was noted, newest first; of very many the oldest are forgotten."""
+
+class Key(Struct, frozen=True):
+    """An API key as the store keeps it: without its secret."""
+
+    id: str
+    name: str
+    digest: bytes  # of the secret
+    scopes: tuple[Scope, ...]
+    projects: tuple[str, ...] | None  # None: all projects
+    created_at: int
+    expires_at: int | None = None
+    last_used_at: int | None = None
+
+
+class KeyStore(Protocol):
+    async def keys(self) -> Sequence[Key]:
+        """Return all keys, in order of id."""
+
+    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
+        """Keep the key, in place of the key with its id, and write the audit record with it."""
+
+    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
+        """Forget the key and write the audit record with it. An id without a key is no error."""
+
+
+class AuditStore(Protocol):
+    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
+        """Return audit entries, newest first; `before` is the n of the last entry of the page
+        before. Of more than AUDIT_KEPT the oldest are forgotten."""
+
+
+class Store(JobStore, FileStore, KeyStore, AuditStore, Protocol):
+    """One database."""
+
+    async def open(self) -> None:
+        """Create or migrate the database. Raise StoreUnusable, and leave the database as it was,
+        if it is damaged, of a newer version, or in use."""
+
+    async def close(self) -> None:
+        """Release everything. Safe to call twice."""
 
 
 class StoreUnusable(Exception):

@@ -1,4 +1,4 @@
-"""The store in dicts: for tests, and for servers that need to remember nothing."""
+"""The store in dictionaries: for tests, and for servers that need not remember anything."""
 
 from __future__ import annotations
 
@@ -15,52 +15,51 @@ from livejobs.core.model import (
     KINDS,
     STATUSES,
     Entry,
+    EntryKind,
     Head,
-    Kind,
     Record,
     Status,
     Stored,
     encode_head,
 )
 from livejobs.store.base import (
-    ACTS_KEPT,
+    AUDIT_KEPT,
     GONE_KEPT,
-    Act,
+    AuditEntry,
+    AuditRecord,
     Change,
     Changes,
+    EntryQuery,
     Gone,
     Idempotency,
     Key,
-    Noted,
     Page,
     Project,
     Query,
     Tally,
     contains,
-    merged,
-    up_to,
-    whole_changes,
 )
+from livejobs.store.paging import merged, up_to, whole_changes
 
 
 class _Job:
-    """One job's place, head and entries."""
+    """A job's key, head and entries."""
 
     __slots__ = ("entries", "pk", "stored")
 
     def __init__(self, pk: int, stored: Stored) -> None:
         self.pk = pk
         self.stored = stored
-        self.entries: dict[Kind, list[Record]] = {kind: [] for kind in KINDS}
+        self.entries: dict[EntryKind, list[Record]] = {kind: [] for kind in KINDS}
 
-    def after(self, kind: Kind, seq: int) -> list[Record]:
-        """The entries with a higher seq; they stand in order of it."""
+    def after(self, kind: EntryKind, seq: int) -> list[Record]:
+        """The entries with a higher seq. They are in order of seq."""
         records = self.entries[kind]
         return records[bisect_right(records, seq, key=attrgetter("seq")) :]
 
 
 class _File:
-    """One file's account."""
+    """What the store knows of a file."""
 
     __slots__ = ("ended", "project", "size", "tally")
 
@@ -79,16 +78,16 @@ class MemoryStore:
         self._gone: defaultdict[str, list[Gone]] = defaultdict(list)
         self._idempotency: dict[tuple[str, str], Idempotency] = {}
         self._keys: dict[str, Key] = {}
-        self._acts: deque[Noted] = deque(maxlen=ACTS_KEPT)
-        self._acted = 0
+        self._audit: deque[AuditEntry] = deque(maxlen=AUDIT_KEPT)
+        self._audited = 0
         self._files: dict[str, _File] = {}
         self._pk = 0
 
     async def open(self) -> None:
-        """Nothing to get ready."""
+        """Nothing to do."""
 
     async def close(self) -> None:
-        """Nothing to let go of: a second open finds what the first one kept."""
+        """Nothing to do: a second `open` finds what the first one kept."""
 
     async def project(self, name: str) -> Project:
         if name not in self._projects:
@@ -114,8 +113,8 @@ class MemoryStore:
             self._files[it.key] = _File(project.name, it.size or 0 if it.kept else 0)
         for it in went:
             self._files[it.key].ended = True
-        if change.act is not None:
-            self._note(change.act)
+        if change.audit is not None:
+            self._write_audit(change.audit)
         if change.idempotency is not None:
             self._remember(change.idempotency, change.job.updated_at)
         return seq
@@ -146,23 +145,19 @@ class MemoryStore:
     async def keys(self) -> Sequence[Key]:
         return sorted(self._keys.values(), key=attrgetter("id"))
 
-    async def save_key(self, key: Key, act: Act | None = None) -> None:
+    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
         self._keys[key.id] = key
-        if act is not None:
-            self._note(act)
+        if record is not None:
+            self._write_audit(record)
 
-    async def drop_key(self, id: str, act: Act | None = None) -> None:
+    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
         self._keys.pop(id, None)
-        if act is not None:
-            self._note(act)
+        if record is not None:
+            self._write_audit(record)
 
-    async def note(self, acts: Sequence[Act]) -> None:
-        for act in acts:
-            self._note(act)
-
-    def _note(self, act: Act) -> None:
-        self._acted += 1
-        self._acts.append(Noted(self._acted, act))
+    def _write_audit(self, record: AuditRecord) -> None:
+        self._audited += 1
+        self._audit.append(AuditEntry(self._audited, record))
 
     async def file_bytes(self) -> Mapping[str, int]:
         sums = Counter[str]()
@@ -181,17 +176,20 @@ class MemoryStore:
     async def known_files(self, keys: Sequence[str]) -> set[str]:
         return set(keys) & self._files.keys()
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+    async def downloaded(
+        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+    ) -> None:
         for key, tally in tallies.items():
             if (it := self._files.get(key)) is not None:
                 it.tally = Tally(it.tally.count + tally.count, tally.last_at)
-        await self.note(acts)
+        for record in records:
+            self._write_audit(record)
 
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return {key: self._files[key].tally for key in keys if key in self._files}
 
-    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
-        newest_first = reversed(self._acts)
+    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
+        newest_first = reversed(self._audit)
         return list(islice((it for it in newest_first if before is None or it.n < before), limit))
 
     async def job(self, id: str) -> Stored | None:
@@ -224,25 +222,14 @@ class MemoryStore:
         """Newest first."""
         return (job for job in reversed(self._jobs.values()) if _fits(job.stored.head, query))
 
-    async def entries(
-        self,
-        job: str,
-        kind: Kind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-        most_bytes: int | None = None,
-    ) -> Sequence[Record]:
-        if job not in self._jobs:
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        if query.job not in self._jobs:
             return []
-        newer = self._jobs[job].after(kind, after_seq)
-        found = [r for r in newer if r.entry.n > after and r.entry.level >= level]
-        if tail:
-            return whole_changes(found[: -limit - 1 : -1], most_bytes)[::-1]
-        return whole_changes(found[:limit], most_bytes)
+        newer = self._jobs[query.job].after(query.kind, query.after_seq)
+        found = [r for r in newer if r.entry.n > query.after and r.entry.level >= query.level]
+        if query.tail:
+            return whole_changes(found[: -query.limit - 1 : -1], query.most_bytes)[::-1]
+        return whole_changes(found[: query.limit], query.most_bytes)
 
     async def changes(
         self, project: str, after: int, *, limit: int, most_bytes: int | None = None
@@ -262,7 +249,7 @@ class MemoryStore:
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
         newer = [r for job in self._in(project) for kind in KINDS for r in job.after(kind, after)]

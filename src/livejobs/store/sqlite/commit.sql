@@ -1,9 +1,9 @@
--- A commit's rows go in through two views of the writer's connection, which lead each row to its
--- table. They hold no rule. They are here because Python's sqlite3 gives up the GIL and takes it
--- back several times a statement, and beside a busy event loop each time is a wait: through
--- them a batch of reports is one statement, its own transaction, and not three for every job.
+-- A commit writes its rows through two views of the writer's connection, whose triggers put each
+-- row into its table. The views hold no rule. Python's sqlite3 releases the GIL several times in a
+-- statement, and beside a busy event loop it waits each time to get the GIL back. With the views,
+-- a batch of reports is one statement, and its own transaction, instead of three for every job.
 
--- What was told: an entry, or (without a level) the new head of the job with this key.
+-- An entry or, without a level, the new head of the job with this key.
 CREATE TEMP VIEW told AS
   SELECT NULL AS level, NULL AS key, NULL AS project, NULL AS seq, NULL AS value;
 
@@ -18,8 +18,8 @@ BEGIN
   UPDATE jobs SET seq = NEW.seq, head = NEW.value WHERE pk = NEW.key;
 END;
 
--- Where a job is found: n is 1 where it enters a stretch and -1 where it leaves one; without pk
--- it is what that adds up to.
+-- A job enters a stretch (n is 1) or leaves one (n is -1). A row without pk is the sum for its
+-- stretch.
 CREATE TEMP VIEW moved AS
   SELECT NULL AS label, NULL AS project, NULL AS status, NULL AS pk, NULL AS n;
 

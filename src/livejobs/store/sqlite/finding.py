@@ -1,10 +1,10 @@
-"""Which jobs match a query, and how many: the SQL is chosen here, and never scans a table.
+"""Find and count the jobs that match a query. The SQL is chosen here, and never scans a table.
 
-Without ids or text, the rarest of the query's labels is walked, one stretch for each project
-and status, merged newest first; the other labels are looked up one place each. The table of
-counters says which label is the rarest and which stretches are not empty, so that a server
-of many projects asks only those that have something to say. Text is looked up in its index,
-which knows nothing of labels; so where ids or labels leave few jobs, those are read instead.
+Without ids or text, the rarest label of the query is read, one stretch for each project and
+status, merged newest first; each other label is one lookup a job. The table of counters says
+which label is the rarest and which stretches are empty, so that empty ones are never read. Text
+is looked up in its own index, which knows no labels; where ids or labels leave few jobs, those
+jobs are read instead.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import msgspec
 from livejobs.core.model import STATUSES, Status
 from livejobs.store.base import Query, contains
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.batch import EVERY, Stretch
+from livejobs.store.sqlite.rows import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
-BRANCHES: Final = 400  # of one statement; SQLite takes 500
-PHRASE: Final = 5  # letters of a text that is looked up as a phrase
-FEW: Final = 1_000  # jobs are read and looked at sooner than a common word is looked up
+BRANCHES: Final = 400  # in one statement; SQLite allows 500
+PHRASE: Final = 5  # letters; a longer text is looked up in pieces of three
+FEW: Final = 1_000  # reading this many jobs is faster than looking up a common word
 
 _json = msgspec.json.Encoder().encode
 Params: TypeAlias = list[object]
 
 
 class Sized(NamedTuple):
-    """A stretch of labels, and how long it is."""
+    """A stretch of labels and its length."""
 
     stretch: Stretch
     n: int
@@ -52,7 +52,7 @@ def find(
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
-    """By status; the query's own statuses are for the caller to leave out."""
+    """Count by status. The caller leaves out the query's own statuses."""
     few = _few(db, query, projects)
     if few is not None:
         return Counter(status for _, status in few)
@@ -70,7 +70,7 @@ def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> 
 def _few(
     db: sqlite3.Connection, query: Query, projects: Mapping[str, int]
 ) -> list[tuple[int, Status]] | None:
-    """All that match, if ids or, with text, labels leave few to look at."""
+    """All matching jobs, if ids (or labels, in a query with text) leave only a few; else None."""
     if query.ids:
         text, params = _rest(sql.FIND_IDS, [_list(query.ids)], query, projects)
         pks = [row[0] for row in db.execute(text, params)]
@@ -94,8 +94,8 @@ def _walk(
     limit: int,
     before: int,
 ) -> list[int]:
-    """Some stretches as one, newest first. SQLite merges the sorted branches as it reads them,
-    and reads of each no more than is taken."""
+    """Read some stretches as one, newest first. SQLite merges the sorted branches while it reads
+    them, and reads only what is taken."""
     found: list[int] = []
     for start in range(0, len(stretches), BRANCHES):
         branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
@@ -106,7 +106,7 @@ def _walk(
 
 
 def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
-    """How many in a stretch have all the labels."""
+    """How many jobs of a stretch have all the labels."""
     text, params = _branch(stretch, wanted, END)
     return int(db.execute(sql.HOW_MANY.format(text), params).fetchone()[0])
 
@@ -130,9 +130,9 @@ def _sized(db: sqlite3.Connection, label: str, query: Query, among: set[int]) ->
 
 
 def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, Params]:
-    """Jobs by a part of id or title. A long one is looked up by its pieces and then looked for in
-    what they find: as a phrase it would cost its length for each place in each title where it might
-    begin, which in titles of one letter is everywhere."""
+    """Find jobs by a part of id or title. A long part is looked up by its pieces, and each match is
+    then compared with the whole part. As a phrase, it would cost its length at every place where it
+    could begin, which in a title of one repeated letter is every place."""
     q = query.q or ""
     if len(q) <= PHRASE:
         return _rest(sql.FIND_TEXT, [quoted(q), before], query, projects)
@@ -142,7 +142,7 @@ def _text(query: Query, projects: Mapping[str, int], before: int) -> tuple[str, 
 def _rest(
     text: str, params: Params, query: Query, projects: Mapping[str, int]
 ) -> tuple[str, Params]:
-    """And all that the query asks for beside ids and text."""
+    """Add the conditions of the query other than ids and text."""
     if query.projects is not None:
         text += sql.HAS_PROJECT
         params.append(_list(_among(query, projects)))
@@ -162,7 +162,7 @@ def _named(query: Query) -> list[str]:
 
 
 def _labels(query: Query) -> list[str]:
-    """The query's labels, or the one that every job has."""
+    """The query's labels, or the label that every job has."""
     return _named(query) or [EVERY]
 
 
@@ -173,13 +173,13 @@ def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
 
 
 def pieces(part: str) -> str:
-    """What a text must hold to hold this: three letters each, as the index has them."""
+    """The pieces of three letters, as the index has them, that every match of a part holds."""
     ends = {*range(3, len(part), 3), len(part)}
     return " AND ".join(dict.fromkeys(quoted(part[end - 3 : end]) for end in sorted(ends)))
 
 
 class Named(msgspec.Struct):
-    """As much of a head as is searched in."""
+    """The fields of a head that a text is searched in."""
 
     id: str
     title: str | None = None
@@ -189,16 +189,16 @@ _named_of = msgspec.json.Decoder(Named).decode
 
 
 def holds(head: bytes, part: str) -> bool:
-    """For SQL."""
+    """`contains`, for SQL."""
     return contains(_named_of(head), part)
 
 
 def quoted(part: str) -> str:
-    """Text as one phrase of FTS5, in which nothing but the quote means anything. It ends at a
-    NUL for FTS5, and a phrase that has lost its end is an error there."""
+    """Quote a text as one phrase of FTS5, where only the quote has a meaning. FTS5 ends a phrase at
+    a NUL and then reports an error, so a NUL is replaced."""
     return '"' + part.replace('"', '""').replace("\0", "\ufffd") + '"'
 
 
 def _list(values: Iterable[object]) -> str:
-    """One parameter for any number of values."""
+    """Any number of values as one parameter."""
     return _json(list(values)).decode()

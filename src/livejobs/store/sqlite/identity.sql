@@ -1,4 +1,4 @@
--- Version 4: idempotency keys belong to a credential's id, and their digest is of what was asked
--- for. Those that were kept by name are forgotten: nobody can tell any more whose they were.
+-- Version 4: an idempotency key belongs to a credential's id, and its digest is of the request.
+-- Keys that were kept by name are forgotten: a name does not show whose they were.
 
 DELETE FROM idempotency;

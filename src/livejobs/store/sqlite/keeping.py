@@ -1,4 +1,4 @@
-"""Keys, acts and files in SQLite. Each function is a transaction, or part of one."""
+"""Keys, files and the audit trail in SQLite. Each function is one transaction."""
 
 from __future__ import annotations
 
@@ -8,39 +8,34 @@ from typing import Final
 
 import msgspec
 
-from livejobs.store.base import Act, Key, Noted, Tally
+from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.writing import transaction, write_acts
+from livejobs.store.sqlite.writing import transaction, write_audit
 
 _encode = msgspec.json.Encoder().encode
 _key: Final = msgspec.json.Decoder(Key).decode
-_act: Final = msgspec.json.Decoder(Act).decode
+_record: Final = msgspec.json.Decoder(AuditRecord).decode
 
 
 def keys(db: sqlite3.Connection) -> list[Key]:
     return [_key(row[0]) for row in db.execute(sql.KEYS)]
 
 
-def save_key(db: sqlite3.Connection, key: Key, act: Act | None) -> None:
+def save_key(db: sqlite3.Connection, key: Key, record: AuditRecord | None) -> None:
     with transaction(db):
         db.execute(sql.KEY_NEW, (key.id, _encode(key)))
-        write_acts(db, [act] if act else [])
+        write_audit(db, [record] if record else [])
 
 
-def drop_key(db: sqlite3.Connection, id: str, act: Act | None) -> None:
+def drop_key(db: sqlite3.Connection, id: str, record: AuditRecord | None) -> None:
     with transaction(db):
         db.execute(sql.KEY_GONE, (id,))
-        write_acts(db, [act] if act else [])
+        write_audit(db, [record] if record else [])
 
 
-def note(db: sqlite3.Connection, acts: Sequence[Act]) -> None:
-    with transaction(db):
-        write_acts(db, acts)
-
-
-def read_acts(db: sqlite3.Connection, limit: int, before: int | None) -> list[Noted]:
-    rows = db.execute(sql.ACTS, (before if before is not None else 1 << 62, limit))
-    return [Noted(n, _act(act)) for n, act in rows]
+def read_audit(db: sqlite3.Connection, limit: int, before: int | None) -> list[AuditEntry]:
+    rows = db.execute(sql.AUDIT, (before if before is not None else 1 << 62, limit))
+    return [AuditEntry(n, _record(record)) for n, record in rows]
 
 
 def file_bytes(db: sqlite3.Connection) -> dict[str, int]:
@@ -60,11 +55,13 @@ def known_files(db: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
     return {key for (key,) in db.execute(sql.FILES_KNOWN, (_encode(keys).decode(),))}
 
 
-def downloaded(db: sqlite3.Connection, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
+def downloaded(
+    db: sqlite3.Connection, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+) -> None:
     rows = [(tally.count, tally.last_at, key) for key, tally in tallies.items()]
     with transaction(db):
         db.executemany(sql.DOWNLOADED, rows)
-        write_acts(db, acts)
+        write_audit(db, records)
 
 
 def downloads(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Tally]:

@@ -1,4 +1,4 @@
--- Version 2: keys, and what was done by whom.
+-- Version 2: keys, and the audit trail.
 
 CREATE TABLE keys (
   id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""Getting a database file ready: locked, known to be ours, sound, and of the right version."""
+"""Open a database file: lock it, check that it is ours, sound and of a known version."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from livejobs.private import FILE, close_to_others
 from livejobs.store.base import StoreUnusable
 from livejobs.store.sqlite.finding import holds
 
-APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB": how the file says what it is
+APPLICATION_ID: Final = 0x4C4A4F42  # "LJOB" marks the file as ours
 
-# Bytes: a larger database is not read through, as a start shall not grow with history.
+# Bytes. A larger database is not checked page by page, or each start would take longer.
 CHECKED: Final = 16 << 20
 
 WRITER: Final = (
@@ -30,15 +30,15 @@ READER: Final = (
     "PRAGMA wal_autocheckpoint = 0",
 )
 
-# What the medium, not the caller or the code, says no with; and what to tell about it.
-_HELD: Final = "Something else holds the database. Try again."
+# Errors of the medium, not of the caller or the code, and the sentence for each.
+_HELD: Final = "Another process holds the database. Try again."
 _DAMAGED: Final = "The database file is damaged. Stop the server and restore a copy."
 REFUSALS: Final = {
     sqlite3.SQLITE_FULL: "The disk is full, and nothing was kept. Free some space and try again.",
-    sqlite3.SQLITE_IOERR: "The disk gave an error. Look at the system's log.",
-    sqlite3.SQLITE_READONLY: "The database may not be written to.",
+    sqlite3.SQLITE_IOERR: "The disk reported an error. See the system's log.",
+    sqlite3.SQLITE_READONLY: "The database is read-only. Make its file and folder writable.",
     sqlite3.SQLITE_CANTOPEN: "The database file can't be opened.",
-    sqlite3.SQLITE_PERM: "The database file may not be used.",
+    sqlite3.SQLITE_PERM: "The server has no permission to use the database file.",
     sqlite3.SQLITE_BUSY: _HELD,
     sqlite3.SQLITE_LOCKED: _HELD,
     sqlite3.SQLITE_PROTOCOL: _HELD,
@@ -49,7 +49,7 @@ REFUSALS: Final = {
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """The medium's errors as ours. Others are mistakes in our statements, and stay as they are."""
+    """Raise the medium's errors as StorageUnavailable. Others are mistakes in our statements."""
     try:
         yield
     except sqlite3.Error as error:
@@ -60,8 +60,8 @@ def refusals() -> Iterator[None]:
 
 
 class Lock:
-    """One server a database, for as long as this process lives or holds it. A file of its own:
-    closing any descriptor of the database itself would drop SQLite's locks."""
+    """Lets one server at a time use a database. The lock is a separate file, since closing any
+    descriptor of the database itself would drop SQLite's locks."""
 
     def __init__(self, path: Path) -> None:
         self._path = _beside(path, ".lock")
@@ -89,7 +89,8 @@ class Lock:
 
 
 def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
-    """A database that can be trusted, or StoreUnusable and nothing is touched."""
+    """Create the database, or check the one that is there. Raise StoreUnusable, and change nothing,
+    if it can't be trusted."""
     with unusable(path):
         if path.exists():
             if not path.stat().st_size:  # SQLite would remove the log of an empty file
@@ -105,8 +106,8 @@ def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
 
 
 def _make(path: Path, migrations: Sequence[Path]) -> None:
-    """It appears whole or not at all, so that an empty file is never one that we left: it has
-    lost its jobs, and is not to be taken for a new one."""
+    """Create the database whole or not at all. So an empty file is a database that lost its jobs,
+    and not one that we began to create."""
     new = _beside(path, ".new")
     new.unlink(missing_ok=True)
     new.touch(FILE, exist_ok=False)  # SQLite gives its log the same mode
@@ -131,13 +132,13 @@ def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
         return
     wrong = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if wrong != "ok":
-        what = wrong.splitlines()[-1]  # a heading may stand above it
+        what = wrong.splitlines()[-1]  # there may be a heading above it
         raise StoreUnusable(f"{path} is damaged ({what}). Restore a copy of it.")
 
 
 @contextmanager
 def unusable(path: Path) -> Iterator[None]:
-    """While opening, whatever the medium says is about the store."""
+    """While opening, raise every error of the medium as StoreUnusable."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -147,7 +148,7 @@ def unusable(path: Path) -> Iterator[None]:
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
-    """From its version to the newest, each step in a transaction of its own."""
+    """Migrate to the newest version, each step in its own transaction."""
     for version in range(_pragma(db, "user_version"), len(migrations)):
         try:
             db.executescript(
@@ -173,7 +174,7 @@ def to_read(db: sqlite3.Connection) -> None:
 
 
 def rollback(db: sqlite3.Connection) -> None:
-    """Undo what is open; some errors have already done so."""
+    """End an open transaction; some errors have already ended it."""
     if db.in_transaction:
         db.execute("ROLLBACK")
 

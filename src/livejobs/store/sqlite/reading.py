@@ -1,4 +1,4 @@
-"""What a reader's connection does; each function is one trip and sees one state."""
+"""The reads. Each function runs on a reader's connection and sees one state of the database."""
 
 from __future__ import annotations
 
@@ -12,27 +12,35 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, Entry, Kind, Record, Status, Stored, decode_head
+from livejobs.core.model import (
+    KINDS,
+    STATUSES,
+    Entry,
+    EntryKind,
+    Record,
+    Status,
+    Stored,
+    decode_head,
+)
 from livejobs.store.base import (
     Changes,
+    EntryQuery,
     Gone,
     Idempotency,
     Page,
     Query,
-    merged,
-    up_to,
-    whole_changes,
 )
+from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.batch import LAST, key, kind_of, n_of
 from livejobs.store.sqlite.finding import END, count, find
+from livejobs.store.sqlite.rows import LAST, key, kind_of, n_of
 
 _json = msgspec.json.Encoder().encode
 
 
 @contextmanager
 def snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """Several statements see the same commit."""
+    """Let several statements see the same commit."""
     db.execute("BEGIN")
     try:
         yield
@@ -77,34 +85,25 @@ def counts(
     return {status: found[status] for status in STATUSES}
 
 
-def entries(  # noqa: PLR0913, PLR0917  the verb's own
-    db: sqlite3.Connection,
-    job: str,
-    kind: Kind,
-    after: int,
-    after_seq: int,
-    limit: int,
-    level: int,
-    tail: bool,
-    most_bytes: int | None,
-) -> list[Record]:
+def entries(db: sqlite3.Connection, query: EntryQuery) -> list[Record]:
     with snapshot(db):
-        row = db.execute(sql.PK, (job,)).fetchone()
+        row = db.execute(sql.PK, (query.job,)).fetchone()
         if row is None:
             return []
-        first, last = key(row[0], kind, 0), key(row[0], kind, LAST)
-        if after_seq:
-            after = max(after, _told(db, first, last, after_seq))
-        text = sql.ENTRIES_TAIL if tail else sql.ENTRIES
-        with closing(db.execute(text, (first + after + 1, last, level, limit))) as rows:
-            read = (_record(job, *row) for row in rows)
-            records = whole_changes(read, most_bytes)
-    return records[::-1] if tail else records
+        first, last = key(row[0], query.kind, 0), key(row[0], query.kind, LAST)
+        after = query.after
+        if query.after_seq:
+            after = max(after, _count_upto(db, first, last, query.after_seq))
+        text = sql.ENTRIES_TAIL if query.tail else sql.ENTRIES
+        params = (first + after + 1, last, query.level, query.limit)
+        with closing(db.execute(text, params)) as rows:
+            records = whole_changes((_record(query.job, *row) for row in rows), query.most_bytes)
+    return records[::-1] if query.tail else records
 
 
-def _told(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
-    """How many of a job's entries have a seq up to `after_seq`: seq grows with n, and n has no
-    gaps, so halving finds it without an index."""
+def _count_upto(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
+    """How many of a job's entries have a seq up to `after_seq`. seq grows with n, and n has no
+    gaps, so a binary search needs no index."""
     (end,) = db.execute(sql.LAST_KEY, (first, last)).fetchone()
     if end is None:
         return 0
@@ -133,7 +132,7 @@ def feed_entries(
     after: int,
     upto: int,
     limit: int,
-    kinds: Sequence[Kind],
+    kinds: Sequence[EntryKind],
     most_bytes: int | None,
 ) -> list[Record]:
     wanted = _json([KINDS.index(kind) for kind in kinds]).decode()
@@ -150,7 +149,7 @@ def repeated(db: sqlite3.Connection, credential: str, key: str, now: int) -> Ide
 
 
 def _size(row: tuple[Any, ...]) -> int:
-    """Of a job's head, which is the last of its row."""
+    """The size of a job's head, which is the last column."""
     return len(row[-1])
 
 

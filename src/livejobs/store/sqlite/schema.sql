@@ -1,8 +1,8 @@
--- Version 1. A later version is a file of its own that changes this one: see MIGRATIONS in sql.py.
+-- Version 1. Each later version is another file that changes these tables: see MIGRATIONS in sql.py.
 
--- The last seq of a project is not kept here, which would be a page more in every commit: it is
--- the highest one in jobs or gone, since the last change of a project either wrote its head or
--- left its deletion, and of deletions the newest are kept.
+-- The last seq of a project is not kept here, since every commit would then write one page more. It
+-- is the highest seq in jobs or gone: the last change of a project either wrote a head or deleted a
+-- job, and the newest deletions are kept.
 CREATE TABLE projects (
   pk INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -10,7 +10,7 @@ CREATE TABLE projects (
   floor INTEGER NOT NULL            -- the seq of the last deletion that was forgotten
 ) STRICT;
 
--- What is told: one row a job. The order of pk is the order of creation, and of every list.
+-- One row for each job. The order of pk is the order of creation, and of every list.
 CREATE TABLE jobs (
   pk INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
@@ -18,16 +18,16 @@ CREATE TABLE jobs (
   status INTEGER NOT NULL,          -- index into STATUSES; unfinished ones are < 2
   expires_at INTEGER,
   seq INTEGER NOT NULL,
-  head BLOB NOT NULL                -- last, so that the rest is read without its overflow pages
+  head BLOB NOT NULL                -- last, so that other columns are read without its overflow pages
 ) STRICT;
 
 CREATE UNIQUE INDEX jobs_seq ON jobs (project, seq);
 CREATE INDEX jobs_unfinished ON jobs (pk) WHERE status < 2;
 CREATE INDEX jobs_expires ON jobs (expires_at) WHERE expires_at IS NOT NULL;
 
--- What is searched by: a row for each of a job's type, owner, parent and tags ("type:render"),
--- and one for the job itself (""). Every list is a walk down some stretches of this key, newest
--- first, and every further filter a look at one place in it.
+-- What jobs are found by: a row for a job's type, owner, parent and each tag ("type:render"), and one
+-- for the job itself (""). A list reads some stretches of this key, newest first; each further
+-- filter is one lookup in it.
 CREATE TABLE labels (
   label TEXT NOT NULL,
   project INTEGER NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE labels (
   PRIMARY KEY (label, project, status, pk)
 ) STRICT, WITHOUT ROWID;
 
--- How long each of those stretches is.
+-- The length of each stretch.
 CREATE TABLE counters (
   label TEXT NOT NULL,
   project INTEGER NOT NULL,
@@ -45,11 +45,11 @@ CREATE TABLE counters (
   PRIMARY KEY (label, project, status)
 ) STRICT, WITHOUT ROWID;
 
--- Part of an id or title. It keeps no text of its own.
+-- Finds part of an id or title. It keeps no copy of the text.
 CREATE VIRTUAL TABLE search USING fts5 (id, title, content = '', tokenize = 'trigram');
 
--- The key packs job, kind and n (see key() in batch.py), so that one job's entries of a kind
--- lie together, in order, without an index; only feeds over many jobs need one.
+-- The key packs job, kind and n (see key() in rows.py), so that the entries of a job and kind lie
+-- together, in order, without an index. Only feeds over many jobs need one.
 CREATE TABLE entries (
   key INTEGER PRIMARY KEY,
   project INTEGER NOT NULL,
@@ -60,8 +60,8 @@ CREATE TABLE entries (
 
 CREATE INDEX entries_seq ON entries (project, seq);
 
--- Deleted jobs whose entries are still being removed, some in every commit, since a job may have
--- a million of them. Their pk is not given again before.
+-- Deleted jobs whose entries are still being removed. Each commit removes some, since a job may have
+-- a million. Their pk is not given again before that.
 CREATE TABLE ended (pk INTEGER PRIMARY KEY) STRICT;
 
 CREATE TABLE gone (

@@ -1,12 +1,12 @@
-"""Every statement the SQLite store makes. Its tables are in schema.sql, and the views through
-which a commit's rows go in are in commit.sql."""
+"""Every statement of the SQLite store. The tables are in schema.sql, and the views through which
+a commit writes its rows are in commit.sql."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-# Version n of the schema is what the first n files make. Only ever add to this list.
+# The first n files make version n of the schema. Add to this list; never change or remove a file.
 MIGRATIONS: Final = tuple(
     Path(__file__).with_name(name)
     for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql")
@@ -27,7 +27,7 @@ ENDED: Final = "SELECT pk FROM ended"
 UNFINISHED_PKS: Final = "SELECT id, pk FROM jobs WHERE status < 2"
 PKS: Final = "SELECT id, pk FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 
-# Statements of many rows: {} is as many as there are, the last ones perhaps all NULL.
+# Statements with many rows: {} is the list of rows, and the last ones may be all NULL.
 TOLD: Final = "INSERT INTO told VALUES {}"
 MOVED: Final = "INSERT INTO moved VALUES {}"
 JOBS_NEW: Final = (
@@ -56,9 +56,9 @@ KEYS: Final = "SELECT key FROM keys ORDER BY id"
 TOUCHED: Final = "UPDATE projects SET floor = floor + ? WHERE pk = 1"
 KEY_NEW: Final = "REPLACE INTO keys (id, key) VALUES (?, ?)"
 KEY_GONE: Final = "DELETE FROM keys WHERE id = ?"
-ACT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"
-ACTS_TRIM: Final = "DELETE FROM acts WHERE n <= (SELECT max(n) FROM acts) - ?"
-ACTS: Final = "SELECT n, act FROM acts WHERE n < ? ORDER BY n DESC LIMIT ?"
+AUDIT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"
+AUDIT_TRIM: Final = "DELETE FROM acts WHERE n <= (SELECT max(n) FROM acts) - ?"
+AUDIT: Final = "SELECT n, act FROM acts WHERE n < ? ORDER BY n DESC LIMIT ?"
 
 FILE_NEW: Final = "INSERT INTO files (key, project, size, ended, downloads) VALUES (?, ?, ?, 0, 0)"
 FILE_ENDED: Final = "UPDATE files SET ended = 1 WHERE key = ?"
@@ -114,8 +114,7 @@ REPEATED: Final = (
     " WHERE credential = ? AND key = ? AND expires_at > ?"
 )
 
-# The size of every stretch with a label. All of a query's stretches, and which of its labels
-# is the rarest, follow from it.
+# The length of every stretch with a label. It shows a query's stretches and its rarest label.
 STRETCHES: Final = "SELECT label, project, status, n FROM counters WHERE label = ?"
 FIND_LABEL: Final = (
     "SELECT pk FROM labels AS found WHERE label = ? AND project = ? AND status = ? AND pk < ?"

@@ -1,9 +1,9 @@
 """The store in one SQLite file.
 
-One connection writes and checkpoints; a few others only read. (SQLite before 3.51.3 can damage
-the log when two connections write and checkpoint at the same moment, so this is a law, not a
-habit, and a lock beside the file keeps a second server out.) Whatever is done on a connection
-is one function on its thread: one trip there and back, and no await inside a transaction.
+One connection writes and checkpoints; a few others only read. SQLite before 3.51.3 can damage
+the log when two connections write and checkpoint at the same moment, so there must never be a
+second writer; a lock beside the file keeps a second server out. Each call to a connection runs
+one function on its thread: one trip there and back, and no await inside a transaction.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
 
-from livejobs.core.model import Kind, Record, Status, Stored
+from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
-    Act,
+    AuditEntry,
+    AuditRecord,
     Change,
     Changes,
+    EntryQuery,
     Idempotency,
     Key,
-    Noted,
     Page,
     Project,
     Query,
@@ -41,9 +42,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS: Final = 3
-STATEMENTS: Final = 512  # prepared ones kept by a connection
-HEAD_START: Final = 0.002  # seconds that the loop may wait for a write to begin
-MOST: Final = 100  # changes of a write that it waits for; more take the writer too long
+STATEMENTS: Final = 512  # prepared statements that a connection keeps
+HEAD_START: Final = 0.002  # seconds; the event loop waits at most this long for a write to begin
+MOST: Final = 100  # changes in a write that the loop waits for; more take too long
 
 
 class Connection(aiosqlite.Connection):
@@ -58,7 +59,7 @@ class Connection(aiosqlite.Connection):
     def begin(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
-        """The same, and on its way before anything is awaited."""
+        """Like `run`, but the function is queued before anything is awaited."""
         if not self._running:
             raise ValueError("the connection is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -112,7 +113,7 @@ class SqliteStore:
         return connection
 
     async def close(self) -> None:
-        """Readers first: the last one out checkpoints, and that is for the writer."""
+        """Readers first: the last connection to close checkpoints, and only the writer may."""
         while self._connections:
             await self._connections.pop().close()
         self._idle = asyncio.LifoQueue()
@@ -127,14 +128,16 @@ class SqliteStore:
         return tuple(self._writer.projects.values())
 
     async def commit(self, changes: Sequence[Change]) -> list[int]:
-        """The loop stands still until all is left to SQLite, which needs no GIL. Beside a busy loop
-        the writer would get the GIL only once that rests, and then both took turns; so they work
-        side by side, which is up to a third more reports a second."""
+        """Block the event loop until the writer is inside SQLite, which needs no GIL. Otherwise a
+        busy loop keeps the GIL, and the two take turns. In parallel they handle up to a third more
+        reports a second."""
         begun = threading.Lock()
         begun.acquire()
         written = self._write.begin(lambda _: self._writer.commit(changes, begun.release))
         if len(changes) <= MOST:
-            with suppress(Exception):  # of tools that forbid to block; the write is under way
+            with suppress(
+                Exception
+            ):  # a debugging tool may forbid blocking; the write is under way
                 begun.acquire(timeout=HEAD_START)
         with refusals():
             return await written
@@ -159,21 +162,8 @@ class SqliteStore:
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)
 
-    async def entries(
-        self,
-        job: str,
-        kind: Kind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-        most_bytes: int | None = None,
-    ) -> Sequence[Record]:
-        return await self._read(
-            reading.entries, job, kind, after, after_seq, limit, level, tail, most_bytes
-        )
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        return await self._read(reading.entries, query)
 
     async def changes(
         self, project: str, after: int, *, limit: int, most_bytes: int | None = None
@@ -188,7 +178,7 @@ class SqliteStore:
         upto: int,
         *,
         limit: int,
-        kinds: Sequence[Kind],
+        kinds: Sequence[EntryKind],
         most_bytes: int | None = None,
     ) -> Sequence[Record]:
         pk = self._writer.project_pks.get(project, 0)
@@ -203,14 +193,11 @@ class SqliteStore:
     async def keys(self) -> Sequence[Key]:
         return await self._read(keeping.keys)
 
-    async def save_key(self, key: Key, act: Act | None = None) -> None:
-        await self._write.run(keeping.save_key, key, act)
+    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
+        await self._write.run(keeping.save_key, key, record)
 
-    async def drop_key(self, id: str, act: Act | None = None) -> None:
-        await self._write.run(keeping.drop_key, id, act)
-
-    async def note(self, acts: Sequence[Act]) -> None:
-        await self._write.run(keeping.note, acts)
+    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
+        await self._write.run(keeping.drop_key, id, record)
 
     async def file_bytes(self) -> Mapping[str, int]:
         return await self._read(keeping.file_bytes)
@@ -224,19 +211,21 @@ class SqliteStore:
     async def known_files(self, keys: Sequence[str]) -> set[str]:
         return await self._read(keeping.known_files, keys)
 
-    async def downloaded(self, tallies: Mapping[str, Tally], acts: Sequence[Act]) -> None:
-        await self._write.run(keeping.downloaded, tallies, acts)
+    async def downloaded(
+        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+    ) -> None:
+        await self._write.run(keeping.downloaded, tallies, records)
 
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return await self._read(keeping.downloads, keys)
 
-    async def acts(self, *, limit: int, before: int | None = None) -> Sequence[Noted]:
-        return await self._read(keeping.read_acts, limit, before)
+    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
+        return await self._read(keeping.read_audit, limit, before)
 
     async def _read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """On the reader that was used last: its pages are warm."""
+        """Use the reader that was used last: its pages are in its cache."""
         reader = await self._idle.get()
         try:
             return await reader.run(fn, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the writer's connection does: each is one function, in one transaction."""
+"""The writes. Each is one function, in one transaction on the writer's connection."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Final
 import msgspec
 from msgspec.structs import astuple, replace
 
-from livejobs.store.base import ACTS_KEPT, Act, Change, Project
+from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.batch import Batch, Row, keys
 from livejobs.store.sqlite.opening import rollback
+from livejobs.store.sqlite.rows import Row, Rows, keys
 
-MOST: Final = 512  # rows of one statement
+MOST: Final = 512  # rows in one statement
 SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
 
 _json = msgspec.json.Encoder().encode
 
 
 class Writer:
-    """What a commit must know beside the changes, so that it need not ask for it. It is moved
-    on only by what is on disk."""
+    """What a commit needs to know besides the changes, kept in memory so that no commit must read
+    it. It changes only after a commit is on disk."""
 
     def __init__(self, db: sqlite3.Connection, gone_kept: int) -> None:
         db.executescript(sql.COMMIT.read_text())
@@ -45,69 +45,70 @@ class Writer:
         if name not in self.projects:
             project = Project(name, secrets.token_hex(4), 0)
             (pk,) = self._db.execute(sql.PROJECT_NEW, (name, project.epoch)).fetchone()
-            self.project_pks = {**self.project_pks, name: pk}  # readers hold the old one
+            self.project_pks = {**self.project_pks, name: pk}  # readers have the old mapping
             self.projects[name] = project
         return self.projects[name]
 
     def commit(self, changes: Sequence[Change], begun: Callable[[], object]) -> list[int]:
-        """The seqs they were given. `begun` is told when all is left to the database."""
+        """Return the seq of each change. `begun` is called just before the first statement."""
         if not changes:
             begun()
             self._touch()
             return []
         seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
-        batch = Batch(seqs, self.project_pks, self._next_pk)
-        batch.add(changes, self._known(changes))
-        floors = self._floors(batch)
-        acts = [change.act for change in changes if change.act is not None]
+        rows = Rows(seqs, self.project_pks, self._next_pk)
+        rows.add(changes, self._known(changes))
+        floors = self._floors(rows)
+        records = [change.audit for change in changes if change.audit is not None]
         begun()
-        if batch.only_told and not (self._ended or acts) and len(batch.told) <= MOST:
-            fill(self._db, sql.TOLD, batch.told)  # one statement is a transaction
+        if rows.only_told and not (self._ended or records) and len(rows.told) <= MOST:
+            fill(self._db, sql.TOLD, rows.told)  # one statement is a transaction
         else:
             with transaction(self._db):
-                self._write(batch, floors)
-                write_acts(self._db, acts)
-                ended = self._sweep([*self._ended, *batch.ended])
+                self._write(rows, floors)
+                write_audit(self._db, records)
+                ended = self._sweep([*self._ended, *rows.ended])
             self._ended = ended
-        self._moved_on(batch, floors)
-        return batch.given
+        self._moved_on(rows, floors)
+        return rows.given
 
     def _touch(self) -> None:
-        """A page is written, as it was: what stays the same at once would not be."""
+        """Write a page without changing it, in two steps: SQLite would skip a write that changes
+        nothing."""
         with transaction(self._db):
             for by in (1, -1):
                 self._db.execute(sql.TOUCHED, (by,))
 
     def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
-        """Where the jobs are. Unfinished ones are known, others are looked up."""
+        """The keys of the jobs. Those of unfinished jobs are in memory; others are looked up."""
         ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
         if not ids:
             return self._pks
         found: dict[str, int] = dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
         return ChainMap(found, self._pks)
 
-    def _write(self, batch: Batch, floors: Mapping[int, int]) -> None:
+    def _write(self, rows: Rows, floors: Mapping[int, int]) -> None:
         many = self._db.executemany
-        if batch.ended:
-            many(sql.JOB_GONE, [(pk,) for pk in batch.ended])
-            many(sql.ENDED_NEW, [(pk,) for pk in batch.ended])
-        many(sql.SEARCH_GONE, batch.unsearched)
-        fill(self._db, sql.JOBS_NEW, batch.jobs)
-        fill(self._db, sql.SEARCH_NEW, batch.searched)
-        fill(self._db, sql.MOVED, batch.moved)
-        fill(self._db, sql.TOLD, batch.told)
-        if batch.gone:
-            many(sql.GONE_NEW, batch.gone)
+        if rows.ended:
+            many(sql.JOB_GONE, [(pk,) for pk in rows.ended])
+            many(sql.ENDED_NEW, [(pk,) for pk in rows.ended])
+        many(sql.SEARCH_GONE, rows.unsearched)
+        fill(self._db, sql.JOBS_NEW, rows.jobs)
+        fill(self._db, sql.SEARCH_NEW, rows.searched)
+        fill(self._db, sql.MOVED, rows.moved)
+        fill(self._db, sql.TOLD, rows.told)
+        if rows.gone:
+            many(sql.GONE_NEW, rows.gone)
             many(sql.GONE_TRIM, floors.items())
             many(sql.FLOOR, [(floor, pk) for pk, floor in floors.items()])
-        many(sql.FILE_NEW, batch.files)
-        many(sql.FILE_ENDED, batch.files_ended)
-        if batch.idempotency:
-            many(sql.IDEMPOTENCY_NEW, map(astuple, batch.idempotency))
-            self._db.execute(sql.IDEMPOTENCY_TRIM, (batch.now,))
+        many(sql.FILE_NEW, rows.files)
+        many(sql.FILE_ENDED, rows.files_ended)
+        if rows.idempotency:
+            many(sql.IDEMPOTENCY_NEW, map(astuple, rows.idempotency))
+            self._db.execute(sql.IDEMPOTENCY_TRIM, (rows.now,))
 
     def _sweep(self, ended: list[int]) -> list[int]:
-        """Remove some entries of deleted jobs; the jobs that may still have some."""
+        """Remove some entries of deleted jobs. Return the jobs that may still have entries."""
         room = SWEPT
         while ended:
             done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
@@ -117,39 +118,39 @@ class Writer:
             self._db.execute(sql.ENDED_GONE, (ended.pop(0),))
         return ended
 
-    def _floors(self, batch: Batch) -> dict[int, int]:
-        """Up to where deletions are now too old to keep, of each project that has such."""
+    def _floors(self, rows: Rows) -> dict[int, int]:
+        """For each project with more deletions than are kept: the seq of the last one to forget."""
         floors = {}
-        for project, new in Counter(project for project, _, _ in batch.gone).items():
+        for project, new in Counter(project for project, _, _ in rows.gone).items():
             old = self._gone[project]
             over = old + new - self._gone_kept
             if over > old:
-                seqs = [seq for other, seq, _ in batch.gone if other == project]
+                seqs = [seq for other, seq, _ in rows.gone if other == project]
                 floors[project] = seqs[over - old - 1]
             elif over > 0:
                 oldest = self._db.execute(sql.GONE_OLDEST, (project, over - 1))
                 (floors[project],) = oldest.fetchone()
         return floors
 
-    def _moved_on(self, batch: Batch, floors: Mapping[int, int]) -> None:
-        self._next_pk = batch.next_pk
-        for pk, _, _ in batch.gone:
+    def _moved_on(self, rows: Rows, floors: Mapping[int, int]) -> None:
+        self._next_pk = rows.next_pk
+        for pk, _, _ in rows.gone:
             self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)
-        for name, seq in batch.seqs.items():
+        for name, seq in rows.seqs.items():
             project = self.projects[name]
             floor = floors.get(self.project_pks[name], project.floor)
             self.projects[name] = replace(project, seq=seq, floor=floor)
-        for life in batch.lives:
+        for life in rows.lives:
             if life.after is not None and not life.after.finished:
                 self._pks[life.after.id] = life.pk
             elif (head := life.after or life.before) is not None:
                 self._pks.pop(head.id, None)
 
 
-def write_acts(db: sqlite3.Connection, acts: Sequence[Act]) -> None:
-    if acts:
-        db.executemany(sql.ACT_NEW, [(_json(act),) for act in acts])
-        db.execute(sql.ACTS_TRIM, (ACTS_KEPT,))
+def write_audit(db: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
+    if records:
+        db.executemany(sql.AUDIT_NEW, [(_json(record),) for record in records])
+        db.execute(sql.AUDIT_TRIM, (AUDIT_KEPT,))
 
 
 @contextmanager
@@ -164,14 +165,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def fill(db: sqlite3.Connection, text: str, rows: Sequence[Row]) -> None:
-    """Write many rows by few statements. They come in some sizes only, so that they are prepared
-    once; what is left of one is filled with NULL, which the statement passes over."""
+    """Write many rows with few statements. Statements have few sizes, so that each is prepared
+    once; the rest of a statement is filled with NULL rows, which it skips."""
     for start in range(0, len(rows), MOST):
         part = rows[start : start + MOST]
         width, size = len(part[0]), _size(len(part))
         params = list(chain.from_iterable(part))
         params += [None] * (width * (size - len(part)))
-        # One row for executemany: execute would also give up the GIL to ask for lastrowid.
+        # executemany with one row: execute would release the GIL once more, to read lastrowid.
         db.executemany(_filled(text, width, size), [params])
 
 

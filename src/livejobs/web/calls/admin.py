@@ -20,7 +20,7 @@ from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
 from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
 from livejobs.service import LiveJobs
-from livejobs.store.base import Act, Key
+from livejobs.store.base import AuditRecord, Key
 from livejobs.web import http
 
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -83,7 +83,7 @@ async def new_key(request: Request) -> Response:
     key, secret = keyring.new_key(
         asked.name, tuple(asked.scopes), projects, now=now, expires_at=until
     )
-    await live.keyring.add(key, _act(by, "key.create", key))
+    await live.keyring.add(key, _audit(by, "key.create", key))
     return http.JSONBytes(wire.encode({**_shown(key), "key": secret}), 201, NO_STORE)
 
 
@@ -92,13 +92,13 @@ async def revoke_key(request: Request) -> Response:
     key = live.keyring.get(request.path_params["id"])
     if key is None or not _governs(by, key):
         raise NotFound("There is no such key.", code="key_not_found")
-    await live.keyring.revoke(key.id, _act(by, "key.revoke", key))
+    await live.keyring.revoke(key.id, _audit(by, "key.revoke", key))
     return Response(status_code=204)
 
 
-def _act(by: Principal, action: str, key: Key) -> Act:
+def _audit(by: Principal, action: str, key: Key) -> AuditRecord:
     detail = {"key": key.id, "name": key.name}
-    return Act(clock.now_ms(), by.name, action, detail=detail, by_id=by.key)
+    return AuditRecord(clock.now_ms(), by.name, action, detail=detail, by_id=by.key)
 
 
 def _governs(by: Principal, key: Key) -> bool:
@@ -175,22 +175,22 @@ async def audit(request: Request) -> Response:
     live, by = http.service(request), http.principal(request)
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     before = http.whole(request, "before", None, least=1, most=2**53)
-    noted = await live.store.acts(limit=limit, before=before)
+    entries = await live.store.audit(limit=limit, before=before)
     shown = [
         {
             "n": one.n,
-            "at": wire_time(one.act.at),
-            "by": one.act.by,
-            "by_id": one.act.by_id,
-            "action": one.act.action,
-            "project": one.act.project,
-            "job": one.act.job,
-            "detail": one.act.detail,
+            "at": wire_time(one.record.at),
+            "by": one.record.by,
+            "by_id": one.record.by_id,
+            "action": one.record.action,
+            "project": one.record.project,
+            "job": one.record.job,
+            "detail": one.record.detail,
         }
-        for one in noted
-        if by.projects is None or one.act.project in by.projects
+        for one in entries
+        if by.projects is None or one.record.project in by.projects
     ]
-    next_ = noted[-1].n if len(noted) == limit else None
+    next_ = entries[-1].n if len(entries) == limit else None
     return http.JSONBytes(wire.encode({"acts": shown, "next": next_}), 200, NO_STORE)
 
 

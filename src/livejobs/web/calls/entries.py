@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from livejobs.core.model import Kind
-from livejobs.store.base import is_full
+from livejobs.core.model import EntryKind
+from livejobs.store.base import EntryQuery, is_full
 from livejobs.web import http
 from livejobs.web.streams.lines import level_of, log_events, log_text
 
@@ -27,19 +27,20 @@ async def errors(request: Request) -> Response:
     return await _page(request, "errors")
 
 
-async def _page(request: Request, kind: Kind) -> Response:
+async def _page(request: Request, kind: EntryKind) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     last = http.whole(request, "tail", None, least=1, most=1000) if kind == "logs" else None
-    records = await live.entries(
-        slot,
+    query = EntryQuery(
+        slot.head.id,
         kind,
         after=http.whole(request, "after", 0, least=0, most=2**53),
         limit=last or limit + 1,
         level=level_of(request) if kind == "logs" else 0,
         tail=last is not None,
     )
+    records = await live.entries(query)
     shown = records if last is not None else records[:limit]
     more = last is None and (len(records) > limit or is_full(records))
     listed = b",".join(bytes(record.entry.value) for record in shown)

@@ -401,7 +401,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "owner": "Default: the caller. Only admins can set another.",
         "heartbeat_timeout": "Seconds of silence after which the job is stalled.",
         "ttl_seconds": "Seconds to keep the job after its end.",
-        "webhooks": "Kept with the job.",
+        "webhooks": "Not sent yet: an entry is refused with 422.",
     },
     "NewToken": {
         "jobs": "Only these jobs.",

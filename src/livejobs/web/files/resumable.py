@@ -88,7 +88,7 @@ async def create(request: Request) -> Response:
         length=number(request, "Upload-Length"),
         metadata=said,
     )
-    location = f"{slot.base}/v1/jobs/{slot.head.id}/uploads/{partial.said.id}"
+    location = f"{slot.base}/v1/jobs/{slot.head.id}/uploads/{partial.declared.id}"
     return Response(None, 201, {"location": location, **state(partial)})
 
 
@@ -144,8 +144,8 @@ async def head(request: Request) -> Response:
     headers = {
         **state(partial),
         "upload-offset": str(partial.size),
-        "upload-length": str(partial.said.length),
-        "upload-metadata": partial.said.metadata,
+        "upload-length": str(partial.declared.length),
+        "upload-metadata": partial.declared.metadata,
     }
     return Response(None, 200, headers)
 

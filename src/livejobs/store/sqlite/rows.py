@@ -1,8 +1,8 @@
-"""What one transaction writes: changes in, rows out. Nothing here touches a database.
+"""Turn changes into the rows that one transaction writes. Nothing here touches a database.
 
-A batch may hold many changes of one job, and only the last head of each is written. A job may
-even be deleted and made again in it, so what is reduced is a life: from its first change in
-the batch to its last, or to its deletion.
+A transaction may hold many changes of one job, and writes only the job's last head. A job may
+even be deleted and created again in it, so changes are joined by life: from the first change of
+a job in the transaction to its last change, or to its deletion.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from livejobs.core.model import KINDS, STATUSES, Head, Kind, encode_head
+from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency
 
-EVERY: Final = ""  # the label that every job has
+EVERY: Final = ""  # a label that every job has
 
 Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
-Told: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
-Moved: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
+ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
+MovedRow: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
 Row: TypeAlias = tuple[object, ...]
 
 _N_BITS: Final = 30
 _JOB_BITS: Final = _N_BITS + 2
-_KIND: Final[dict[Kind, int]] = {kind: at << _N_BITS for at, kind in enumerate(KINDS)}
+_KIND: Final[dict[EntryKind, int]] = {kind: at << _N_BITS for at, kind in enumerate(KINDS)}
 LAST: Final = (1 << _N_BITS) - 1  # the highest n
 
 
-def key(pk: int, kind: Kind, n: int) -> int:
-    """Where an entry lies: job, kind and n in one integer, so that a job's entries of a kind are
-    a stretch of the table's own key. Room for 2^31 jobs with 2^30 entries of each kind."""
+def key(pk: int, kind: EntryKind, n: int) -> int:
+    """The key of an entry: job, kind and n in one integer, so that the entries of a job and kind
+    lie together in the table. It holds 2^31 jobs with 2^30 entries of each kind."""
     return pk << _JOB_BITS | _KIND[kind] | n
 
 
 def keys(pk: int) -> tuple[int, int]:
-    """The first and the last of a job's."""
+    """The first and the last key of a job's entries."""
     return pk << _JOB_BITS, (pk + 1 << _JOB_BITS) - 1
 
 
-def kind_of(key: int) -> Kind:
+def kind_of(key: int) -> EntryKind:
     return KINDS[key >> _N_BITS & 3]
 
 
@@ -47,7 +47,7 @@ def n_of(key: int) -> int:
 
 
 def labels(head: Head) -> Iterator[str]:
-    """All that a job is found by."""
+    """Everything that a job can be found by."""
     yield EVERY
     yield f"owner:{head.owner}"
     if head.type is not None:
@@ -59,7 +59,7 @@ def labels(head: Head) -> Iterator[str]:
 
 
 class Life:
-    """One job in one batch."""
+    """One job in one transaction."""
 
     __slots__ = ("after", "before", "pk", "project", "seq")
 
@@ -76,7 +76,7 @@ class Life:
         return self.pk, head.id, self.project, status, head.expires_at, self.seq, value
 
     def stays(self) -> bool:
-        """Nothing changed that the job is found by: the usual case."""
+        """Whether the job is found where it was, which is the usual case."""
         a, b = self.before, self.after
         return (
             a is not None
@@ -97,21 +97,21 @@ class Life:
         return {(label, self.project, status) for label in labels(head)}
 
 
-class Batch:
-    """The rows, by the statement that writes them, in the order of writing."""
+class Rows:
+    """The rows of one transaction, by statement, in the order of writing."""
 
     def __init__(self, seqs: Mapping[str, int], projects: Mapping[str, int], next_pk: int) -> None:
         self.given: list[int] = []  # the seq of each change
-        self.seqs = dict(seqs)  # the last of each project
+        self.seqs = dict(seqs)  # the last seq of each project
         self.next_pk = next_pk
         self.lives: list[Life] = []
         self.now = 0
-        self.ended: list[int] = []  # jobs that were there and are deleted
+        self.ended: list[int] = []  # keys of jobs that are deleted
         self.unsearched: list[Row] = []
-        self.jobs: list[Row] = []  # new, or no longer found where they were
+        self.jobs: list[Row] = []  # jobs that are new or are now found elsewhere
         self.searched: list[Row] = []
-        self.moved: list[Moved] = []
-        self.told: list[Told] = []
+        self.moved: list[MovedRow] = []
+        self.told: list[ToldRow] = []
         self.gone: list[tuple[int, int, str]] = []  # project, seq, id
         self.idempotency: list[Idempotency] = []
         self.files: list[tuple[str, int, int]] = []  # key, project, size
@@ -174,7 +174,7 @@ class Batch:
         return True
 
     def _move(self, lives: Sequence[Life]) -> None:
-        """Jobs that are made, deleted, or no longer found where they were."""
+        """Write jobs that are created, deleted, or now found elsewhere."""
         left: list[tuple[Stretch, int]] = []
         entered: list[tuple[Stretch, int]] = []
         for life in lives:
@@ -198,14 +198,14 @@ class Batch:
 
 
 def _text(head: Head | None) -> tuple[str, str] | None:
-    """What a job is searched in."""
+    """The text that a job is searched in."""
     return (head.id, head.title or "") if head else None
 
 
 def _sums(
     left: Sequence[tuple[Stretch, int]], entered: Sequence[tuple[Stretch, int]]
-) -> list[Moved]:
-    """By how much each stretch grows or shrinks."""
+) -> list[MovedRow]:
+    """How much each stretch grows or shrinks."""
     count = Counter(stretch for stretch, _ in entered)
     count.subtract(stretch for stretch, _ in left)
     return [(*stretch, None, n) for stretch, n in count.items() if n]
