@@ -7,62 +7,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
-from anyio import CancelScope
-from msgspec import Struct
 
-from livejobs import clock
 from livejobs.access.issuer import Issuer
 from livejobs.access.keyring import Keyring, load_secret
 from livejobs.access.limits import LIMIT_OF, Limiter, Rate
 from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
-from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.core.errors import (
-    BadCursor,
-    Conflict,
-    FieldError,
-    LivejobsError,
-    NotFound,
-    NotStarted,
-)
-from livejobs.core.model import File, Head, Kind, Record, Status, Stored
+from livejobs.core.cursor import Cursor
+from livejobs.core.errors import LivejobsError, NotStarted
+from livejobs.core.model import File, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
-from livejobs.jobs.committer import Committer, Draft, shutting_down
+from livejobs.jobs.changing import Changing
+from livejobs.jobs.committer import Committer, shutting_down
 from livejobs.jobs.creating import Creating
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.reader import PAGE, Reader
+from livejobs.jobs.listing import Lister, Listing
+from livejobs.jobs.logs import EntryReader
+from livejobs.jobs.reader import Reader
 from livejobs.jobs.reporting import Receipt, Reporting, encoded
-from livejobs.jobs.state import Registry, Slot, Whole
+from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
+from livejobs.jobs.waits import Waits
 from livejobs.live.hub import Hub
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
-from livejobs.store.base import PAGE_BYTES, Act, Query, Store
+from livejobs.store.base import Noted, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
+
+
+def limiters(settings: Settings) -> dict[str, Limiter]:
+    rates = {"read": settings.rate_read, "report": settings.rate_report}
+    return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
 
 
 def outside_issuer(settings: Settings) -> Issuer | None:
     if settings.jwks_url is None or settings.jwt_issuer is None or settings.jwt_audience is None:
         return None
     return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)
-
-
-class Listing(Struct, frozen=True):
-    slots: tuple[Slot, ...]
-    next: str | None
-    counts: Mapping[Status, int]
 
 
 class Job:
@@ -170,6 +161,15 @@ class LiveJobs:
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        self.waits = Waits(self.registry)
+        self.lister = Lister(self.store, self.reader, self.committer)
+        self.entry_reader = EntryReader(self.store, self.waits)
+        self.changing = Changing(self.committer, self.reader)
+        # Verbs of the parts, offered as they are.
+        self.state, self.whole = self.reader.state, self.reader.whole
+        self.entries, self.logs = self.entry_reader.entries, self.entry_reader.logs
+        self.wait, self.over = self.waits.wait, self.waits.over
+        self.until_drained = self.waits.until_drained
         self.reporting = Reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
@@ -179,14 +179,7 @@ class LiveJobs:
             admin_key=first_admin_key(self.settings),
             issuer=outside_issuer(self.settings),
         )
-        self.limiters = {
-            kind: Limiter(Rate.parse(rate))
-            for kind, rate in (
-                ("read", self.settings.rate_read),
-                ("report", self.settings.rate_report),
-            )
-            if rate is not None
-        }
+        self.limiters = limiters(self.settings)
         self.hub = Hub(
             self.store,
             self.reader,
@@ -201,8 +194,6 @@ class LiveJobs:
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
         self.running = False
-        self.draining = False  # those who wait are to be let go
-        self._open_ended: set[CancelScope] = set()
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
         self._signals: StopSignals | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -261,7 +252,7 @@ class LiveJobs:
         self.lanes.clear()
         self.committer.begin()
         self.hub.begin()
-        self.draining = False
+        self.waits.begin()
 
     def check_running(self) -> None:
         """Called before anything is done for a caller, who would else wait for ever."""
@@ -291,29 +282,13 @@ class LiveJobs:
             slot.lane, slot.ticket = self.lanes.join(stored.head)
 
     async def drain(self) -> None:
-        """`let_go`, for a runner that waits for it."""
+        """`let_go`, for a runner that awaits it."""
         self.let_go()
 
     def let_go(self) -> None:
-        """End every stream and wait for a change, so that the server can stop."""
-        self.draining = True
+        """End every stream and every wait, so that the server can stop."""
         self.hub.say_bye()
-        for scope in self._open_ended:
-            scope.cancel()
-        for slot in self.registry.all():
-            slot.wake()
-
-    @contextmanager
-    def until_drained(self) -> Iterator[CancelScope]:
-        """Around a wait that lasts as long as its client likes: it is cut when we drain."""
-        with CancelScope() as scope:
-            self._open_ended.add(scope)
-            if self.draining:
-                scope.cancel()
-            try:
-                yield scope
-            finally:
-                self._open_ended.discard(scope)
+        self.waits.end()
 
     async def stop(self) -> None:
         """Write what was accepted, then let go. Safe to call twice."""
@@ -334,8 +309,12 @@ class LiveJobs:
 
     # Creating and changing
 
+    def keep_by_default(self, retention: Mapping[str, float]) -> None:
+        """How long finished jobs of a type are kept where nothing else is set, in seconds."""
+        self.creating.retention |= retention
+
     async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
-        """A new job, for in-process code. The fields are those of the create call."""
+        """Create a job from in-process code. The fields are those of `POST /v1/jobs`."""
         self.check_running()
         new = say.decode_new_job(encoded(fields))
         return Job(self, await self.creating.create(new, by, None))
@@ -346,60 +325,26 @@ class LiveJobs:
         *reports: say.AnyReport | Mapping[str, Any],
         by: Principal = ANONYMOUS,
     ) -> Receipt:
-        """All of the reports, or none."""
+        """Apply all of the reports, or none."""
         checked = self.reporting.check(reports)
         return await self.reporting.apply(await self.find(id, by), checked)
 
     async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
-        slot = await self.find(id, by)
-
-        def act(draft: Draft) -> None:
-            head = draft.present(slot)
-            after = reducer.cancel(head, draft.now, force=force)
-            if after is not head:
-                noted = _act(draft, by, "cancel", head, {"force": True} if force else {})
-                draft.change(slot, after, act=noted)
-
-        with slot.held():
-            await self.committer.submit(act)
-        return slot
+        """Ask for the end of a job. A queued job ends now, and with `force` a running one too."""
+        self.check_running()
+        return await self.changing.cancel(id, force=force, by=by)
 
     async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
-        slot = await self.find(id, by)
-
-        def act(draft: Draft) -> None:
-            head = draft.present(slot)
-            if not head.finished:
-                raise Conflict(
-                    f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
-                    "first.",
-                    code="job_not_finished",
-                )
-            draft.delete(slot, _act(draft, by, "delete", head, {}))
-
-        with slot.held():
-            await self.committer.submit(act)
+        """Delete a finished job with its entries and files."""
+        self.check_running()
+        await self.changing.delete(id, by=by)
 
     # Reading
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
+        """The job; NotFound if there is none that the caller may see."""
         self.check_running()
         return await self.reader.find(id, by)
-
-    async def state(self, slot: Slot) -> bytes:
-        """The whole job as JSON. From memory, once its results have been read."""
-        if slot.tail is None:
-            await self.reader.read_tail(slot)
-            if slot.gone:  # and its results with it, while we read them
-                raise NotFound.job(slot.head.id)
-        return slot.state_json(clock.now_ms())
-
-    async def whole(self, slot: Slot) -> Whole:
-        """All results and errors, as of the head that the slot then has."""
-        whole = await self.reader.read_whole(slot)
-        if slot.gone:
-            raise NotFound.job(slot.head.id)
-        return whole
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
         """The whole job, for in-process code."""
@@ -408,113 +353,31 @@ class LiveJobs:
 
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
         self.check_running()
-        before = None if after is None else self._position(after)
-        page = await self.store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
-        counts = await self.store.counts(query)
-        slots = tuple(self.reader.slot(stored) for stored in page.jobs)
-        return Listing(slots, self._token(page.next), counts)
+        return await self.lister.list(query, limit=limit, after=after)
 
-    # A page token names the database it was made in, so that one of another is refused rather
-    # than giving a page that looks right.
+    async def audit(self, *, limit: int, before: int | None) -> Sequence[Noted]:
+        """What was done with keys and jobs, newest first."""
+        return await self.store.acts(limit=limit, before=before)
 
-    def _token(self, position: int | None) -> str | None:
-        return None if position is None else f"{self._database()}.{position}"
+    def end_of(self, project: str) -> Cursor | None:
+        """Where the changes of the project end now; None if there is no such project."""
+        epoch = self.committer.epochs.get(project)
+        return None if epoch is None else Cursor(epoch, self.committer.seqs.get(project, 0))
 
-    def _position(self, token: str) -> int:
-        database, _, position = token.rpartition(".")
-        if not position.isascii() or not position.isdigit() or len(position) > 18:
-            raise _bad_token("'after' is not a page token. Use 'next' of the page before.")
-        if database != self._database():
-            raise _bad_token("This page token is of another database. Start from the first page.")
-        return int(position)
+    def queue_length(self, slot: Slot) -> int:
+        """How many jobs wait in the queue that the job is, or was, in."""
+        return self.lanes.length(slot.head)
 
-    def _database(self) -> str:
-        # The epoch of the oldest project, which stays; there is one where there is a page.
-        return next(iter(self.committer.epochs.values()), "-")
+    # Numbers
 
-    async def entries(
-        self,
-        slot: Slot,
-        kind: Kind,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        limit: int = 100,
-        level: int = 0,
-        tail: bool = False,
-    ) -> Sequence[Record]:
-        """As many of them as a page takes."""
-        return await self.store.entries(
-            slot.head.id,
-            kind,
-            after=after,
-            after_seq=after_seq,
-            limit=limit,
-            level=level,
-            tail=tail,
-            most_bytes=PAGE_BYTES,
-        )
+    @property
+    def ready(self) -> bool:
+        """Whether it can take reports: it runs, and its last commit went through."""
+        return self.running and not self.committer.failing
 
-    async def logs(
-        self,
-        slot: Slot,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        level: int = 0,
-        limit: int | None = None,
-        tail: int | None = None,
-        follow: bool = False,
-    ) -> AsyncIterator[Sequence[Record]]:
-        """Pages of log lines; with `follow` until the job has ended. A full one that is the last
-        for now has an empty one behind it."""
-        full = False
-        with slot.held():
-            if tail is not None:
-                records = await self.entries(slot, "logs", limit=tail, level=level, tail=True)
-                after = records[-1].entry.n if records else slot.head.logs_total
-                full = len(records) == tail
-                yield records
-            left = limit if limit is not None else sys.maxsize
-            while left > 0 and (follow or tail is None):
-                ended, seq = not follow or self.over(slot), slot.seq  # as of before reading
-                most = min(left, PAGE)
-                records = await self.entries(
-                    slot, "logs", after=after, after_seq=after_seq, limit=most, level=level
-                )
-                if records:
-                    after = records[-1].entry.n
-                    left -= len(records)
-                    full = len(records) == most
-                    yield records
-                elif ended:
-                    return
-                elif full:
-                    full = False
-                    yield ()
-                elif seq == slot.seq and not self.over(slot):
-                    await slot.changed()
-
-    async def wait(
-        self, slot: Slot, *, since: int | None, seconds: float, finished: bool = False
-    ) -> bool:
-        """Whether, within the time, the job moved past `since`, or with `finished` ended."""
-
-        def there() -> bool:
-            return self.over(slot) or (not finished and slot.seq != since)
-
-        with slot.held():
-            try:
-                async with asyncio.timeout(seconds):
-                    while not there():
-                        await slot.changed()
-            except TimeoutError:
-                return there()
-        return True
-
-    def over(self, slot: Slot) -> bool:
-        """Whether there is nothing to wait for any more."""
-        return slot.head.finished or slot.gone or self.draining
+    def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
+        """None: calls of this kind have no rate."""
+        return self.limiters.get(rate)
 
     def statistics(self) -> dict[str, int]:
         in_memory = self.registry.statistics()
@@ -529,12 +392,12 @@ class LiveJobs:
         }
 
     def note_refusal(self, error: LivejobsError) -> None:
-        """Said by each door that makes an error its answer."""
+        """Count an error that a door answers with, if a limit caused it."""
         if error.code in LIMIT_OF:
             self._refusals[LIMIT_OF[error.code]] += 1
 
     def refusals(self) -> dict[str, int]:
-        """How often each limit was the reason."""
+        """Requests refused, by limit."""
         rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
         rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self.limiters.items()}
         return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
@@ -545,11 +408,3 @@ def _make_folder(path: Path, mode: int) -> None:
         make_folder(path, mode)
     except OSError as error:
         raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
-
-
-def _bad_token(said: str) -> BadCursor:
-    return BadCursor(said, errors=[FieldError("/after", said)])
-
-
-def _act(draft: Draft, by: Principal, action: str, head: Head, detail: dict[str, Any]) -> Act:
-    return Act(draft.now, by.name, action, head.project, head.id, detail, by.key)
