@@ -188,7 +188,7 @@ NOT_SENT: Final = (
 
 
 async def find(live: LiveJobs, face: Face, id: str, by: Principal) -> Slot:
-    slot = live.registry.get(id) or await live.find(id)
+    slot = await live.find(id)
     check_sees(face, by, slot.head)
     return slot
 

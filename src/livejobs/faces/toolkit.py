@@ -136,7 +136,7 @@ async def status(call: Call) -> Response:
     said = envelope(
         shape(slot.head, BUILD),
         seconds=time.perf_counter() - began,
-        queue_length=call.live.lanes.length(slot.head),
+        queue_length=call.live.queue_length(slot),
         build=BUILD,
     )
     return call.json(said)

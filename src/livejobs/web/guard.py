@@ -1,7 +1,7 @@
-"""At the door: who it is, whether it may, from where, and how often.
+"""Admit a request: who sends it, whether they may, from where, and how often.
 
-Every route has a Rule, and nothing reaches a handler but through `admit`. It works on the ASGI
-scope, so that doors without a request object ask the same question.
+Every route has a Rule, and every request to a handler passes `admit` first. `admit` works on the
+ASGI scope, so that the fast path and sockets ask the same question without a request object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from livejobs import clock
 from livejobs.access.issuer import UnknownSigner
@@ -24,6 +24,7 @@ from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL, header, takes
+from livejobs.web.ready import Answer
 
 COOKIE: Final = b"livejobs_token="
 MOST_COOKIES: Final = 300  # that are looked at; browsers keep at most 180 for a site
@@ -37,20 +38,32 @@ Handler = Callable[[Request], Awaitable[Response]]
 Client: TypeAlias = Sequence[Any] | None  # as in the scope: host and port
 
 
+Rate: TypeAlias = Literal["read", "report"]
+
+
+class Fast(NamedTuple):
+    """How to answer without the framework. `answer` is awaited once the caller is admitted, and
+    only for a request that is `plain`: the handler answers all others."""
+
+    plain: Callable[[Scope], bool]
+    answer: Callable[[Scope, Receive], Awaitable[Answer]]
+
+
 class Rule(NamedTuple):
-    """What a method of a route takes. action None: nothing, it holds no data."""
+    """The rule of one method of a route."""
 
-    action: Action | None
-    rate: Literal["read", "report"]
+    action: Action | None  # None: everyone may, as it holds no data
+    rate: Rate
     handler: Handler
+    fast: Fast | None = None
 
 
-def read(action: Action, handler: Handler) -> Rule:
-    return Rule(action, "read", handler)
+def read(action: Action, handler: Handler, fast: Fast | None = None) -> Rule:
+    return Rule(action, "read", handler, fast)
 
 
-def change(action: Action, handler: Handler) -> Rule:
-    return Rule(action, "report", handler)
+def change(action: Action, handler: Handler, fast: Fast | None = None) -> Rule:
+    return Rule(action, "report", handler, fast)
 
 
 def public(handler: Handler) -> Rule:
@@ -61,23 +74,21 @@ class Misdirected(LivejobsError):
     status, title, default_code = 421, "Misdirected request", "misdirected"
 
 
-async def admit(
-    live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
-) -> Principal:
+async def admit(live: LiveJobs, scope: Scope, action: Action, rate: Rate) -> Principal:
     """The caller, once it is known, allowed to, and not too fast."""
     live.check_running()
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
-    check_rate(live.limiters.get(rate), by, scope.get("client"))
+    check_rate(live.limiter(rate), by, scope.get("client"))
     require(by, action)
     scope[PRINCIPAL] = by
     return by
 
 
-def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
-    """To what a setting has made public: whoever it is may look, but not too fast."""
+def admit_anyone(live: LiveJobs, scope: Scope, rate: Rate) -> Principal:
+    """For what a setting has made public: everyone may read it, but not too fast."""
     live.check_running()
-    check_rate(live.limiters.get(rate), ANONYMOUS, scope.get("client"))
+    check_rate(live.limiter(rate), ANONYMOUS, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
 

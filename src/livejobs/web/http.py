@@ -173,15 +173,6 @@ def preferred_wait(headers: Headers) -> int | None:
     return min(seconds, LONGEST_WAIT) or None
 
 
-_TAG: Final = re.compile(r'"([^"]*)"|\*')
-
-
-def none_match(headers: Headers) -> list[str]:
-    """The tags of If-None-Match, bare: it compares weakly."""
-    known = ",".join(headers.getlist("if-none-match"))
-    return [tag[1] or "*" for tag in _TAG.finditer(known)]
-
-
 # Query parameters. A wrong value is refused, pointing at its name.
 
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from livejobs import clock
 from livejobs.access.keyring import unauthorized
@@ -25,36 +25,33 @@ from livejobs.jobs.reporting import Batch, Receipt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import http
-from livejobs.web.guard import admit
-from livejobs.web.ready import answer_of_json, give
+from livejobs.web.ready import Answer, Given, answer_of_json
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 AT_ONCE: Final = 1000  # lines of a stream in one commit
 
 
+def plain(scope: Scope) -> bool:
+    """Every report is: its answer depends on nothing that the framework reads."""
+    return True
+
+
 async def report(request: Request) -> Response:
-    live, by = http.service(request), http.principal(request)
-    receipt = await take(live, by, request.path_params["id"], request.scope, request.receive)
-    return http.JSONBytes(receipt, headers={"cache-control": "no-store"})
+    return Given(await receipt(request.scope, request.receive))
 
 
-async def answer_now(id: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """The same, without the framework."""
+async def receipt(scope: Scope, receive: Receive) -> Answer:
+    """Take the reports in the body, and acknowledge them once they are on disk."""
     live: LiveJobs = scope["app"].state.live
-    by = await admit(live, scope, "report", "report")
-    receipt = await take(live, by, id, scope, receive)
-    await give(answer_of_json(receipt, NO_STORE), scope, send)
-
-
-async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Receive) -> bytes:
-    """The receipt for what the request says of the job."""
-    slot = await live.find(id, by)
+    by: Principal = scope[http.PRINCIPAL]
+    slot = await live.find(scope["path_params"]["id"], by)
     if http.takes_lines(scope):
         receipt = await _report_lines(receive, live, slot, by)
     else:
         body = await http.read_body(scope, receive, live.bounds.body)
-        receipt = await live.reporting.apply(slot, live.reporting.decode(body))
-    return wire.encode(receipt)
+        reporting = live.reporting
+        receipt = await reporting.apply(slot, reporting.decode(body))
+    return answer_of_json(wire.encode(receipt), NO_STORE)
 
 
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:

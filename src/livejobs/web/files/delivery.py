@@ -25,8 +25,8 @@ from livejobs.files.area import FileSender, Opened
 from livejobs.files.counting import Arriving
 from livejobs.web.files.arrival import Arrival, arrival_of
 from livejobs.web.files.ranges import Decision, Span, http_date
+from livejobs.web.handover import as_it_is, hand_over
 from livejobs.web.http import VARY
-from livejobs.web.streams.lasting import as_it_is, run_last
 
 LEAST: Final = 64 << 10  # bytes worth handing to the kernel
 BY_PATH: Final = "http.response.pathsend"  # what some servers offer (ASGI extensions)
@@ -74,11 +74,11 @@ class Delivery(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         by_path = BY_PATH in (scope.get("extensions") or {})
-        lasting = partial(self._last, scope["method"], by_path)
+        work = partial(self._send, scope["method"], by_path)
         self._said = {**as_it_is(scope), **self._said}
-        await run_last(lasting, scope, receive, send)
+        await hand_over(work, scope, receive, send)
 
-    async def _last(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
+    async def _send(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
         try:
             await self._answer(method, by_path, receive, send)
         finally:

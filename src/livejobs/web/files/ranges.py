@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 from starlette.datastructures import Headers
 
+from livejobs.web.tags import ANY, not_modified, tags
+
 MOST: Final = 16  # ranges; who asks for more gets the whole
 LONGEST: Final = 4096  # bytes of a Range header that are looked at: no number of it is too much
 
@@ -51,17 +53,17 @@ def decide(method: str, headers: Headers, *, etag: str, modified: int, size: int
 
 
 def _failed(headers: Headers, etag: str, modified: int) -> bool:
-    tags = _tags(headers, "if-match")
-    if tags is not None:
-        return not ("*" in tags or etag in tags)  # strong: a weak tag matches nothing
+    known = tags(headers.raw, b"if-match")
+    if known is not None:
+        return not (ANY in known or etag in known)  # strong: a weak tag matches nothing
     until = _date(headers, "if-unmodified-since")
     return until is not None and modified > until
 
 
 def _not_modified(headers: Headers, etag: str, modified: int) -> bool:
-    tags = _tags(headers, "if-none-match")
-    if tags is not None:
-        return "*" in tags or etag in [tag.removeprefix("W/") for tag in tags]
+    known = not_modified(headers.raw, etag)
+    if known is not None:
+        return known
     since = _date(headers, "if-modified-since")
     return since is not None and modified <= since
 
@@ -71,17 +73,6 @@ def _same(headers: Headers, etag: str) -> bool:
     file may have changed twice within its second. Nor may a client send one that has our tag."""
     said = headers.getlist("if-range")
     return not said or [one.strip() for one in said] == [etag]
-
-
-_TAG: Final = re.compile(r'(?<![^\s,])(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"(?![^\s,])')
-
-
-def _tags(headers: Headers, name: str) -> list[str] | None:
-    """None: the header is not there."""
-    said = ",".join(headers.getlist(name))
-    if said.strip() == "*":
-        return ["*"]
-    return _TAG.findall(said) if name in headers else None
 
 
 _DATE: Final = re.compile(  # the one that is sent today, and two that are to be understood

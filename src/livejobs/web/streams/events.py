@@ -21,7 +21,7 @@ from livejobs.live.hub import Hub
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import http
-from livejobs.web.streams.lasting import run_last
+from livejobs.web.handover import hand_over
 
 HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -86,8 +86,8 @@ class EventStream(Response):
             await begin(send)
             await send({"type": "http.response.body", "body": b""})
         else:
-            lasting = partial(last, self._hub, self._by, self._begin)
-            await run_last(lasting, scope, receive, send)
+            work = partial(last, self._hub, self._by, self._begin)
+            await hand_over(work, scope, receive, send)
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink, self._since)
@@ -155,8 +155,8 @@ def position(live: LiveJobs, project: str, said: str | None) -> tuple[int | None
     if not said:
         return None, False
     cursor = parse(said)
-    last = live.committer.seqs.get(project, 0)
-    if cursor is None or cursor.epoch != live.committer.epochs.get(project) or cursor.seq > last:
+    end = live.end_of(project)
+    if cursor is None or end is None or cursor.epoch != end.epoch or cursor.seq > end.seq:
         return None, True
     return cursor.seq or None, False
 

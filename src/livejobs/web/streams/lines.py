@@ -27,8 +27,8 @@ from livejobs.live.frames import PING, Message, event
 from livejobs.live.hub import BYE, PING_EVERY
 from livejobs.service import LiveJobs
 from livejobs.web import http
+from livejobs.web.handover import as_it_is
 from livejobs.web.streams.events import HEADERS, position, retry, said_cursor
-from livejobs.web.streams.lasting import as_it_is
 
 Pages = AsyncIterator[Sequence[Record]]
 
