@@ -22,7 +22,7 @@ from livejobs.service import LiveJobs
 from livejobs.web import http, problems
 from livejobs.web.calls import admin, entries, jobs, metrics, reports
 from livejobs.web.documents import asyncapi, openapi
-from livejobs.web.fast import Hot, Raised, answered
+from livejobs.web.fast import FastPath, Hot, Raised
 from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
@@ -147,7 +147,7 @@ class App(Starlette):
         )
         self.state.live = live
         self._live = live
-        self._hot = hot
+        self._fast = FastPath(hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:
@@ -171,23 +171,19 @@ class App(Starlette):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         handover = Handover() if self._may_hand_over(scope, send) else None
-        # A copy: the scope may be that of an app around this one.
-        scope = {**scope, "app": self, HANDOVER: handover}
-        if not await self._answered_fast(scope, receive, send):
+        if handover is None:
+            scope = dict(scope)  # it may be the scope of an app around this one
+        scope["app"], scope[HANDOVER] = self, handover
+        # Middleware that was added to the app must see every request.
+        direct = scope["type"] == "http" and not self.user_middleware
+        if not (direct and await self._fast.answered(scope, receive, send)):
             await super().__call__(scope, receive, send)
         if handover is not None:
-            del scope  # a viewer may stay for hours
             await handover.run(receive, send)
 
     def _may_hand_over(self, scope: Scope, send: Send) -> bool:
         """Whether our own runner called this app directly, and no middleware was added to it."""
         return self.bare is not None and not self.user_middleware and self.bare(scope, send)
-
-    async def _answered_fast(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        # Middleware that was added to the app must see every request.
-        if scope["type"] != "http" or self.user_middleware:
-            return False
-        return await answered(self._hot, scope, receive, send)
 
 
 def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool = True) -> App:

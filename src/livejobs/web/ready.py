@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.web import http
-from livejobs.web.tags import not_modified
+from livejobs.web.tags import not_modified, quote
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -65,8 +65,8 @@ class Given(Response):
 class Ready(NamedTuple):
     """Both answers to a poll of one state."""
 
-    tag: str  # identifies the state
-    cursor: str  # the same, for clients that ignore a queued job's place
+    tag: bytes  # identifies the state
+    cursor: bytes  # the same, for clients that ignore a queued job's place
     whole: Answer
     not_modified: Answer
 
@@ -82,15 +82,11 @@ class Ready(NamedTuple):
 
 def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
     """`tag` is the one of a slot, or only its cursor."""
+    quoted, cursor = quote(tag), quote(tag.partition("+")[0])
     headers = (
         (b"cache-control", b"private, no-cache"),
         (b"vary", http.VARY.encode()),
-        (b"etag", f'W/"{tag}"'.encode()),
+        (b"etag", b"W/" + quoted),
         *more,
     )
-    return Ready(
-        f'"{tag}"',
-        f'"{tag.partition("+")[0]}"',
-        answer_of_json(body, *headers),
-        answer_of(304, headers),
-    )
+    return Ready(quoted, cursor, answer_of_json(body, *headers), answer_of(304, headers))

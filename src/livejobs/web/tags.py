@@ -8,24 +8,28 @@ from typing import Final, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]  # as in an ASGI scope
 
-ANY: Final = "*"
-_TAG: Final = re.compile(r'(?<![^\s,])(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"(?![^\s,])', re.ASCII)
+ANY: Final = b"*"
+_TAG: Final = re.compile(rb'(?<![^\s,])(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"(?![^\s,])')
 
 
-def tags(headers: Headers, name: bytes) -> list[str] | None:
+def quote(value: object) -> bytes:
+    return b'"%b"' % str(value).encode()
+
+
+def tags(headers: Headers, name: bytes) -> list[bytes] | None:
     """The tags of all headers with this name; None if there is no such header. `*` counts only
     alone: in a list it is malformed, and to ignore it can't cause a wrong 304."""
     values = [value for header, value in headers if header == name]
     if not values:
         return None
-    text = b",".join(values).decode("latin-1")
+    text = b",".join(values)
     return [ANY] if text.strip() == ANY else _TAG.findall(text)
 
 
-def not_modified(headers: Headers, *current: str) -> bool | None:
+def not_modified(headers: Headers, *current: bytes) -> bool | None:
     """Whether If-None-Match names one of these tags, given without `W/`: it compares weakly
     (RFC 9110, 13.1.2). None if there is no If-None-Match."""
     known = tags(headers, b"if-none-match")
     if known is None:
         return None
-    return ANY in known or any(tag.removeprefix("W/") in current for tag in known)
+    return any(tag == ANY or tag.removeprefix(b"W/") in current for tag in known)

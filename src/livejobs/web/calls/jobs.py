@@ -24,7 +24,7 @@ from livejobs.web import http
 from livejobs.web.guard import TOKEN
 from livejobs.web.ready import Answer, Given, Ready, ready
 from livejobs.web.streams.events import job_events, seen_ids
-from livejobs.web.tags import not_modified
+from livejobs.web.tags import not_modified, quote
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
 POLL_AGAIN: Final = b"2"  # seconds, for Retry-After while a job is unfinished
@@ -129,8 +129,8 @@ async def _wait(request: Request, live: LiveJobs, slot: Slot) -> int | None:
     seconds = http.preferred_wait(request.headers)
     if seconds is None and not finished:
         return None
-    tag, cursor = slot.tag(clock.now_ms()), slot.cursor
-    known = not_modified(request.scope["headers"], f'"{tag}"', f'"{cursor}"')
+    tag, cursor = quote(slot.tag(clock.now_ms())), quote(slot.cursor)
+    known = not_modified(request.scope["headers"], tag, cursor)
     if finished or known:
         since = slot.seq if known else None
         await hold(request, slot, seconds or 30, since=since, finished=finished)

@@ -55,13 +55,13 @@ def decide(method: str, headers: Headers, *, etag: str, modified: int, size: int
 def _failed(headers: Headers, etag: str, modified: int) -> bool:
     known = tags(headers.raw, b"if-match")
     if known is not None:
-        return not (ANY in known or etag in known)  # strong: a weak tag matches nothing
+        return not (ANY in known or etag.encode() in known)  # strong: a weak tag matches nothing
     until = _date(headers, "if-unmodified-since")
     return until is not None and modified > until
 
 
 def _not_modified(headers: Headers, etag: str, modified: int) -> bool:
-    known = not_modified(headers.raw, etag)
+    known = not_modified(headers.raw, etag.encode())
     if known is not None:
         return known
     since = _date(headers, "if-modified-since")

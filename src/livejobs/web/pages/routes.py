@@ -61,7 +61,7 @@ def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
     }
 
     async def answer(request: Request) -> Response:
-        if not_modified(request.scope["headers"], headers["etag"]):
+        if not_modified(request.scope["headers"], headers["etag"].encode()):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
 
