@@ -158,7 +158,8 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     """A page elsewhere must not act with what the browser adds by itself: a cookie, or being on
     this machine. Reading is the same-origin policy's to forbid, but for a stream it is not
     waited for."""
-    if not by.cookie and live.keyring.closed:
+    keyring = live.keyring
+    if not by.cookie and keyring.closed:
         return
     harmless = scope["type"] == "http" and scope["method"] in SAFE
     if harmless and not (by.cookie and _streams(scope)):

@@ -113,7 +113,8 @@ def require_valid(scope: Scope) -> None:
     """The caller was admitted before its body came, or before it was kept waiting. Whoever acts or
     answers after that asks again: its key may have been revoked meanwhile."""
     live: LiveJobs = scope["app"].state.live
-    live.keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
+    keyring = live.keyring
+    keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from livejobs import clock
-from livejobs.access.keyring import Grant
+from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
@@ -37,9 +37,8 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
-    slot, new = await live.creating.once(
-        say.decode_new_job(body), by=http.principal(request), key=_idempotency(request)
-    )
+    creating, by = live.creating, http.principal(request)
+    slot, new = await creating.once(say.decode_new_job(body), by=by, key=_idempotency(request))
     return await _created(request, live, slot, new)
 
 
@@ -48,27 +47,26 @@ async def put(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     id = request.path_params["id"]
-    new = say.decode_new_job(body)
-    slot, made = await live.creating.put(id, new, by=http.principal(request))
+    creating, by = live.creating, http.principal(request)
+    slot, made = await creating.put(id, say.decode_new_job(body), by=by)
     return await _created(request, live, slot, made)
 
 
 async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> Response:
     headers = {"location": f"{slot.base}/v1/jobs/{slot.head.id}", "cache-control": "no-store"}
-    body = await live.state(slot)
-    if live.keyring.closed:
-        body = (
-            body[:-1] + b',"view":' + wire.encode(_view(live, slot, http.principal(request))) + b"}"
-        )
+    body, keyring = await live.state(slot), live.keyring
+    if keyring.closed:
+        view = _view(keyring, slot, http.principal(request))
+        body = body[:-1] + b',"view":' + wire.encode(view) + b"}"
     return http.JSONBytes(body, 201 if new else 200, headers)
 
 
-def _view(live: LiveJobs, slot: Slot, by: Principal) -> dict[str, str]:
-    """What to hand to a browser: it can see this job, for a day, and do nothing else."""
+def _view(keyring: Keyring, slot: Slot, by: Principal) -> dict[str, str]:
+    """A token and an address to give to a browser: it may see this job, for a day, and no more."""
     now = clock.now_ms()
     until = min(by.expires_at or sys.maxsize, now + VIEW_LASTS)
     grant = Grant("view", (slot.head.project,), frozenset({slot.head.id}), until)
-    token = live.keyring.mint(by, grant, now)
+    token = keyring.mint(by, grant, now)
     return {"token": token, "url": f"{slot.base}/jobs/{slot.head.id}?token={token}"}
 
 

@@ -90,10 +90,12 @@ async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterat
 
 
 class Lines:
-    """Where a stream of reports is: how many lines came, how many were kept."""
+    """A stream of reports: how many lines came, and how many were kept."""
 
     def __init__(self, live: LiveJobs, slot: Slot, by: Principal) -> None:
-        self._live = live
+        self._keyring = live.keyring
+        self._reporting = live.reporting
+        self._bounds = live.bounds
         self._slot = slot
         self._by = by
         self._read = 0  # lines, the empty ones too: what an editor would count
@@ -103,7 +105,7 @@ class Lines:
 
     async def keep(self, lines: Sequence[bytes]) -> None:
         # It was good when the first line came; that may be hours ago.
-        if (why := self._live.keyring.valid(self._by, clock.now_ms())) is not None:
+        if (why := self._keyring.valid(self._by, clock.now_ms())) is not None:
             self.refuse(unauthorized(why, "expired"))
         good, bad = self._decoded(lines)
         if good:
@@ -122,16 +124,16 @@ class Lines:
     async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
         """None of these lines is kept if the disk refuses; those before them stay."""
         try:
-            return await self._live.reporting.apply_lines(self._slot, good)
+            return await self._reporting.apply_lines(self._slot, good)
         except LivejobsError as error:
             self.refuse(error)
 
     def _decoded(self, lines: Sequence[bytes]) -> tuple[list[say.AnyReport], LivejobsError | None]:
         """The reports up to the first bad line, and what is wrong with that."""
-        if max(map(len, lines)) > self._live.bounds.body:
+        if max(map(len, lines)) > self._bounds.body:
             return self._decoded_one_by_one(lines)
         try:
-            return say.decode_lines(lines, self._live.bounds), None
+            return say.decode_lines(lines, self._bounds), None
         except LivejobsError:
             return self._decoded_one_by_one(lines)
 
@@ -143,9 +145,9 @@ class Lines:
             if not line.strip():
                 continue
             try:
-                if len(line) > self._live.bounds.body:
-                    raise http.too_large(self._live.bounds.body, "A line")
-                good.append(say.decode_line(line, self._live.bounds))
+                if len(line) > self._bounds.body:
+                    raise http.too_large(self._bounds.body, "A line")
+                good.append(say.decode_line(line, self._bounds))
             except LivejobsError as error:
                 error.extra["line"] = number
                 return good, error

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from livejobs import clock
+from livejobs.access.keyring import Keyring
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
@@ -27,7 +28,6 @@ from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
 from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.jobs.state import Slot
-from livejobs.service import LiveJobs
 from livejobs.store.base import Tally
 from livejobs.web import http
 from livejobs.web.files import handing
@@ -72,7 +72,8 @@ async def put(request: Request) -> Response:
         raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
     http.check_coding(request.scope)
     declared = headers.get("content-length", "")
-    file, new = await live.files.take(
+    files = live.files
+    file, new = await files.take(
         slot,
         request.path_params["name"],
         arriving(request),
@@ -132,13 +133,13 @@ async def attach(request: Request) -> Response:
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     if not body.strip():
         raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
-    asked: Attach = decoded(_attach, body)
+    files, asked = live.files, decoded(_attach, body)
     if (asked.path is None) == (asked.url is None):
         raise Invalid.at("/path", "Give either a path or a url.")
     if asked.path is not None:
-        file, new = await live.files.attach_path(slot, asked.path, asked.name, asked.media_type)
+        file, new = await files.attach_path(slot, asked.path, asked.name, asked.media_type)
     else:
-        file, new = await live.files.attach_url(slot, _elsewhere(asked))
+        file, new = await files.attach_url(slot, _elsewhere(asked))
     return shown(slot, file, new=new)
 
 
@@ -168,9 +169,9 @@ def shown(slot: Slot, file: File, *, new: bool) -> Response:
 async def listing(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    files = slot.head.files
-    tallies = await live.files.downloads.of(files)
-    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in files]
+    files = live.files
+    tallies = await files.downloads.of(slot.head.files)
+    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in slot.head.files]
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     return http.JSONBytes(wire.encode({"files": shown}), 200, headers)
 
@@ -225,7 +226,7 @@ async def deliver(
     if file.url is not None:
         return handing.sent_on(file.url)
     live, head = http.service(request), slot.head
-    by: Principal = http.principal(request)
+    files, by = live.files, http.principal(request)
     inline = http.switch(request, "inline")
     follow = http.switch(request, "follow") and file.path is not None
     handed = handing.allowed(request, file) and headers is None and media_type is None
@@ -234,19 +235,19 @@ async def deliver(
         size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
     ) -> None:
         it = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
-        live.files.downloads.note(it, None if isinstance(whole, bool) else whole)
+        files.downloads.note(it, None if isinstance(whole, bool) else whole)
 
-    allowed = still_allowed(live, by)
+    allowed = still_allowed(live.keyring, by)
 
     def over() -> bool:
         return live.over(slot) or not allowed()
 
-    if handed and (answer := await handing.to_the_store(live, file)):
+    if handed and (answer := await handing.to_the_store(live.settings, files, file)):
         sent(0, None, False, handed=True)
         return answer
     said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
     media_type = media_type or file.media_type
-    opened = await live.files.open(file)
+    opened = await files.open(file)
     if follow:
         return Following(opened, said, media_type, slot.changed, over)
     try:
@@ -256,9 +257,11 @@ async def deliver(
         raise
     if file.sha256 is not None:
         said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    delivery = Delivery(opened, decision, said, media_type, sent, live.files.sender_of, allowed)
+    delivery = Delivery(opened, decision, said, media_type, sent, files.sender_of, allowed)
     if handed and decision.status != 304:
-        answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
+        answer = handing.to_the_proxy(
+            live.settings, files, request, opened.path, delivery.headers_of_all
+        )
         if answer is not None:
             await opened.close()
             sent(0, request.headers.get("range"), False, handed=True)
@@ -266,8 +269,8 @@ async def deliver(
     return delivery
 
 
-def still_allowed(live: LiveJobs, by: Principal) -> Callable[[], bool]:
-    return lambda: live.keyring.valid(by, clock.now_ms()) is None
+def still_allowed(keyring: Keyring, by: Principal) -> Callable[[], bool]:
+    return lambda: keyring.valid(by, clock.now_ms()) is None
 
 
 def decided(request: Request, opened: Opened) -> Decision:
@@ -291,15 +294,15 @@ def decided(request: Request, opened: Opened) -> Decision:
 async def archive(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    by, head = http.principal(request), slot.head
+    by, head, files = http.principal(request), slot.head, live.files
     if not head.files:
         raise NotFound(f"Job {head.id!r} has no file.", code="no_file")
     for file in head.files:  # while a clear answer can still be given
         if file.url is None:
-            await (await live.files.open(file)).close()
+            await (await files.open(file)).close()
 
     def sent(file: File, size: int) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
+        files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
 
     headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
-    return Archive(head.files, live.files, headers, sent, still_allowed(live, by))
+    return Archive(head.files, files, headers, sent, still_allowed(live.keyring, by))

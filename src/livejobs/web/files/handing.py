@@ -13,8 +13,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from livejobs.config import Settings
 from livejobs.core.model import File
-from livejobs.service import LiveJobs
+from livejobs.files.filing import Files
 from livejobs.web import http
 
 # A proxy compares these with a tag of its own making; so we answer.
@@ -27,10 +28,10 @@ def allowed(request: Request, file: File) -> bool:
     return file.kept and request.method == "GET" and not http.switch(request, "inline")
 
 
-async def to_the_store(live: LiveJobs, file: File) -> Response | None:
-    if not live.settings.files_redirect:
+async def to_the_store(settings: Settings, files: Files, file: File) -> Response | None:
+    if not settings.files_redirect:
         return None
-    address = await live.files.area.link(file.key)
+    address = await files.area.link(file.key)
     return None if address is None else sent_on(address)
 
 
@@ -40,14 +41,18 @@ def sent_on(address: str) -> Response:
 
 
 def to_the_proxy(
-    live: LiveJobs, request: Request, place: Path | None, headers: Mapping[str, str]
+    settings: Settings,
+    files: Files,
+    request: Request,
+    place: Path | None,
+    headers: Mapping[str, str],
 ) -> Response | None:
     """It has judged the other preconditions as we have, and ranges it judges by itself."""
-    way = live.settings.sendfile
+    way = settings.sendfile
     if way is None or place is None or any(name in request.headers for name in OURS_TO_ANSWER):
         return None
     header, _, prefix = way.partition(":")
-    inside = place.relative_to(live.files.folder)
+    inside = place.relative_to(files.folder)
     where = f"{prefix}/{inside}" if prefix else str(place.absolute())
     told = {**headers, header: where}
     del told["accept-ranges"]  # nginx would say it twice

@@ -81,7 +81,8 @@ async def create(request: Request) -> Response:
     metadata = decoded(said)
     if "filename" not in metadata:
         raise wrong("Upload-Metadata", "names the file: filename, and its name in base64")
-    partial = await live.files.begin(
+    files = live.files
+    partial = await files.begin(
         slot,
         metadata["filename"],
         media_type=metadata.get("filetype", ""),
@@ -128,7 +129,8 @@ def state(partial: Partial) -> dict[str, str]:
 async def found(request: Request) -> tuple[Slot, Partial]:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    partial = live.files.partials.find(slot.head.id, request.path_params["upload"])
+    files = live.files
+    partial = files.partials.find(slot.head.id, request.path_params["upload"])
     if partial is None or not partial.done:
         refuse_finished(slot)
     if partial is None:
@@ -140,7 +142,8 @@ async def found(request: Request) -> tuple[Slot, Partial]:
 async def head(request: Request) -> Response:
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
-    await http.service(request).files.finish(slot, partial, check)  # its last request could not
+    files = http.service(request).files
+    await files.finish(slot, partial, check)  # its last request could not
     headers = {
         **state(partial),
         "upload-offset": str(partial.size),
@@ -162,7 +165,8 @@ async def patch(request: Request) -> Response:
     offset = number(request, "Upload-Offset")
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
-    await http.service(request).files.go_on(slot, partial, offset, arriving(request), check)
+    files = http.service(request).files
+    await files.go_on(slot, partial, offset, arriving(request), check)
     return Response(status_code=204, headers={**state(partial), "upload-offset": str(partial.size)})
 
 
@@ -172,7 +176,8 @@ async def delete(request: Request) -> Response:
     if partial.done:
         raise Conflict("This upload is a file of its job already.", code="upload_done")
     with partial.claimed():
-        await http.service(request).files.partials.remove(partial)
+        files = http.service(request).files
+        await files.partials.remove(partial)
     return Response(status_code=204)
 
 
