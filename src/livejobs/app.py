@@ -33,7 +33,7 @@ from livejobs.web.resource import Resource
 from livejobs.web.streams import events as streams
 from livejobs.web.streams.socket import SOCKET
 
-# What pages of other origins may send, and see of the answers.
+# What pages of other origins may send and read.
 CORS: Final[dict[str, Any]] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (

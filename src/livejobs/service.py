@@ -1,6 +1,6 @@
-"""The product's verbs. The web doors and in-process code call the same ones.
+"""Assemble the parts of livejobs, start and stop them, and offer their verbs to in-process code.
 
-Reading goes through memory first, then the store; changing goes through the committer alone.
+Reading looks in memory first, then in the store. Only the committer changes anything.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def outside_issuer(settings: Settings) -> Issuer | None:
 
 
 class Job:
-    """A job held by in-process code: what a worker says, as calls."""
+    """A job in the hands of in-process code: each report is a call."""
 
     def __init__(self, live: LiveJobs, slot: Slot) -> None:
         self._live = live
@@ -76,7 +76,7 @@ class Job:
         return self._slot.head.cancel_requested
 
     async def report(self, *reports: say.AnyReport | Mapping[str, Any]) -> Receipt:
-        """All of the reports, or none."""
+        """Apply all of the reports, or none."""
         self._live.check_running()
         reporting = self._live.reporting
         return await reporting.apply(self._slot, reporting.check(reports))
@@ -84,55 +84,55 @@ class Job:
     async def start(self, **worker: Any) -> Receipt:
         return await self.report(say.Start(worker=worker or None))
 
-    async def progress(self, **said: Any) -> Receipt:
+    async def progress(self, **fields: Any) -> Receipt:
         """current, advance, total, percent, unit, message."""
-        return await self.report(say.Progress(**said))
+        return await self.report(say.Progress(**fields))
 
-    async def step(self, name: str, **said: Any) -> Receipt:
-        return await self.report(say.Step(name=name, **said))
+    async def step(self, name: str, **fields: Any) -> Receipt:
+        return await self.report(say.Step(name=name, **fields))
 
-    async def log(self, message: str, **said: Any) -> Receipt:
-        return await self.report(say.Log(message=message, **said))
+    async def log(self, message: str, **fields: Any) -> Receipt:
+        return await self.report(say.Log(message=message, **fields))
 
     async def result(self, value: Any) -> Receipt:
         return await self.report(say.Result(value=value))
 
-    async def error(self, message: str, **said: Any) -> Receipt:
-        """One item failed; the job goes on."""
-        return await self.report(say.Error(message=message, **said))
+    async def error(self, message: str, **fields: Any) -> Receipt:
+        """One item has failed; the job continues."""
+        return await self.report(say.Error(message=message, **fields))
 
     async def count(self, **counters: float) -> Receipt:
         return await self.report(say.Count(counters=counters))
 
     async def meta(self, **values: Any) -> Receipt:
-        """Merged with what is there; None removes."""
+        """Merge these values into the job's meta; None removes a value."""
         return await self.report(say.Meta(set=values))
 
     async def heartbeat(self) -> Receipt:
         return await self.report(say.Heartbeat())
 
     async def retry(self, error: str | None = None) -> Receipt:
-        """Back to the queue, for another attempt."""
+        """Send the job back to its queue, for another attempt."""
         return await self.report(say.Retry(error=error))
 
     async def cancelled(self) -> Receipt:
-        """It has ended as was asked for."""
+        """The job has ended because that was requested."""
         return await self.report(say.Cancelled())
 
     async def succeed(self, result: Any = None) -> Receipt:
         return await self.report(say.Succeed(result=result))
 
-    async def fail(self, message: str, **said: Any) -> Receipt:
-        return await self.report(say.Fail(message=message, **said))
+    async def fail(self, message: str, **fields: Any) -> Receipt:
+        return await self.report(say.Fail(message=message, **fields))
 
     async def ask_to_cancel(self) -> None:
-        """As anyone may: its worker sees `cancel_requested`, and says when it has ended."""
+        """Request the end of the job. Its worker sees `cancel_requested`, and reports the end."""
         await self._live.cancel(self.id)
 
     async def put_file(
         self, name: str, data: bytes | Path | AsyncIterable[bytes], *, media_type: str = ""
     ) -> File:
-        """A file of the job, in place of one with its name."""
+        """Store a file of the job. It replaces a file with the same name."""
         self._live.check_running()
         file, _ = await self._live.files.take(self._slot, name, pieces(data), media_type=media_type)
         return file
@@ -208,7 +208,7 @@ class LiveJobs:
         await self.stop()
 
     async def start(self) -> None:
-        """Also again after `stop`."""
+        """Can be called again after `stop`."""
         if self.running:
             raise RuntimeError("This LiveJobs is running. Start it once, in one lifespan.")
         self._begin()
@@ -227,10 +227,10 @@ class LiveJobs:
             for project in await self.store.projects():
                 self.committer.epochs[project.name] = project.epoch
                 self.committer.seqs[project.name] = project.seq
-            # There to be watched from the start.
+            # Clients can subscribe to it before it has a job.
             await self.creating.project(ANONYMOUS.default_project)
             await self.files.start()
-            # In the order they joined their queues: a job that was sent back is behind.
+            # In the order in which they joined their queues: a retried job is at the end.
             unfinished = await self.store.unfinished()
             for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
                 self._resume(stored)
@@ -247,7 +247,7 @@ class LiveJobs:
         self.running = True
 
     def _begin(self) -> None:
-        """Forget what an earlier run knew: the store may have changed since."""
+        """Forget an earlier run: the store may have changed since."""
         self.registry.clear()
         self.lanes.clear()
         self.committer.begin()
@@ -255,7 +255,7 @@ class LiveJobs:
         self.waits.begin()
 
     def check_running(self) -> None:
-        """Called before anything is done for a caller, who would else wait for ever."""
+        """Raise if nothing can be done now. Without this check a caller could wait for ever."""
         if self._loop is None:
             raise NotStarted(
                 "The LiveJobs of this app was not started. Enter it in the app's lifespan: "
@@ -270,8 +270,8 @@ class LiveJobs:
             )
 
     def heed_signals(self) -> None:
-        """Let go of those who wait as soon as the process is asked to stop. For servers that tell
-        an app only when its streams have ended."""
+        """End streams and waits on SIGTERM or SIGINT. For servers that stop an app only after its
+        streams have ended."""
         if self._signals is None and self.running:
             self._signals = StopSignals(self.let_go)
 
@@ -291,7 +291,7 @@ class LiveJobs:
         self.waits.end()
 
     async def stop(self) -> None:
-        """Write what was accepted, then let go. Safe to call twice."""
+        """Commit what was accepted, then release everything. Safe to call twice."""
         if not self.running:
             return
         self.running = False
@@ -356,7 +356,7 @@ class LiveJobs:
         return await self.lister.list(query, limit=limit, after=after)
 
     async def audit(self, *, limit: int, before: int | None) -> Sequence[Noted]:
-        """What was done with keys and jobs, newest first."""
+        """The audit trail, newest first."""
         return await self.store.acts(limit=limit, before=before)
 
     def end_of(self, project: str) -> Cursor | None:
@@ -407,4 +407,4 @@ def _make_folder(path: Path, mode: int) -> None:
     try:
         make_folder(path, mode)
     except OSError as error:
-        raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
+        raise SettingError("data", str(path), f"can't be created: {error.strerror}") from None

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from livejobs.core.errors import Forbidden, NotFound
+from livejobs.core.errors import Forbidden
 from livejobs.core.model import Head
 
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
@@ -95,13 +95,6 @@ def require(by: Principal, action: Action) -> None:
             "The credential is for some projects only, and this shows all of them.",
             code="foreign_project",
         )
-
-
-def require_job(by: Principal, action: Action, head: Head) -> None:
-    """Not seen comes first: a caller can't tell another's job from none."""
-    if not by.sees(head):
-        raise NotFound.job(head.id)
-    require(by, action)
 
 
 def require_project(by: Principal, project: str) -> None:

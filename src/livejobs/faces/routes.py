@@ -22,7 +22,7 @@ from livejobs.core.errors import LivejobsError
 from livejobs.faces.base import Call, Face, Way, find, seen
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
-from livejobs.web import guard, http
+from livejobs.web import guard, http, problems
 from livejobs.web.fast import Hot
 from livejobs.web.ready import Given, Ready, ready
 
@@ -117,9 +117,7 @@ class Door:
         return MethodNotAllowed(f"This address takes {allowed}.", headers={"Allow": allowed})
 
 
-UNEXPECTED: Final = LivejobsError(
-    "Something went wrong here. It has been logged; trying again may help."
-)
+UNEXPECTED: Final = LivejobsError(problems.UNEXPECTED)
 
 
 def refuse(face: Face, error: LivejobsError, id: str) -> Response:

@@ -1,4 +1,4 @@
-"""Keys and tokens over REST, and what was done with them."""
+"""Keys, tokens and the audit trail over REST."""
 
 from __future__ import annotations
 
@@ -66,12 +66,14 @@ async def new_key(request: Request) -> Response:
     by, now = http.principal(request), clock.now_ms()
     if by.token:
         raise Forbidden(
-            "A token can't make keys: they would outlive it. Use an admin key.",
+            "A token can't create keys, as they would outlive it. Use an admin key.",
             code="key_required",
         )
-    # Among those that the caller may see, or the answer would tell of others.
+    # Only among keys that the caller may see, or the answer would reveal others.
     if any(key.name == asked.name and _governs(by, key) for key in keyring.all()):
-        raise Conflict(f"There is a key {asked.name!r} already.", code="key_exists")
+        raise Conflict(
+            f"A key named {asked.name!r} exists already. Choose another name.", code="key_exists"
+        )
     projects = None if asked.projects is None else tuple(asked.projects)
     for project in projects or ():
         require_project(by, project)
@@ -79,8 +81,8 @@ async def new_key(request: Request) -> Response:
         projects = by.projects  # an admin of some projects makes keys for those
     until = None if asked.expires_at is None else int(asked.expires_at.timestamp() * 1000)
     if until is not None and until <= now:
-        raise Invalid.at("/expires_at", "Expected a time to come.")
-    if by.expires_at is not None:  # a key can't make what outlives it
+        raise Invalid.at("/expires_at", "Expected a time in the future.")
+    if by.expires_at is not None:  # a new key does not outlive its maker
         until = min(until or by.expires_at, by.expires_at)
     key, secret = made_key(asked.name, tuple(asked.scopes), projects, now=now, expires_at=until)
     await keyring.add(key, _act(by, "key.create", key))
@@ -91,7 +93,7 @@ async def revoke_key(request: Request) -> Response:
     keyring, by = http.service(request).keyring, http.principal(request)
     key = keyring.get(request.path_params["id"])
     if key is None or not _governs(by, key):
-        raise NotFound("There is no such key.", code="key_not_found")
+        raise NotFound("There is no key with this id.", code="key_not_found")
     await keyring.revoke(key.id, _act(by, "key.revoke", key))
     return Response(status_code=204)
 
@@ -102,7 +104,7 @@ def _act(by: Principal, action: str, key: Key) -> Act:
 
 
 def _governs(by: Principal, key: Key) -> bool:
-    """An admin of some projects has no say over keys for others."""
+    """An admin of some projects manages only keys of those projects."""
     if by.projects is None:
         return True
     return key.projects is not None and set(key.projects) <= set(by.projects)
@@ -145,7 +147,7 @@ def _scope(by: Principal, asked: NewToken) -> Scope:
     scope = highest(asked.scopes)
     if scope not in below(by.scope):
         raise Forbidden(
-            f"The credential has the scope {by.scope!r}; it can't give {scope!r}.",
+            f"The credential has the scope {by.scope!r}, so it can't grant {scope!r}.",
             code="missing_scope",
         )
     return scope
@@ -168,11 +170,11 @@ async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> frozenset[str
     return frozenset(asked.jobs)
 
 
-# The trail
+# The audit trail
 
 
 async def audit(request: Request) -> Response:
-    """Newest first. An admin of some projects sees what happened in those."""
+    """Newest first. An admin of some projects sees only those projects."""
     live, by = http.service(request), http.principal(request)
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     before = http.whole(request, "before", None, least=1, most=2**53)

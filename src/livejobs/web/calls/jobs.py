@@ -138,7 +138,7 @@ async def _wait(request: Request, live: LiveJobs, slot: Slot) -> int | None:
 async def hold(
     request: Request, slot: Slot, seconds: float, *, since: int | None, finished: bool
 ) -> None:
-    """Wait for the job, but not for a client that has gone."""
+    """Wait for the job, or until the client disconnects."""
     live = http.service(request)
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
@@ -173,17 +173,17 @@ async def listing(request: Request) -> Response:
 
 def query(request: Request) -> Query:
     """The filters of lists and feeds."""
-    said = request.query_params
-    q = said.get("q") or None
+    parameters = request.query_params
+    q = parameters.get("q") or None
     if q is not None and not 3 <= len(q) <= 200:
         raise http.bad_query("q", "3 to 200 characters")
     return Query(
         projects=projects(request),
         statuses=http.several(request, "status", STATUSES),
-        type=said.get("type") or None,
-        tag=said.get("tag") or None,
-        parent=said.get("parent") or None,
-        owner=said.get("owner") or None,
+        type=parameters.get("type") or None,
+        tag=parameters.get("tag") or None,
+        parent=parameters.get("parent") or None,
+        owner=parameters.get("owner") or None,
         q=q,
         ids=tuple(sorted(seen_ids(http.principal(request)))),
     )

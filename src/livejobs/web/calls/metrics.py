@@ -1,6 +1,6 @@
-"""`/metrics`: what the server counts anyway, read when it is asked for, as Prometheus takes it.
+"""`/metrics`: the numbers that the server keeps anyway, in the format of Prometheus.
 
-Nothing is counted for this page alone, so a busy path costs no more where nobody looks.
+Nothing is counted for this page alone, so it costs nothing where nobody reads it.
 """
 
 from __future__ import annotations
@@ -25,35 +25,36 @@ from livejobs.web.guard import admit
 class Row(NamedTuple):
     name: str  # after "livejobs_"
     kind: Literal["gauge", "counter"]
-    says: str
+    help: str
     of: str | Mapping[str, str]  # the key of statistics(), or one for each value of the label
     label: str = ""
 
 
 ROWS: Final = (
-    Row("jobs", "gauge", "Jobs in memory; of the finished those read last.",
+    Row("jobs", "gauge", "Jobs in memory. Of the finished jobs, those read last.",
         {"queued": "jobs_queued", "running": "jobs_running",
          "finished": "jobs_finished_in_memory"}, "status"),
-    Row("commits", "counter", "Transactions; each holds all changes that waited for it.",
+    Row("commits", "counter", "Transactions. Each holds all changes that waited for it.",
         "commits"),
     Row("store_failing", "gauge", "1 while the store refuses writes.", "store_failing"),
     Row("viewers", "gauge", "Open streams (SSE) and sockets (WebSocket).",
         {"stream": "streams", "socket": "sockets"}, "kind"),
-    Row("viewers_slow", "gauge", "Of them, those who have not yet taken what they were sent.",
+    Row("viewers_slow", "gauge", "Viewers that have not yet read what they were sent.",
         "connections_slow"),
-    Row("subscriptions", "gauge", "Jobs and feeds that are watched, by each viewer.",
+    Row("subscriptions", "gauge", "Subscriptions of all viewers to jobs and feeds.",
         "subscriptions"),
-    Row("channels", "gauge", "Different ones among the subscriptions: what is encoded once.",
+    Row("channels", "gauge", "Groups of equal subscriptions. Each message is encoded once a group.",
         "channels"),
-    Row("deliveries", "counter", "Times that something was sent to a subscription.",
+    Row("deliveries", "counter", "Messages sent to subscriptions.",
         "deliveries"),
-    Row("resyncs", "counter", "Times that a subscription was brought up to date; each is at first.",
+    Row("resyncs", "counter", "Times that a subscription was brought up to date. Its start counts.",
         "resyncs"),
-    Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
+    Row("downloads", "counter", "Downloads sent to their last byte.", "downloads"),
     Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
-    Row("uploads_unfinished", "gauge", "Resumable uploads under way.", "uploads_unfinished"),
-    Row("downloads_arriving", "gauge", "Downloads not acknowledged yet.", "downloads_arriving"),
-    Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
+    Row("uploads_unfinished", "gauge", "Resumable uploads in progress.", "uploads_unfinished"),
+    Row("downloads_arriving", "gauge", "Downloads sent, not yet acknowledged.",
+        "downloads_arriving"),
+    Row("files_read", "gauge", "Files being sent.", "files_being_read"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 
@@ -65,15 +66,15 @@ async def exposed(request: Request) -> Response:
     if not live.settings.metrics_public:
         await admit(live, request.scope, "metrics", "read")
     state = request.app.state
-    # Known where our own runner serves the app, not where another server does.
+    # Only our own runner knows these.
     connections, admission = (getattr(state, it, None) for it in ("connections", "admission"))
     families = [
         *_counted(live.statistics()),
         *_refused(live, {} if admission is None else admission.refused),
     ]
     if connections is not None:
-        said = "Connections, whatever they are for."
-        families.append(GaugeMetricFamily("livejobs_connections", said, len(connections)))
+        help = "Open connections of every kind."
+        families.append(GaugeMetricFamily("livejobs_connections", help, len(connections)))
     body = await asyncio.to_thread(_written, families)  # the process's own are read from files
     headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"}
     return Response(body, headers=headers)
@@ -82,7 +83,7 @@ async def exposed(request: Request) -> Response:
 def _counted(numbers: Mapping[str, int]) -> Iterator[Metric]:
     for row in ROWS:
         labels = [row.label] if row.label else None
-        family = FAMILIES[row.kind](f"livejobs_{row.name}", row.says, labels=labels)
+        family = FAMILIES[row.kind](f"livejobs_{row.name}", row.help, labels=labels)
         by_label = {"": row.of} if isinstance(row.of, str) else row.of
         for label, key in by_label.items():
             family.add_metric([label] if label else [], numbers[key])
@@ -95,7 +96,7 @@ AT_THE_DOOR: Final = ("max_connections", "max_connections_per_address")
 def _refused(live: LiveJobs, at_the_door: Mapping[str, int]) -> Iterator[Metric]:
     refused = dict.fromkeys(AT_THE_DOOR, 0) | live.refusals()
     family = CounterMetricFamily(
-        "livejobs_refused", "Times that a limit was the reason of a no.", labels=["limit"]
+        "livejobs_refused", "Requests refused, by limit.", labels=["limit"]
     )
     for limit, times in refused.items():
         family.add_metric([limit], times + at_the_door.get(limit, 0))
@@ -103,7 +104,7 @@ def _refused(live: LiveJobs, at_the_door: Mapping[str, int]) -> Iterator[Metric]
 
 
 class _Made(Collector):
-    """Families that are made already, as a collector."""
+    """A collector of metrics that are made already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

@@ -1,7 +1,5 @@
-"""Reporting over REST: the door that is used most.
-
-One report or an array of them is a body that is read whole; NDJSON is kept line by line as it
-arrives.
+"""Reports over REST. JSON is read whole: one report, or an array. NDJSON is applied line by line as
+it arrives.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ AT_ONCE: Final = 1000  # lines of a stream in one commit
 
 
 def plain(scope: Scope) -> bool:
-    """Every report is: its answer depends on nothing that the framework reads."""
+    """Always: the answer depends on nothing that the framework reads."""
     return True
 
 
@@ -55,7 +53,7 @@ async def receipt(scope: Scope, receive: Receive) -> Answer:
 
 
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
-    """Lines are kept as they arrive: all complete ones of what has come make one commit."""
+    """Apply lines as they arrive: all complete lines of a chunk are one commit."""
     taken = Lines(live, slot, by)
     rest = bytearray()  # of a line; bytes would be copied with each small piece
     try:
@@ -69,14 +67,15 @@ async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Princi
             if len(rest) > live.bounds.body:
                 taken.refuse(http.too_large(live.bounds.body, "A line"))
     except ClientDisconnect:
-        rest.clear()  # a line cut in the middle was never said
+        rest.clear()  # a line cut in the middle does not count
     if rest:
         await taken.keep([bytes(rest)])
     return taken.receipt()
 
 
 async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
-    """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
+    """The body as it arrives, until it ends or the server stops: a worker may keep it open for
+    hours."""
     more = True
     while more:
         with live.until_drained() as scope:
@@ -98,13 +97,13 @@ class Lines:
         self._bounds = live.bounds
         self._slot = slot
         self._by = by
-        self._read = 0  # lines, the empty ones too: what an editor would count
+        self._read = 0  # lines, empty ones too, as an editor counts them
         self._kept = 0
         self._accepted = 0
         self._last: Receipt | None = None
 
     async def keep(self, lines: Sequence[bytes]) -> None:
-        # It was good when the first line came; that may be hours ago.
+        # The credential was valid when the first line came, maybe hours ago.
         if (why := self._keyring.valid(self._by, clock.now_ms())) is not None:
             self.refuse(unauthorized(why, "expired"))
         good, bad = self._decoded(lines)
@@ -114,22 +113,22 @@ class Lines:
             self._kept += batch.kept
             self._accepted += batch.receipt.accepted
             if batch.refused is not None:
-                said = [n for n, line in enumerate(lines) if line.strip()]
-                self._read += said[batch.kept]
+                filled = [n for n, line in enumerate(lines) if line.strip()]
+                self._read += filled[batch.kept]
                 self.refuse(batch.refused)
         if bad is not None:
             self.refuse(bad)
         self._read += len(lines)
 
     async def _applied(self, good: Sequence[say.AnyReport]) -> Batch:
-        """None of these lines is kept if the disk refuses; those before them stay."""
+        """If the disk refuses, none of these lines is applied; earlier lines stay."""
         try:
             return await self._reporting.apply_lines(self._slot, good)
         except LivejobsError as error:
             self.refuse(error)
 
     def _decoded(self, lines: Sequence[bytes]) -> tuple[list[say.AnyReport], LivejobsError | None]:
-        """The reports up to the first bad line, and what is wrong with that."""
+        """The reports before the first bad line, and that line's error."""
         if max(map(len, lines)) > self._bounds.body:
             return self._decoded_one_by_one(lines)
         try:
@@ -162,6 +161,6 @@ class Lines:
     def receipt(self) -> Receipt:
         if self._last is None:
             raise Invalid(
-                "The body holds no report.", errors=[FieldError("", "Send at least one line.")]
+                "The body has no report.", errors=[FieldError("", "Send at least one line.")]
             )
         return msgspec.structs.replace(self._last, accepted=self._accepted)

@@ -39,6 +39,9 @@ from livejobs.web.http import BadRequest
 NO_STORE: Final = {"cache-control": "no-store"}
 
 
+CHANGED: Final = "The file is not the version that If-Match or If-Unmodified-Since names."
+
+
 class PreconditionFailed(LivejobsError):
     status, title, default_code = 412, "Precondition failed", "precondition_failed"
 
@@ -48,7 +51,7 @@ class Unsatisfiable(LivejobsError):
 
 
 class Attach(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file that lies somewhere already."""
+    """A file that is already stored somewhere."""
 
     name: str | None = None
     path: Annotated[str, Bound(min_length=1, max_length=4096)] | None = None
@@ -69,7 +72,9 @@ async def put(request: Request) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     headers = request.headers
     if "content-range" in headers:
-        raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
+        raise BadRequest(
+            "A file is put whole, without Content-Range. For parts, use a resumable upload."
+        )
     http.check_coding(request.scope)
     declared = headers.get("content-length", "")
     files = live.files
@@ -79,14 +84,14 @@ async def put(request: Request) -> Response:
         arriving(request),
         media_type=headers.get("content-type", ""),
         size=int(declared) if declared.isdigit() else None,
-        sha256=_said_digest(request),
+        sha256=_sent_digest(request),
         check=partial(http.require_valid, request.scope),
     )
     return shown(slot, file, new=new)
 
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes, for as long as its caller is good."""
+    """The body as it arrives, for as long as the credential is valid."""
     more = True
     while more:
         message = await request.receive()
@@ -101,27 +106,29 @@ async def arriving(request: Request) -> AsyncIterator[bytes]:
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;\s]+)", re.IGNORECASE)
 
 
-def _said_digest(request: Request) -> bytes | None:
-    """RFC 9530. Of a file sent whole, the digest of the content is that of the file."""
+def _sent_digest(request: Request) -> bytes | None:
+    """RFC 9530. For a whole file, both digests are of the same bytes."""
     found: set[bytes] = set()
     for name in ("repr-digest", "content-digest"):
-        said = _SHA256.search(",".join(request.headers.getlist(name)))
-        if said is not None:
-            found.add(_decoded_digest(name, said[1]))
+        value = _SHA256.search(",".join(request.headers.getlist(name)))
+        if value is not None:
+            found.add(_decoded_digest(name, value[1]))
     if len(found) > 1:
-        raise BadRequest("Repr-Digest and Content-Digest say different things of the same bytes.")
+        raise BadRequest(
+            "Repr-Digest and Content-Digest differ, though both are of the same bytes."
+        )
     return found.pop() if found else None
 
 
-def _decoded_digest(name: str, said: str) -> bytes:
+def _decoded_digest(name: str, value: str) -> bytes:
     try:
-        if not (said.startswith(":") and said.endswith(":") and len(said) > 1):
+        if not (value.startswith(":") and value.endswith(":") and len(value) > 1):
             raise binascii.Error
-        digest = base64.b64decode(said[1:-1], validate=True)
+        digest = base64.b64decode(value[1:-1], validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != 32:
-        wrong = "The digest is base64 of 32 bytes between colons, as sha-256=:…=:"
+        wrong = "Send the digest as base64 of 32 bytes between colons: sha-256=:…=:"
         raise BadRequest(wrong, errors=[FieldError(f"/{name}", wrong)])
     return digest
 
@@ -132,7 +139,7 @@ async def attach(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     if not body.strip():
-        raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
+        raise BadJson('The body is empty. Send {"name", "path"} or {"name", "url"}.')
     files, asked = live.files, decoded(_attach, body)
     if (asked.path is None) == (asked.url is None):
         raise Invalid.at("/path", "Give either a path or a url.")
@@ -210,7 +217,7 @@ async def download(request: Request) -> Response:
 
 
 def main_file(head: Head) -> File | None:
-    """The one that a download without a name means."""
+    """The file that a download without a name gets."""
     return head.files[0] if head.files else None
 
 
@@ -222,9 +229,9 @@ async def deliver(
     headers: Mapping[str, str] | None = None,
     media_type: str | None = None,
 ) -> Response:
-    """The file as an answer: whole or in parts, or the address where it lies."""
+    """Answer with the file: whole, in parts, or with a redirect to where it is stored."""
     if file.url is not None:
-        return handing.sent_on(file.url)
+        return handing.redirect(file.url)
     live, head = http.service(request), slot.head
     files, by = live.files, http.principal(request)
     inline = http.switch(request, "inline")
@@ -245,19 +252,19 @@ async def deliver(
     if handed and (answer := await handing.to_the_store(live.settings, files, file)):
         sent(0, None, False, handed=True)
         return answer
-    said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
+    own = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
     media_type = media_type or file.media_type
     opened = await files.open(file)
     if follow:
-        return Following(opened, said, media_type, slot.changed, over)
+        return Following(opened, own, media_type, slot.changed, over)
     try:
         decision = decided(request, opened)
     except LivejobsError:
         await opened.close()
         raise
     if file.sha256 is not None:
-        said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    delivery = Delivery(opened, decision, said, media_type, sent, files.sender_of, allowed)
+        own["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
+    delivery = Delivery(opened, decision, own, media_type, sent, files.sender_of, allowed)
     if handed and decision.status != 304:
         answer = handing.to_the_proxy(
             live.settings, files, request, opened.path, delivery.headers_of_all
@@ -282,10 +289,10 @@ def decided(request: Request, opened: Opened) -> Decision:
         size=opened.size,
     )
     if decision.status == 412:
-        raise PreconditionFailed("The file is not the one the request was made for.")
+        raise PreconditionFailed(CHANGED)
     if decision.status == 416:
         raise Unsatisfiable(
-            f"The file has {opened.size} bytes, none of them in the range asked for.",
+            f"The file has {opened.size} bytes, and none of them is in the requested range.",
             headers={"Content-Range": f"bytes */{opened.size}", "ETag": opened.etag},
         )
     return decision
@@ -297,7 +304,7 @@ async def archive(request: Request) -> Response:
     by, head, files = http.principal(request), slot.head, live.files
     if not head.files:
         raise NotFound(f"Job {head.id!r} has no file.", code="no_file")
-    for file in head.files:  # while a clear answer can still be given
+    for file in head.files:  # while an error answer is still possible
         if file.url is None:
             await (await files.open(file)).close()
 

@@ -1,4 +1,4 @@
-"""Which bytes of a file an answer carries: ranges and preconditions of RFC 9110. No I/O."""
+"""Ranges and preconditions of RFC 9110: which bytes of a file to answer with. No I/O."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 
 from livejobs.web.tags import ANY, not_modified, tags
 
-MOST: Final = 16  # ranges; who asks for more gets the whole
-LONGEST: Final = 4096  # bytes of a Range header that are looked at: no number of it is too much
+MOST: Final = 16  # ranges; a request for more gets the whole file
+LONGEST: Final = 4096  # bytes of a Range header; a longer one is ignored
 
 
 class Span(NamedTuple):
@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What to answer with; with 206 which spans, with 416 none."""
+    """The status, and the spans for a 206."""
 
     status: Literal[200, 206, 304, 412, 416]
     spans: tuple[Span, ...] = ()
@@ -70,12 +70,12 @@ def _not_modified(headers: Headers, etag: str, modified: int) -> bool:
 
 def _same(headers: Headers, etag: str) -> bool:
     """Whether the client's part is of this very file (If-Range). A date never proves that: the
-    file may have changed twice within its second. Nor may a client send one that has our tag."""
-    said = headers.getlist("if-range")
-    return not said or [one.strip() for one in said] == [etag]
+    file may have changed twice within a second. Nor may a client that has our tag send a date."""
+    values = headers.getlist("if-range")
+    return not values or [one.strip() for one in values] == [etag]
 
 
-_DATE: Final = re.compile(  # the one that is sent today, and two that are to be understood
+_DATE: Final = re.compile(  # the format of today, and two obsolete ones that must be understood
     r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}",
@@ -84,12 +84,12 @@ _DATE: Final = re.compile(  # the one that is sent today, and two that are to be
 
 
 def _date(headers: Headers, name: str) -> int | None:
-    """Seconds; None where there is no one date that can be read: such a header is ignored."""
-    said = headers.getlist(name)
-    if len(said) != 1 or not _DATE.fullmatch(said[0]):
+    """Seconds; None: there is not exactly one valid date, so the header is ignored."""
+    values = headers.getlist(name)
+    if len(values) != 1 or not _DATE.fullmatch(values[0]):
         return None
     try:
-        return int(parsedate_to_datetime(said[0]).replace(tzinfo=UTC).timestamp())
+        return int(parsedate_to_datetime(values[0]).replace(tzinfo=UTC).timestamp())
     except ValueError:  # the 31st of February
         return None
 
@@ -103,12 +103,12 @@ def http_date(ms: int) -> str:
 _SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)\Z", re.ASCII)
 
 
-def parse(said: str, size: int) -> tuple[Span, ...] | None:
-    """The spans asked for, overlapping ones joined; () if none can be given, None if this asks
-    for nothing we know of, or for too much: then the header is ignored. So it is of an empty
-    file: some clients ask for the range of all there is, whatever that may be."""
-    unit, _, rest = said.partition("=")
-    if unit.lower() != "bytes" or len(said) > LONGEST or not size:
+def parse(header: str, size: int) -> tuple[Span, ...] | None:
+    """The requested spans, overlapping ones joined; () if none can be satisfied. None: the header
+    is ignored, as its unit or syntax is unknown, it asks for too much, or the file is empty (some
+    clients ask for a range of whatever there is)."""
+    unit, _, rest = header.partition("=")
+    if unit.lower() != "bytes" or len(header) > LONGEST or not size:
         return None
     asked: list[Span] = []
     for part in rest.split(","):
@@ -126,7 +126,7 @@ def parse(said: str, size: int) -> tuple[Span, ...] | None:
 
 
 def _span(spec: str, size: int) -> Span | None:
-    """Empty if it lies past the end; None if it makes no sense."""
+    """Empty if it begins past the end; None if it is malformed."""
     found = _SPEC.match(spec)
     if found is None:
         return None
@@ -140,7 +140,7 @@ def _span(spec: str, size: int) -> Span | None:
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """No two that overlap or touch. The order asked for is kept where nothing had to be joined."""
+    """Spans that neither overlap nor touch. Their order is kept if none had to be joined."""
     in_order: list[Span] = []
     for span in sorted(spans):
         if in_order and span.first <= in_order[-1].end:
