@@ -1,6 +1,6 @@
 """Assemble the parts of livejobs, start and stop them, and offer their verbs to in-process code.
 
-Reading looks in memory first, then in the store. Only the committer changes anything.
+Reading goes to memory first, then to the store. Only the committer changes anything.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     return done if way.shape is None else done | not_modified
 
 
-def _content(kind: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components([kind], ref_template=openapi.REF)
+def _content(returned: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    (schema,), components = msgspec.json.schema_components([returned], ref_template=openapi.REF)
     schemas |= components
     return {JSON: {"schema": schema, "example": example}}
 

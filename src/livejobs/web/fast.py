@@ -1,9 +1,9 @@
 """Answer the most frequent requests (reports, polls, polls of faces) before the framework, whose
 layers would cost more than the answer.
 
-The routes and their rules are the framework's own: only its layers are left out. A request that
-fails here goes on into the framework and fails there with the same error, so that one place makes
-error answers.
+The routes and their rules are the framework's own: only its layers are left out. When an
+answer fails here, the framework raises the same error again, so that one place makes error
+answers.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Prin
     try:
         return keyring.identify(credential, clock.now_ms(), keys=keys)
     except UnknownSigner:
-        assert keyring.issuer is not None, "it is the one that raised"
+        assert keyring.issuer is not None, "only an issuer raises this"
         await keyring.issuer.refresh()
         return keyring.identify(credential, clock.now_ms(), keys=keys)
 

@@ -144,7 +144,7 @@ def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
 
 
 def accepts(request: Request, media: str) -> bool:
-    """Whether the client asks for this type by name; `*/*` does not."""
+    """Whether the client names this type; `*/*` does not name it."""
     return takes(request.headers.get("accept", ""), media)
 
 
@@ -154,8 +154,8 @@ _REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0{0,3})?")
 def takes(accept: str, media: str) -> bool:
     """Whether an Accept header names this type, and not only to refuse it (q=0)."""
     for accepted in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in accepted.split(";"))
-        if kind == media and not any(map(_REFUSED.fullmatch, parameters)):
+        media_range, *parameters = (part.strip() for part in accepted.split(";"))
+        if media_range == media and not any(map(_REFUSED.fullmatch, parameters)):
             return True
     return False
 

@@ -253,7 +253,7 @@ class Following(Response):
             if scope["method"] != "HEAD":
                 # Some servers and layers send the head with the first piece.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
-                async with watched(receive, lambda: True) as gone:  # it asks `over` by itself
+                async with watched(receive, lambda: True) as gone:  # `_follow` calls `over`
                     await self._follow(send, gone)
             await send({"type": "http.response.body", "body": b""})
         finally:
