@@ -45,6 +45,15 @@ from livejobs.store.sqlite.store import SqliteStore
 log = logging.getLogger("livejobs")
 
 
+def bounds(settings: Settings) -> say.Bounds:
+    return say.Bounds(
+        body=settings.max_body_bytes,
+        head=settings.max_head_bytes,
+        line=settings.max_line_bytes,
+        batch=settings.max_batch,
+    )
+
+
 def limiters(settings: Settings) -> dict[str, Limiter]:
     rates = {"read": settings.rate_read, "report": settings.rate_report}
     return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
@@ -149,27 +158,22 @@ class LiveJobs:
 
     def __init__(self, settings: Settings | None = None, *, store: Store | None = None) -> None:
         self.settings = settings or Settings()
-        self.bounds = say.Bounds(
-            body=self.settings.max_body_bytes,
-            head=self.settings.max_head_bytes,
-            line=self.settings.max_line_bytes,
-            batch=self.settings.max_batch,
-        )
+        self.bounds = bounds(self.settings)
         self._folder = self.settings.data if store is None else None
         self.store = store or SqliteStore(self.settings.data / "livejobs.db")
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
-        self.waits = Waits(self.registry)
-        self.lister = Lister(self.store, self.reader, self.committer)
-        self.entry_reader = EntryReader(self.store, self.waits)
-        self.changing = Changing(self.committer, self.reader)
+        self._waits = Waits(self.registry)
+        self._lister = Lister(self.store, self.reader, self.committer)
+        self._entry_reader = EntryReader(self.store, self._waits)
+        self._changing = Changing(self.committer, self.reader)
         # Verbs of the parts, offered as they are.
         self.state, self.whole = self.reader.state, self.reader.whole
-        self.entries, self.logs = self.entry_reader.entries, self.entry_reader.logs
-        self.wait, self.over = self.waits.wait, self.waits.over
-        self.until_drained = self.waits.until_drained
+        self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
+        self.wait, self.over = self._waits.wait, self._waits.over
+        self.until_drained = self._waits.until_drained
         self.reporting = Reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
@@ -179,7 +183,7 @@ class LiveJobs:
             admin_key=first_admin_key(self.settings),
             issuer=outside_issuer(self.settings),
         )
-        self.limiters = limiters(self.settings)
+        self._limiters = limiters(self.settings)
         self.hub = Hub(
             self.store,
             self.reader,
@@ -212,31 +216,7 @@ class LiveJobs:
         if self.running:
             raise RuntimeError("This LiveJobs is running. Start it once, in one lifespan.")
         self._begin()
-        if self._folder is not None:
-            shared = self.settings.sendfile is not None
-            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
-        await self.store.open()
-        try:
-            secret = None
-            if self._folder is not None:
-                secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-            await self.keyring.load(secret)
-            if not self.keyring.closed:
-                refuse_strangers(self.settings)
-                log.warning("Open: there are no keys, so everyone who can connect is admin.")
-            for project in await self.store.projects():
-                self.committer.epochs[project.name] = project.epoch
-                self.committer.seqs[project.name] = project.seq
-            # Clients can subscribe to it before it has a job.
-            await self.creating.project(ANONYMOUS.default_project)
-            await self.files.start()
-            # In the order in which they joined their queues: a retried job is at the end.
-            unfinished = await self.store.unfinished()
-            for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
-                self._resume(stored)
-        except BaseException:
-            await self.store.close()
-            raise
+        await self._open()
         self._tasks = [
             asyncio.create_task(self.committer.run(), name="committer"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
@@ -246,13 +226,44 @@ class LiveJobs:
         self._loop = asyncio.get_running_loop()
         self.running = True
 
+    async def _open(self) -> None:
+        """Open the store, and take over what an earlier run left in it."""
+        if self._folder is not None:
+            shared = self.settings.sendfile is not None
+            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
+        await self.store.open()
+        try:
+            await self._load()
+        except BaseException:
+            await self.store.close()
+            raise
+
+    async def _load(self) -> None:
+        secret = None
+        if self._folder is not None:
+            secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
+        await self.keyring.load(secret)
+        if not self.keyring.closed:
+            refuse_strangers(self.settings)
+            log.warning("Open: there are no keys, so everyone who can connect is admin.")
+        for project in await self.store.projects():
+            self.committer.epochs[project.name] = project.epoch
+            self.committer.seqs[project.name] = project.seq
+        # Clients can subscribe to it before it has a job.
+        await self.creating.project(ANONYMOUS.default_project)
+        await self.files.start()
+        # In the order in which they joined their queues: a retried job is at the end.
+        unfinished = await self.store.unfinished()
+        for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
+            self._resume(stored)
+
     def _begin(self) -> None:
         """Forget an earlier run: the store may have changed since."""
         self.registry.clear()
         self.lanes.clear()
         self.committer.begin()
         self.hub.begin()
-        self.waits.begin()
+        self._waits.begin()
 
     def check_running(self) -> None:
         """Raise if nothing can be done now. Without this check a caller could wait for ever."""
@@ -288,7 +299,7 @@ class LiveJobs:
     def let_go(self) -> None:
         """End every stream and every wait, so that the server can stop."""
         self.hub.say_bye()
-        self.waits.end()
+        self._waits.end()
 
     async def stop(self) -> None:
         """Commit what was accepted, then release everything. Safe to call twice."""
@@ -332,12 +343,12 @@ class LiveJobs:
     async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
         """Ask for the end of a job. A queued job ends now, and with `force` a running one too."""
         self.check_running()
-        return await self.changing.cancel(id, force=force, by=by)
+        return await self._changing.cancel(id, force=force, by=by)
 
     async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
         """Delete a finished job with its entries and files."""
         self.check_running()
-        await self.changing.delete(id, by=by)
+        await self._changing.delete(id, by=by)
 
     # Reading
 
@@ -353,7 +364,7 @@ class LiveJobs:
 
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
         self.check_running()
-        return await self.lister.list(query, limit=limit, after=after)
+        return await self._lister.list(query, limit=limit, after=after)
 
     async def audit(self, *, limit: int, before: int | None) -> Sequence[Noted]:
         """The audit trail, newest first."""
@@ -377,7 +388,7 @@ class LiveJobs:
 
     def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
         """None: calls of this kind have no rate."""
-        return self.limiters.get(rate)
+        return self._limiters.get(rate)
 
     def statistics(self) -> dict[str, int]:
         in_memory = self.registry.statistics()
@@ -399,7 +410,7 @@ class LiveJobs:
     def refusals(self) -> dict[str, int]:
         """Requests refused, by limit."""
         rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
-        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self.limiters.items()}
+        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self._limiters.items()}
         return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
