@@ -26,6 +26,7 @@ from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
 from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
+from livejobs.files.filing import Files
 from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Tally
@@ -232,25 +233,20 @@ async def deliver(
     """Answer with the file: whole, in parts, or with a redirect to where it is stored."""
     if file.url is not None:
         return handing.redirect(file.url)
-    live, head = http.service(request), slot.head
-    files, by = live.files, http.principal(request)
+    live, by = http.service(request), http.principal(request)
+    files = live.files
     inline = http.switch(request, "inline")
     follow = http.switch(request, "follow") and file.path is not None
     handed = handing.allowed(request, file) and headers is None and media_type is None
-
-    def sent(
-        size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
-    ) -> None:
-        it = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
-        files.downloads.note(it, None if isinstance(whole, bool) else whole)
-
     allowed = still_allowed(live.keyring, by)
+    sent = noting(files, slot.head, file, by, handed=False)
+    handed_on = noting(files, slot.head, file, by, handed=True)
 
     def over() -> bool:
         return live.over(slot) or not allowed()
 
     if handed and (answer := await handing.to_the_store(live.settings, files, file)):
-        sent(0, None, False, handed=True)
+        handed_on(0, None, False)
         return answer
     own = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
     media_type = media_type or file.media_type
@@ -262,8 +258,7 @@ async def deliver(
     except LivejobsError:
         await opened.close()
         raise
-    if file.sha256 is not None:
-        own["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
+    own |= digest_of(file)
     delivery = Delivery(opened, decision, own, media_type, sent, files.sender_of, allowed)
     if handed and decision.status != 304:
         answer = handing.to_the_proxy(
@@ -271,9 +266,28 @@ async def deliver(
         )
         if answer is not None:
             await opened.close()
-            sent(0, request.headers.get("range"), False, handed=True)
+            handed_on(0, request.headers.get("range"), False)
             return answer
     return delivery
+
+
+def noting(
+    files: Files, head: Head, file: File, by: Principal, *, handed: bool
+) -> Callable[[int, str | None, bool | Arriving], None]:
+    """A function that records this download once it is sent, or handed to another server."""
+
+    def sent(size: int, ranges: str | None, whole: bool | Arriving) -> None:
+        record = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
+        files.downloads.note(record, None if isinstance(whole, bool) else whole)
+
+    return sent
+
+
+def digest_of(file: File) -> dict[str, str]:
+    if file.sha256 is None:
+        return {}
+    digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
+    return {"repr-digest": f"sha-256=:{digest}:"}
 
 
 def still_allowed(keyring: Keyring, by: Principal) -> Callable[[], bool]:
