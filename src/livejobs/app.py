@@ -22,7 +22,7 @@ from livejobs.service import LiveJobs
 from livejobs.web import http, problems
 from livejobs.web.calls import admin, entries, jobs, metrics, reports
 from livejobs.web.documents import asyncapi, openapi
-from livejobs.web.fast import FastPath, Hot, Raised
+from livejobs.web.fast import RAISED, FastPath, Hot, Raised
 from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
@@ -147,7 +147,7 @@ class App(Starlette):
         )
         self.state.live = live
         self._live = live
-        self._fast = FastPath(hot)
+        self._fast = FastPath(self, hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:
@@ -170,14 +170,21 @@ class App(Starlette):
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raised = None
+        # Middleware that was added to the app must see every request.
+        if scope["type"] == "http" and not self.user_middleware:
+            try:
+                if await self._fast.answered(scope, receive, send):
+                    return
+            except Exception as error:  # noqa: BLE001  the framework's handlers answer it
+                raised = error
         handover = Handover() if self._may_hand_over(scope, send) else None
         if handover is None:
             scope = dict(scope)  # it may be the scope of an app around this one
-        scope["app"], scope[HANDOVER] = self, handover
-        # Middleware that was added to the app must see every request.
-        direct = scope["type"] == "http" and not self.user_middleware
-        if not (direct and await self._fast.answered(scope, receive, send)):
-            await super().__call__(scope, receive, send)
+        scope[HANDOVER] = handover
+        if raised is not None:
+            scope[RAISED] = raised
+        await super().__call__(scope, receive, send)
         if handover is not None:
             await handover.run(receive, send)
 

@@ -45,17 +45,24 @@ def routes(faces: Iterable[Face]) -> list[Address]:
 
 class Address(Hot):
     def __init__(self, face: Face, path: str, ways: Mapping[str, Way]) -> None:
-        door = Door(face, ways, job_parameter(path))
-        super().__init__(path, door, methods=list(ways))
+        self._ways = ways
+        super().__init__(path, Door(face, ways, job_parameter(path)), methods=list(ways))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The door answers a wrong method too, in the shape of its face."""
         await self.app(scope, receive, send)
 
     async def answer_fast(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """The door needs nothing of the framework, so both ways are one."""
+        """Polls only. The door needs nothing of the framework, so both ways are one."""
+        way = way_of(self._ways, scope)
+        if way is None or way.shape is None:
+            return False
         await self.app(scope, receive, send)
         return True
+
+
+def way_of(ways: Mapping[str, Way], scope: Scope) -> Way | None:
+    return ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
 
 
 def job_parameter(path: str) -> str | None:
@@ -86,7 +93,7 @@ class Door:
         await response(scope, receive, send)
 
     async def _answer(self, live: LiveJobs, id: str, scope: Scope, receive: Receive) -> Response:
-        way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        way = way_of(self.ways, scope)
         if way is None:
             raise self._method_not_allowed()
         by = await self._admit(live, scope, way)

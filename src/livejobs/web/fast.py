@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from starlette.applications import Starlette
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
@@ -27,27 +28,25 @@ class Hot(Route):
 
 
 class FastPath:
-    def __init__(self, hot: Sequence[Hot]) -> None:
+    def __init__(self, app: Starlette, hot: Sequence[Hot]) -> None:
+        self._app = app
         self._by_method: dict[str, list[Hot]] = {}
         for route in hot:
             for method in route.methods or ():
                 self._by_method.setdefault(method, []).append(route)
 
     async def answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether the request was answered. If it failed, its scope has the error, for Raised."""
-        try:
-            for route in self._by_method.get(scope["method"], ()):
-                match, found = route.matches(scope)
-                if match is Match.FULL:
-                    scope.update(found)  # as the framework does
-                    return await route.answer_fast(scope, receive, send)
-        except Exception as error:  # noqa: BLE001  the framework's handlers answer it
-            scope[RAISED] = error
+        """Whether the request was answered. Raises what its handler raised."""
+        for route in self._by_method.get(scope["method"], ()):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                own = {**scope, **found, "app": self._app}
+                return await route.answer_fast(own, receive, send)
         return False
 
 
 class Raised(BaseRoute):
-    """The first route: it matches a request that failed on the fast path."""
+    """The first route: it matches a request that failed on the fast path, and raises its error."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return (Match.FULL if RAISED in scope else Match.NONE), {}
