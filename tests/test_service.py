@@ -232,7 +232,7 @@ async def test_a_create_that_failed_does_not_use_up_its_key(live: LiveJobs) -> N
     assert new
 
 
-async def test_only_so_many_may_wait(tmp_path: Path) -> None:
+async def test_a_full_queue_refuses_another_job(tmp_path: Path) -> None:
     async with over(MemoryStore(), tmp_path, max_queued=2) as live:
         tried = await asyncio.gather(*[live.create() for _ in range(5)], return_exceptions=True)
         jobs = [one for one in tried if isinstance(one, Job)]
@@ -397,7 +397,7 @@ async def test_who_reads_a_job_while_it_is_being_made_gets_the_same_one(tmp_path
         assert found.head.logs_total == 1
 
 
-async def test_who_watches_a_job_while_it_is_being_deleted_is_told_so(tmp_path: Path) -> None:
+async def test_a_viewer_of_a_job_is_told_of_its_deletion(tmp_path: Path) -> None:
     store = Slow()
     async with over(store, tmp_path) as live:
         app = await asyncio.to_thread(create_app, live)
@@ -631,7 +631,7 @@ async def test_logs_of_many_pages_come_in_order(live: LiveJobs) -> None:
     assert await said(live.logs(slot, after=100, limit=1500)) == [*range(101, 1601)]
 
 
-async def test_who_has_read_the_logs_leaves_nothing_behind(live: LiveJobs) -> None:
+async def test_a_reader_of_logs_leaves_nothing_behind(live: LiveJobs) -> None:
     job = await live.create(id="j")
     await job.report(*logs("x"), {"type": "succeed"})
     slot = await live.find("j")
@@ -673,7 +673,7 @@ async def test_a_wait_has_its_time(live: LiveJobs) -> None:
     assert (len(slot._waiting), slot.holders) == (0, 0)
 
 
-async def test_all_who_wait_are_let_go_when_the_server_stops(live: LiveJobs) -> None:
+async def test_every_wait_ends_when_the_server_stops(live: LiveJobs) -> None:
     slot = await live.find((await live.create()).id)
     change = await waiting(live, slot, since=slot.seq)
     following = asyncio.create_task(said(live.logs(slot, follow=True)))

@@ -1,59 +1,63 @@
-"""The product's verbs. The web doors and in-process code call the same ones.
+"""Assemble the parts of livejobs, start and stop them, and offer their verbs to in-process code.
 
-Reading goes through memory first, then the store; changing goes through the committer alone.
+Reading goes to memory first, then to the store. Only the committer changes anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
-from anyio import CancelScope
-from msgspec import Struct
 
-from livejobs import clock
 from livejobs.access.issuer import Issuer
 from livejobs.access.keyring import Keyring, load_secret
 from livejobs.access.limits import LIMIT_OF, Limiter, Rate
 from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
-from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.core.errors import (
-    BadCursor,
-    Conflict,
-    FieldError,
-    LivejobsError,
-    NotFound,
-    NotStarted,
-)
-from livejobs.core.model import File, Head, Record, Status, Stored
+from livejobs.core.cursor import Cursor
+from livejobs.core.errors import LivejobsError, NotStarted
+from livejobs.core.model import File, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
+from livejobs.jobs.changing import Changing
 from livejobs.jobs.committer import Committer, shutting_down
 from livejobs.jobs.creating import Creating
-from livejobs.jobs.entries import Whole
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.reader import PAGE, Reader
+from livejobs.jobs.listing import Lister, Listing
+from livejobs.jobs.logs import EntryReader
+from livejobs.jobs.reader import Reader
 from livejobs.jobs.reporting import Receipt, Reporting, encoded
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
-from livejobs.jobs.transaction import Transaction
+from livejobs.jobs.waits import Waits
 from livejobs.live.hub import Hub
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
-from livejobs.store.base import PAGE_BYTES, AuditRecord, EntryQuery, Query, Store
+from livejobs.store.base import AuditEntry, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
+
+
+def bounds(settings: Settings) -> say.Bounds:
+    return say.Bounds(
+        body=settings.max_body_bytes,
+        head=settings.max_head_bytes,
+        line=settings.max_line_bytes,
+        batch=settings.max_batch,
+    )
+
+
+def limiters(settings: Settings) -> dict[str, Limiter]:
+    rates = {"read": settings.rate_read, "report": settings.rate_report}
+    return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
 
 
 def outside_issuer(settings: Settings) -> Issuer | None:
@@ -62,14 +66,8 @@ def outside_issuer(settings: Settings) -> Issuer | None:
     return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)
 
 
-class Listing(Struct, frozen=True):
-    slots: tuple[Slot, ...]
-    next: str | None
-    counts: Mapping[Status, int]
-
-
 class Job:
-    """A job held by in-process code: what a worker says, as calls."""
+    """A job in the hands of in-process code: each report is a call."""
 
     def __init__(self, live: LiveJobs, slot: Slot) -> None:
         self._live = live
@@ -88,7 +86,7 @@ class Job:
         return self._slot.head.cancel_requested
 
     async def report(self, *reports: say.AnyReport | Mapping[str, Any]) -> Receipt:
-        """All of the reports, or none."""
+        """Apply all of the reports, or none."""
         self._live.check_running()
         reporting = self._live.reporting
         return await reporting.apply(self._slot, reporting.check(reports))
@@ -96,55 +94,55 @@ class Job:
     async def start(self, **worker: Any) -> Receipt:
         return await self.report(say.Start(worker=worker or None))
 
-    async def progress(self, **said: Any) -> Receipt:
+    async def progress(self, **fields: Any) -> Receipt:
         """current, advance, total, percent, unit, message."""
-        return await self.report(say.Progress(**said))
+        return await self.report(say.Progress(**fields))
 
-    async def step(self, name: str, **said: Any) -> Receipt:
-        return await self.report(say.Step(name=name, **said))
+    async def step(self, name: str, **fields: Any) -> Receipt:
+        return await self.report(say.Step(name=name, **fields))
 
-    async def log(self, message: str, **said: Any) -> Receipt:
-        return await self.report(say.Log(message=message, **said))
+    async def log(self, message: str, **fields: Any) -> Receipt:
+        return await self.report(say.Log(message=message, **fields))
 
     async def result(self, value: Any) -> Receipt:
         return await self.report(say.Result(value=value))
 
-    async def error(self, message: str, **said: Any) -> Receipt:
-        """One item failed; the job goes on."""
-        return await self.report(say.Error(message=message, **said))
+    async def error(self, message: str, **fields: Any) -> Receipt:
+        """One item has failed; the job continues."""
+        return await self.report(say.Error(message=message, **fields))
 
     async def count(self, **counters: float) -> Receipt:
         return await self.report(say.Count(counters=counters))
 
     async def meta(self, **values: Any) -> Receipt:
-        """Merged with what is there; None removes."""
+        """Merge these values into the job's meta; None removes a value."""
         return await self.report(say.Meta(set=values))
 
     async def heartbeat(self) -> Receipt:
         return await self.report(say.Heartbeat())
 
     async def retry(self, error: str | None = None) -> Receipt:
-        """Back to the queue, for another attempt."""
+        """Send the job back to its queue, for another attempt."""
         return await self.report(say.Retry(error=error))
 
     async def cancelled(self) -> Receipt:
-        """It has ended as was asked for."""
+        """The job has ended because that was requested."""
         return await self.report(say.Cancelled())
 
     async def succeed(self, result: Any = None) -> Receipt:
         return await self.report(say.Succeed(result=result))
 
-    async def fail(self, message: str, **said: Any) -> Receipt:
-        return await self.report(say.Fail(message=message, **said))
+    async def fail(self, message: str, **fields: Any) -> Receipt:
+        return await self.report(say.Fail(message=message, **fields))
 
     async def ask_to_cancel(self) -> None:
-        """As anyone may: its worker sees `cancel_requested`, and says when it has ended."""
+        """Request the end of the job. Its worker sees `cancel_requested`, and reports the end."""
         await self._live.cancel(self.id)
 
     async def put_file(
         self, name: str, data: bytes | Path | AsyncIterable[bytes], *, media_type: str = ""
     ) -> File:
-        """A file of the job, in place of one with its name."""
+        """Store a file of the job. It replaces a file with the same name."""
         self._live.check_running()
         file, _ = await self._live.files.take(self._slot, name, pieces(data), media_type=media_type)
         return file
@@ -168,18 +166,22 @@ class LiveJobs:
     ) -> None:
         self.settings = settings or Settings()
         self.powers = powers  # of the server that runs the app
-        self.bounds = say.Bounds(
-            body=self.settings.max_body_bytes,
-            head=self.settings.max_head_bytes,
-            line=self.settings.max_line_bytes,
-            batch=self.settings.max_batch,
-        )
+        self.bounds = bounds(self.settings)
         self._folder = self.settings.data if store is None else None
         self.store = store or SqliteStore(self.settings.data / "livejobs.db")
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        self._waits = Waits(self.registry)
+        self._lister = Lister(self.store, self.reader, self.committer)
+        self._entry_reader = EntryReader(self.store, self._waits)
+        self._changing = Changing(self.committer, self.reader)
+        # Verbs of the parts, offered as they are.
+        self.state, self.whole = self.reader.state, self.reader.whole
+        self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
+        self.wait, self.over = self._waits.wait, self._waits.over
+        self.until_drained = self._waits.until_drained
         self.reporting = Reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
@@ -189,14 +191,7 @@ class LiveJobs:
             admin_key=first_admin_key(self.settings),
             issuer=outside_issuer(self.settings),
         )
-        self.limiters = {
-            kind: Limiter(Rate.parse(rate))
-            for kind, rate in (
-                ("read", self.settings.rate_read),
-                ("report", self.settings.rate_report),
-            )
-            if rate is not None
-        }
+        self._limiters = limiters(self.settings)
         self.hub = Hub(
             self.store,
             self.reader,
@@ -213,8 +208,6 @@ class LiveJobs:
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
         self.running = False
-        self.draining = False  # those who wait are to be let go
-        self._open_ended: set[CancelScope] = set()
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
         self._signals: StopSignals | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -229,35 +222,11 @@ class LiveJobs:
         await self.stop()
 
     async def start(self) -> None:
-        """Also again after `stop`."""
+        """Can be called again after `stop`."""
         if self.running:
             raise RuntimeError("This LiveJobs is running. Start it once, in one lifespan.")
         self._begin()
-        if self._folder is not None:
-            shared = self.settings.sendfile is not None
-            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
-        await self.store.open()
-        try:
-            secret = None
-            if self._folder is not None:
-                secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-            await self.keyring.load(secret)
-            if not self.keyring.closed:
-                refuse_strangers(self.settings)
-                log.warning("Open: there are no keys, so everyone who can connect is admin.")
-            for project in await self.store.projects():
-                self.committer.epochs[project.name] = project.epoch
-                self.committer.seqs[project.name] = project.seq
-            # There to be watched from the start.
-            await self.creating.project(ANONYMOUS.default_project)
-            await self.files.start()
-            # In the order they joined their queues: a job that was sent back is behind.
-            unfinished = await self.store.unfinished()
-            for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
-                self._resume(stored)
-        except BaseException:
-            await self.store.close()
-            raise
+        await self._open()
         self._tasks = [
             asyncio.create_task(self.committer.run(), name="committer"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
@@ -267,16 +236,47 @@ class LiveJobs:
         self._loop = asyncio.get_running_loop()
         self.running = True
 
+    async def _open(self) -> None:
+        """Open the store, and take over what an earlier run left in it."""
+        if self._folder is not None:
+            shared = self.settings.sendfile is not None
+            await asyncio.to_thread(_make_folder, self._folder, SHARED if shared else FOLDER)
+        await self.store.open()
+        try:
+            await self._load()
+        except BaseException:
+            await self.store.close()
+            raise
+
+    async def _load(self) -> None:
+        secret = None
+        if self._folder is not None:
+            secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
+        await self.keyring.load(secret)
+        if not self.keyring.closed:
+            refuse_strangers(self.settings)
+            log.warning("Open: there are no keys, so everyone who can connect is admin.")
+        for project in await self.store.projects():
+            self.committer.epochs[project.name] = project.epoch
+            self.committer.seqs[project.name] = project.seq
+        # Clients can subscribe to it before it has a job.
+        await self.creating.project(ANONYMOUS.default_project)
+        await self.files.start()
+        # In the order in which they joined their queues: a retried job is at the end.
+        unfinished = await self.store.unfinished()
+        for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
+            self._resume(stored)
+
     def _begin(self) -> None:
-        """Forget what an earlier run knew: the store may have changed since."""
+        """Forget an earlier run: the store may have changed since."""
         self.registry.clear()
         self.lanes.clear()
         self.committer.begin()
         self.hub.begin()
-        self.draining = False
+        self._waits.begin()
 
     def check_running(self) -> None:
-        """Called before anything is done for a caller, who would else wait for ever."""
+        """Raise if nothing can be done now. Without this check a caller could wait for ever."""
         if self._loop is None:
             raise NotStarted(
                 "The LiveJobs of this app was not started. Enter it in the app's lifespan: "
@@ -291,8 +291,8 @@ class LiveJobs:
             )
 
     def heed_signals(self) -> None:
-        """Let go of those who wait as soon as the process is asked to stop. For servers that tell
-        an app only when its streams have ended."""
+        """End streams and waits on SIGTERM or SIGINT. For servers that stop an app only after its
+        streams have ended."""
         if self._signals is None and self.running:
             self._signals = StopSignals(self.let_go)
 
@@ -303,32 +303,16 @@ class LiveJobs:
             slot.lane, slot.ticket = self.lanes.join(stored.head)
 
     async def drain(self) -> None:
-        """`let_go`, for a runner that waits for it."""
+        """`let_go`, for a runner that awaits it."""
         self.let_go()
 
     def let_go(self) -> None:
-        """End every stream and wait for a change, so that the server can stop."""
-        self.draining = True
+        """End every stream and every wait, so that the server can stop."""
         self.hub.say_bye()
-        for scope in self._open_ended:
-            scope.cancel()
-        for slot in self.registry.all():
-            slot.wake()
-
-    @contextmanager
-    def until_drained(self) -> Iterator[CancelScope]:
-        """Around a wait that lasts as long as its client likes: it is cut when we drain."""
-        with CancelScope() as scope:
-            self._open_ended.add(scope)
-            if self.draining:
-                scope.cancel()
-            try:
-                yield scope
-            finally:
-                self._open_ended.discard(scope)
+        self._waits.end()
 
     async def stop(self) -> None:
-        """Write what was accepted, then let go. Safe to call twice."""
+        """Commit what was accepted, then release everything. Safe to call twice."""
         if not self.running:
             return
         self.running = False
@@ -346,8 +330,12 @@ class LiveJobs:
 
     # Creating and changing
 
+    def keep_by_default(self, retention: Mapping[str, float]) -> None:
+        """How long finished jobs of a type are kept where nothing else is set, in seconds."""
+        self.creating.retention |= retention
+
     async def create(self, *, by: Principal = ANONYMOUS, **fields: Any) -> Job:
-        """A new job, for in-process code. The fields are those of the create call."""
+        """Create a job from in-process code. The fields are those of `POST /v1/jobs`."""
         self.check_running()
         new = say.decode_new_job(encoded(fields))
         return Job(self, await self.creating.create(new, by, None))
@@ -358,60 +346,26 @@ class LiveJobs:
         *reports: say.AnyReport | Mapping[str, Any],
         by: Principal = ANONYMOUS,
     ) -> Receipt:
-        """All of the reports, or none."""
+        """Apply all of the reports, or none."""
         checked = self.reporting.check(reports)
         return await self.reporting.apply(await self.find(id, by), checked)
 
     async def cancel(self, id: str, *, force: bool = False, by: Principal = ANONYMOUS) -> Slot:
-        slot = await self.find(id, by)
-
-        def operation(transaction: Transaction) -> None:
-            head = transaction.present(slot)
-            after = reducer.cancel(head, transaction.now, force=force)
-            if after is not head:
-                record = _audit(transaction, by, "cancel", head, {"force": True} if force else {})
-                transaction.change(slot, after, audit=record)
-
-        with slot.held():
-            await self.committer.submit(operation)
-        return slot
+        """Ask for the end of a job. A queued job ends now, and with `force` a running one too."""
+        self.check_running()
+        return await self._changing.cancel(id, force=force, by=by)
 
     async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
-        slot = await self.find(id, by)
-
-        def operation(transaction: Transaction) -> None:
-            head = transaction.present(slot)
-            if not head.finished:
-                raise Conflict(
-                    f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
-                    "first.",
-                    code="job_not_finished",
-                )
-            transaction.delete(slot, _audit(transaction, by, "delete", head, {}))
-
-        with slot.held():
-            await self.committer.submit(operation)
+        """Delete a finished job with its entries and files."""
+        self.check_running()
+        await self._changing.delete(id, by=by)
 
     # Reading
 
     async def find(self, id: str, by: Principal = ANONYMOUS) -> Slot:
+        """The job; NotFound if there is none that the caller may see."""
         self.check_running()
         return await self.reader.find(id, by)
-
-    async def state(self, slot: Slot) -> bytes:
-        """The whole job as JSON. From memory, once its results have been read."""
-        if slot.tail is None:
-            await self.reader.read_tail(slot)
-            if slot.gone:  # and its results with it, while we read them
-                raise NotFound.job(slot.head.id)
-        return slot.state_json(clock.now_ms())
-
-    async def whole(self, slot: Slot) -> Whole:
-        """All results and errors, as of the head that the slot then has."""
-        whole = await self.reader.read_whole(slot)
-        if slot.gone:
-            raise NotFound.job(slot.head.id)
-        return whole
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
         """The whole job, for in-process code."""
@@ -420,95 +374,31 @@ class LiveJobs:
 
     async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
         self.check_running()
-        before = None if after is None else self._position(after)
-        page = await self.store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
-        counts = await self.store.counts(query)
-        slots = tuple(self.reader.slot(stored) for stored in page.jobs)
-        return Listing(slots, self._token(page.next), counts)
+        return await self._lister.list(query, limit=limit, after=after)
 
-    # A page token names the database it was made in, so that one of another is refused rather
-    # than giving a page that looks right.
+    async def audit(self, *, limit: int, before: int | None) -> Sequence[AuditEntry]:
+        """The audit trail, newest first."""
+        return await self.store.audit(limit=limit, before=before)
 
-    def _token(self, position: int | None) -> str | None:
-        return None if position is None else f"{self._database()}.{position}"
+    def end_of(self, project: str) -> Cursor | None:
+        """Where the changes of the project end now; None if there is no such project."""
+        epoch = self.committer.epochs.get(project)
+        return None if epoch is None else Cursor(epoch, self.committer.seqs.get(project, 0))
 
-    def _position(self, token: str) -> int:
-        database, _, position = token.rpartition(".")
-        if not position.isascii() or not position.isdigit() or len(position) > 18:
-            raise _bad_token("'after' is not a page token. Use 'next' of the page before.")
-        if database != self._database():
-            raise _bad_token("This page token is of another database. Start from the first page.")
-        return int(position)
+    def queue_length(self, slot: Slot) -> int:
+        """How many jobs wait in the queue that the job is, or was, in."""
+        return self.lanes.length(slot.head)
 
-    def _database(self) -> str:
-        # The epoch of the oldest project, which stays; there is one where there is a page.
-        return next(iter(self.committer.epochs.values()), "-")
+    # Numbers
 
-    async def entries(self, query: EntryQuery) -> Sequence[Record]:
-        return await self.store.entries(query)
+    @property
+    def ready(self) -> bool:
+        """Whether it can take reports: it runs, and its last commit went through."""
+        return self.running and not self.committer.failing
 
-    async def logs(
-        self,
-        slot: Slot,
-        *,
-        after: int = 0,
-        after_seq: int = 0,
-        level: int = 0,
-        limit: int | None = None,
-        tail: int | None = None,
-        follow: bool = False,
-    ) -> AsyncIterator[Sequence[Record]]:
-        """Pages of log lines; with `follow` until the job has ended. A full one that is the last
-        for now has an empty one behind it."""
-        full = False
-        with slot.held():
-            if tail is not None:
-                records = await self.entries(
-                    EntryQuery(slot.head.id, "logs", limit=tail, level=level, tail=True)
-                )
-                after = records[-1].entry.n if records else slot.head.logs_total
-                full = len(records) == tail
-                yield records
-            left = limit if limit is not None else sys.maxsize
-            while left > 0 and (follow or tail is None):
-                ended, seq = not follow or self.over(slot), slot.seq  # as of before reading
-                most = min(left, PAGE)
-                records = await self.entries(
-                    EntryQuery(slot.head.id, "logs", after, after_seq, most, level)
-                )
-                if records:
-                    after = records[-1].entry.n
-                    left -= len(records)
-                    full = len(records) == most
-                    yield records
-                elif ended:
-                    return
-                elif full:
-                    full = False
-                    yield ()
-                elif seq == slot.seq and not self.over(slot):
-                    await slot.changed()
-
-    async def wait(
-        self, slot: Slot, *, since: int | None, seconds: float, finished: bool = False
-    ) -> bool:
-        """Whether, within the time, the job moved past `since`, or with `finished` ended."""
-
-        def there() -> bool:
-            return self.over(slot) or (not finished and slot.seq != since)
-
-        with slot.held():
-            try:
-                async with asyncio.timeout(seconds):
-                    while not there():
-                        await slot.changed()
-            except TimeoutError:
-                return there()
-        return True
-
-    def over(self, slot: Slot) -> bool:
-        """Whether there is nothing to wait for any more."""
-        return slot.head.finished or slot.gone or self.draining
+    def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
+        """None: calls of this kind have no rate."""
+        return self._limiters.get(rate)
 
     def statistics(self) -> dict[str, int]:
         in_memory = self.registry.statistics()
@@ -523,14 +413,14 @@ class LiveJobs:
         }
 
     def note_refusal(self, error: LivejobsError) -> None:
-        """Said by each door that makes an error its answer."""
+        """Count an error that a door answers with, if a limit caused it."""
         if error.code in LIMIT_OF:
             self._refusals[LIMIT_OF[error.code]] += 1
 
     def refusals(self) -> dict[str, int]:
-        """How often each limit was the reason."""
+        """Requests refused, by limit."""
         rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
-        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self.limiters.items()}
+        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self._limiters.items()}
         return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
@@ -538,14 +428,4 @@ def _make_folder(path: Path, mode: int) -> None:
     try:
         make_folder(path, mode)
     except OSError as error:
-        raise SettingError("data", str(path), f"can't be made a folder: {error.strerror}") from None
-
-
-def _bad_token(said: str) -> BadCursor:
-    return BadCursor(said, errors=[FieldError("/after", said)])
-
-
-def _audit(
-    transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
-) -> AuditRecord:
-    return AuditRecord(transaction.now, by.name, action, head.project, head.id, detail, by.key)
+        raise SettingError("data", str(path), f"can't be created: {error.strerror}") from None

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import signal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -476,13 +475,14 @@ def test_a_job_without_a_block_sends_heartbeats_from_its_start_to_its_end(spool:
 
 
 def test_at_most_ten_sends_a_second(spool: Path) -> None:
+    began = time.monotonic()
     with Fake([(200, {})]) as fake:
         with livejobs.job("render", url=fake.url, spool=spool) as job:
             while len(fake.requests) < 8:
                 job.progress(1)
         times = [one.at for one in fake.requests if one.method == "POST"]
-    gaps = [later - earlier for earlier, later in pairwise(times[:-1])]
-    assert min(gaps) > INTERVAL * 0.8  # the time is read at the other end
+    # A slow machine makes them later, never earlier. The end does not wait for its turn.
+    assert all(at - began >= turn * INTERVAL for turn, at in enumerate(times[:-1]))
 
 
 def test_statistics_tell_what_is_held(spool: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_part_can_be_asked_for(api: Api, face: str) -> None:
 @every_face
 def test_a_part_that_is_not_there_is_416_in_the_faces_shape(api: Api, face: str) -> None:
     answer = get(api, face, range=f"bytes={len(BYTES)}-")
-    why = f"The file has {len(BYTES)} bytes, none of them in the range asked for."
+    why = f"The file has {len(BYTES)} bytes, and none of them is in the requested range."
     refused(answer, face, 416, why)
     assert answer.headers["content-range"] == f"bytes */{len(BYTES)}"
 

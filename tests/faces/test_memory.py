@@ -199,7 +199,7 @@ async def test_the_whole_log_of_a_failed_render_is_there(world: World) -> None:
     assert (await world.http.get("/api/jobs/j")).json()["logs"] == "\n".join(lines)
 
 
-async def test_of_a_log_without_end_the_newest_is_there(world: World) -> None:
+async def test_the_newest_lines_of_a_very_long_log_are_there(world: World) -> None:
     line = "x" * 16_000
     count = LOG_SIZE // len(line) + 20
     for at in range(0, count, 40):

@@ -162,8 +162,8 @@ FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
         ("FACE = 'not one'", "other:FACE is not a Face"),
         ("import nothing_there", "can't be loaded: ModuleNotFoundError: No module"),
         ("FAC = 1", "can't be loaded: AttributeError"),
-        (TAKEN.format(path="/v1/jobs/{job}"), "/v1/jobs/{job} is the address of another"),
-        (TAKEN.format(path="/api/jobs/{it}"), "/api/jobs/{it} is the address of another"),
+        (TAKEN.format(path="/v1/jobs/{job}"), "its address /v1/jobs/{job} is already in use"),
+        (TAKEN.format(path="/api/jobs/{it}"), "its address /api/jobs/{it} is already in use"),
     ],
 )
 def test_a_package_that_is_broken_stops_the_start(site: Path, code: str, why: str) -> None:
@@ -181,5 +181,5 @@ def test_a_package_that_is_not_asked_for_is_not_loaded(site: Path) -> None:
 def test_a_package_cannot_take_the_name_of_a_face_there_is(site: Path) -> None:
     points = site / "other-1.dist-info" / "entry_points.txt"
     points.write_text("[livejobs.faces]\ntasks = other:FACE\n")
-    with pytest.raises(DidNotStart, match=r"faces \(tasks\): has the name of one that is built in"):
+    with pytest.raises(DidNotStart, match=r"faces \(tasks\): has the name of a built-in face"):
         Server(site.parent / "data", env={"PYTHONPATH": str(site)})

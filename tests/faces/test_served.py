@@ -275,7 +275,7 @@ async def test_too_many_polls_are_429_and_told_when_to_come_again(
 # Settings
 
 
-def test_without_a_word_all_faces_are_served_and_documented(world: World) -> None:
+def test_all_faces_are_served_and_documented_by_default(world: World) -> None:
     paths = world.http.get("/openapi.json").json()["paths"]
     assert {way.path for face in BUILT_IN.values() for way in face.ways} <= paths.keys()
 

@@ -214,7 +214,7 @@ def test_an_id_in_the_address_with_a_slash_is_no_address(api: Api) -> None:
 
 
 @pytest.mark.parametrize("id", ["a\nb", "a b", "a\x00", "ä", "a" * 200, "%"])
-def test_an_id_that_can_not_be_is_of_no_job(api: Api, id: str) -> None:
+def test_an_id_that_no_job_can_have_is_not_found(api: Api, id: str) -> None:
     problem(api.get(f"/v1/jobs/{quote(id, safe='')}/logs"), 404, "job_not_found")
 
 
@@ -250,19 +250,19 @@ def test_an_id_that_can_not_be_is_of_no_job(api: Api, id: str) -> None:
         ("/v1/events?status=done", "/status"),
     ],
 )
-def test_a_query_parameter_that_makes_no_sense_is_named(
-    api: Api, id: str, path: str, pointer: str
-) -> None:
+def test_a_senseless_query_parameter_is_named(api: Api, id: str, path: str, pointer: str) -> None:
     problem(api.get(path.format(id=id)), 422, "invalid", pointer)
 
 
 @pytest.mark.parametrize("query", ["follow=maybe", "limit=0", "level=loud", "after=x"])
-def test_so_is_one_of_logs_as_text(api: Api, id: str, query: str) -> None:
+def test_a_senseless_query_parameter_of_logs_as_text_is_named(
+    api: Api, id: str, query: str
+) -> None:
     answer = api.get(f"/v1/jobs/{id}/logs?{query}", headers={"accept": "text/plain"})
     problem(answer, 422, "invalid", "/" + query.partition("=")[0])
 
 
-def test_so_is_one_of_a_cancel(api: Api, id: str) -> None:
+def test_a_senseless_query_parameter_of_a_cancel_is_named(api: Api, id: str) -> None:
     problem(api.post(f"/v1/jobs/{id}/cancel?force=maybe"), 422, "invalid", "/force")
 
 

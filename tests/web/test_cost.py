@@ -111,7 +111,7 @@ def test_a_batch_costs_the_same_on_a_large_head_as_on_a_small_one(name: str) -> 
     assert cpu(fold(large)) < 10 * (cpu(fold(small)) + once)
 
 
-def test_steps_told_of_in_one_batch_are_as_if_told_of_one_by_one() -> None:
+def test_steps_in_one_batch_are_applied_as_if_sent_one_by_one() -> None:
     head = running(steps=["a", "b"])
     reports: list[say.AnyReport] = [
         say.Step(name="c", title="C"),
@@ -134,7 +134,7 @@ def test_steps_told_of_in_one_batch_are_as_if_told_of_one_by_one() -> None:
 
 @given(st.lists(st.lists(wire_reports, min_size=1, max_size=3), max_size=8))
 @settings(max_examples=60, deadline=None)
-async def test_a_head_is_never_larger_than_it_is_taken_for(said: list[list[Any]]) -> None:
+async def test_a_head_is_never_larger_than_its_estimated_size(said: list[list[Any]]) -> None:
     async with LiveJobs(Settings(data=Path("unused")), store=MemoryStore()) as live:
         job = await live.create(meta={"k": 1}, steps=["a"])
         slot = await live.find(job.id)

@@ -176,7 +176,7 @@ def part(data: bytes, content_range: str) -> bytes:
     st.none() | sames,
     st.sampled_from(["bytes=0-", "bytes=1-3,5-8", "bytes=-1", "bytes=9999999-", "x"]),
 )
-def test_head_says_what_get_says_and_is_never_in_part(
+def test_head_has_the_headers_of_get_and_is_never_partial(
     shelf: Shelf,
     name: str,
     match: Tags | None,
@@ -401,7 +401,7 @@ def test_a_file_deleted_while_it_is_served_is_served_to_its_end(desk: Desk) -> N
     assert hashlib.sha256(data).hexdigest() == expected
 
 
-def test_who_leaves_with_another_request_asked_leaves_nothing_open(desk: Desk) -> None:
+def test_a_client_that_leaves_before_its_second_answer_leaves_nothing_open(desk: Desk) -> None:
     job, path = desk.job(), lay(desk, "left")
     desk.attach(job, path=str(path)).raise_for_status()
     url = f"{job}/files/left"

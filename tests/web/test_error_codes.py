@@ -15,7 +15,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 OTHERS = ("faces", "cli", "demo")  # their answers have no codes
 NEVER_SENT = {("conflict", 409), ("too_many", 429)}  # whoever raises these gives another code
 # Functions that take a code and know its status; `cls` is NotFound's own.
-HELPERS = {"unauthorized": 401, "_turn_away": 503, "cls": 404}
+HELPERS = {"unauthorized": 401, "_refuse": 503, "cls": 404}
 
 Code = tuple[str, int]
 

@@ -180,7 +180,7 @@ def test_an_idempotency_key_of_a_job_that_was_deleted_makes_another(api: Api) ->
     assert api.post("/v1/jobs", headers=key).json()["id"] == second.json()["id"]
 
 
-def test_an_idempotency_key_said_at_once_makes_one_job(api: Api) -> None:
+def test_an_idempotency_key_sent_many_times_at_once_makes_one_job(api: Api) -> None:
     def post(_: int) -> httpx.Response:
         return api.post("/v1/jobs", json={}, headers={"idempotency-key": "race"})
 
@@ -372,7 +372,7 @@ def test_a_line_after_the_end_is_refused_and_the_end_is_kept(api: Api, id: str) 
     assert (api.job(id)["status"], api.job(id)["logs_total"]) == ("succeeded", 1)
 
 
-def test_a_bad_line_is_told_while_the_worker_still_speaks(api: Api, id: str, url: str) -> None:
+def test_a_bad_line_is_answered_while_the_worker_still_sends(api: Api, id: str, url: str) -> None:
     with Socket(url) as worker:
         worker.post(f"/v1/jobs/{id}/reports", "content-type: application/x-ndjson")
         worker.chunk(lines(LOG, LOG))
@@ -383,7 +383,7 @@ def test_a_bad_line_is_told_while_the_worker_still_speaks(api: Api, id: str, url
     assert headers["connection"] == "close"
 
 
-def test_the_bound_of_a_body_holds_for_a_line_not_for_all(api: Api, id: str) -> None:
+def test_the_limit_of_a_body_applies_to_each_line_not_to_all(api: Api, id: str) -> None:
     line = lines({"type": "result", "value": "x" * 500_000})
     answer = api.post(f"/v1/jobs/{id}/reports", content=line * 4, headers=NDJSON)
     assert answer.json()["accepted"] == 4
@@ -467,7 +467,7 @@ def test_a_snapshot_may_be_kept_and_must_be_asked_after(api: Api, id: str) -> No
     assert "retry-after" not in api.get(f"/v1/jobs/{id}").headers
 
 
-def test_what_comes_in_one_packet_is_answered_in_its_order(api: Api, id: str, url: str) -> None:
+def test_requests_in_one_packet_are_answered_in_order(api: Api, id: str, url: str) -> None:
     api.report(id, {"type": "start"})
     poll, log = f"/v1/jobs/{id} HTTP/1.1\r\nhost: localhost\r\n", json.dumps(LOG)
     told = f"POST /v1/jobs/{id}/reports HTTP/1.1\r\nhost: localhost\r\n"
@@ -489,7 +489,7 @@ def test_what_comes_in_one_packet_is_answered_in_its_order(api: Api, id: str, ur
         assert worker.file.read() == b""
 
 
-def test_a_large_state_is_there_once_whoever_is_slow_to_read_it(tmp_path: Path) -> None:
+def test_slow_readers_share_one_copy_of_a_large_state(tmp_path: Path) -> None:
     with Server(tmp_path / "data") as server, Api(server.url) as api, ExitStack() as stack:
         id = api.create()
         for _ in range(5):  # as large as one can be
@@ -511,7 +511,7 @@ def memory(server: Server) -> int:
 
 
 @pytest.mark.parametrize("report", [{"type": "start"}, SUCCEED])
-def test_who_has_the_state_is_told_so(api: Api, id: str, report: Any) -> None:
+def test_a_client_that_has_the_current_state_gets_304(api: Api, id: str, report: Any) -> None:
     api.report(id, report)
     tag = api.get(f"/v1/jobs/{id}").headers["etag"]
     cursor = api.job(id)["cursor"]
@@ -585,7 +585,7 @@ def test_a_wait_without_a_change_ends_with_its_time(api: Api, id: str) -> None:
     assert answer.elapsed.total_seconds() > 0.9  # timers count in whole milliseconds
 
 
-def test_who_is_behind_does_not_wait(api: Api, id: str) -> None:
+def test_a_client_with_an_old_state_does_not_wait(api: Api, id: str) -> None:
     tag = api.get(f"/v1/jobs/{id}").headers["etag"]
     api.report(id, LOG)
     headers = {"prefer": "wait=60", "if-none-match": tag}
@@ -594,7 +594,7 @@ def test_who_is_behind_does_not_wait(api: Api, id: str) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait=90", 'wait="90"', "a=b;c, WAIT = 90;d", "wait=999999999"])
-def test_a_wait_is_capped_and_said(api: Api, id: str, prefer: str) -> None:
+def test_a_wait_is_capped_and_named_in_the_answer(api: Api, id: str, prefer: str) -> None:
     answer = api.get(f"/v1/jobs/{id}", headers={"prefer": prefer})
     assert answer.headers["preference-applied"] == "wait=60"
 
@@ -821,7 +821,7 @@ def test_a_tail_is_the_last_lines_in_order(api: Api, spoken: str) -> None:
 TEXT = {"accept": "text/plain"}
 
 
-def test_logs_are_lines_for_who_asks_for_text(api: Api, spoken: str) -> None:
+def test_logs_are_lines_for_clients_that_accept_text(api: Api, spoken: str) -> None:
     answer = api.get(f"/v1/jobs/{spoken}/logs", headers=TEXT)
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.text == "".join(f"line {n}\n" for n in range(1, 251))
@@ -898,7 +898,7 @@ def test_logs_come_as_events_until_the_job_ends(api: Api, id: str) -> None:
     assert again.status_code == 204
 
 
-def test_a_full_page_of_lines_is_told_at_once(api: Api, id: str) -> None:
+def test_a_full_page_of_log_lines_is_sent_at_once(api: Api, id: str) -> None:
     events = log_events(api, id)
     api.report(id, {**LOG, "message": "first"})
     assert messages(next(events)) == ["first"]
@@ -997,7 +997,7 @@ def test_a_job_that_is_not_there_is_said_so(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1", "/v1/nothing", "/v1/jobs/a/b", "/v1/jobs/a/reports/1", "/x"]
 )
-def test_an_address_that_is_not_there_is_said_so(api: Api, path: str) -> None:
+def test_an_unknown_address_is_404(api: Api, path: str) -> None:
     problem(api.get(path), 404, "not_found")
 
 
@@ -1012,7 +1012,7 @@ def test_an_address_that_is_not_there_is_said_so(api: Api, path: str) -> None:
         ("PUT", "/healthz", "GET, HEAD"),
     ],
 )
-def test_a_method_that_is_not_taken_is_told_which_are(
+def test_a_wrong_method_is_405_with_the_right_ones(
     api: Api, method: str, path: str, allow: str
 ) -> None:
     answer = api.request(method, path)
@@ -1021,7 +1021,7 @@ def test_a_method_that_is_not_taken_is_told_which_are(
 
 
 @pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", "x"])
-def test_a_body_of_another_kind_is_not_taken(api: Api, id: str, sent: str) -> None:
+def test_a_body_of_another_type_is_refused(api: Api, id: str, sent: str) -> None:
     headers = {"content-type": sent}
     for path in ("/v1/jobs", f"/v1/jobs/{id}/reports"):
         answer = api.post(path, content="{}", headers=headers)
@@ -1030,7 +1030,7 @@ def test_a_body_of_another_kind_is_not_taken(api: Api, id: str, sent: str) -> No
     assert api.job(id)["status"] == "queued"
 
 
-def test_a_body_that_is_packed_is_not_taken(api: Api, id: str) -> None:
+def test_a_compressed_body_is_refused(api: Api, id: str) -> None:
     for path in ("/v1/jobs", f"/v1/jobs/{id}/reports"):
         headers = {"content-encoding": "gzip", "content-type": "application/json"}
         answer = api.post(path, content=gzip.compress(b"{}"), headers=headers)
@@ -1116,7 +1116,7 @@ async def refused(tmp_path: Path, error: Exception) -> tuple[list[httpx.Response
     return answers[:-1], answers[-1]
 
 
-async def test_a_full_disk_is_said_and_it_serves_again_once_there_is_room(tmp_path: Path) -> None:
+async def test_a_full_disk_is_an_error_until_there_is_room_again(tmp_path: Path) -> None:
     answers, ready = await refused(tmp_path, StorageUnavailable("The disk is full."))
     for answer in answers:
         problem(answer, 503, "storage_unavailable")

@@ -194,7 +194,7 @@ def test_a_file_comes_back_as_it_was_sent(
             visitor.own(answer, host.layer)
 
 
-def test_a_line_of_a_log_is_there_as_soon_as_it_was_said(host: Host, me: Visitor, job: str) -> None:
+def test_a_log_line_arrives_as_soon_as_it_was_reported(host: Host, me: Visitor, job: str) -> None:
     text = {"accept": "text/plain"}
     with me.stream("GET", f"/v1/jobs/{job}/logs?follow=1", headers=text) as log:
         report(me, job, {"type": "log", "message": "one"})

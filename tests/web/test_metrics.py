@@ -100,7 +100,7 @@ class Refusing(MemoryStore):
         raise StorageUnavailable("The disk is full.")
 
 
-def test_a_store_that_refuses_is_told(tmp_path: Path) -> None:
+def test_a_store_that_refuses_writes_shows_in_the_metrics(tmp_path: Path) -> None:
     live = LiveJobs(Settings(data=tmp_path), store=Refusing())
     with TestClient(create_app(live)) as browser:
         assert browser.post("/v1/jobs").status_code == 503

@@ -18,7 +18,17 @@ from livejobs.core import wire
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head, Status
 from livejobs.core.times import rfc3339, wire_time
-from livejobs.faces.base import Around, Call, Face, ResultLine, Way, all_of, failure, said, text
+from livejobs.faces.base import (
+    Around,
+    Call,
+    Face,
+    ResultLine,
+    Way,
+    all_of,
+    detail_of,
+    failure,
+    text,
+)
 from livejobs.jobs.state import Slot
 
 LONGEST_WAIT: Final = 60
@@ -127,7 +137,7 @@ def asked_to_wait(headers: Headers) -> int:
 
 
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
-    detail = said(error, {"job_not_found": "The requested resource could not be found."})
+    detail = detail_of(error, {"job_not_found": "The requested resource could not be found."})
     return {"title": error.title, "detail": detail, "status": error.status}
 
 

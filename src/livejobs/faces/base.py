@@ -1,8 +1,8 @@
 """What a face is: the same jobs in the wire shape of another status API.
 
-A face is a table of ways, each an address with a method, and a pure function from a job to what
-that API would say of it. This module has the nouns and the facts that every face words in its own
-way; door.py serves them. Nothing here waits, but for `Call`, which reads what a shape is given.
+A face is a table of ways, each an address with a method, and a pure function from a job to the
+answer of that API. This module has the nouns, and the facts that every face words in its own way;
+routes.py serves them. Only `Call` waits: it reads what a shape is given.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import EntryQuery
 from livejobs.web.calls.jobs import hold
-from livejobs.web.files.calls import PreconditionFailed, Unsatisfiable
+from livejobs.web.files.calls import CHANGED, PreconditionFailed, Unsatisfiable
 from livejobs.web.http import JSONBytes
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class ResultLine(Struct):
 
 
 class Listed(Generic[Line]):
-    """All entries of a kind. What is made of one is made once, and kept as the list grows."""
+    """All entries of a kind. What is made of an entry is kept as the list grows."""
 
     def __init__(
         self,
@@ -65,8 +65,8 @@ class Listed(Generic[Line]):
         self._made = {} if made is None else made
 
     def each(self, make: Callable[[Line], T | None]) -> Sequence[T]:
-        """What `make` makes of each, but for None. It must be a function that stays, as it is
-        how what was made before is found again."""
+        """What `make` returns for each entry, without None. It must be the same function each
+        time: earlier results are found by it."""
         made: Made = self._made.setdefault(make, Made())
         for entry in self._entries[made.seen :]:
             one = make(msgspec.json.decode(entry, type=self._line))
@@ -84,7 +84,7 @@ class Made:
 
 class Around(NamedTuple):
     """What belongs to a job beside its head, as of the same moment. A way names the kinds of
-    entries it needs; others are empty."""
+    entries that it needs; the others are empty."""
 
     results: Listed[ResultLine] = Listed(ResultLine)
     errors: Listed[ErrorLine] = Listed(ErrorLine)
@@ -97,7 +97,7 @@ Needs: TypeAlias = Callable[[Head], Sequence[EntryKind]]
 
 
 def all_of(*kinds: EntryKind) -> Needs:
-    """Whatever state the job is in."""
+    """All entries of these kinds, in every state of the job."""
 
     def needs(head: Head) -> Sequence[EntryKind]:
         return kinds
@@ -112,7 +112,7 @@ nothing: Final = all_of()
 
 
 class Call(NamedTuple):
-    """A request at a face's door, admitted."""
+    """An admitted request to a face."""
 
     request: Request
     live: LiveJobs
@@ -120,14 +120,14 @@ class Call(NamedTuple):
     face: Face
 
     async def job(self, id: str) -> Slot:
-        """The job, if the caller may see it; else what this face says to that."""
+        """The job, if the caller may see it; else this face's error."""
         return await find(self.live, self.face, id, self.by)
 
     async def seen(self, slot: Slot, shape: Shape, needs: Needs = nothing) -> Any:
         return await seen(self.live, slot, shape, needs)
 
     async def ended(self, slot: Slot, seconds: float) -> None:
-        """Once the job has ended, the time has passed, or the client has gone."""
+        """Wait until the job has ended, the time is over, or the client has disconnected."""
         await hold(self.request, slot, seconds, since=None, finished=True)
 
     def json(self, value: Any, status: int = 200) -> Response:
@@ -135,8 +135,8 @@ class Call(NamedTuple):
 
 
 class Way(NamedTuple):
-    """An address with a method. With `shape` it answers what that makes of the job named by the
-    path's one parameter; else `handler` does what is to be done."""
+    """An address with a method. With `shape`, the answer is made by it from the job that the path's
+    one parameter names. Without, `handler` makes the answer."""
 
     path: str
     summary: str
@@ -151,7 +151,7 @@ class Way(NamedTuple):
     takes: Any = None  # the type of the body
     takes_example: Any = None
     status: int = 200
-    refuses: tuple[LivejobsError, ...] = ()  # what it may say beside what every face may
+    refuses: tuple[LivejobsError, ...] = ()  # its errors, beside those of every face
 
 
 def nobody(settings: Settings) -> bool:
@@ -163,9 +163,9 @@ class Face:
     name: str
     ways: tuple[Way, ...]
     refusal: Callable[[LivejobsError, str], Mapping[str, Any]]  # of an error and the id asked for
-    denies: bool = False  # another project's job is 403 here, not 404
+    denies: bool = False  # another project's job is 403, not 404
     public: Callable[[Settings], bool] = nobody  # whether it takes no credential
-    # How long finished jobs of a type are kept, in seconds, where nothing else is said.
+    # How long finished jobs of a type are kept where nothing else is set, in seconds.
     retention: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -177,11 +177,11 @@ def no_file() -> NotFound:
     return NotFound("The job has no file.", code="no_file")
 
 
-# What a download may say besides, from its headers and its query; for the OpenAPI document.
+# Further errors of a download, caused by its headers and its query; for the OpenAPI document.
 NOT_SENT: Final = (
     no_file(),
-    PreconditionFailed("The file is not the one the request was made for."),
-    Unsatisfiable("The file has 1000 bytes, none of them in the range asked for."),
+    PreconditionFailed(CHANGED),
+    Unsatisfiable("The file has 1000 bytes, and none of them is in the requested range."),
     Invalid("Query parameter 'inline' takes true or false."),
 )
 
@@ -190,7 +190,7 @@ NOT_SENT: Final = (
 
 
 async def find(live: LiveJobs, face: Face, id: str, by: Principal) -> Slot:
-    slot = live.registry.get(id) or await live.find(id)
+    slot = await live.find(id)
     check_sees(face, by, slot.head)
     return slot
 
@@ -201,13 +201,13 @@ def check_sees(face: Face, by: Principal, head: Head) -> None:
 
 
 async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
-    """What the shape makes of the job as of one moment: its head, and all entries it counts."""
+    """The shape of the job as of one moment: its head, and all entries that it counts."""
     with slot.held_whole():
         while True:
             kinds = needs(slot.head)
             whole = await live.whole(slot) if {"results", "errors"} & {*kinds} else Whole()
             logs = await _logs(live, slot) if "logs" in kinds else ()
-            if needs(slot.head) == kinds:  # not moved on while its log was read
+            if needs(slot.head) == kinds:  # unchanged while its log was read
                 break
         if slot.gone:  # and its entries with it, while they were read
             raise NotFound.job(slot.head.id)
@@ -217,7 +217,7 @@ async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
 
 
 async def _logs(live: LiveJobs, slot: Slot) -> Sequence[LogLine]:
-    """All lines, or the newest of very many."""
+    """All lines, or only the newest if there are very many."""
     lines: deque[LogLine] = deque()
     size, read = 0, max(0, slot.head.logs_total - LOG_LINES)
     while read < slot.head.logs_total and not slot.gone:
@@ -231,11 +231,11 @@ async def _logs(live: LiveJobs, slot: Slot) -> Sequence[LogLine]:
     return lines
 
 
-# Facts, and words for them
+# Facts about a job
 
 
-def said(error: LivejobsError, words: Mapping[str, str]) -> str:
-    """The face's own sentence for an error, by its code, where it has one."""
+def detail_of(error: LivejobsError, words: Mapping[str, str]) -> str:
+    """The face's own sentence for an error, by its code; ours if it has none."""
     return words.get(error.code, error.detail)
 
 
@@ -244,20 +244,20 @@ def percent(head: Head) -> int:
 
 
 def failure(head: Head, *, cancelled: str | None = "Cancelled") -> str | None:
-    """Why the job has failed; None unless it has. `cancelled` is what that is called, where the
-    source has no word of its own for it. What sent a job back to its queue is not one."""
+    """Why the job has failed; None if it has not. `cancelled` is the reason of a cancelled job,
+    where the source has no status for it. The reason of a retry is not a failure."""
     if head.status == "cancelled":
         return cancelled
     return head.error.message if head.status == "failed" and head.error is not None else None
 
 
 def whole(value: Number | None) -> int:
-    """For clients that know no fractions."""
+    """For clients that expect an integer."""
     return int(value or 0)
 
 
 def text(values: Mapping[str, Any], name: str) -> str:
-    """What was said freely is what it should be, or as if nothing had been said."""
+    """A value of free-form data, if it is a string; else empty."""
     value = values.get(name)
     return value if isinstance(value, str) else ""
 
@@ -268,7 +268,7 @@ def integer(values: Mapping[str, Any], name: str) -> int:
 
 
 def header_text(value: str) -> str:
-    """Without what a header can't carry, and no more of it than any client takes."""
+    """The characters that a header can carry, cut to a length that every client accepts."""
     return "".join(one for one in value[:200] if " " <= one <= "~").strip()
 
 

@@ -1,4 +1,4 @@
-"""Memory consolidation: one status, with counters and the ids of what was changed."""
+"""Memory consolidation: one status, with counters and the ids of the changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from livejobs.faces.base import (
     ResultLine,
     Way,
     all_of,
+    detail_of,
     failure,
     percent,
-    said,
     whole,
 )
 
@@ -66,7 +66,7 @@ def shape(head: Head, around: Around) -> ConsolidationStatus:
 
 
 def change_id(line: ResultLine) -> str | int | None:
-    """The id of the change that a result tells of; None: it tells of none."""
+    """The id of the change in a result; None if it has none."""
     value = msgspec.json.decode(line.value)
     id = value.get("id") if isinstance(value, dict) else value
     if isinstance(id, str):
@@ -75,7 +75,7 @@ def change_id(line: ResultLine) -> str | int | None:
 
 
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
-    return {"detail": said(error, {"job_not_found": "Job not found"})}
+    return {"detail": detail_of(error, {"job_not_found": "Job not found"})}
 
 
 EXAMPLE: Final[ConsolidationStatus] = {

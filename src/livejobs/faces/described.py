@@ -1,5 +1,5 @@
 """The faces in the OpenAPI document: the types of their answers as schemas, the examples of their
-sources, and what each says to errors, by asking it."""
+sources, and their answers to errors, made by the faces themselves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from livejobs.core.errors import (
 )
 from livejobs.faces.base import JSON, Face, Way, access_denied
 from livejobs.web.documents import openapi
+from livejobs.web.guard import NO_CREDENTIAL
+from livejobs.web.problems import UNEXPECTED
 
 SAMPLE: Final = "JOB"
 BINARY: Final = {"type": "string", "format": "binary"}
 EVERYWHERE: Final = (
-    Unauthorized("This takes a key or a token: Authorization: Bearer …"),
+    Unauthorized(NO_CREDENTIAL),
     NotFound(f"There is no job {SAMPLE!r}.", code="job_not_found", extra={"job_id": SAMPLE}),
     TooMany("More than 200 calls in 1 s. Try again in 1 s.", code="rate_limited"),
-    LivejobsError("Something went wrong here. It has been logged; trying again may help."),
+    LivejobsError(UNEXPECTED),
     StorageUnavailable("The disk is full. Try again later."),
     Forbidden("This takes the scope 'view'.", code="missing_scope"),
 )
@@ -47,7 +49,7 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
         openapi.Parameter(name, openapi.TEXT, "The job's id.", "path")
         for name in re.findall(r"\{(\w+)\}", way.path)
     ]
-    told: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "tags": ["Other APIs"],
         "summary": f"{way.summary} ({face.name})",
         "operationId": openapi.operation_id(way.method.lower(), way.path),
@@ -60,8 +62,8 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if way.takes is not None:
         body = _content(way.takes, way.takes_example, schemas)
-        told["requestBody"] = {"required": True, "content": body}
-    return told
+        operation["requestBody"] = {"required": True, "content": body}
+    return operation
 
 
 def _taken(way: Way) -> Sequence[openapi.Parameter]:
@@ -81,19 +83,19 @@ def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     return done if way.shape is None else done | not_modified
 
 
-def _content(kind: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components([kind], ref_template=openapi.REF)
+def _content(returned: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    (schema,), components = msgspec.json.schema_components([returned], ref_template=openapi.REF)
     schemas |= components
     return {JSON: {"schema": schema, "example": example}}
 
 
 def _refusals(face: Face, way: Way) -> dict[str, Any]:
-    """By status, with an example for each reason there is."""
+    """By status, with an example for each error code."""
     answers: dict[str, Any] = {}
     for error in (*EVERYWHERE, *((access_denied(),) if face.denies else ()), *way.refuses):
         status = str(error.status)
-        said = answers.setdefault(status, {"description": HTTPStatus(error.status).phrase})
-        content = said.setdefault("content", {JSON: {"schema": {"type": "object"}}})
+        described = answers.setdefault(status, {"description": HTTPStatus(error.status).phrase})
+        content = described.setdefault("content", {JSON: {"schema": {"type": "object"}}})
         examples = content[JSON].setdefault("examples", {})
         examples[error.code] = {"value": face.refusal(error, SAMPLE)}
     return answers

@@ -1,5 +1,5 @@
-"""Which faces a server has: those built in, those that installed packages bring, less those that
-the settings leave out."""
+"""The faces of a server: those built in and those of installed packages, or those that the settings
+name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BUILT_IN: Final[Mapping[str, Face]] = {
 
 
 def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
-    """Those that were asked for; if nothing was said, all that are known. `addresses` are taken."""
+    """The faces that the settings name, or else all. `addresses` are already in use."""
     installed = {point.name: point for point in entry_points(group=GROUP)}
     for name in installed.keys() & BUILT_IN.keys():
-        raise unusable(installed[name], "has the name of one that is built in")
+        raise unusable(installed[name], "has the name of a built-in face")
     known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **installed}
     asked = known if settings.faces is None else dict.fromkeys(settings.faces)
     taken = set(map(bare, addresses))
@@ -46,12 +46,12 @@ def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
 
 
 def bare(path: str) -> str:
-    """What an address is, whatever its parameters are called."""
+    """The address without the names of its parameters."""
     return re.sub(r"\{.*?\}", "{}", path)
 
 
 def _load(point: EntryPoint, taken: set[str]) -> Face:
-    """One that can't be had stops the start: its clients would find nothing there."""
+    """A face that can't be loaded stops the start: its clients would find nothing there."""
     try:
         face = point.load()
     except Exception as error:  # whatever another's code may raise
@@ -60,7 +60,7 @@ def _load(point: EntryPoint, taken: set[str]) -> Face:
         raise unusable(point, f"{point.value} is not a Face")
     for way in face.ways:
         if bare(way.path) in taken:
-            raise unusable(point, f"{way.path} is the address of another")
+            raise unusable(point, f"its address {way.path} is already in use")
     return face
 
 

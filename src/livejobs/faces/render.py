@@ -16,11 +16,11 @@ from livejobs.faces.base import (
     Call,
     Face,
     Way,
+    detail_of,
     failure,
     first_file,
     no_file,
     percent,
-    said,
     text,
 )
 from livejobs.web.files.calls import deliver, main_file
@@ -50,7 +50,7 @@ class JobStatusResponse(TypedDict):
 
 
 def shape(head: Head, around: Around) -> JobStatusResponse:
-    """What does not apply is not there at all: its clients' types say so."""
+    """A field that does not apply is absent, as in the types of its clients."""
     seen: JobStatusResponse = {
         "id": head.id,
         "status": WORDS[head.status],
@@ -88,7 +88,7 @@ async def download(call: Call) -> Response:
 
 
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
-    return {"error": said(error, WORDING)}
+    return {"error": detail_of(error, WORDING)}
 
 
 EXAMPLE: Final[JobStatusResponse] = {

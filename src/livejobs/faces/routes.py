@@ -1,19 +1,19 @@
-"""The doors of the faces: every address asks as the rest of the server does, and answers, also to
-what goes wrong, in the shape of its face.
+"""The routes of the faces. Every address admits requests as the rest of the server does, and
+answers in the shape of its face, errors included.
 
-A poll of a job in memory is met by ready bytes, made once for each state of the job.
+A poll is answered with ready bytes, made once for each state of the job.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core import wire
@@ -22,8 +22,9 @@ from livejobs.core.errors import LivejobsError
 from livejobs.faces.base import Call, Face, Way, find, seen
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
-from livejobs.web import guard, http
-from livejobs.web.ready import Answer, Ready, give, ready
+from livejobs.web import guard, http, problems
+from livejobs.web.fast import Hot
+from livejobs.web.ready import Given, Ready, ready
 
 log = logging.getLogger("livejobs.faces")
 
@@ -32,50 +33,67 @@ class MethodNotAllowed(LivejobsError):
     status, title, default_code = 405, "Method not allowed", "method_not_allowed"
 
 
-def routes(faces: Iterable[Face]) -> list[Route]:
+def routes(faces: Iterable[Face]) -> list[Address]:
     """One for each address, with all its methods."""
-    found: list[Route] = []
+    found: list[Address] = []
     for face in faces:
         for path in dict.fromkeys(way.path for way in face.ways):
             ways = {way.method: way for way in face.ways if way.path == path}
-            found.append(Address(path, Door(face, ways), methods=list(ways)))
+            found.append(Address(face, path, ways))
     return found
 
 
-class Address(Route):
+class Address(Hot):
+    def __init__(self, face: Face, path: str, ways: Mapping[str, Way]) -> None:
+        self._ways = ways
+        super().__init__(path, Door(face, ways, job_parameter(path)), methods=list(ways))
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A wrong method too is answered by the door."""
+        """The door answers a wrong method too, in the shape of its face."""
         await self.app(scope, receive, send)
+
+    async def answer_fast(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Polls only. The door needs nothing of the framework, so both ways are one."""
+        way = way_of(self._ways, scope)
+        if way is None or way.shape is None:
+            return False
+        await self.app(scope, receive, send)
+        return True
+
+
+def way_of(ways: Mapping[str, Way], scope: Scope) -> Way | None:
+    return ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
+
+
+def job_parameter(path: str) -> str | None:
+    """The name of the path's one parameter. An app around ours may add parameters of its own."""
+    found = re.search(r"\{(\w+)", path)
+    return None if found is None else found[1]
 
 
 class Door:
-    def __init__(self, face: Face, ways: Mapping[str, Way]) -> None:
+    def __init__(self, face: Face, ways: Mapping[str, Way], parameter: str | None) -> None:
         self.face = face
         self.ways = ways
+        self._parameter = parameter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live: LiveJobs = scope["app"].state.live
-        id = next(iter(scope["path_params"].values()), "")
-        answer: Response | Answer
+        id = "" if self._parameter is None else scope["path_params"][self._parameter]
         try:
-            answer = await self._answer(live, id, scope, receive)
+            response = await self._answer(live, id, scope, receive)
         except LivejobsError as error:
             live.note_refusal(error)
-            answer = refuse(self.face, error, id)
+            response = refuse(self.face, error, id)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("the face %r failed", self.face.name)
-            answer = refuse(self.face, UNEXPECTED, id)
-        if isinstance(answer, Response):
-            await answer(scope, receive, send)
-        else:
-            await give(answer, scope, send)
+            response = refuse(self.face, UNEXPECTED, id)
+        await response(scope, receive, send)
 
-    async def _answer(
-        self, live: LiveJobs, id: str, scope: Scope, receive: Receive
-    ) -> Response | Answer:
-        way = self.ways.get("GET" if scope["method"] == "HEAD" else scope["method"])
+    async def _answer(self, live: LiveJobs, id: str, scope: Scope, receive: Receive) -> Response:
+        way = way_of(self.ways, scope)
         if way is None:
             raise self._method_not_allowed()
         by = await self._admit(live, scope, way)
@@ -85,8 +103,7 @@ class Door:
         slot = await find(live, self.face, id, by)
         made: Ready | None = None if slot.forms is None else slot.forms.answers.get(way.path)
         made = made or await self._make(live, slot, way)
-        known = [value for name, value in scope["headers"] if name == b"if-none-match"]
-        return made.to(b",".join(known) or None)
+        return Given(made.to(scope))
 
     async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
         if NEEDS[way.action] != "view":
@@ -107,9 +124,7 @@ class Door:
         return MethodNotAllowed(f"This address takes {allowed}.", headers={"Allow": allowed})
 
 
-UNEXPECTED: Final = LivejobsError(
-    "Something went wrong here. It has been logged; trying again may help."
-)
+UNEXPECTED: Final = LivejobsError(problems.UNEXPECTED)
 
 
 def refuse(face: Face, error: LivejobsError, id: str) -> Response:

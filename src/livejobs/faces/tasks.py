@@ -1,4 +1,4 @@
-"""Speech synthesis: the status of a task, with its finished segments and those that failed.
+"""Speech synthesis: the status of a task, with its finished and its failed segments.
 
 Its clients poll every two seconds and expect no more than a lookup, so all of it is in memory: the
 answer as bytes until the job changes, and each segment, once read, until nobody asks any more.
@@ -20,9 +20,9 @@ from livejobs.faces.base import (
     ResultLine,
     Way,
     all_of,
+    detail_of,
     failure,
     percent,
-    said,
     whole,
 )
 
@@ -67,19 +67,19 @@ def shape(head: Head, around: Around) -> TaskStatus:
 
 
 def progress(head: Head) -> TaskProgress:
-    said: TaskProgress = {
+    progress: TaskProgress = {
         "current": whole(head.progress.current),
         "total": whole(head.progress.total),
         "percentage": percent(head),
     }
     segment_id = head.meta.get("current_segment_id")
     if segment_id is not None:
-        said["current_segment_id"] = segment_id
-    return said
+        progress["current_segment_id"] = segment_id
+    return progress
 
 
 def errors(head: Head, around: Around) -> Sequence[SegmentError]:
-    """Those of the segments, then what ended the task, which is of none."""
+    """The errors of the segments, then the error that ended the task, which has no segment."""
     segments = around.errors.each(segment_error)
     why = failure(head)
     return segments if why is None else [*segments, {"segment_id": None, "error": why}]
@@ -94,7 +94,7 @@ def segment_error(line: ErrorLine) -> SegmentError:
 
 
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
-    return {"error": said(error, {"job_not_found": "Task not found"})}
+    return {"error": detail_of(error, {"job_not_found": "Task not found"})}
 
 
 EXAMPLE: Final[TaskStatus] = {

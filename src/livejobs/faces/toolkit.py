@@ -1,4 +1,4 @@
-"""A media toolkit: one status for all its endpoints, asked for by POST, in an envelope."""
+"""A media toolkit: one status call for all its endpoints, by POST, answered in an envelope."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from livejobs.faces.base import Call, Face, Way, failure, integer, text
 from livejobs.web import http
 
 PATH: Final = "/v1/toolkit/job/status"
-# Its clients wait for "done", however a job has ended; the code inside tells how.
+# Its clients wait for "done", however a job ends; the inner code says how.
 WORDS: Final[Mapping[Status, Literal["queued", "running", "done"]]] = {
     "queued": "queued",
     "running": "running",
@@ -33,7 +33,7 @@ class Asked(Struct):
 
 
 class Outcome(TypedDict):
-    """What the endpoint that took the job said in the end."""
+    """The final answer of the endpoint that took the job."""
 
     endpoint: str
     code: int
@@ -106,7 +106,7 @@ def outcome(head: Head, worker: Mapping[str, Any], build: str) -> Outcome:
 
 
 def envelope(job: JobFile, *, seconds: float, queue_length: int, build: str) -> Envelope:
-    """Around the job, what is true of this call: it waits in no queue."""
+    """The job, with the facts of this call, which never waits in a queue."""
     took = round(seconds, 3)
     return {
         "endpoint": PATH,
@@ -133,13 +133,13 @@ async def status(call: Call) -> Response:
     except LivejobsError as error:
         error.extra["job_id"] = asked.job_id  # it is not in the address
         raise
-    said = envelope(
+    answer = envelope(
         shape(slot.head, BUILD),
         seconds=clock.monotonic() - began,
-        queue_length=call.live.lanes.length(slot.head),
+        queue_length=call.live.queue_length(slot),
         build=BUILD,
     )
-    return call.json(said)
+    return call.json(answer)
 
 
 async def _asked(call: Call) -> Asked:
@@ -157,8 +157,8 @@ def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
     if error.status == 404:
         return {"error": "Job not found", "job_id": error.extra.get("job_id", "")}
     if error.status >= 500:
-        said = f"Failed to retrieve job status: {error.detail}"
-        return {"error": said, "code": error.status}
+        detail = f"Failed to retrieve job status: {error.detail}"
+        return {"error": detail, "code": error.status}
     return {"message": error.detail}
 
 

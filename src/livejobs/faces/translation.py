@@ -15,12 +15,12 @@ from livejobs.faces.base import (
     Call,
     Face,
     Way,
+    detail_of,
     failure,
     first_file,
     header_text,
     no_file,
     percent,
-    said,
     seconds_time,
     text,
 )
@@ -84,11 +84,11 @@ async def download(call: Call) -> Response:
     if file is None:
         raise no_file()
     return await deliver(
-        call.request, slot, file, headers=told_of(head), media_type="application/octet-stream"
+        call.request, slot, file, headers=headers_of(head), media_type="application/octet-stream"
     )
 
 
-def told_of(head: Head) -> dict[str, str]:
+def headers_of(head: Head) -> dict[str, str]:
     kept = head.meta.get("format_preservation") is True
     return {
         "x-processing-type": header_text(text(head.meta, "processing_type")),
@@ -98,7 +98,7 @@ def told_of(head: Head) -> dict[str, str]:
 
 def refusal(error: LivejobsError, id: str) -> dict[str, Any]:
     words = {"job_not_found": "Job not found", "no_file": "Output file not found"}
-    return {"detail": said(error, words)}
+    return {"detail": detail_of(error, words)}
 
 
 EXAMPLE: Final[TranslationStatus] = {

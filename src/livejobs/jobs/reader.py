@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
+from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
@@ -60,6 +61,14 @@ class Reader:
             return there
         return Slot(stored, self._committer.epochs[stored.head.project], self._base, None)
 
+    async def state(self, slot: Slot) -> bytes:
+        """The whole job as JSON. From memory, once its results have been read."""
+        if slot.tail is None:
+            await self.read_tail(slot)
+            if slot.gone:  # and its results with it, while they were read
+                raise NotFound.job(slot.head.id)
+        return slot.state_json(clock.now_ms())
+
     async def read_tail(self, slot: Slot) -> None:
         """Read the job's last results and errors, and add those committed meanwhile."""
         with slot.held():
@@ -97,7 +106,7 @@ class Reader:
             tail.append(value, "errors")
         return tail
 
-    async def read_whole(self, slot: Slot) -> Whole:
+    async def whole(self, slot: Slot) -> Whole:
         """All results and errors that the head counts, and no others. If the tail has them all,
         this needs no query; nor does any later call."""
         if slot.whole is None:
@@ -105,6 +114,8 @@ class Reader:
                 async with self._reading.setdefault(slot, asyncio.Lock()):
                     if slot.whole is None:
                         slot.whole = await self._whole(slot)
+        if slot.gone:  # and its entries with it, while they were read
+            raise NotFound.job(slot.head.id)
         return slot.whole
 
     async def _whole(self, slot: Slot) -> Whole:

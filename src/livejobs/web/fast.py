@@ -1,57 +1,52 @@
-"""What is asked most — reports, polls, and the polls of faces — met before the framework: its
-layers would cost more than all that is to be done. What goes wrong here goes wrong once more
-within them, so that one place answers errors.
+"""Answer the most frequent requests (reports, polls, polls of faces) before the framework, whose
+layers would cost more than the answer.
+
+The routes and their rules are the framework's own: only its layers are left out. When an
+answer fails here, the framework raises the same error again, so that one place makes error
+answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from starlette.applications import Starlette
 from starlette.datastructures import URLPath
-from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
-from livejobs.web.calls import jobs, reports
-
-JOBS: Final = "/v1/jobs/"
 RAISED: Final = "livejobs.raised"
 
 
-async def met(scope: Scope, receive: Receive, send: Send) -> bool:
-    """Whether it was answered. If it failed it was not, and Raised has the reason."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    try:
-        if path.startswith(JOBS):
-            return await _job(path[len(JOBS) :], scope, receive, send)
-        return await _face(path, scope, receive, send)
-    except Exception as error:  # noqa: BLE001  answered by the framework's handlers
-        scope[RAISED] = error
+class Hot(Route):
+    """A route with a fast path."""
+
+    async def answer_fast(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request that matches. False: nothing was sent, the framework has to answer."""
+        raise NotImplementedError
+
+
+class FastPath:
+    def __init__(self, app: Starlette, hot: Sequence[Hot]) -> None:
+        self._app = app
+        self._by_method: dict[str, list[Hot]] = {}
+        for route in hot:
+            for method in route.methods or ():
+                self._by_method.setdefault(method, []).append(route)
+
+    async def answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether the request was answered. Raises what its handler raised."""
+        for route in self._by_method.get(scope["method"], ()):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                own = {**scope, **found, "app": self._app}
+                return await route.answer_fast(own, receive, send)
         return False
 
 
-async def _job(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
-    id, slash, rest = path.partition("/")
-    if scope["method"] == "GET":
-        return not slash and await jobs.plain_snapshot(id, scope, send)
-    if scope["method"] == "POST" and rest == "reports" and id:
-        await reports.answer_now(id, scope, receive, send)
-        return True
-    return False
-
-
-async def _face(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
-    for address in scope["app"].addresses:
-        if found := address.path_regex.match(path):
-            convert = address.param_convertors
-            said = found.groupdict().items()
-            scope["path_params"] = {name: convert[name].convert(value) for name, value in said}
-            await address.app(scope, receive, send)
-            return True
-    return False
-
-
 class Raised(BaseRoute):
-    """The first route: of a request that has failed already."""
+    """The first route: it matches a request that failed on the fast path, and raises its error."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return (Match.FULL if RAISED in scope else Match.NONE), {}

@@ -1,7 +1,7 @@
-"""At the door: who it is, whether it may, from where, and how often.
+"""Admit a request: who sends it, whether they may, from where, and how often.
 
-Every route has a Rule, and nothing reaches a handler but through `admit`. It works on the ASGI
-scope, so that doors without a request object ask the same question.
+Every route has a Rule, and every request to a handler passes `admit` first. `admit` works on the
+ASGI scope, so that the fast path and sockets ask the same question without a request object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from livejobs import clock
 from livejobs.access.issuer import UnknownSigner
@@ -24,12 +24,15 @@ from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL, header, takes
+from livejobs.web.ready import Answer
 
 COOKIE: Final = b"livejobs_token="
-MOST_COOKIES: Final = 300  # that are looked at; browsers keep at most 180 for a site
+MOST_COOKIES: Final = 300  # that are read; browsers keep at most 180 for a site
 LONGEST: Final = 32 << 10  # characters of a credential: a token names at most 100 jobs
-TOKEN: Final = "livejobs.token"  # noqa: S105 - where in the scope is one that came in the address
+TOKEN: Final = "livejobs.token"  # noqa: S105 - the key in the scope of a token from the address
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+NO_CREDENTIAL: Final = "A key or a token is required. Send Authorization: Bearer …"
 
 ANYONE: Final = Principal("anyone", "view")
 
@@ -37,20 +40,32 @@ Handler = Callable[[Request], Awaitable[Response]]
 Client: TypeAlias = Sequence[Any] | None  # as in the scope: host and port
 
 
+Rate: TypeAlias = Literal["read", "report"]
+
+
+class Fast(NamedTuple):
+    """How to answer without the framework. `answer` is awaited once the caller is admitted, and
+    only for a request that is `plain`: the handler answers all others."""
+
+    plain: Callable[[Scope], bool]
+    answer: Callable[[Scope, Receive], Awaitable[Answer]]
+
+
 class Rule(NamedTuple):
-    """What a method of a route takes. action None: nothing, it holds no data."""
+    """The rule of one method of a route."""
 
-    action: Action | None
-    rate: Literal["read", "report"]
+    action: Action | None  # None: everyone may, as it holds no data
+    rate: Rate
     handler: Handler
+    fast: Fast | None = None
 
 
-def read(action: Action, handler: Handler) -> Rule:
-    return Rule(action, "read", handler)
+def read(action: Action, handler: Handler, fast: Fast | None = None) -> Rule:
+    return Rule(action, "read", handler, fast)
 
 
-def change(action: Action, handler: Handler) -> Rule:
-    return Rule(action, "report", handler)
+def change(action: Action, handler: Handler, fast: Fast | None = None) -> Rule:
+    return Rule(action, "report", handler, fast)
 
 
 def public(handler: Handler) -> Rule:
@@ -61,23 +76,21 @@ class Misdirected(LivejobsError):
     status, title, default_code = 421, "Misdirected request", "misdirected"
 
 
-async def admit(
-    live: LiveJobs, scope: Scope, action: Action, rate: Literal["read", "report"]
-) -> Principal:
+async def admit(live: LiveJobs, scope: Scope, action: Action, rate: Rate) -> Principal:
     """The caller, once it is known, allowed to, and not too fast."""
     live.check_running()
     by = await identify(live.keyring, scope)
     check_origin(live, scope, by)
-    check_rate(live.limiters.get(rate), by, scope.get("client"))
+    check_rate(live.limiter(rate), by, scope.get("client"))
     require(by, action)
     scope[PRINCIPAL] = by
     return by
 
 
-def admit_anyone(live: LiveJobs, scope: Scope, rate: Literal["read", "report"]) -> Principal:
-    """To what a setting has made public: whoever it is may look, but not too fast."""
+def admit_anyone(live: LiveJobs, scope: Scope, rate: Rate) -> Principal:
+    """For what a setting has made public: everyone may read it, but not too fast."""
     live.check_running()
-    check_rate(live.limiters.get(rate), ANONYMOUS, scope.get("client"))
+    check_rate(live.limiter(rate), ANONYMOUS, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
 
@@ -87,25 +100,25 @@ async def identify(keyring: Keyring, scope: Scope) -> Principal:
         return ANONYMOUS
     credential, way = find_credential(scope)
     if credential is None:
-        raise unauthorized("This takes a key or a token: Authorization: Bearer …")
+        raise unauthorized(NO_CREDENTIAL)
     by = await worth(keyring, credential, keys=way == "header")
     return replace(by, cookie=True) if way == "cookie" else by
 
 
 async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Principal:
-    """Who has this credential; the outside issuer is asked for its keys where need be."""
+    """The caller with this credential. If need be, fetch the keys of the outside issuer."""
     if len(credential) > LONGEST:
         raise unauthorized(f"A credential has at most {LONGEST} characters.", "bad_credential")
     try:
         return keyring.identify(credential, clock.now_ms(), keys=keys)
     except UnknownSigner:
-        assert keyring.issuer is not None, "it is the one that raised"
+        assert keyring.issuer is not None, "only an issuer raises this"
         await keyring.issuer.refresh()
         return keyring.identify(credential, clock.now_ms(), keys=keys)
 
 
 def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query", "cookie"]]:
-    """The first of: a header, the address, a cookie."""
+    """The first credential found: in a header, in the address, in a cookie."""
     cookies = []
     for name, value in scope["headers"]:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
@@ -120,8 +133,8 @@ def find_credential(scope: Scope) -> tuple[str | None, Literal["header", "query"
 
 
 def take_token(scope: Scope) -> None:
-    """A token leaves the address before anything else is done with it, so that no access log has
-    it: neither ours nor that of a server or an app around us, which tell of this same scope."""
+    """Take a token out of the address before anything else, so that no access log has it. A server
+    or an app around ours logs this same scope, so the scope itself is changed."""
     tokens: list[bytes] = []
     others: list[bytes] = []
     for pair in scope["query_string"].split(b"&"):
@@ -132,22 +145,23 @@ def take_token(scope: Scope) -> None:
 
 
 def _of_cookies(headers: Sequence[bytes]) -> str | None:
-    """The first of ours. Not by http.cookies, whose time is quadratic (CVE-2024-7592); a token has
-    no character that would be escaped."""
+    """The first token. Not parsed by http.cookies, which takes quadratic time (CVE-2024-7592); a
+    token has no character that would be escaped."""
     for pair in b";".join(headers).split(b";", MOST_COOKIES)[:MOST_COOKIES]:
-        if (said := pair.strip()).startswith(COOKIE):
-            return said[len(COOKIE) :].strip(b' "').decode("latin-1")
+        if (cookie := pair.strip()).startswith(COOKIE):
+            return cookie[len(COOKIE) :].strip(b' "').decode("latin-1")
     return None
 
 
-# From where
+# Where the request comes from
 
 
 def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
-    """A page elsewhere must not act with what the browser adds by itself: a cookie, or being on
-    this machine. Reading is the same-origin policy's to forbid, but for a stream it is not
-    waited for."""
-    if not by.cookie and live.keyring.closed:
+    """A page of another site must not act with what the browser adds by itself: a cookie, or its
+    place on this machine. The same-origin policy forbids such a page to read an answer; a stream
+    is refused at once, as it would hold a connection."""
+    keyring = live.keyring
+    if not by.cookie and keyring.closed:
         return
     harmless = scope["type"] == "http" and scope["method"] in SAFE
     if harmless and not (by.cookie and _streams(scope)):
@@ -159,7 +173,7 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     _, is_one, host = origin.lower().partition("://")
     if not is_one or host != (header(scope, b"host") or "").lower():
         raise Forbidden(
-            f"Pages of {origin!r} may not do this here. Its owner can allow them: cors_origins.",
+            f"Pages of {origin!r} may not use this server. The setting cors_origins allows them.",
             code="foreign_origin",
         )
 
@@ -170,12 +184,12 @@ def _streams(scope: Scope) -> bool:
 
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
-    """A name that is not ours may be one that was made to point here (DNS rebinding)."""
+    """A foreign name may have been pointed here by an attacker (DNS rebinding)."""
     hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     if len(hosts) == 1 and host_name(hosts[0]) in allowed:
         return None
-    said = repr(hosts[0][:LONGEST_NAME]) if len(hosts) == 1 else f"{len(hosts)} names"
-    return Misdirected(f"This server does not answer for {said}. See its setting allowed_hosts.")
+    sent = repr(hosts[0][:LONGEST_NAME]) if len(hosts) == 1 else f"{len(hosts)} hosts"
+    return Misdirected(f"This server does not answer for {sent}. See its setting allowed_hosts.")
 
 
 LONGEST_NAME: Final = 255
@@ -183,17 +197,16 @@ _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]\\]+)(?::[0-9]{0,5})?"
 
 
 def host_name(host: str) -> str | None:
-    """Without the port: a tunnel or a container may have given it another. None: it is no name
-    with a port."""
+    """Without the port, which a tunnel or a container may have changed. None: malformed."""
     found = _HOST.fullmatch(host)
     return found[1].lower() if found else None
 
 
-# How often
+# Rates
 
 
 def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
-    """Whose rate it is: the credential's; where everyone is admin, the address's."""
+    """Each credential has a rate; where everyone is admin, each address."""
     if limiter is None:
         return
     caller = address(client) if by is ANONYMOUS else by.credential

@@ -1,4 +1,4 @@
-"""Reading requests: bodies within their bound, queries, and the headers that matter here."""
+"""Read requests: bodies up to a limit, query parameters, and a few headers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BadRequest(LivejobsError):
 
 
 class JSONBytes(Response):
-    """JSON that is encoded already."""
+    """JSON that is already encoded."""
 
     media_type = JSON
 
@@ -47,7 +47,7 @@ def service(request: Request) -> LiveJobs:
 
 
 def principal(request: Request) -> Principal:
-    """Who was admitted (see guard.py)."""
+    """The caller that was admitted (see guard.py)."""
     by: Principal = request.scope[PRINCIPAL]
     return by
 
@@ -55,8 +55,8 @@ def principal(request: Request) -> Principal:
 def header(scope: Scope, wanted: bytes) -> str | None:
     for name, value in scope["headers"]:
         if name == wanted:
-            said: str = value.decode("latin-1")
-            return said
+            text: str = value.decode("latin-1")
+            return text
     return None
 
 
@@ -68,11 +68,11 @@ def media_type(scope: Scope) -> str:
 
 
 def media_type_of(scope: Mapping[str, Any]) -> str | None:
-    """None: it is said more than once, and each reader might take another."""
-    said = [value for name, value in scope["headers"] if name == b"content-type"]
-    if len(said) > 1:
+    """None: there are several, and each server might read another one."""
+    values = [value for name, value in scope["headers"] if name == b"content-type"]
+    if len(values) > 1:
         return None
-    return said[0].partition(b";")[0].strip().lower().decode("latin-1") if said else ""
+    return values[0].partition(b";")[0].strip().lower().decode("latin-1") if values else ""
 
 
 def check_json(scope: Scope) -> None:
@@ -83,7 +83,7 @@ def check_json(scope: Scope) -> None:
 
 
 def takes_lines(scope: Scope) -> bool:
-    """Whether the reports come line by line; anything but that and JSON is refused."""
+    """Whether the body is NDJSON. Any type but NDJSON and JSON is refused."""
     check_coding(scope)
     sent = media_type(scope)
     if sent in NDJSON:
@@ -97,33 +97,33 @@ def check_coding(scope: Scope) -> None:
     coding = header(scope, b"content-encoding")
     if coding is not None and coding.lower() != "identity":
         raise UnsupportedMediaType(
-            f"Content-Encoding {coding!r} is not taken here. Send the body as it is.",
+            f"Content-Encoding {coding!r} is not supported here. Send the body without it.",
             headers={"Accept-Encoding": "identity"},
         )
 
 
 def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(
-        f"Content-Type {sent!r} is not taken here. Send one of: {taken}.",
+        f"Content-Type {sent!r} is not supported here. Send one of: {taken}.",
         headers={"Accept-Post": taken},
     )
 
 
 def require_valid(scope: Scope) -> None:
-    """The caller was admitted before its body came, or before it was kept waiting. Whoever acts or
-    answers after that asks again: its key may have been revoked meanwhile."""
+    """Check the caller again, after its body has arrived or after a wait: its key may have been
+    revoked since it was admitted."""
     live: LiveJobs = scope["app"].state.live
-    live.keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
+    keyring = live.keyring
+    keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, refused as soon as it is known to be too large, or its caller is no longer
-    good."""
+    """The whole body. A body that is too large is refused as soon as that is known."""
     declared = header(scope, b"content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     body, more = bytearray(), True  # bytes would be copied with each small piece
-    while more:  # as request.stream() does, for less
+    while more:  # as request.stream() does, but cheaper
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -136,15 +136,15 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 def too_large(limit: int, what: str = "A body", **extra: Any) -> BodyTooLarge:
-    said = f"{what} takes at most {limit} bytes."
+    detail = f"{what} takes at most {limit} bytes."
     # The rest of the body is not read, so the connection can't be used again.
     return BodyTooLarge(
-        said, errors=[FieldError("", said)], headers={"Connection": "close"}, extra=extra
+        detail, errors=[FieldError("", detail)], headers={"Connection": "close"}, extra=extra
     )
 
 
 def accepts(request: Request, media: str) -> bool:
-    """Whether the client asks for just this type, not for anything at all."""
+    """Whether the client names this type; `*/*` does not name it."""
     return takes(request.headers.get("accept", ""), media)
 
 
@@ -153,9 +153,9 @@ _REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0{0,3})?")
 
 def takes(accept: str, media: str) -> bool:
     """Whether an Accept header names this type, and not only to refuse it (q=0)."""
-    for said in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in said.split(";"))
-        if kind == media and not any(map(_REFUSED.fullmatch, parameters)):
+    for accepted in accept.lower().split(","):
+        media_range, *parameters = (part.strip() for part in accepted.split(";"))
+        if media_range == media and not any(map(_REFUSED.fullmatch, parameters)):
             return True
     return False
 
@@ -167,22 +167,13 @@ LONGEST_WAIT: Final = 60  # under the usual timeouts of proxies
 
 
 def preferred_wait(headers: Headers) -> int | None:
-    """Seconds asked for by `Prefer: wait=N`, capped; what is malformed is ignored."""
+    """The seconds of `Prefer: wait=N`, capped. A malformed preference is ignored."""
     found = _PREFER_WAIT.search(",".join(headers.getlist("prefer")))
     seconds = int(found[1]) if found else 0
     return min(seconds, LONGEST_WAIT) or None
 
 
-_TAG: Final = re.compile(r'"([^"]*)"|\*')
-
-
-def none_match(headers: Headers) -> list[str]:
-    """The tags of If-None-Match, bare: it compares weakly."""
-    known = ",".join(headers.getlist("if-none-match"))
-    return [tag[1] or "*" for tag in _TAG.finditer(known)]
-
-
-# Query parameters. A wrong value is refused, pointing at its name.
+# Query parameters. The refusal of a wrong value points at its name.
 
 
 def bad_query(name: str, takes: str) -> Invalid:
@@ -190,36 +181,36 @@ def bad_query(name: str, takes: str) -> Invalid:
 
 
 def whole(request: Request, name: str, default: T, *, least: int, most: int) -> int | T:
-    said = request.query_params.get(name)
-    if said is None:
+    text = request.query_params.get(name)
+    if text is None:
         return default
-    if not (said.isascii() and said.isdigit() and len(said) <= 18):
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise bad_query(name, f"a whole number from {least} to {most}")
-    if not least <= int(said) <= most:
+    if not least <= int(text) <= most:
         raise bad_query(name, f"a whole number from {least} to {most}")
-    return int(said)
+    return int(text)
 
 
 def choice(request: Request, name: str, choices: Sequence[str]) -> str | None:
-    said = request.query_params.get(name)
-    if said is not None and said not in choices:
+    text = request.query_params.get(name)
+    if text is not None and text not in choices:
         raise bad_query(name, "one of: " + ", ".join(choices))
-    return said
+    return text
 
 
 def switch(request: Request, name: str) -> bool:
-    said = request.query_params.get(name, "false").lower()
-    if said not in ("1", "true", "0", "false", ""):
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("1", "true", "0", "false", ""):
         raise bad_query(name, "true or false")
-    return said in ("1", "true")
+    return text in ("1", "true")
 
 
 def number(request: Request, name: str, default: float, *, least: float, most: float) -> float:
-    said = request.query_params.get(name)
-    if said is None:
+    text = request.query_params.get(name)
+    if text is None:
         return default
     try:
-        value = float(said)
+        value = float(text)
     except ValueError:
         value = math.nan
     if not least <= value <= most:
@@ -231,16 +222,16 @@ NAMES: Final = 100  # in one parameter or field
 
 
 def names(request: Request, name: str) -> tuple[str, ...]:
-    """`a,b` and repeated parameters alike."""
-    said = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
-    if len(said) > NAMES:
+    """The values of `a,b` and of repeated parameters."""
+    values = [one for text in request.query_params.getlist(name) for one in text.split(",") if one]
+    if len(values) > NAMES:
         raise bad_query(name, f"at most {NAMES} names")
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys(values))
 
 
 def several(request: Request, name: str, choices: Sequence[str]) -> tuple[Any, ...]:
-    """`a,b` and repeated parameters alike."""
-    said = names(request, name)
-    if any(one not in choices for one in said):
+    """The values of `a,b` and of repeated parameters."""
+    values = names(request, name)
+    if any(one not in choices for one in values):
         raise bad_query(name, "one or more of: " + ", ".join(choices))
-    return said
+    return values

@@ -1,4 +1,4 @@
-"""Errors as answers: application/problem+json (RFC 9457), whoever raised them."""
+"""Errors as answers: application/problem+json (RFC 9457), from our code and the framework's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from livejobs.service import LiveJobs
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# What the framework refuses on its own, in our words.
+# Our sentences for errors that the framework raises.
 _FRAMEWORK: Final[dict[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not take this method; see the Allow header."),
-    400: ("bad_request", "The request can't be understood."),
+    405: ("method_not_allowed", "This address does not support this method. See the Allow header."),
+    400: ("bad_request", "The request is malformed."),
 }
 
 
@@ -69,19 +69,21 @@ async def framework_error(request: Request, error: Exception) -> Response:
     return answer(document(status, title, code, detail), dict(error.headers or {}))
 
 
+UNEXPECTED: Final = "An unexpected error occurred in the server, and was logged. Try again later."
+
+
 async def unexpected_error(request: Request, error: Exception) -> Response:
-    """A bug of ours. The log has the traceback; the caller gets none of it."""
-    detail = "Something went wrong here. It has been logged; trying again may help."
-    return answer(document(500, "Internal error", "internal", detail))
+    """A bug. The log has the traceback; the client gets none of it."""
+    return answer(document(500, "Internal error", "internal", UNEXPECTED))
 
 
 async def client_left(request: Request, error: Exception) -> Response:
-    """Nobody is there to be told; nor is it an error of ours, to be logged as one."""
+    """The client has gone, so nobody reads this answer, and there is nothing to log."""
     return Response(status_code=400)
 
 
 async def refuse(error: LivejobsError, scope: Scope, receive: Receive, send: Send) -> None:
-    """An answer before there is a request; to a WebSocket it is its handshake that fails."""
+    """Answer before there is a request object. For a WebSocket, the handshake fails."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close"})

@@ -1,13 +1,14 @@
-"""Answers that are bytes already: of a poll made once for each state of a job, and given with no
-request, no response and no encoding."""
+"""Answers that are made as bytes once and sent many times."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from starlette.types import Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from livejobs.web import http
+from livejobs.web.tags import not_modified, quote
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -15,8 +16,11 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 class Answer(NamedTuple):
     status: int
     headers: Headers
-    head: bytes  # the headers as they stand on the wire, with the empty line
+    head: bytes  # the headers as they are sent over HTTP/1.1, with the empty line
     body: bytes
+
+    def with_header(self, name: bytes, value: bytes) -> Answer:
+        return answer_of(self.status, (*self.headers, (name, value)), self.body)
 
 
 def answer_of(status: int, headers: Headers, body: bytes = b"") -> Answer:
@@ -38,11 +42,23 @@ async def give(answer: Answer, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-class Ready(NamedTuple):
-    """What a poll of one state is answered."""
+class Given(Response):
+    """An answer as a handler returns it."""
 
-    tag: bytes  # what tells it from others, quoted
-    cursor: bytes  # the same, but for who does not mind a queued job's place
+    def __init__(self, answer: Answer) -> None:
+        self.status_code = answer.status  # for layers that read it
+        self.background = None
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await give(self._answer, scope, send)
+
+
+class Ready(NamedTuple):
+    """Both answers to a poll of one state."""
+
+    tag: bytes  # identifies the state
+    cursor: bytes  # the same, for clients that ignore a queued job's place
     whole: Answer
     not_modified: Answer
 
@@ -50,17 +66,15 @@ class Ready(NamedTuple):
     def size(self) -> int:
         return len(self.whole.body)
 
-    def to(self, known: bytes | None) -> Answer:
-        """For who sent this If-None-Match, which compares weakly."""
-        if known is None:
-            return self.whole
-        same = self.tag in known or self.cursor in known or known.strip() == b"*"
+    def to(self, scope: Scope) -> Answer:
+        """The answer to this request, by its If-None-Match."""
+        same = not_modified(scope["headers"], self.tag, self.cursor)
         return self.not_modified if same else self.whole
 
 
 def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
-    """The tag is a slot's, or the bare cursor."""
-    quoted, cursor = f'"{tag}"'.encode(), f'"{tag.partition("+")[0]}"'.encode()
+    """`tag` is the one of a slot, or only its cursor."""
+    quoted, cursor = quote(tag), quote(tag.partition("+")[0])
     headers = (
         (b"cache-control", b"private, no-cache"),
         (b"vary", http.VARY.encode()),

@@ -1,4 +1,4 @@
-"""Keys and tokens over REST, and what was done with them."""
+"""Keys, tokens and the audit trail over REST."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs import clock
-from livejobs.access import keyring
+from livejobs.access.keyring import NAME_PATTERN, Grant, check_name
+from livejobs.access.keyring import new_key as made_key
 from livejobs.core import wire
 from livejobs.core.access import Principal, Scope, below, highest, require_project
 from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
@@ -29,7 +30,7 @@ Job = Annotated[str, Bound(pattern=ID_PATTERN)]
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Bound(pattern=keyring.NAME_PATTERN)]
+    name: Annotated[str, Bound(pattern=NAME_PATTERN)]
     scopes: Annotated[list[Scope], Bound(min_length=1)]
     projects: Annotated[list[Project], Bound(min_length=1, max_length=100)] | None = None
     expires_at: Annotated[datetime, Bound(tz=True)] | None = None
@@ -52,24 +53,27 @@ _new_token: Final = msgspec.json.Decoder(NewToken)
 
 
 async def keys(request: Request) -> Response:
-    live, by = http.service(request), http.principal(request)
-    shown = [_shown(key) for key in live.keyring.all() if _governs(by, key)]
+    keyring, by = http.service(request).keyring, http.principal(request)
+    shown = [_shown(key) for key in keyring.all() if _governs(by, key)]
     return http.JSONBytes(wire.encode({"keys": shown}), 200, NO_STORE)
 
 
 async def new_key(request: Request) -> Response:
     live = http.service(request)
+    keyring = live.keyring
     asked: NewKey = decoded(_new_key, await _json(request, live))
-    keyring.check_name(asked.name)
+    check_name(asked.name)
     by, now = http.principal(request), clock.now_ms()
     if by.token:
         raise Forbidden(
-            "A token can't make keys: they would outlive it. Use an admin key.",
+            "A token can't create keys, as they would outlive it. Use an admin key.",
             code="key_required",
         )
-    # Among those that the caller may see, or the answer would tell of others.
-    if any(key.name == asked.name and _governs(by, key) for key in live.keyring.all()):
-        raise Conflict(f"There is a key {asked.name!r} already.", code="key_exists")
+    # Only among keys that the caller may see, or the answer would reveal others.
+    if any(key.name == asked.name and _governs(by, key) for key in keyring.all()):
+        raise Conflict(
+            f"A key named {asked.name!r} exists already. Choose another name.", code="key_exists"
+        )
     projects = None if asked.projects is None else tuple(asked.projects)
     for project in projects or ():
         require_project(by, project)
@@ -77,22 +81,20 @@ async def new_key(request: Request) -> Response:
         projects = by.projects  # an admin of some projects makes keys for those
     until = None if asked.expires_at is None else int(asked.expires_at.timestamp() * 1000)
     if until is not None and until <= now:
-        raise Invalid.at("/expires_at", "Expected a time to come.")
-    if by.expires_at is not None:  # a key can't make what outlives it
+        raise Invalid.at("/expires_at", "Expected a time in the future.")
+    if by.expires_at is not None:  # a new key does not outlive its maker
         until = min(until or by.expires_at, by.expires_at)
-    key, secret = keyring.new_key(
-        asked.name, tuple(asked.scopes), projects, now=now, expires_at=until
-    )
-    await live.keyring.add(key, _audit(by, "key.create", key))
+    key, secret = made_key(asked.name, tuple(asked.scopes), projects, now=now, expires_at=until)
+    await keyring.add(key, _audit(by, "key.create", key))
     return http.JSONBytes(wire.encode({**_shown(key), "key": secret}), 201, NO_STORE)
 
 
 async def revoke_key(request: Request) -> Response:
-    live, by = http.service(request), http.principal(request)
-    key = live.keyring.get(request.path_params["id"])
+    keyring, by = http.service(request).keyring, http.principal(request)
+    key = keyring.get(request.path_params["id"])
     if key is None or not _governs(by, key):
-        raise NotFound("There is no such key.", code="key_not_found")
-    await live.keyring.revoke(key.id, _audit(by, "key.revoke", key))
+        raise NotFound("There is no key with this id.", code="key_not_found")
+    await keyring.revoke(key.id, _audit(by, "key.revoke", key))
     return Response(status_code=204)
 
 
@@ -102,7 +104,7 @@ def _audit(by: Principal, action: str, key: Key) -> AuditRecord:
 
 
 def _governs(by: Principal, key: Key) -> bool:
-    """An admin of some projects has no say over keys for others."""
+    """An admin of some projects manages only keys of those projects."""
     if by.projects is None:
         return True
     return key.projects is not None and set(key.projects) <= set(by.projects)
@@ -125,17 +127,18 @@ def _shown(key: Key) -> dict[str, Any]:
 
 async def new_token(request: Request) -> Response:
     live, by = http.service(request), http.principal(request)
+    keyring = live.keyring
     body = await _json(request, live)
     asked: NewToken = decoded(_new_token, body) if body.strip() else NewToken()
     now = clock.now_ms()
     until = now + asked.ttl_seconds * 1000
-    grant = keyring.Grant(
+    grant = Grant(
         _scope(by, asked),
         await _projects(by, asked),
         await _jobs(live, by, asked),
         until if by.expires_at is None else min(until, by.expires_at),
     )
-    token = live.keyring.mint(by, grant, now)
+    token = keyring.mint(by, grant, now)
     answer = {"token": token, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
     return http.JSONBytes(wire.encode(answer), 201, NO_STORE)
 
@@ -144,7 +147,7 @@ def _scope(by: Principal, asked: NewToken) -> Scope:
     scope = highest(asked.scopes)
     if scope not in below(by.scope):
         raise Forbidden(
-            f"The credential has the scope {by.scope!r}; it can't give {scope!r}.",
+            f"The credential has the scope {by.scope!r}, so it can't grant {scope!r}.",
             code="missing_scope",
         )
     return scope
@@ -167,15 +170,15 @@ async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> frozenset[str
     return frozenset(asked.jobs)
 
 
-# The trail
+# The audit trail
 
 
 async def audit(request: Request) -> Response:
-    """Newest first. An admin of some projects sees what happened in those."""
+    """Newest first. An admin of some projects sees only those projects."""
     live, by = http.service(request), http.principal(request)
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     before = http.whole(request, "before", None, least=1, most=2**53)
-    entries = await live.store.audit(limit=limit, before=before)
+    entries = await live.audit(limit=limit, before=before)
     shown = [
         {
             "n": one.n,

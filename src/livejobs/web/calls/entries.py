@@ -1,4 +1,4 @@
-"""What a job has gathered, over REST: pages of logs, results and errors."""
+"""A job's entries over REST: pages of logs, results and errors."""
 
 from __future__ import annotations
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Final
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope
 
 from livejobs import clock
-from livejobs.access.keyring import Grant
+from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
-from livejobs.core.errors import Invalid, NotFound
+from livejobs.core.errors import Invalid
 from livejobs.core.model import STATUSES
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.guard import TOKEN, admit
-from livejobs.web.ready import Ready, give, ready
+from livejobs.web.guard import TOKEN
+from livejobs.web.ready import Answer, Given, Ready, ready
 from livejobs.web.streams.events import job_events, seen_ids
+from livejobs.web.tags import not_modified, quote
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
-POLL_AGAIN: Final = "2"  # seconds, for Retry-After while a job is unfinished
+POLL_AGAIN: Final = b"2"  # seconds, for Retry-After while a job is unfinished
 POLL: Final = "poll"  # the key of a poll's answer in the slot
 
 
@@ -38,9 +38,8 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
-    slot, new = await live.creating.once(
-        say.decode_new_job(body), by=http.principal(request), key=_idempotency(request)
-    )
+    creating, by = live.creating, http.principal(request)
+    slot, new = await creating.once(say.decode_new_job(body), by=by, key=_idempotency(request))
     return await _created(request, live, slot, new)
 
 
@@ -49,27 +48,26 @@ async def put(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     id = request.path_params["id"]
-    new = say.decode_new_job(body)
-    slot, made = await live.creating.put(id, new, by=http.principal(request))
+    creating, by = live.creating, http.principal(request)
+    slot, made = await creating.put(id, say.decode_new_job(body), by=by)
     return await _created(request, live, slot, made)
 
 
 async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> Response:
     headers = {"location": f"{slot.base}/v1/jobs/{slot.head.id}", "cache-control": "no-store"}
-    body = await live.state(slot)
-    if live.keyring.closed:
-        body = (
-            body[:-1] + b',"view":' + wire.encode(_view(live, slot, http.principal(request))) + b"}"
-        )
+    body, keyring = await live.state(slot), live.keyring
+    if keyring.closed:
+        view = _view(keyring, slot, http.principal(request))
+        body = body[:-1] + b',"view":' + wire.encode(view) + b"}"
     return http.JSONBytes(body, 201 if new else 200, headers)
 
 
-def _view(live: LiveJobs, slot: Slot, by: Principal) -> dict[str, str]:
-    """What to hand to a browser: it can see this job, for a day, and do nothing else."""
+def _view(keyring: Keyring, slot: Slot, by: Principal) -> dict[str, str]:
+    """A token and an address to give to a browser: it may see this job, for a day, and no more."""
     now = clock.now_ms()
     until = min(by.expires_at or sys.maxsize, now + VIEW_LASTS)
     grant = Grant("view", (slot.head.project,), frozenset({slot.head.id}), until)
-    token = live.keyring.mint(by, grant, now)
+    token = keyring.mint(by, grant, now)
     return {"token": token, "url": f"{slot.base}/jobs/{slot.head.id}?token={token}"}
 
 
@@ -83,32 +81,21 @@ def _idempotency(request: Request) -> str | None:
 # Reading
 
 
-async def plain_snapshot(id: str, scope: Scope, send: Send) -> bool:
-    """A poll of a job in memory, by ready bytes: no request, no response, no encoding. False:
-    it asks for more than that, and nothing was sent."""
-    live: LiveJobs = scope["app"].state.live
-    slot = live.registry.get(id)
-    if slot is None or slot.tail is None or scope["query_string"]:
+def plain(scope: Scope) -> bool:
+    """Whether the request asks for the job as it is now, and for no more."""
+    if scope["query_string"]:
         return False
-    known = None
     for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            known = value if known is None else known + b"," + value
-        elif name == b"prefer" or (name == b"accept" and b"event-stream" in value.lower()):
+        if name == b"prefer" or (name == b"accept" and b"event-stream" in value.lower()):
             return False
-    by = await admit(live, scope, "view", "read")
-    if slot.gone or not by.sees(slot.head):
-        raise NotFound.job(slot.head.id)
-    made: Ready = slot.current().answers.get(POLL) or _make_answer(slot, await live.state(slot))
-    await give(made.to(known), scope, send)
     return True
 
 
-def _make_answer(slot: Slot, body: bytes) -> Ready:
-    again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN.encode()),)
-    made = ready(body, slot.tag(clock.now_ms()), *again)
-    slot.current().keep(POLL, made, size=0)  # the body is the slot's own
-    return made
+async def poll(scope: Scope, receive: Receive) -> Answer:
+    """The answer to a plain request, from ready bytes: no request, no response, no encoding."""
+    live: LiveJobs = scope["app"].state.live
+    slot = await live.find(scope["path_params"]["id"], scope[http.PRINCIPAL])
+    return (await current(live, slot)).to(scope)
 
 
 async def snapshot(request: Request) -> Response:
@@ -116,44 +103,43 @@ async def snapshot(request: Request) -> Response:
         return await job_events(request)
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    headers = {"cache-control": "private, no-cache", "vary": http.VARY}
-    known = http.none_match(request.headers)
-    waited = await _wait(request, live, slot, known)
+    waited = await _wait(request, live, slot)
+    answer = (await current(live, slot)).to(request.scope)
     if waited is not None:
-        headers["preference-applied"] = f"wait={waited}"
-    body = await live.state(slot)  # before the tag: a queued job's place is part of it
-    headers["etag"] = f'W/"{slot.tag(clock.now_ms())}"'
-    if not slot.head.finished:
-        headers["retry-after"] = POLL_AGAIN
-    if _matches(slot, known):
-        return Response(status_code=304, headers=headers)
-    return http.JSONBytes(body, 200, headers)
+        answer = answer.with_header(b"preference-applied", b"wait=%d" % waited)
+    return Given(answer)
 
 
-def _matches(slot: Slot, known: Sequence[str]) -> bool:
-    """The whole tag, or the bare cursor by those who don't mind a queued job's place."""
-    return bool(known) and (
-        slot.tag(clock.now_ms()) in known or str(slot.cursor) in known or "*" in known
-    )
+async def current(live: LiveJobs, slot: Slot) -> Ready:
+    """The answers to a poll, made once for each state of the job."""
+    known: Ready | None = slot.current().answers.get(POLL)
+    if known is None:
+        body = await live.state(slot)  # before the tag: a queued job's place is part of both
+        again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN),)
+        known = ready(body, slot.tag(clock.now_ms()), *again)
+        slot.current().keep(POLL, known, size=0)  # the body is the slot's own
+    return known
 
 
-async def _wait(request: Request, live: LiveJobs, slot: Slot, known: Sequence[str]) -> int | None:
-    """Hold the answer as long as the client asked for and there is nothing new to say."""
+async def _wait(request: Request, live: LiveJobs, slot: Slot) -> int | None:
+    """Hold the answer for as long as the client asked, while it knows the current state. Returns
+    the seconds that the client prefers."""
     finished = http.choice(request, "until", ("finished",)) is not None
-    asked = http.preferred_wait(request.headers)
-    if asked is None and not finished:
+    seconds = http.preferred_wait(request.headers)
+    if seconds is None and not finished:
         return None
-    since = slot.seq if _matches(slot, known) else None
-    if not finished and since is None:
-        return asked
-    await hold(request, slot, asked or 30, since=since, finished=finished)
-    return asked
+    tag, cursor = quote(slot.tag(clock.now_ms())), quote(slot.cursor)
+    known = not_modified(request.scope["headers"], tag, cursor)
+    if finished or known:
+        since = slot.seq if known else None
+        await hold(request, slot, seconds or 30, since=since, finished=finished)
+    return seconds
 
 
 async def hold(
     request: Request, slot: Slot, seconds: float, *, since: int | None, finished: bool
 ) -> None:
-    """Wait for the job, but not for a client that has gone."""
+    """Wait for the job, or until the client disconnects."""
     live = http.service(request)
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
@@ -188,17 +174,17 @@ async def listing(request: Request) -> Response:
 
 def query(request: Request) -> Query:
     """The filters of lists and feeds."""
-    said = request.query_params
-    q = said.get("q") or None
+    parameters = request.query_params
+    q = parameters.get("q") or None
     if q is not None and not 3 <= len(q) <= 200:
         raise http.bad_query("q", "3 to 200 characters")
     return Query(
         projects=projects(request),
         statuses=http.several(request, "status", STATUSES),
-        type=said.get("type") or None,
-        tag=said.get("tag") or None,
-        parent=said.get("parent") or None,
-        owner=said.get("owner") or None,
+        type=parameters.get("type") or None,
+        tag=parameters.get("tag") or None,
+        parent=parameters.get("parent") or None,
+        owner=parameters.get("owner") or None,
         q=q,
         ids=tuple(sorted(seen_ids(http.principal(request)))),
     )

@@ -1,6 +1,6 @@
-"""`/metrics`: what the server counts anyway, read when it is asked for, as Prometheus takes it.
+"""`/metrics`: the numbers that the server keeps anyway, in the format of Prometheus.
 
-Nothing is counted for this page alone, so a busy path costs no more where nobody looks.
+Nothing is counted for this page alone, so it costs nothing where nobody reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from livejobs.web.guard import admit
 class Row(NamedTuple):
     name: str  # after "livejobs_"
     kind: Literal["gauge", "counter"]
-    says: str
+    help: str
     of: str | Mapping[str, str]  # the key of statistics(), or one for each value of the label
     label: str = ""
 
@@ -49,11 +49,12 @@ ROWS: Final = (
         "deliveries"),
     Row("resyncs", "counter", "Times that a subscription caught up, at its start too.",
         "resyncs"),
-    Row("downloads", "counter", "Files sent to their last byte.", "downloads"),
+    Row("downloads", "counter", "Downloads sent to their last byte.", "downloads"),
     Row("download_bytes", "counter", "Bytes of files sent.", "download_bytes"),
-    Row("uploads_unfinished", "gauge", "Resumable uploads under way.", "uploads_unfinished"),
-    Row("downloads_arriving", "gauge", "Downloads not acknowledged yet.", "downloads_arriving"),
-    Row("files_read", "gauge", "Files that are being sent.", "files_being_read"),
+    Row("uploads_unfinished", "gauge", "Resumable uploads in progress.", "uploads_unfinished"),
+    Row("downloads_arriving", "gauge", "Downloads sent, not yet acknowledged.",
+        "downloads_arriving"),
+    Row("files_read", "gauge", "Files being sent.", "files_being_read"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 
@@ -65,15 +66,15 @@ async def exposed(request: Request) -> Response:
     if not live.settings.metrics_public:
         await admit(live, request.scope, "metrics", "read")
     state = request.app.state
-    # Known where our own runner serves the app, not where another server does.
+    # Only our own runner knows these.
     connections, admission = (getattr(state, it, None) for it in ("connections", "admission"))
     families = [
         *_counted(live.statistics()),
         *_refused(live, {} if admission is None else admission.refused),
     ]
     if connections is not None:
-        said = "Connections of all kinds."
-        families.append(GaugeMetricFamily("livejobs_connections", said, len(connections)))
+        help = "Connections of all kinds."
+        families.append(GaugeMetricFamily("livejobs_connections", help, len(connections)))
     body = await asyncio.to_thread(_written, families)  # the process's own are read from files
     headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "cache-control": "no-store"}
     return Response(body, headers=headers)
@@ -82,7 +83,7 @@ async def exposed(request: Request) -> Response:
 def _counted(numbers: Mapping[str, int]) -> Iterator[Metric]:
     for row in ROWS:
         labels = [row.label] if row.label else None
-        family = FAMILIES[row.kind](f"livejobs_{row.name}", row.says, labels=labels)
+        family = FAMILIES[row.kind](f"livejobs_{row.name}", row.help, labels=labels)
         by_label = {"": row.of} if isinstance(row.of, str) else row.of
         for label, key in by_label.items():
             family.add_metric([label] if label else [], numbers[key])
@@ -103,7 +104,7 @@ def _refused(live: LiveJobs, at_the_door: Mapping[str, int]) -> Iterator[Metric]
 
 
 class _Made(Collector):
-    """Families that are made already, as a collector."""
+    """A collector of metrics that are made already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

@@ -1,7 +1,5 @@
-"""Reporting over REST: the door that is used most.
-
-One report or an array of them is a body that is read whole; NDJSON is kept line by line as it
-arrives.
+"""Reports over REST. JSON is read whole: one report, or an array. NDJSON is applied line by line as
+it arrives.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import Final, NoReturn
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from livejobs import clock
 from livejobs.access.keyring import unauthorized
@@ -25,40 +23,37 @@ from livejobs.jobs.reporting import LinesReceipt, Receipt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import http
-from livejobs.web.guard import admit
-from livejobs.web.ready import answer_of_json, give
+from livejobs.web.ready import Answer, Given, answer_of_json
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 AT_ONCE: Final = 1000  # lines of a stream in one commit
 
 
+def plain(scope: Scope) -> bool:
+    """Always: the answer depends on nothing that the framework reads."""
+    return True
+
+
 async def report(request: Request) -> Response:
-    live, by = http.service(request), http.principal(request)
-    receipt = await take(live, by, request.path_params["id"], request.scope, request.receive)
-    return http.JSONBytes(receipt, headers={"cache-control": "no-store"})
+    return Given(await receipt(request.scope, request.receive))
 
 
-async def answer_now(id: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """The same, without the framework."""
+async def receipt(scope: Scope, receive: Receive) -> Answer:
+    """Take the reports in the body, and acknowledge them once they are on disk."""
     live: LiveJobs = scope["app"].state.live
-    by = await admit(live, scope, "report", "report")
-    receipt = await take(live, by, id, scope, receive)
-    await give(answer_of_json(receipt, NO_STORE), scope, send)
-
-
-async def take(live: LiveJobs, by: Principal, id: str, scope: Scope, receive: Receive) -> bytes:
-    """The receipt for what the request says of the job."""
-    slot = await live.find(id, by)
+    by: Principal = scope[http.PRINCIPAL]
+    slot = await live.find(scope["path_params"]["id"], by)
     if http.takes_lines(scope):
         receipt = await _report_lines(receive, live, slot, by)
     else:
         body = await http.read_body(scope, receive, live.bounds.body)
-        receipt = await live.reporting.apply(slot, live.reporting.decode(body))
-    return wire.encode(receipt)
+        reporting = live.reporting
+        receipt = await reporting.apply(slot, reporting.decode(body))
+    return answer_of_json(wire.encode(receipt), NO_STORE)
 
 
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
-    """Lines are kept as they arrive: all complete ones of what has come make one commit."""
+    """Apply lines as they arrive: all complete lines of a chunk are one commit."""
     taken = Lines(live, slot, by)
     rest = bytearray()  # of a line; bytes would be copied with each small piece
     try:
@@ -72,14 +67,15 @@ async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Princi
             if len(rest) > live.bounds.body:
                 taken.refuse(http.too_large(live.bounds.body, "A line"))
     except ClientDisconnect:
-        rest.clear()  # a line cut in the middle was never said
+        rest.clear()  # a line cut in the middle does not count
     if rest:
         await taken.keep([bytes(rest)])
     return taken.receipt()
 
 
 async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
-    """The body as it comes, to its end or to ours: a worker may keep it open for hours."""
+    """The body as it arrives, until it ends or the server stops: a worker may keep it open for
+    hours."""
     more = True
     while more:
         with live.until_drained() as scope:
@@ -93,20 +89,22 @@ async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterat
 
 
 class Lines:
-    """Where a stream of reports is: how many lines came, how many were kept."""
+    """A stream of reports: how many lines came, and how many were kept."""
 
     def __init__(self, live: LiveJobs, slot: Slot, by: Principal) -> None:
-        self._live = live
+        self._keyring = live.keyring
+        self._reporting = live.reporting
+        self._bounds = live.bounds
         self._slot = slot
         self._by = by
-        self._read = 0  # lines, the empty ones too: what an editor would count
+        self._read = 0  # lines, empty ones too, as an editor counts them
         self._kept = 0
         self._accepted = 0
         self._last: Receipt | None = None
 
     async def keep(self, lines: Sequence[bytes]) -> None:
-        # It was good when the first line came; that may be hours ago.
-        if (why := self._live.keyring.valid(self._by, clock.now_ms())) is not None:
+        # The credential was valid when the first line came, maybe hours ago.
+        if (why := self._keyring.valid(self._by, clock.now_ms())) is not None:
             self.refuse(unauthorized(why, "expired"))
         good, bad = self._decoded(lines)
         if good:
@@ -115,26 +113,26 @@ class Lines:
             self._kept += batch.kept
             self._accepted += batch.receipt.accepted
             if batch.refused is not None:
-                said = [n for n, line in enumerate(lines) if line.strip()]
-                self._read += said[batch.kept]
+                filled = [n for n, line in enumerate(lines) if line.strip()]
+                self._read += filled[batch.kept]
                 self.refuse(batch.refused)
         if bad is not None:
             self.refuse(bad)
         self._read += len(lines)
 
     async def _applied(self, good: Sequence[say.AnyReport]) -> LinesReceipt:
-        """None of these lines is kept if the disk refuses; those before them stay."""
+        """If the disk refuses, none of these lines is applied; earlier lines stay."""
         try:
-            return await self._live.reporting.apply_lines(self._slot, good)
+            return await self._reporting.apply_lines(self._slot, good)
         except LivejobsError as error:
             self.refuse(error)
 
     def _decoded(self, lines: Sequence[bytes]) -> tuple[list[say.AnyReport], LivejobsError | None]:
-        """The reports up to the first bad line, and what is wrong with that."""
-        if max(map(len, lines)) > self._live.bounds.body:
+        """The reports before the first bad line, and that line's error."""
+        if max(map(len, lines)) > self._bounds.body:
             return self._decoded_one_by_one(lines)
         try:
-            return say.decode_lines(lines, self._live.bounds), None
+            return say.decode_lines(lines, self._bounds), None
         except LivejobsError:
             return self._decoded_one_by_one(lines)
 
@@ -146,9 +144,9 @@ class Lines:
             if not line.strip():
                 continue
             try:
-                if len(line) > self._live.bounds.body:
-                    raise http.too_large(self._live.bounds.body, "A line")
-                good.append(say.decode_line(line, self._live.bounds))
+                if len(line) > self._bounds.body:
+                    raise http.too_large(self._bounds.body, "A line")
+                good.append(say.decode_line(line, self._bounds))
             except LivejobsError as error:
                 error.extra["line"] = number
                 return good, error
@@ -163,6 +161,6 @@ class Lines:
     def receipt(self) -> Receipt:
         if self._last is None:
             raise Invalid(
-                "The body holds no report.", errors=[FieldError("", "Send at least one line.")]
+                "The body has no report.", errors=[FieldError("", "Send at least one line.")]
             )
         return msgspec.structs.replace(self._last, accepted=self._accepted)

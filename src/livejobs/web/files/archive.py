@@ -1,4 +1,4 @@
-"""All files of a job as one zip, made while it is sent: nothing of it is kept."""
+"""All files of a job as one zip, made while it is sent and stored nowhere."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ log = logging.getLogger("livejobs.downloads")
 
 
 class Archive(Response):
-    """Files as a zip. One that is gone when its turn comes leaves the answer without its end: a
-    client must not take it for whole."""
+    """Files as a zip. If a file is gone when its turn comes, the answer ends early, so that no
+    client takes it for complete."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class Archive(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self._said = {**headers, "content-type": "application/zip"}
+        self._own = {**headers, "content-type": "application/zip"}
         self._zipped = zipped(files, at, sent)
         self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_head(send, 200, self._said)
+        await send_head(send, 200, self._own)
         if scope["method"] != "HEAD":
             try:
                 async with (
@@ -64,9 +64,9 @@ def _body(piece: bytes, *, more: bool) -> dict[str, object]:
     return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
-class Sink:
-    """Where the zip is written to, and taken from piece by piece. It can't seek, so sizes and
-    sums follow each file instead of going before it."""
+class Pieces:
+    """A file for the zip to be written to, and taken from piece by piece. It can't seek, so sizes
+    and checksums follow each file instead of preceding it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -76,7 +76,7 @@ class Sink:
         return len(self._pieces[-1])
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
@@ -86,9 +86,9 @@ class Sink:
 async def zipped(
     files: tuple[File, ...], at: Files, sent: Callable[[File, int], None]
 ) -> AsyncGenerator[bytes]:
-    """Stored, not compressed: what is large is compressed already."""
-    sink = Sink()
-    with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]  # it only writes
+    """Stored, not compressed: large files usually are compressed already."""
+    written = Pieces()
+    with ZipFile(written, "w") as archive:  # type: ignore[call-overload]  # it only writes
         for file in files:
             if file.url is not None:
                 archive.writestr(_entry(file, ".url"), f"[InternetShortcut]\r\nURL={file.url}\r\n")
@@ -100,17 +100,17 @@ async def zipped(
                     while offset < opened.size and (piece := await _next(opened, offset)):
                         await _written(entry, piece)
                         offset += len(piece)
-                        yield sink.take()
+                        yield written.take()
             finally:
                 await opened.close()
             if offset < opened.size:
                 raise Shortened
             sent(file, offset)
-    yield sink.take()
+    yield written.take()
 
 
 async def _written(entry: IO[bytes], piece: bytes) -> None:
-    """It sums up what it is given. For a small piece a thread costs more than that."""
+    """Writing computes a checksum. For a small piece a thread would cost more than that."""
     if len(piece) <= SMALL:
         entry.write(piece)
     else:

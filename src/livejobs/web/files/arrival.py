@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from starlette.types import Send
 
-SPARED: Final = 64 << 10  # unacknowledged bytes of an open connection that are not waited for
+SPARED: Final = 64 << 10  # unacknowledged bytes that an open connection may have
 PATIENCE: Final = 30.0  # seconds without a further acknowledgment
-PAUSES: Final = (0.002, 0.05)  # seconds between looks: from, to
+PAUSES: Final = (0.002, 0.05)  # seconds between checks: from, to
 
 # In struct tcp_info of Linux: the state is the first byte; tcpi_bytes_acked is 64 bits.
 INFO_SIZE: Final = 128
@@ -38,11 +38,11 @@ class Arrival:
 
     @property
     def dropped(self) -> bool:
-        """Right after a `send`: the client had gone, and `send` wrote nothing."""
+        """Read right after a `send`: the client had disconnected, and `send` wrote nothing."""
         return bool(self._exchange.disconnected)
 
     def written(self) -> bool | None:
-        """Call it when the last byte was written. Whether it has arrived; None: `wait` for it."""
+        """Whether the last byte, which was just written, has arrived; None: `wait` for it."""
         if self._held_back():
             return False
         unsent = self._exchange.transport.get_write_buffer_size()
@@ -50,7 +50,7 @@ class Arrival:
         return self._arrived()
 
     def _held_back(self) -> bool:
-        """HTTP/2: the stream had no room for all of it when its client gave it up."""
+        """HTTP/2: the window was too small for all of it when the client cancelled the stream."""
         stream = getattr(self._exchange, "stream", None)
         return self.dropped and stream is not None and bool(stream.pending_bytes)
 
@@ -65,7 +65,7 @@ class Arrival:
         return info[0], struct.unpack_from("=Q", info, ACKED_AT)[0]
 
     async def wait(self) -> bool:
-        """Whether it arrived, when that is known."""
+        """Wait until it is known whether the last byte arrived."""
         try:
             return await self._wait()
         finally:
@@ -88,13 +88,13 @@ class Arrival:
 
 
 def _outgoing(sock: socket.socket) -> int:
-    """Bytes that the kernel has and the client did not acknowledge."""
+    """Bytes in the kernel that the client has not acknowledged."""
     buffer = fcntl.ioctl(sock, termios.TIOCOUTQ, struct.pack("i", 0))
     return int(struct.unpack("i", buffer)[0])
 
 
 def arrival_of(send: Send) -> Arrival | None:
-    """None: the connection is not known (another server, or a layer in between), or is no TCP of
+    """None: the connection can't be found (another server, or a layer in between), or is not TCP on
     Linux."""
     exchange: Any = getattr(send, "__self__", None)
     transport = getattr(exchange, "transport", None)
@@ -113,7 +113,7 @@ def arrival_of(send: Send) -> Arrival | None:
 
 
 def _second_hold(sock: Any) -> socket.socket | None:
-    """The same socket by a descriptor of our own, which tells also when the loop has closed its."""
+    """The socket by a descriptor of our own, which stays open when the loop closes its own."""
     if sock is None or not hasattr(socket, "TCP_INFO") or sock.fileno() < 0:
         return None
     try:

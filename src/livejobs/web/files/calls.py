@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from livejobs import clock
+from livejobs.access.keyring import Keyring
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
@@ -25,9 +26,9 @@ from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
 from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
+from livejobs.files.filing import Files
 from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.jobs.state import Slot
-from livejobs.service import LiveJobs
 from livejobs.store.base import Tally
 from livejobs.web import http
 from livejobs.web.files import handing
@@ -39,6 +40,9 @@ from livejobs.web.http import BadRequest
 NO_STORE: Final = {"cache-control": "no-store"}
 
 
+CHANGED: Final = "The file is not the version that If-Match or If-Unmodified-Since names."
+
+
 class PreconditionFailed(LivejobsError):
     status, title, default_code = 412, "Precondition failed", "precondition_failed"
 
@@ -48,7 +52,7 @@ class Unsatisfiable(LivejobsError):
 
 
 class Attach(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file that lies somewhere already."""
+    """A file that is already stored somewhere."""
 
     name: str | None = None
     path: Annotated[str, Bound(min_length=1, max_length=4096)] | None = None
@@ -69,23 +73,26 @@ async def put(request: Request) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     headers = request.headers
     if "content-range" in headers:
-        raise BadRequest("A file is put whole, without Content-Range. See resumable uploads.")
+        raise BadRequest(
+            "A file is put whole, without Content-Range. For parts, use a resumable upload."
+        )
     http.check_coding(request.scope)
     declared = headers.get("content-length", "")
-    file, new = await live.files.take(
+    files = live.files
+    file, new = await files.take(
         slot,
         request.path_params["name"],
         arriving(request),
         media_type=headers.get("content-type", ""),
         size=int(declared) if declared.isdigit() else None,
-        sha256=_said_digest(request),
+        sha256=_sent_digest(request),
         check=partial(http.require_valid, request.scope),
     )
     return shown(slot, file, new=new)
 
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes, for as long as its caller is good."""
+    """The body as it arrives, for as long as the credential is valid."""
     more = True
     while more:
         message = await request.receive()
@@ -100,27 +107,29 @@ async def arriving(request: Request) -> AsyncIterator[bytes]:
 _SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;\s]+)", re.IGNORECASE)
 
 
-def _said_digest(request: Request) -> bytes | None:
-    """RFC 9530. Of a file sent whole, the digest of the content is that of the file."""
+def _sent_digest(request: Request) -> bytes | None:
+    """RFC 9530. For a whole file, both digests are of the same bytes."""
     found: set[bytes] = set()
     for name in ("repr-digest", "content-digest"):
-        said = _SHA256.search(",".join(request.headers.getlist(name)))
-        if said is not None:
-            found.add(_decoded_digest(name, said[1]))
+        value = _SHA256.search(",".join(request.headers.getlist(name)))
+        if value is not None:
+            found.add(_decoded_digest(name, value[1]))
     if len(found) > 1:
-        raise BadRequest("Repr-Digest and Content-Digest say different things of the same bytes.")
+        raise BadRequest(
+            "Repr-Digest and Content-Digest differ, though both are of the same bytes."
+        )
     return found.pop() if found else None
 
 
-def _decoded_digest(name: str, said: str) -> bytes:
+def _decoded_digest(name: str, value: str) -> bytes:
     try:
-        if not (said.startswith(":") and said.endswith(":") and len(said) > 1):
+        if not (value.startswith(":") and value.endswith(":") and len(value) > 1):
             raise binascii.Error
-        digest = base64.b64decode(said[1:-1], validate=True)
+        digest = base64.b64decode(value[1:-1], validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != 32:
-        wrong = "The digest is base64 of 32 bytes between colons, as sha-256=:…=:"
+        wrong = "Send the digest as base64 of 32 bytes between colons: sha-256=:…=:"
         raise BadRequest(wrong, errors=[FieldError(f"/{name}", wrong)])
     return digest
 
@@ -131,14 +140,14 @@ async def attach(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     if not body.strip():
-        raise BadJson('Say what to attach: {"name", "path"} or {"name", "url"}.')
-    asked: Attach = decoded(_attach, body)
+        raise BadJson('The body is empty. Send {"name", "path"} or {"name", "url"}.')
+    files, asked = live.files, decoded(_attach, body)
     if (asked.path is None) == (asked.url is None):
         raise Invalid.at("/path", "Give either a path or a url.")
     if asked.path is not None:
-        file, new = await live.files.attach_path(slot, asked.path, asked.name, asked.media_type)
+        file, new = await files.attach_path(slot, asked.path, asked.name, asked.media_type)
     else:
-        file, new = await live.files.attach_url(slot, _elsewhere(asked))
+        file, new = await files.attach_url(slot, _elsewhere(asked))
     return shown(slot, file, new=new)
 
 
@@ -168,9 +177,9 @@ def shown(slot: Slot, file: File, *, new: bool) -> Response:
 async def listing(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    files = slot.head.files
-    tallies = await live.files.downloads.of(files)
-    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in files]
+    files = live.files
+    tallies = await files.downloads.of(slot.head.files)
+    shown = [_with_tally(slot, it, tallies.get(it.key, Tally())) for it in slot.head.files]
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     return http.JSONBytes(wire.encode({"files": shown}), 200, headers)
 
@@ -209,7 +218,7 @@ async def download(request: Request) -> Response:
 
 
 def main_file(head: Head) -> File | None:
-    """The one that a download without a name means."""
+    """The file that a download without a name gets."""
     return head.files[0] if head.files else None
 
 
@@ -221,53 +230,68 @@ async def deliver(
     headers: Mapping[str, str] | None = None,
     media_type: str | None = None,
 ) -> Response:
-    """The file as an answer: whole or in parts, or the address where it lies."""
+    """Answer with the file: whole, in parts, or with a redirect to where it is stored."""
     if file.url is not None:
-        return handing.sent_on(file.url)
-    live, head = http.service(request), slot.head
-    by: Principal = http.principal(request)
+        return handing.redirect(file.url)
+    live, by = http.service(request), http.principal(request)
+    files = live.files
     inline = http.switch(request, "inline")
     follow = http.switch(request, "follow") and file.path is not None
     handed = handing.allowed(request, file) and headers is None and media_type is None
-
-    def sent(
-        size: int, ranges: str | None, whole: bool | Arriving, *, handed: bool = False
-    ) -> None:
-        it = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
-        live.files.downloads.note(it, None if isinstance(whole, bool) else whole)
-
-    allowed = still_allowed(live, by)
+    allowed = still_allowed(live.keyring, by)
+    sent = noting(files, slot.head, file, by, handed=False)
+    handed_on = noting(files, slot.head, file, by, handed=True)
 
     def over() -> bool:
         return live.over(slot) or not allowed()
 
-    if handed and (answer := await handing.to_the_store(live, file)):
-        sent(0, None, False, handed=True)
+    if handed and (answer := await handing.to_the_store(live.settings, files, file)):
+        handed_on(0, None, False)
         return answer
-    said = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
+    own = {"content-disposition": disposition(file.name, inline=inline), **(headers or {})}
     media_type = media_type or file.media_type
-    opened = await live.files.open(file)
+    opened = await files.open(file)
     if follow:
-        return Following(opened, said, media_type, slot.changed, over)
+        return Following(opened, own, media_type, slot.changed, over)
     try:
         decision = decided(request, opened)
     except LivejobsError:
         await opened.close()
         raise
-    if file.sha256 is not None:
-        said["repr-digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
-    delivery = Delivery(opened, decision, said, media_type, sent, live.powers.sender_of, allowed)
+    own |= digest_of(file)
+    delivery = Delivery(opened, decision, own, media_type, sent, live.powers.sender_of, allowed)
     if handed and decision.status != 304:
-        answer = handing.to_the_proxy(live, request, opened.path, delivery.headers_of_all)
+        answer = handing.to_the_proxy(
+            live.settings, files, request, opened.path, delivery.headers_of_all
+        )
         if answer is not None:
             await opened.close()
-            sent(0, request.headers.get("range"), False, handed=True)
+            handed_on(0, request.headers.get("range"), False)
             return answer
     return delivery
 
 
-def still_allowed(live: LiveJobs, by: Principal) -> Callable[[], bool]:
-    return lambda: live.keyring.valid(by, clock.now_ms()) is None
+def noting(
+    files: Files, head: Head, file: File, by: Principal, *, handed: bool
+) -> Callable[[int, str | None, bool | Arriving], None]:
+    """A function that records this download once it is sent, or handed to another server."""
+
+    def sent(size: int, ranges: str | None, whole: bool | Arriving) -> None:
+        record = Sent(head, file, by.name, size, ranges, whole is True, handed, by.key)
+        files.downloads.note(record, None if isinstance(whole, bool) else whole)
+
+    return sent
+
+
+def digest_of(file: File) -> dict[str, str]:
+    if file.sha256 is None:
+        return {}
+    digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
+    return {"repr-digest": f"sha-256=:{digest}:"}
+
+
+def still_allowed(keyring: Keyring, by: Principal) -> Callable[[], bool]:
+    return lambda: keyring.valid(by, clock.now_ms()) is None
 
 
 def decided(request: Request, opened: Opened) -> Decision:
@@ -279,10 +303,10 @@ def decided(request: Request, opened: Opened) -> Decision:
         size=opened.size,
     )
     if decision.status == 412:
-        raise PreconditionFailed("The file is not the one the request was made for.")
+        raise PreconditionFailed(CHANGED)
     if decision.status == 416:
         raise Unsatisfiable(
-            f"The file has {opened.size} bytes, none of them in the range asked for.",
+            f"The file has {opened.size} bytes, and none of them is in the requested range.",
             headers={"Content-Range": f"bytes */{opened.size}", "ETag": opened.etag},
         )
     return decision
@@ -291,15 +315,15 @@ def decided(request: Request, opened: Opened) -> Decision:
 async def archive(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    by, head = http.principal(request), slot.head
+    by, head, files = http.principal(request), slot.head, live.files
     if not head.files:
         raise NotFound(f"Job {head.id!r} has no file.", code="no_file")
-    for file in head.files:  # while a clear answer can still be given
+    for file in head.files:  # while an error answer is still possible
         if file.url is None:
-            await (await live.files.open(file)).close()
+            await (await files.open(file)).close()
 
     def sent(file: File, size: int) -> None:
-        live.files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
+        files.downloads.note(Sent(head, file, by.name, size, None, True, by_id=by.key))
 
     headers = {**NO_STORE, **HARMLESS, "content-disposition": disposition(f"{head.id}.zip")}
-    return Archive(head.files, live.files, headers, sent, still_allowed(live, by))
+    return Archive(head.files, files, headers, sent, still_allowed(live.keyring, by))

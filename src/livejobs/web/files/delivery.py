@@ -1,7 +1,7 @@
-"""An answer that carries a file, or parts of it (RFC 9110), from an open descriptor.
+"""Answer with a file, or parts of it (RFC 9110), from an open descriptor.
 
-Reads are large and done by threads. Behind our own runner the kernel copies, and the bytes do
-not come through here at all (see sendfile.py).
+Threads do the reads, which are large. Behind our own runner the kernel copies the bytes instead
+(see sendfile.py).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from livejobs.files.area import FileSender, Opened
 from livejobs.files.counting import Arriving
 from livejobs.web.files.arrival import Arrival, arrival_of
 from livejobs.web.files.ranges import Decision, Span, http_date
+from livejobs.web.handover import as_it_is, hand_over
 from livejobs.web.http import VARY
-from livejobs.web.streams.lasting import as_it_is, run_last
 
 LEAST: Final = 64 << 10  # bytes worth handing to the kernel
 BY_PATH: Final = "http.response.pathsend"  # what some servers offer (ASGI extensions)
-LOOK_AGAIN: Final = 0.25  # seconds: nothing tells us that a file has grown
+LOOK_AGAIN: Final = 0.25  # seconds between reads of a growing file; nothing notifies us
 
-# What a worker uploads is its own affair: it must not act as a page of ours.
+# An uploaded file may hold anything, so it must not act as a page of ours.
 HARMLESS: Final = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "sandbox; default-src 'none'",
@@ -42,15 +42,15 @@ log = logging.getLogger("livejobs.downloads")
 
 
 class Shortened(Exception):
-    """The file has become shorter than it was when its answer began."""
+    """The file has become shorter since its answer began."""
 
     def __str__(self) -> str:
         return "it became shorter"
 
 
 class Delivery(Response):
-    """Sends an open file and closes it. `sent` hears how many bytes went out, of which ranges,
-    and whether the file's last byte was among them and arrived, or who will know."""
+    """Sends an open file and closes it. `sent` is called with the number of bytes, the ranges, and
+    whether the file's last byte was sent and arrived, or with the Arrival that will know."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Delivery(Response):
         sender_of: Callable[[Send], FileSender | None],
         allowed: Callable[[], bool],
     ) -> None:
-        self.status_code = decision.status  # for layers that look
+        self.status_code = decision.status  # for layers that read it
         self.background = None
         self._opened = opened
         self._decision = decision
-        self._said = headers
+        self._own = headers
         self._media_type = media_type
         self._sent = sent
         self._sender_of = sender_of
@@ -74,11 +74,11 @@ class Delivery(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         by_path = BY_PATH in (scope.get("extensions") or {})
-        lasting = partial(self._last, scope["method"], by_path)
-        self._said = {**as_it_is(scope), **self._said}
-        await run_last(lasting, scope, receive, send)
+        work = partial(self._send, scope["method"], by_path)
+        self._own = {**as_it_is(scope), **self._own}
+        await hand_over(work, scope, receive, send)
 
-    async def _last(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
+    async def _send(self, method: str, by_path: bool, receive: Receive, send: Send) -> None:
         try:
             await self._answer(method, by_path, receive, send)
         finally:
@@ -92,7 +92,7 @@ class Delivery(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         body = Body(it, self._decision, self._media_type)
-        headers = {**common, **HARMLESS, **self._said, **body.headers}
+        headers = {**common, **HARMLESS, **self._own, **body.headers}
         await send_head(send, self.status_code, headers)
         if method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
@@ -113,8 +113,8 @@ class Delivery(Response):
 
     @property
     def headers_of_all(self) -> dict[str, str]:
-        """What is said of the file, whatever part of it is sent."""
-        return {**self._common(), **HARMLESS, **self._said, "content-type": self._media_type}
+        """The headers for the file, whichever part of it is sent."""
+        return {**self._common(), **HARMLESS, **self._own, "content-type": self._media_type}
 
     async def _send_body(self, body: Body, receive: Receive, send: Send) -> None:
         arrival = arrival_of(send)
@@ -123,7 +123,7 @@ class Delivery(Response):
             async with watched(receive, self._allowed) as gone:
                 complete = await sender.send(body, gone)
         except (Shortened, LivejobsError) as error:
-            log.warning("the answer with a file was cut off: %s", error)
+            log.warning("a download was cut off: %s", error)
             complete = False
         except BaseException:  # whatever it was, nobody else would close its descriptor
             if arrival is not None:
@@ -135,7 +135,7 @@ class Delivery(Response):
 
 
 def outcome(arrival: Arrival | None, *, reached: bool) -> bool | Arriving:
-    """Whether the last byte arrived. Where nobody knows, those that were sent have."""
+    """Whether the last byte arrived. Where that can't be known, a byte that was sent has."""
     if arrival is None:
         return reached
     arrived = reached and arrival.written()
@@ -146,8 +146,7 @@ def outcome(arrival: Arrival | None, *, reached: bool) -> bool | Arriving:
 
 
 class Body:
-    """What is between the first and the last byte of an answer: spans of the file, and with
-    several of them what tells them apart."""
+    """The body of an answer: spans of the file, and the boundaries between several spans."""
 
     def __init__(self, opened: Opened, decision: Decision, media_type: str) -> None:
         size = opened.size
@@ -176,7 +175,7 @@ class Body:
 
 
 class Sender:
-    """The bytes of one answer, on their way."""
+    """Sends the bytes of one answer."""
 
     def __init__(
         self, opened: Opened, send: Send, past: FileSender | None, arrival: Arrival | None
@@ -185,11 +184,11 @@ class Sender:
         self._opened = opened
         self._send = send
         self._descriptor = opened.fileno()
-        self._past = past  # `send`, for bytes that need not come through here
+        self._past = past  # sends from the descriptor, past `send`
         self._arrival = arrival
 
     async def send(self, body: Body, gone: asyncio.Task[None]) -> bool:
-        """Whether all of it was written. The client may have closed since: it has its bytes."""
+        """Whether all of it was written. The client may disconnect at once: it has its bytes."""
         for before, span in zip(body.before, body.spans, strict=True):
             if before and not await self._out(before):
                 return False
@@ -211,14 +210,14 @@ class Sender:
         return at == span.end
 
     async def _piece(self, at: int, left: int, gone: asyncio.Task[None]) -> int | None:
-        """How many bytes; None: the client has gone."""
+        """How many bytes were sent; None: the client has disconnected."""
         if self._past is not None and self._descriptor is not None and left >= LEAST:
             return await self._past(self._descriptor, at, left, gone)
         piece = await self._opened.read(at, min(self._opened.piece, left))
         return len(piece) if not piece or await self._out(piece) else None
 
     async def _out(self, data: bytes, *, more: bool = True) -> bool:
-        """Whether it was written. Some servers raise where the client has gone (ASGI 2.4)."""
+        """Whether it was written. Some servers raise if the client has disconnected (ASGI 2.4)."""
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except OSError:
@@ -227,7 +226,7 @@ class Sender:
 
 
 class Following(Response):
-    """Sends a file and what is added to it, until `over` and its end are reached. Closes it."""
+    """Sends a file and what is appended to it, until `over` is true and all is sent. Closes it."""
 
     def __init__(
         self,
@@ -240,21 +239,21 @@ class Following(Response):
         self.status_code = 200
         self.background = None
         self._opened = opened
-        self._said = {**HARMLESS, **headers, "content-type": media_type}
+        self._own = {**HARMLESS, **headers, "content-type": media_type}
         self._changed = changed
         self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {
             "cache-control": "no-store", "vary": VARY, "x-accel-buffering": "no",
-            **as_it_is(scope), **self._said,
+            **as_it_is(scope), **self._own,
         }  # fmt: skip
         try:
             await send_head(send, 200, headers)
             if scope["method"] != "HEAD":
                 # Some servers and layers send the head with the first piece.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
-                async with watched(receive, lambda: True) as gone:  # it asks `over` by itself
+                async with watched(receive, lambda: True) as gone:  # `_follow` calls `over`
                     await self._follow(send, gone)
             await send({"type": "http.response.body", "body": b""})
         finally:
@@ -284,8 +283,8 @@ class Following(Response):
 async def watched(
     receive: Receive, allowed: Callable[[], bool]
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that is done when the client has gone, for `send` does not say so, or when its
-    credential is no longer good: a large file may take hours."""
+    """A task that is done when the client has disconnected, which `send` does not report, or when
+    its credential is no longer valid: a large file may take hours."""
 
     async def until_gone() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -295,7 +294,7 @@ async def watched(
         while allowed() and not left.done():
             await asyncio.wait({left}, timeout=LOOK_EVERY)
         if not left.done():
-            log.info("a download was cut off: its credential is no longer good")
+            log.info("a download was cut off: its credential is no longer valid")
 
     left = asyncio.create_task(until_gone())
     over = asyncio.create_task(until_over())
@@ -307,8 +306,8 @@ async def watched(
 
 
 def take_date_now(send: Send) -> None:
-    """uvicorn takes the Date of its answers once a second. A file that was written since would be
-    younger than its answer, which no Last-Modified may be (RFC 9110, 8.8.2.1)."""
+    """uvicorn updates the Date of its answers once a second. Last-Modified must not be later than
+    Date (RFC 9110, 8.8.2.1), as that of a file written within this second would be."""
     exchange: Any = getattr(send, "__self__", None)
     headers: Sequence[tuple[bytes, bytes]] = getattr(exchange, "default_headers", ())
     if any(name == b"date" for name, _ in headers):

@@ -1,7 +1,7 @@
-"""Downloads that another sends in our place: an object store, by a link that the client follows, or
-the nginx or Apache in front of us, by the path of the file.
+"""Downloads that another server sends for us: an object store, by a link that the client follows,
+or the nginx or Apache in front of us, by the path of the file.
 
-Either way we hear no more of it: how much was sent is not known, and none of it is counted.
+We don't learn how much such a server sends, so these downloads are not counted.
 """
 
 from __future__ import annotations
@@ -13,42 +13,47 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from livejobs.config import Settings
 from livejobs.core.model import File
-from livejobs.service import LiveJobs
+from livejobs.files.filing import Files
 from livejobs.web import http
 
-# A proxy compares these with a tag of its own making; so we answer.
+# A proxy would compare these with its own tag, so we answer.
 OURS_TO_ANSWER: Final = ("if-match", "if-range")
 
 
 def allowed(request: Request, file: File) -> bool:
-    """Another says of a file what is kept with it, and no more: it is to be saved, as what it
-    is. A link is good for GET alone."""
+    """Another server sends only the headers stored with the file: an attachment with its own media
+    type. A link works for GET only."""
     return file.kept and request.method == "GET" and not http.switch(request, "inline")
 
 
-async def to_the_store(live: LiveJobs, file: File) -> Response | None:
-    if not live.settings.files_redirect:
+async def to_the_store(settings: Settings, files: Files, file: File) -> Response | None:
+    if not settings.files_redirect:
         return None
-    address = await live.files.area.link(file.key)
-    return None if address is None else sent_on(address)
+    address = await files.area.link(file.key)
+    return None if address is None else redirect(address)
 
 
-def sent_on(address: str) -> Response:
+def redirect(address: str) -> Response:
     headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
     return RedirectResponse(address, 302, headers)
 
 
 def to_the_proxy(
-    live: LiveJobs, request: Request, place: Path | None, headers: Mapping[str, str]
+    settings: Settings,
+    files: Files,
+    request: Request,
+    place: Path | None,
+    headers: Mapping[str, str],
 ) -> Response | None:
-    """It has judged the other preconditions as we have, and ranges it judges by itself."""
-    way = live.settings.sendfile
+    """The proxy evaluates ranges itself, and the other preconditions as we do."""
+    way = settings.sendfile
     if way is None or place is None or any(name in request.headers for name in OURS_TO_ANSWER):
         return None
     header, _, prefix = way.partition(":")
-    inside = place.relative_to(live.files.folder)
+    inside = place.relative_to(files.folder)
     where = f"{prefix}/{inside}" if prefix else str(place.absolute())
-    told = {**headers, header: where}
-    del told["accept-ranges"]  # nginx would say it twice
-    return Response(None, 200, told)
+    sent = {**headers, header: where}
+    del sent["accept-ranges"]  # nginx would send it twice
+    return Response(None, 200, sent)

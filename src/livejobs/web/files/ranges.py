@@ -1,4 +1,4 @@
-"""Which bytes of a file an answer carries: ranges and preconditions of RFC 9110. No I/O."""
+"""Ranges and preconditions of RFC 9110: which bytes of a file to answer with. No I/O."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Final, Literal, NamedTuple
 
 from starlette.datastructures import Headers
 
-MOST: Final = 16  # ranges; who asks for more gets the whole
-LONGEST: Final = 4096  # bytes of a Range header that are looked at: no number of it is too much
+from livejobs.web.tags import ANY, not_modified, tags
+
+MOST: Final = 16  # ranges; a request for more gets the whole file
+LONGEST: Final = 4096  # bytes of a Range header; a longer one is ignored
 
 
 class Span(NamedTuple):
@@ -25,7 +27,7 @@ class Span(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What to answer with; with 206 which spans, with 416 none."""
+    """The status, and the spans for a 206."""
 
     status: Literal[200, 206, 304, 412, 416]
     spans: tuple[Span, ...] = ()
@@ -51,40 +53,29 @@ def decide(method: str, headers: Headers, *, etag: str, modified: int, size: int
 
 
 def _failed(headers: Headers, etag: str, modified: int) -> bool:
-    tags = _tags(headers, "if-match")
-    if tags is not None:
-        return not ("*" in tags or etag in tags)  # strong: a weak tag matches nothing
+    known = tags(headers.raw, b"if-match")
+    if known is not None:
+        return not (ANY in known or etag.encode() in known)  # strong: a weak tag matches nothing
     until = _date(headers, "if-unmodified-since")
     return until is not None and modified > until
 
 
 def _not_modified(headers: Headers, etag: str, modified: int) -> bool:
-    tags = _tags(headers, "if-none-match")
-    if tags is not None:
-        return "*" in tags or etag in [tag.removeprefix("W/") for tag in tags]
+    known = not_modified(headers.raw, etag.encode())
+    if known is not None:
+        return known
     since = _date(headers, "if-modified-since")
     return since is not None and modified <= since
 
 
 def _same(headers: Headers, etag: str) -> bool:
     """Whether the client's part is of this very file (If-Range). A date never proves that: the
-    file may have changed twice within its second. Nor may a client send one that has our tag."""
-    said = headers.getlist("if-range")
-    return not said or [one.strip() for one in said] == [etag]
+    file may have changed twice within a second. Nor may a client that has our tag send a date."""
+    values = headers.getlist("if-range")
+    return not values or [one.strip() for one in values] == [etag]
 
 
-_TAG: Final = re.compile(r'(?<![^\s,])(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"(?![^\s,])')
-
-
-def _tags(headers: Headers, name: str) -> list[str] | None:
-    """None: the header is not there."""
-    said = ",".join(headers.getlist(name))
-    if said.strip() == "*":
-        return ["*"]
-    return _TAG.findall(said) if name in headers else None
-
-
-_DATE: Final = re.compile(  # the one that is sent today, and two that are to be understood
+_DATE: Final = re.compile(  # the format of today, and two obsolete ones that must be understood
     r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
     r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}",
@@ -93,12 +84,12 @@ _DATE: Final = re.compile(  # the one that is sent today, and two that are to be
 
 
 def _date(headers: Headers, name: str) -> int | None:
-    """Seconds; None where there is no one date that can be read: such a header is ignored."""
-    said = headers.getlist(name)
-    if len(said) != 1 or not _DATE.fullmatch(said[0]):
+    """Seconds; None: there is not exactly one valid date, so the header is ignored."""
+    values = headers.getlist(name)
+    if len(values) != 1 or not _DATE.fullmatch(values[0]):
         return None
     try:
-        return int(parsedate_to_datetime(said[0]).replace(tzinfo=UTC).timestamp())
+        return int(parsedate_to_datetime(values[0]).replace(tzinfo=UTC).timestamp())
     except ValueError:  # the 31st of February
         return None
 
@@ -112,12 +103,12 @@ def http_date(ms: int) -> str:
 _SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)\Z", re.ASCII)
 
 
-def parse(said: str, size: int) -> tuple[Span, ...] | None:
-    """The spans asked for, overlapping ones joined; () if none can be given, None if this asks
-    for nothing we know of, or for too much: then the header is ignored. So it is of an empty
-    file: some clients ask for the range of all there is, whatever that may be."""
-    unit, _, rest = said.partition("=")
-    if unit.lower() != "bytes" or len(said) > LONGEST or not size:
+def parse(header: str, size: int) -> tuple[Span, ...] | None:
+    """The requested spans, overlapping ones joined; () if none can be satisfied. None: the header
+    is ignored, as its unit or syntax is unknown, it asks for too much, or the file is empty (some
+    clients ask for a range of whatever there is)."""
+    unit, _, rest = header.partition("=")
+    if unit.lower() != "bytes" or len(header) > LONGEST or not size:
         return None
     asked: list[Span] = []
     for part in rest.split(","):
@@ -135,7 +126,7 @@ def parse(said: str, size: int) -> tuple[Span, ...] | None:
 
 
 def _span(spec: str, size: int) -> Span | None:
-    """Empty if it lies past the end; None if it makes no sense."""
+    """Empty if it begins past the end; None if it is malformed."""
     found = _SPEC.match(spec)
     if found is None:
         return None
@@ -149,7 +140,7 @@ def _span(spec: str, size: int) -> Span | None:
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """No two that overlap or touch. The order asked for is kept where nothing had to be joined."""
+    """Spans that neither overlap nor touch. Their order is kept if none had to be joined."""
     in_order: list[Span] = []
     for span in sorted(spans):
         if in_order and span.first <= in_order[-1].end:

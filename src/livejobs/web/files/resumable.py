@@ -1,4 +1,4 @@
-"""Uploads in pieces, by tus 1.0: core, creation, expiration, termination (https://tus.io)."""
+"""Resumable uploads by tus 1.0: core, creation, expiration, termination (https://tus.io)."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class OtherVersion(LivejobsError):
 
 
 def tus(handler: Handler) -> Handler:
-    """Both sides say the version in all they say."""
+    """Every request and every answer names the version."""
 
     @wraps(handler)
     async def speaking(request: Request) -> Response:
         try:
             if request.headers.get("tus-resumable") != VERSION:
-                said = f"This speaks tus {VERSION}: send Tus-Resumable: {VERSION}."
-                raise OtherVersion(said, headers={"Tus-Version": VERSION})
+                detail = f"This server speaks tus {VERSION}. Send Tus-Resumable: {VERSION}."
+                raise OtherVersion(detail, headers={"Tus-Version": VERSION})
             answer = await handler(request)
         except LivejobsError as error:
             error.headers.setdefault("Tus-Resumable", VERSION)
@@ -61,7 +61,7 @@ def tus(handler: Handler) -> Handler:
 
 
 async def options(request: Request) -> Response:
-    """What can be done here, for who asks before beginning."""
+    """The capabilities of this server, for clients that ask first."""
     headers = {
         "tus-resumable": VERSION,
         "tus-version": VERSION,
@@ -76,46 +76,47 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     if "upload-defer-length" in request.headers:
-        raise BadRequest("Say Upload-Length at once: it can't be deferred here.")
-    said = request.headers.get("upload-metadata", "")
-    metadata = decoded(said)
+        raise BadRequest("Upload-Length can't be deferred here. Send it with this request.")
+    header = request.headers.get("upload-metadata", "")
+    metadata = decoded(header)
     if "filename" not in metadata:
         raise wrong("Upload-Metadata", "names the file: filename, and its name in base64")
-    partial = await live.files.begin(
+    files = live.files
+    partial = await files.begin(
         slot,
         metadata["filename"],
         media_type=metadata.get("filetype", ""),
         length=number(request, "Upload-Length"),
-        metadata=said,
+        metadata=header,
     )
     location = f"{slot.base}/v1/jobs/{slot.head.id}/uploads/{partial.declared.id}"
     return Response(None, 201, {"location": location, **state(partial)})
 
 
-def decoded(said: str) -> dict[str, str]:
+def decoded(header: str) -> dict[str, str]:
     """Upload-Metadata: keys, each with a value in base64 or none, between commas."""
     metadata = {}
-    if len(said) > LONGEST_METADATA:
+    if len(header) > LONGEST_METADATA:
         raise wrong("Upload-Metadata", f"takes at most {LONGEST_METADATA} characters")
-    for pair in filter(None, (it.strip() for it in said.split(","))):
+    for pair in filter(None, (it.strip() for it in header.split(","))):
         key, _, value = pair.partition(" ")
         try:
             metadata[key] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise wrong("Upload-Metadata", f"takes base64 of UTF-8; {key!r} is none") from None
+            raise wrong("Upload-Metadata", f"takes base64 of UTF-8, but {key!r} is not") from None
     return metadata
 
 
 def number(request: Request, name: str) -> int:
-    said = request.headers.get(name, "")
-    if not _WHOLE.match(said):
+    text = request.headers.get(name, "")
+    if not _WHOLE.match(text):
         raise wrong(name, "takes a number of bytes")
-    return int(said)
+    return int(text)
 
 
 def wrong(name: str, takes: str) -> BadRequest:
-    said = f"The header {name} {takes}."
-    return BadRequest(said, errors=[FieldError(f"/{name}", said)])
+    detail = f"The header {name} {takes}."
+    return BadRequest(detail, errors=[FieldError(f"/{name}", detail)])
 
 
 def state(partial: Partial) -> dict[str, str]:
@@ -128,7 +129,8 @@ def state(partial: Partial) -> dict[str, str]:
 async def found(request: Request) -> tuple[Slot, Partial]:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    partial = live.files.partials.find(slot.head.id, request.path_params["upload"])
+    files = live.files
+    partial = files.partials.find(slot.head.id, request.path_params["upload"])
     if partial is None or not partial.done:
         refuse_finished(slot)
     if partial is None:
@@ -140,7 +142,8 @@ async def found(request: Request) -> tuple[Slot, Partial]:
 async def head(request: Request) -> Response:
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
-    await http.service(request).files.finish(slot, partial, check)  # its last request could not
+    files = http.service(request).files
+    await files.finish(slot, partial, check)  # its last request could not
     headers = {
         **state(partial),
         "upload-offset": str(partial.size),
@@ -156,13 +159,14 @@ async def patch(request: Request) -> Response:
     sent = http.media_type(request.scope)
     if sent != PIECE:
         raise UnsupportedMediaType(
-            f"Content-Type {sent!r} is not taken here. Send {PIECE}.",
+            f"Content-Type {sent!r} is not supported here. Send {PIECE}.",
             headers={"Accept-Patch": PIECE},
         )
     offset = number(request, "Upload-Offset")
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
-    await http.service(request).files.go_on(slot, partial, offset, arriving(request), check)
+    files = http.service(request).files
+    await files.go_on(slot, partial, offset, arriving(request), check)
     return Response(status_code=204, headers={**state(partial), "upload-offset": str(partial.size)})
 
 
@@ -170,14 +174,15 @@ async def patch(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     _, partial = await found(request)
     if partial.done:
-        raise Conflict("This upload is a file of its job already.", code="upload_done")
+        raise Conflict("This upload is complete: it is a file of its job.", code="upload_done")
     with partial.claimed():
-        await http.service(request).files.partials.remove(partial)
+        files = http.service(request).files
+        await files.partials.remove(partial)
     return Response(status_code=204)
 
 
 async def post(request: Request) -> Response:
-    """For clients that can say no more than GET and POST."""
+    """The same methods, by POST with X-HTTP-Method-Override."""
     meant = request.headers.get("x-http-method-override", "").upper()
     handler = {"HEAD": head, "PATCH": patch, "DELETE": delete}.get(meant)
     if handler is None:

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from livejobs.web import http
 from livejobs.web.documents import docs
 from livejobs.web.pages.assets import static_dir
+from livejobs.web.tags import not_modified
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -61,7 +61,7 @@ def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
     }
 
     async def answer(request: Request) -> Response:
-        if {tag, "*"} & {*http.none_match(request.headers)}:
+        if not_modified(request.scope["headers"], headers["etag"].encode()):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
 

@@ -93,8 +93,8 @@ def position(live: LiveJobs, project: str, text: str | None) -> tuple[int | None
     if not text:
         return None, False
     cursor = parse(text)
-    last = live.committer.seqs.get(project, 0)
-    if cursor is None or cursor.epoch != live.committer.epochs.get(project) or cursor.seq > last:
+    end = live.end_of(project)
+    if cursor is None or end is None or cursor.epoch != end.epoch or cursor.seq > end.seq:
         return None, True
     return cursor.seq or None, False
 

@@ -25,8 +25,8 @@ from livejobs.live.options import Options
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import http
+from livejobs.web.handover import as_it_is
 from livejobs.web.streams.events import hello, position, requested_cursor, seen_all
-from livejobs.web.streams.lasting import as_it_is
 from livejobs.web.streams.response import HEADERS, Stream, Subscribe
 
 Pages: TypeAlias = AsyncIterator[Sequence[Record]]

@@ -15,7 +15,7 @@ from livejobs.live.frames import SSE, Wire
 from livejobs.live.hub import Hub
 from livejobs.live.sink import Sink
 from livejobs.web import http
-from livejobs.web.streams.lasting import run_last
+from livejobs.web.handover import hand_over
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 Subscribe: TypeAlias = Callable[[Sink], Viewer]
@@ -55,8 +55,8 @@ class Stream(Response):
             await start(send, self._head)
             await send({"type": "http.response.body", "body": b""})
         else:
-            lasting = partial(last, self._hub, self._by, self._wire, self._head, self._begin)
-            await run_last(lasting, scope, receive, send)
+            work = partial(last, self._hub, self._by, self._wire, self._head, self._begin)
+            await hand_over(work, scope, receive, send)
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink)

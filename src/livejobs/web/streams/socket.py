@@ -36,8 +36,8 @@ from livejobs.live.options import Filter, Options, View
 from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http
+from livejobs.web.handover import hand_over
 from livejobs.web.streams import events as streams
-from livejobs.web.streams.lasting import run_last
 
 PROTOCOL: Final = "livejobs.v1"
 REFUSALS: Final = 1000  # errors in a row, after which the connection is closed
@@ -140,7 +140,7 @@ class Socket:
         begin = None
         if "id" in scope["path_params"]:
             begin = Request({**scope, "type": "http", "method": "GET"})
-        await run_last(partial(serve, live, caller, begin), scope, receive, send)
+        await hand_over(partial(serve, live, caller, begin), scope, receive, send)
 
 
 SOCKET: Final = Socket()
@@ -296,7 +296,7 @@ class Conversation:
     def _check(self, by: Principal, action: Action, rate: Literal["read", "report"]) -> None:
         self._live.keyring.require_valid(by, clock.now_ms())
         require(by, action)
-        guard.check_rate(self._live.limiters.get(rate), by, self._caller.client)
+        guard.check_rate(self._live.limiter(rate), by, self._caller.client)
 
     async def _authenticate(self, message: Auth) -> None:
         """Take the first credential, or a fresh one that replaces it."""

@@ -1,0 +1,57 @@
+"""Cancel and delete jobs, and record who did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livejobs.core import reducer
+from livejobs.core.access import Principal
+from livejobs.core.errors import Conflict
+from livejobs.core.model import Head
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.reader import Reader
+from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
+from livejobs.store.base import AuditRecord
+
+
+class Changing:
+    def __init__(self, committer: Committer, reader: Reader) -> None:
+        self._committer = committer
+        self._reader = reader
+
+    async def cancel(self, id: str, *, force: bool, by: Principal) -> Slot:
+        slot = await self._reader.find(id, by)
+
+        def operation(transaction: Transaction) -> None:
+            head = transaction.present(slot)
+            after = reducer.cancel(head, transaction.now, force=force)
+            if after is not head:
+                record = _audit(transaction, by, "cancel", head, {"force": True} if force else {})
+                transaction.change(slot, after, audit=record)
+
+        with slot.held():
+            await self._committer.submit(operation)
+        return slot
+
+    async def delete(self, id: str, *, by: Principal) -> None:
+        slot = await self._reader.find(id, by)
+
+        def operation(transaction: Transaction) -> None:
+            head = transaction.present(slot)
+            if not head.finished:
+                raise Conflict(
+                    f"Job {id!r} is {head.status}. Only a finished job can be deleted; cancel it "
+                    "first.",
+                    code="job_not_finished",
+                )
+            transaction.delete(slot, _audit(transaction, by, "delete", head, {}))
+
+        with slot.held():
+            await self._committer.submit(operation)
+
+
+def _audit(
+    transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
+) -> AuditRecord:
+    return AuditRecord(transaction.now, by.name, action, head.project, head.id, detail, by.key)
