@@ -143,7 +143,7 @@ class App(Starlette):
         )
         self.state.live = live
         self.powers = live.powers  # of the server that runs the app
-        self._live = live
+        self.live = live  # the same, for the fast path: a State looks its values up by name
         self._fast = FastPath(self, hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
@@ -155,7 +155,7 @@ class App(Starlette):
             await super().__call__(scope, receive, send)
             return
         if not self.powers.drains:
-            self._live.heed_signals()
+            self.live.heed_signals()
         if b"token=" in scope["query_string"]:
             take_token(scope)
         wrong = None if self._hosts is None else check_host(self._hosts, scope)

@@ -277,6 +277,8 @@ class LiveJobs:
 
     def check_running(self) -> None:
         """Raise if nothing can be done now. Without this check a caller could wait for ever."""
+        if self.running and self._loop is asyncio.get_running_loop():
+            return
         if self._loop is None:
             raise NotStarted(
                 "The LiveJobs of this app was not started. Enter it in the app's lifespan: "
@@ -284,11 +286,10 @@ class LiveJobs:
             )
         if not self.running:
             raise shutting_down()
-        if asyncio.get_running_loop() is not self._loop:
-            raise RuntimeError(
-                "LiveJobs was started in another event loop. Call it from there: "
-                "asyncio.run_coroutine_threadsafe(…, loop)."
-            )
+        raise RuntimeError(
+            "LiveJobs was started in another event loop. Call it from there: "
+            "asyncio.run_coroutine_threadsafe(…, loop)."
+        )
 
     def heed_signals(self) -> None:
         """End streams and waits on SIGTERM or SIGINT. For servers that stop an app only after its

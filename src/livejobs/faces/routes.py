@@ -78,7 +78,7 @@ class Door:
         self._parameter = parameter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        live: LiveJobs = scope["app"].state.live
+        live: LiveJobs = scope["app"].live
         id = "" if self._parameter is None else scope["path_params"][self._parameter]
         try:
             response = await self._answer(live, id, scope, receive)

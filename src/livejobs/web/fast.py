@@ -8,10 +8,13 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
@@ -21,6 +24,15 @@ RAISED: Final = "livejobs.raised"
 
 class Hot(Route):
     """A route with a fast path."""
+
+    @cached_property
+    def conversions(self) -> list[tuple[str, Callable[[str], Any]]]:
+        """Of the parameters that are not plain text."""
+        return [
+            (name, convertor.convert)
+            for name, convertor in self.param_convertors.items()
+            if not isinstance(convertor, StringConvertor)
+        ]
 
     async def answer_fast(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer a request that matches. False: nothing was sent, the framework has to answer."""
@@ -37,10 +49,16 @@ class FastPath:
 
     async def answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether the request was answered. Raises what its handler raised."""
+        path = get_route_path(scope)
         for route in self._by_method.get(scope["method"], ()):
-            match, found = route.matches(scope)
-            if match is Match.FULL:
-                own = {**scope, **found, "app": self._app}
+            if (found := route.path_regex.match(path)) is not None:
+                # As `Route.matches` does, for a third of its cost.
+                parameters = found.groupdict()
+                for name, convert in route.conversions:
+                    parameters[name] = convert(parameters[name])
+                if "path_params" in scope:  # of an app around this one
+                    parameters = {**scope["path_params"], **parameters}
+                own = {**scope, "app": self._app, "path_params": parameters}
                 return await route.answer_fast(own, receive, send)
         return False
 

@@ -112,7 +112,7 @@ def _unsupported(sent: str, taken: str) -> UnsupportedMediaType:
 def require_valid(scope: Scope) -> None:
     """Check the caller again, after its body has arrived or after a wait: its key may have been
     revoked since it was admitted."""
-    live: LiveJobs = scope["app"].state.live
+    live: LiveJobs = scope["app"].live
     keyring = live.keyring
     keyring.require_valid(scope[PRINCIPAL], clock.now_ms())
 

@@ -32,6 +32,6 @@ class Resource(Hot):
         if rule is None or rule.fast is None or not rule.fast.plain(scope):
             return False
         if rule.action is not None:
-            await admit(scope["app"].state.live, scope, rule.action, rule.rate)
+            await admit(scope["app"].live, scope, rule.action, rule.rate)
         await give(await rule.fast.answer(scope, receive), scope, send)
         return True

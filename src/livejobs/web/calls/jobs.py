@@ -93,7 +93,7 @@ def plain(scope: Scope) -> bool:
 
 async def poll(scope: Scope, receive: Receive) -> Answer:
     """The answer to a plain request, from ready bytes: no request, no response, no encoding."""
-    live: LiveJobs = scope["app"].state.live
+    live: LiveJobs = scope["app"].live
     slot = await live.find(scope["path_params"]["id"], scope[http.PRINCIPAL])
     return (await current(live, slot)).to(scope)
 

@@ -40,7 +40,7 @@ async def report(request: Request) -> Response:
 
 async def receipt(scope: Scope, receive: Receive) -> Answer:
     """Take the reports in the body, and acknowledge them once they are on disk."""
-    live: LiveJobs = scope["app"].state.live
+    live: LiveJobs = scope["app"].live
     by: Principal = scope[http.PRINCIPAL]
     slot = await live.find(scope["path_params"]["id"], by)
     if http.takes_lines(scope):
