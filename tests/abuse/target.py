@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from livejobs.app import create_app
-from livejobs.cli.main import setting_options
+from livejobs.cli.serve import setting_options
 from livejobs.config import load
 from livejobs.server.connection import Bounds
 from livejobs.server.direct import bare, ours

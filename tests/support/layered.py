@@ -27,7 +27,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livejobs.app import create_app
-from livejobs.cli.main import our_own
+from livejobs.cli.serve import our_own
 from livejobs.config import Settings
 from livejobs.server.runner import run
 from livejobs.service import LiveJobs

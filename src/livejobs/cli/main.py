@@ -1,146 +1,109 @@
-"""The command line."""
+"""The command line: all commands, and how a command that fails ends.
+
+Commands are loaded on use: a command for workers or readers loads nothing of the server.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import Any, NoReturn, TypeVar
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import click
-from starlette.applications import Starlette
+from click.shell_completion import CompletionItem
 
-from livejobs.app import App, create_app
-from livejobs.cli import keys as keys_cli
-from livejobs.config import (
-    SWITCH,
-    TABLE,
-    Setting,
-    SettingError,
-    load,
-    own_hosts,
-    unknown_variables,
-)
-from livejobs.demo.hands import playing
-from livejobs.server.direct import answer_at_once, bare, ours, writer_of
-from livejobs.server.runner import CannotListen, run
-from livejobs.server.sendfile import sender_of
-from livejobs.service import LiveJobs
-from livejobs.store.base import StoreUnusable
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+class Place(NamedTuple):
+    module: str  # in livejobs.cli; the command has the name of its module, if it has no other
+    line: str  # in the list of commands
+    attribute: str | None = None
+
+
+SECTIONS: Final = {
+    "Read and control jobs": {
+        "watch": Place("watch", "Show a job, or all jobs of a project, live."),
+        "jobs": Place("jobs", "List jobs, newest first."),
+        "logs": Place("logs", "Print a job's log."),
+        "get": Place("get", "Download a job's files."),
+        "wait": Place("wait", "Wait until a job has ended."),
+        "cancel": Place("cancel", "Cancel a job."),
+    },
+    "Report on jobs": {
+        "report": Place("report", "Send reports from stdin, one JSON object a line."),
+    },
+    "Run a server": {
+        "serve": Place("serve", "Run the server."),
+        "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
+        "key": Place("keys", "Create, list and revoke keys.", "key"),
+        "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+    },
+}
+
+PLACES: Final = {name: place for part in SECTIONS.values() for name, place in part.items()}
+
+# The exit codes of errors. They are named here, since importing them would load the server.
+FAILURES: Final = {
+    "livejobs.config.SettingError": 2,
+    "livejobs.server.runner.CannotListen": 1,
+    "livejobs.cli.keys.Refused": 1,
+    "livejobs.store.base.StoreUnusable": 1,
+}
+
+EPILOG: Final = """Commands for jobs take --url and --key, or LIVEJOBS_URL and LIVEJOBS_KEY.
+
+\b
+To complete commands, options and jobs with the Tab key, add one line to a file:
+  ~/.bashrc  eval "$(_LIVEJOBS_COMPLETE=bash_source livejobs)"
+  ~/.zshrc   eval "$(_LIVEJOBS_COMPLETE=zsh_source livejobs)"
+  ~/.config/fish/completions/livejobs.fish
+             _LIVEJOBS_COMPLETE=fish_source livejobs | source
+"""
 
 
 class Commands(click.Group):
-    """What a command can't do is one line on stderr."""
+    """Loads a command when it is used, and prints why it failed as one line on stderr."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = PLACES.get(cmd_name)
+        if place is None:
+            return None
+        module = import_module(f"livejobs.cli.{place.module}")
+        command: click.Command = getattr(module, place.attribute or place.module)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, PLACES))
+        for title, part in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(widest), place.line) for name, place in part.items()]
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in PLACES if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=PLACES[name].line) for name in names]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except keys_cli.Refused as error:
-            fail(1, error)
+            return super().invoke(ctx)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            click.echo(f"livejobs: {error}", err=True)
+            sys.exit(code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def exit_code(error: Exception) -> int | None:
+    """None: the error is a bug, so its traceback is needed."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((FAILURES[name] for name in names if name in FAILURES), None)
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="livejobs", prog_name="livejobs", message="%(prog)s %(version)s")
 def main() -> None:
     """Status, progress, results and files of long-running jobs, live."""
-
-
-def setting_options(command: Command) -> Command:
-    """An option for each setting. They take text: `load` reads it, as it does everything."""
-    for row in reversed(TABLE):
-        command = option(row)(command)
-    return command
-
-
-def option(row: Setting) -> Callable[[Command], Command]:
-    flag = f"{row.flag}/--no-{row.flag[2:]}" if row.kind is SWITCH else row.flag
-    return click.option(
-        flag, row.name, default=None, metavar=row.kind.metavar or None, help=described(row)
-    )
-
-
-def described(row: Setting) -> str:
-    default = "" if row.default in (None, "", (), False) else f"  [default: {row.default}]"
-    later = "  [not in this version]" if row.later else ""
-    return row.help + default + later
-
-
-@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
-@setting_options
-def serve(**flags: object) -> None:
-    """Run the server."""
-    serve_with(flags)
-
-
-@main.command(epilog="Each option is also a variable (LIVEJOBS_PORT) and a TOML key (port).")
-@setting_options
-@click.option("--pace", type=click.FloatRange(0.1, 100), default=1, help="Times as fast as life.")
-def demo(pace: float, **flags: object) -> None:
-    """Run the server with simulated jobs of all kinds, kept in ./livejobs-demo."""
-    if "LIVEJOBS_DATA" not in os.environ:
-        flags["data"] = flags["data"] or "livejobs-demo"  # not among anyone's own jobs
-    serve_with(flags, partial(playing, pace=pace))
-
-
-def serve_with(
-    flags: dict[str, object],
-    show: Callable[[LiveJobs], AbstractAsyncContextManager[None]] | None = None,
-) -> None:
-    for name in unknown_variables(os.environ):
-        say(f"{name}: there is no such setting; it is ignored")
-    if flags["admin_key"] is not None:
-        say(
-            "--admin-key: all users of this machine can read the key in the process list. "
-            "Use --admin-key-file or LIVEJOBS_ADMIN_KEY"
-        )
-    try:
-        settings = load(flags, os.environ)
-        live = LiveJobs(settings)
-        app = create_app(live, hosts=own_hosts(settings))
-        our_own(live, app)
-        if show is not None:
-            beside(app, show(live))
-        run(app, settings, drain=live.drain)
-    except SettingError as error:
-        fail(2, error)
-    except (StoreUnusable, CannotListen) as error:
-        fail(1, error)
-
-
-def our_own(live: LiveJobs, app: App) -> None:
-    """Have them use what our own runner can do and other servers can't: its `send` may be stepped
-    by hand, or passed by."""
-    live.hub.ours = ours
-    live.hub.writer_of = writer_of
-    live.files.sender_of = sender_of
-    app.at_once = answer_at_once
-    app.bare = bare
-
-
-def beside(app: Starlette, other: AbstractAsyncContextManager[None]) -> None:
-    """Something else for as long as the app runs."""
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def both(app: Starlette) -> AsyncIterator[None]:
-        async with inner(app), other:
-            yield
-
-    app.router.lifespan_context = both
-
-
-main.add_command(keys_cli.key)
-main.add_command(keys_cli.token)
-
-
-def say(text: object) -> None:
-    click.echo(f"livejobs: {text}", err=True)
-
-
-def fail(code: int, error: Exception) -> NoReturn:
-    say(error)
-    sys.exit(code)
