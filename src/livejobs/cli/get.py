@@ -18,10 +18,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from livejobs.cli.figures import size
 from livejobs.cli.looks import tail, terminal
 from livejobs.cli.reach import NO, fail, job_argument, reads
-from livejobs.cli.text import plain
+from livejobs.cli.text import escaped, plain
 from livejobs.client.asking import PIECE, where
 from livejobs.client.reading import Client
 
@@ -33,8 +32,8 @@ ROOM: Final = 44  # columns for the bar and the figures, beside the name
 @click.command(
     epilog="While a file is incomplete, it has the suffix .part. Run the command again after an "
     "interruption, and it continues with the bytes that are missing. A file that is there already "
-    "and has the right digest is not downloaded again. The paths of the files are printed to "
-    "stdout."
+    "and has the right digest is not downloaded again. Into a "
+    "pipe, the paths of the files are printed, one a line."
 )
 @job_argument
 @click.argument("names", nargs=-1, metavar="[NAME]...")
@@ -52,14 +51,15 @@ def get(client: Client, job: str, names: Sequence[str], output: Path) -> None:
     found = client.get(job)
     files = chosen(found, names)
     prepare(output)
-    screen = terminal(stderr=True)
+    out, screen = terminal(), terminal(stderr=True)
     for file in files:
         target = where(found, file["name"], output).target
-        if already_there(file, target):
-            note(screen, f"{plain(file['name'])} is there already.")
-        else:
+        if not already_there(file, target):
             fetch(client, job, file, output, screen)
-        click.echo(plain(str(target)))
+        elif screen.is_terminal:
+            screen.print(f"{plain(file['name'])} is there already.")
+        if not out.is_terminal:  # for the next program; a person has seen the bar
+            click.echo(escaped(str(target)))
 
 
 def chosen(job: Mapping[str, Any], names: Sequence[str]) -> list[File]:
@@ -89,7 +89,7 @@ def already_there(file: File, target: Path) -> bool:
     with target.open("rb") as opened:
         while piece := opened.read(PIECE):
             digest.update(piece)
-    return digest.hexdigest() == file["sha256"]
+    return bool(digest.hexdigest() == file["sha256"])
 
 
 def fetch(client: Client, job: str, file: File, output: Path, screen: Console) -> None:
@@ -109,10 +109,3 @@ def fetch(client: Client, job: str, file: File, output: Path, screen: Console) -
             )
     except OSError as error:
         fail(NO, f"{name} cannot be written: {error.strerror or error}.")
-    note(screen, f"{name}: {size(file['size'])}" if file["size"] is not None else name)
-
-
-def note(screen: Console, text: str) -> None:
-    """For people only: a pipe gets the paths and nothing else."""
-    if not screen.is_terminal:
-        click.echo(text, err=True)
