@@ -12,10 +12,10 @@ UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def number(value: float) -> str:
-    """With thin grouping of thousands, and no more digits than are read."""
+    """With commas between thousands, and no more digits than are read."""
     if isinstance(value, int) or float(value).is_integer():
-        return f"{int(value):,}".replace(",", " ")
-    return f"{value:,.1f}".replace(",", " ") if abs(value) >= 10 else f"{value:.3g}"
+        return f"{int(value):,}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
 def size(count: float) -> str:

@@ -116,8 +116,14 @@ class Reports:
             self._most = max(1, len(sent) // 2)
             return
         bad = self._waiting.pop(wrong)
-        self._refuse(bad.number, answer.reason)
+        self._refuse(bad.number, _detail(answer))
         self._most = None
+
+
+def _detail(answer: Answer) -> str:
+    """With the place in the report, but without the report's place in the request."""
+    place = "/".join(answer.path[1:])
+    return f"{answer.said.get('detail', answer.reason)}{f' (in {place})' if place else ''}"
 
 
 def _reason(error: Exception) -> str:
