@@ -10,13 +10,14 @@ from rich.text import Text
 from livejobs.cli.board import Board
 from livejobs.cli.controls import Controls
 from livejobs.cli.figures import age, duration, percent, since
-from livejobs.cli.looks import LOOKS, badge, bar, fitted, name_of, state_of
+from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, state_of
 from livejobs.cli.portrait import DIM, log_tail, portrait
 from livejobs.cli.text import plain
 
 Job = Mapping[str, Any]
 
 STATES: Final = ("running", "queued", "succeeded", "failed", "cancelled")
+NARROW: Final = 60
 STATUS: Final = 13  # columns of a status with its mark
 
 
@@ -47,11 +48,12 @@ def shown_jobs(board: Board, controls: Controls) -> list[Job]:
 def _job(board: Board, controls: Controls, size: Size, rows: int) -> list[Text]:
     job = board.jobs.get(controls.alone or "")
     if job is None:
-        return [Text("Waiting for the job …" if not board.away else "", DIM)]
+        return [Text("This job is not there any more." if board.over else "Loading …", DIM)]
     lines = portrait(job, size.width, unicode=size.unicode, steps=max(1, min(12, rows // 3)))
     entries = [entry for entry in board.lines if controls.prints(entry)]
-    room = rows - len(lines) - 1
-    tail = log_tail(entries, size.width, room)
+    # The log has a third of a small screen, even if that cuts the facts.
+    lines = lines[: max(1, rows - min(len(entries), rows // 3) - 1)]
+    tail = log_tail(entries, size.width, rows - len(lines) - 1)
     return [*lines, *([Text()] if tail else []), *tail]
 
 
@@ -81,13 +83,7 @@ def _counts(board: Board) -> Text:
 def _row(job: Job, controls: Controls, size: Size) -> Text:
     chosen = job["id"] == controls.selected
     state = state_of(job)
-    line = Text("> " if chosen else "  ", "bold")
-    status = badge(state, unicode=size.unicode)
-    status.pad_right(STATUS - status.cell_len)
-    line.append_text(status).append(f"{percent(job):>4}  ", LOOKS[state].style)
-    if size.width >= 60:
-        value = job["progress"]["percent"]
-        line.append_text(bar(value, size.width // 8, state, unicode=size.unicode)).append("  ")
+    line = Text("> " if chosen else "  ", "bold").append_text(_state(job, state, size))
     right = Text(_when(job), DIM)
     room = size.width - line.cell_len - right.cell_len - 2
     title = fitted(Text(name_of(job), "bold" if chosen else ""), room)
@@ -96,6 +92,20 @@ def _row(job: Job, controls: Controls, size: Size) -> Text:
         title = fitted(title.append(f"  {message}", DIM), room)
     title.pad_right(max(0, room - title.cell_len))
     return fitted(line.append_text(title).append("  ").append_text(right), size.width)
+
+
+def _state(job: Job, state: str, size: Size) -> Text:
+    """Status, percentage and bar. A narrow terminal has room for the mark and the percentage."""
+    queued = state == "queued"
+    amount = Text(f"{'' if queued else percent(job):>4}  ", LOOKS[state].style)
+    if size.width < NARROW:
+        return mark(state, unicode=size.unicode).append_text(amount)
+    status = badge(state, unicode=size.unicode)
+    status.pad_right(STATUS - status.cell_len)
+    wide = size.width // 8
+    value = job["progress"]["percent"]
+    drawn = Text(" " * wide) if queued else bar(value, wide, state, unicode=size.unicode)
+    return status.append_text(amount).append_text(drawn).append("  ")
 
 
 def _when(job: Job) -> str:
@@ -114,10 +124,10 @@ def _foot(board: Board, controls: Controls, url: str) -> Text:
         return Text(f"Cancel {name}?  y yes  n no", "bold yellow")
     if controls.typing:
         return Text("/", "bold").append(plain(controls.text)).append("_", "blink")
-    if controls.notice:
-        return Text(controls.notice, "yellow")
     if board.away:
         return Text(f"No answer from {plain(url)}. Trying again …", "yellow")
+    if controls.notice:
+        return Text(controls.notice, "yellow")
     return _hints(controls)
 
 
