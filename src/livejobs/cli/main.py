@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 SECTIONS: Final = {
     "Read and control jobs": {
-        "watch": Place("watch", "Show a job, or all jobs of a project, live."),
+        "watch": Place("watch.command", "Show a job, or all jobs of a project, live.", "watch"),
         "jobs": Place("jobs", "List jobs, newest first."),
         "logs": Place("logs", "Print a job's log."),
         "get": Place("get", "Download a job's files."),
@@ -29,7 +29,9 @@ SECTIONS: Final = {
         "cancel": Place("cancel", "Cancel a job."),
     },
     "Report on jobs": {
-        "report": Place("report", "Send reports from stdin, one JSON object a line."),
+        "report": Place(
+            "report.command", "Send reports from stdin, one JSON object a line.", "report"
+        ),
     },
     "Run a server": {
         "serve": Place("serve", "Run the server."),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from livejobs.cli.lines import Line
+from livejobs.cli.report.lines import Line
 from livejobs.client.outbox import AWAY, Answer, culprit
 from livejobs.client.plain import encode
 

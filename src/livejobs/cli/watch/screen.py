@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from rich.text import Text
 
-from livejobs.cli.board import Board
-from livejobs.cli.controls import Controls
 from livejobs.cli.figures import age, duration, percent, since
 from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, state_of
-from livejobs.cli.portrait import DIM, log_tail, portrait
 from livejobs.cli.text import plain
+from livejobs.cli.watch.board import Board
+from livejobs.cli.watch.controls import Controls
+from livejobs.cli.watch.portrait import DIM, log_tail, portrait
 
 Job = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from livejobs.cli.lines import Input
-from livejobs.cli.numbered import Reports, Verdict
 from livejobs.cli.reach import INTERRUPTED, NO, Server, fail, job_argument, on_server, tell
+from livejobs.cli.report.lines import Input
+from livejobs.cli.report.numbered import Reports, Verdict
 from livejobs.client.channel import new_producer
 from livejobs.client.outbox import BATCH, BYTES, Answer, Request
 from livejobs.client.pace import Backoff, jittered

@@ -17,12 +17,12 @@ from typing import Any, Final
 from rich.console import Console, Group
 from rich.live import Live
 
-from livejobs.cli.board import Follower
-from livejobs.cli.controls import Act, Back, Cancel, Controls, Open, Quit, pressed
-from livejobs.cli.keyboard import Keyboard
-from livejobs.cli.portrait import final
 from livejobs.cli.reach import Server, sentence
-from livejobs.cli.screen import Size, draw, shown_jobs
+from livejobs.cli.watch.board import Follower
+from livejobs.cli.watch.controls import Act, Back, Cancel, Controls, Open, Quit, pressed
+from livejobs.cli.watch.keyboard import Keyboard
+from livejobs.cli.watch.portrait import final
+from livejobs.cli.watch.screen import Size, draw, shown_jobs
 from livejobs.client.reading import Client
 
 FRAME: Final = 0.1  # seconds between two drawings

@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 
-from livejobs.cli.board import JOBS, RATE, Board
 from livejobs.cli.looks import terminal
-from livejobs.cli.portrait import LOG
 from livejobs.cli.reach import Server, complete_job, on_server, tell
-from livejobs.cli.screen import as_line
-from livejobs.cli.session import Session, print_final
+from livejobs.cli.watch.board import JOBS, RATE, Board
+from livejobs.cli.watch.portrait import LOG
+from livejobs.cli.watch.screen import as_line
+from livejobs.cli.watch.session import Session, print_final
 from livejobs.client.reading import Client
 
 
 @click.command(
     epilog="""Into a pipe, each change is one line: the time in UTC, the job (for several), the
-status, the percentage, the amount and the message.
+status, the percentage, the amount and the message. Jobs that have ended before are left out.
 
 \b
 Keys:
@@ -59,8 +59,10 @@ def watch(
 
 
 def print_changes(client: Client, url: str, job: str | None, *, as_json: bool, **feed: Any) -> None:
-    """A line for each change. Only what is on the line counts as one."""
+    """A line for each change. Only what is on the line counts as one. Of the jobs that a feed
+    begins with, those that have ended are left out."""
     printed: dict[str, str] = {}  # by the job's id, the newest ones
+    ready = job is not None
     board = Board()
 
     def cut() -> None:
@@ -70,7 +72,8 @@ def print_changes(client: Client, url: str, job: str | None, *, as_json: bool, *
 
     for event in client.events(job, cut=cut, rate=RATE, **feed):
         state = board.take(event)
-        if state is None:
+        ready = ready or event.name == "ready"
+        if state is None or not (ready or state["completed_at"] is None):
             continue
         line = json.dumps(state) if as_json else as_line(state, named=job is None)
         if printed.pop(state["id"], None) != line:
