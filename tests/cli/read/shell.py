@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -19,6 +20,7 @@ from tests.support.server import BIN, LONG_ENOUGH, clean_environment
 
 LIVEJOBS = str(BIN / "livejobs")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+HOME = "\x1b[H"  # every drawing begins with it
 MAIN_SCREEN = "\x1b[?1049l"  # what ends the alternate screen
 
 
@@ -75,7 +77,8 @@ class Terminal:
             env=environment, stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
         self._text = ""
-        self._seen = 0
+        self._seen = 0  # drawings
+        self._found = ""
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -85,30 +88,35 @@ class Terminal:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while True:
             try:
                 data = os.read(self._master, 65536)
             except OSError:  # closed
                 return
             with self._changed:
-                self._text += data.decode("utf-8", "replace")
+                self._text += decoder.decode(data)
                 self._changed.notify_all()
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def until(self, text: str) -> str:
-        """Wait until the text is printed, after what was waited for before. What came until then,
-        without escape sequences."""
+    def until(self, *texts: str) -> str:
+        """Wait until one drawing has all of these texts, after the one that was waited for before.
+        Returns it, without escape sequences. The screen is drawn once a second at least."""
 
         def found() -> bool:
-            return text in ESCAPES.sub("", self._text[self._seen :])
+            drawings = self._text.split(HOME)
+            for at in range(self._seen, len(drawings)):
+                plain = ESCAPES.sub("", drawings[at])
+                if all(text in plain for text in texts):
+                    self._seen, self._found = at + 1, plain
+                    return True
+            return False
 
         with self._changed:
             assert self._changed.wait_for(found, LONG_ENOUGH), self._text[-4000:]
-            plain = ESCAPES.sub("", self._text[self._seen :])
-            self._seen = len(self._text)
-            return plain
+            return self._found
 
     def ended(self) -> tuple[int, str]:
         """The exit code, and what stays on the main screen."""

@@ -178,6 +178,14 @@ def test_a_download_goes_on_where_it_was_cut(api: Api, tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_a_file_that_lies_elsewhere_is_downloaded(shell: Shell, api: Api, tmp_path: Path) -> None:
+    id = api.create()
+    elsewhere = {"name": "api.json", "url": f"{shell.url}/openapi.json"}
+    assert api.post(f"/v1/jobs/{id}/files", json=elsewhere).status_code == 201
+    shell.out("get", id, "-o", str(tmp_path))
+    assert json.loads((tmp_path / "api.json").read_bytes())["openapi"]
+
+
 def test_a_download_shows_a_bar(shell: Shell, api: Api, tmp_path: Path) -> None:
     id = with_files(api, big=DATA)
     with shell.terminal("get", id, "-o", str(tmp_path), width=60) as terminal:

@@ -71,7 +71,7 @@ class Sender:
                 self._answered = time.monotonic()  # silence before there was a line is no failure
                 self._send()
         except KeyboardInterrupt:
-            fail(INTERRUPTED, f"Interrupted: {self._reports.waiting} lines were not sent.")
+            fail(INTERRUPTED, f"Interrupted. Lines not sent: {self._reports.waiting + lines.left}.")
         if self._reports.stopped:
             fail(BAD, "The lines after that one are not sent.")
         if self._reports.refused:

@@ -79,6 +79,12 @@ class Input:
             self._changed.notify_all()
             return found
 
+    @property
+    def left(self) -> int:
+        """Lines that were read ahead."""
+        with self._changed:
+            return len(self._lines)
+
     def _read(self) -> None:
         splitter = Splitter()
         try:

@@ -61,14 +61,19 @@ def _list(board: Board, controls: Controls, size: Size, rows: int) -> list[Text]
     jobs = shown_jobs(board, controls)
     head = fitted(_counts(board), size.width)
     if not jobs:
-        none = "No jobs yet." if not board.jobs else "No job fits the filter."
-        return [head, Text(), Text(none, DIM)]
+        return [head, Text(), Text(_none(board), DIM)]
     room = max(1, rows - 2)
     ids = [job["id"] for job in jobs]
     at = ids.index(controls.selected) if controls.selected in ids else 0
     first = max(0, min(at - room // 2, len(jobs) - room))
     shown = jobs[first : first + room]
     return [head, Text(), *(_row(job, controls, size) for job in shown)]
+
+
+def _none(board: Board) -> str:
+    if board.jobs:
+        return "No job fits the filter."
+    return "No jobs yet." if board.version else "Loading …"
 
 
 def _counts(board: Board) -> Text:
