@@ -11,13 +11,16 @@ import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
-    TransferSpeedColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
+from livejobs.cli.figures import size
 from livejobs.cli.looks import tail, terminal
 from livejobs.cli.reach import NO, fail, job_argument, reads
 from livejobs.cli.text import escaped, plain
@@ -26,7 +29,8 @@ from livejobs.client.reading import Client
 
 File = Mapping[str, Any]
 
-ROOM: Final = 44  # columns for the bar and the figures, beside the name
+ROOM: Final = 52  # columns for the bar and the figures, beside the name
+NARROW: Final = 60
 
 
 @click.command(
@@ -92,14 +96,28 @@ def already_there(file: File, target: Path) -> bool:
     return bool(digest.hexdigest() == file["sha256"])
 
 
+class Figures(ProgressColumn):
+    """The bytes that are there, of how many, and how fast they come. `short`: only the first."""
+
+    def __init__(self, *, short: bool) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._short = short
+
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None else f" of {size(task.total)}"
+        if task.finished or self._short:
+            return Text(size(task.completed))
+        speed = "" if task.speed is None else f"  {size(task.speed)}/s"
+        return Text(f"{size(task.completed)}{total}{speed}")
+
+
 def fetch(client: Client, job: str, file: File, output: Path, screen: Console) -> None:
     name = plain(file["name"])
     columns = (
         TextColumn(tail(name, max(8, screen.width - ROOM)), markup=False),
         BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
         TaskProgressColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
+        Figures(short=screen.width < NARROW),
     )
     try:
         with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:

@@ -22,6 +22,7 @@ STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 PAGE: Final = 1000
 NARROW: Final = 76  # columns: below this, a job takes two lines
 WIDE: Final = 120  # columns: from here on there is room for more facts
+BAR: Final = 16  # columns
 COLUMNS: Final = ("id", "status", "percent", "type", "title", "created_at", "project")
 
 Job = Mapping[str, Any]
@@ -96,11 +97,11 @@ def printed(out: Console, found: Sequence[Job]) -> None:
 def _two_lines(job: Job, width: int, *, unicode: bool) -> Text:
     head = badge(state_of(job), unicode=unicode).append(f" {percent(job)}".rstrip())
     head.append(f"  {name_of(job)}", "bold")
-    return fitted(head, width).append(f"\n  {plain(job['id'])}", "bright_black")
+    return fitted(head, width).append(f"\n  {plain(job['id'])}", "dim")
 
 
 def _table(found: Sequence[Job], *, wide: bool, unicode: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("STATUS", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
     if wide:
@@ -118,14 +119,17 @@ def _table(found: Sequence[Job], *, wide: bool, unicode: bool) -> Table:
 
 def _cells(job: Job, *, wide: bool, unicode: bool) -> list[Text]:
     state = state_of(job)
-    cells = [badge(state, unicode=unicode), Text(percent(job), LOOKS[state].style)]
+    queued = state == "queued"  # nothing is done yet: a bar would only be in the way
+    cells = [badge(state, unicode=unicode)]
+    cells.append(Text("" if queued else percent(job), LOOKS[state].style))
     if wide:
-        cells.append(bar(job["progress"]["percent"], 16, state, unicode=unicode))
+        value = job["progress"]["percent"]
+        cells.append(Text() if queued else bar(value, BAR, state, unicode=unicode))
     cells.append(Text(name_of(job)))
     if wide:
-        cells.append(Text(plain(job["type"] or ""), "bright_black"))
+        cells.append(Text(plain(job["type"] or ""), "dim"))
     return [
         *cells,
-        Text(age(since(job["created_at"])), "bright_black"),
-        Text(plain(job["id"]), "bright_black"),
+        Text(age(since(job["created_at"])), "dim"),
+        Text(plain(job["id"]), "dim"),
     ]

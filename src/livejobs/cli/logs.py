@@ -64,8 +64,8 @@ def as_lines(entry: Entry) -> list[Text]:
     first, *rest = lines_of(entry["message"])
     style = LEVELS[entry["level"]]
     level = "" if entry["level"] == "info" else entry["level"]
-    head = Text(clock(entry["at"]), "bright_black").append(f" {level:<7} ", style)
+    head = Text(clock(entry["at"]), "dim").append(f" {level:<7} ", style)
     indent = len(head)
     if entry["source"]:
-        head.append(f"{plain(entry['source'])} ", "bright_black")
+        head.append(f"{plain(entry['source'])} ", "dim")
     return [head.append(first, style), *(Text(" " * indent + line, style) for line in rest)]

@@ -23,8 +23,8 @@ class Look(NamedTuple):
 
 
 LOOKS: Final[Mapping[str, Look]] = {
-    "queued": Look("○", "o", "bright_black"),
-    "pending": Look("○", "o", "bright_black"),
+    "queued": Look("○", "o", "dim"),
+    "pending": Look("○", "o", "dim"),
     "running": Look("●", "*", "cyan"),
     "stalled": Look("!", "!", "yellow"),
     "waiting": Look("?", "?", "magenta"),
@@ -32,11 +32,11 @@ LOOKS: Final[Mapping[str, Look]] = {
     "succeeded": Look("✓", "+", "green"),
     "failed": Look("✗", "x", "red"),
     "cancelled": Look("■", "-", "yellow"),
-    "skipped": Look("·", "-", "bright_black"),
+    "skipped": Look("·", "-", "dim"),
 }
 
 LEVELS: Final[Mapping[str, str]] = {
-    "debug": "bright_black", "info": "", "warning": "yellow", "error": "red",
+    "debug": "dim", "info": "", "warning": "yellow", "error": "red",
 }  # fmt: skip
 
 FULL, HALF, EMPTY = "━", "╸", "─"
@@ -79,9 +79,9 @@ def bar(value: float | None, width: int, state: str, *, unicode: bool) -> Text:
     halves = 0 if value is None else round(max(0.0, min(100.0, value)) / 100 * width * 2)
     if not unicode:
         done = halves // 2
-        return Text("#" * done, style).append("." * (width - done), "bright_black")
+        return Text("#" * done, style).append("." * (width - done), "dim")
     text = Text(FULL * (halves // 2) + HALF * (halves % 2), style)
-    return text.append(EMPTY * (width - (halves + 1) // 2), "bright_black")
+    return text.append(EMPTY * (width - (halves + 1) // 2), "dim")
 
 
 def name_of(job: Mapping[str, Any]) -> str:

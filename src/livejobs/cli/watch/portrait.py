@@ -14,7 +14,7 @@ from livejobs.cli.text import lines_of, plain
 
 Job = Mapping[str, Any]
 
-DIM: Final = "bright_black"
+DIM: Final = "dim"
 FILES: Final = 5  # that are named
 COUNTERS: Final = 12
 ERRORS: Final = 3

@@ -18,7 +18,7 @@ Job = Mapping[str, Any]
 
 STATES: Final = ("running", "queued", "succeeded", "failed", "cancelled")
 NARROW: Final = 60
-STATUS: Final = 13  # columns of a status with its mark
+STATUS: Final = 12  # columns of a status with its mark
 
 
 class Size(NamedTuple):
@@ -102,7 +102,7 @@ def _row(job: Job, controls: Controls, size: Size) -> Text:
 def _state(job: Job, state: str, size: Size) -> Text:
     """Status, percentage and bar. A narrow terminal has room for the mark and the percentage."""
     queued = state == "queued"
-    amount = Text(f"{'' if queued else percent(job):>4}  ", LOOKS[state].style)
+    amount = Text(f"{'' if queued else percent(job):>5}  ", LOOKS[state].style)
     if size.width < NARROW:
         return mark(state, unicode=size.unicode).append_text(amount)
     status = badge(state, unicode=size.unicode)
