@@ -27,6 +27,7 @@ from livejobs.client.reading import Client
 
 FRAME: Final = 0.1  # seconds between two drawings
 TICK: Final = 1.0  # seconds after which times on the screen are out of date
+THREADS: Final = 30  # each holds a connection
 TAIL: Final = 500  # lines of the log to begin with
 
 
@@ -129,10 +130,18 @@ class Session:
         elif isinstance(act, Cancel):
             threading.Thread(target=self._cancel, args=(act.job,), daemon=True).start()
         elif isinstance(act, Open):
-            self._list, self._follower = self._follower, self._follow(act.job)
+            self._open(act.job)
         elif isinstance(act, Back) and self._list is not None:
             self._follower.stop()
             self._follower, self._list = self._list, None
+
+    def _open(self, job: str) -> None:
+        if threading.active_count() > THREADS:  # streams that were left end with their next ping
+            self._controls = replace(
+                self._controls, alone=None, notice="Too many jobs were opened. Wait a moment."
+            )
+            return
+        self._list, self._follower = self._follower, self._follow(job)
 
     def _cancel(self, job: str) -> None:
         """In a thread of its own: the screen stays alive while the server takes its time."""
