@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from livejobs.cli.figures import clock
-from livejobs.cli.looks import LEVELS, terminal
+from livejobs.cli.looks import LEVELS, part, terminal
 from livejobs.cli.reach import job_argument, reads
 from livejobs.cli.text import escaped, lines_of, plain
 from livejobs.client.reading import Client
@@ -64,7 +64,7 @@ def as_lines(entry: Entry) -> list[Text]:
     first, *rest = lines_of(entry["message"])
     style = LEVELS[entry["level"]]
     level = "" if entry["level"] == "info" else entry["level"]
-    head = Text(clock(entry["at"]), "dim").append(f" {level:<7} ", style)
+    head = part(clock(entry["at"]), "dim").append(f" {level:<7} ", style)
     indent = len(head)
     if entry["source"]:
         head.append(f"{plain(entry['source'])} ", "dim")

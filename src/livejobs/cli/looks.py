@@ -63,14 +63,20 @@ def state_of(job: Mapping[str, Any]) -> str:
     return str(job["status"])
 
 
+def part(text: str, style: str) -> Text:
+    """The first part of a line. A style that is given to Text itself would also be that of all
+    parts that follow."""
+    return Text().append(text, style)
+
+
 def mark(state: str, *, unicode: bool) -> Text:
     look = LOOKS[state]
-    return Text(look.mark if unicode else look.ascii, look.style)
+    return part(look.mark if unicode else look.ascii, look.style)
 
 
 def badge(state: str, *, unicode: bool) -> Text:
     """The mark and the word."""
-    return mark(state, unicode=unicode).append(f" {state}")
+    return mark(state, unicode=unicode).append(f" {state}", LOOKS[state].style)
 
 
 def bar(value: float | None, width: int, state: str, *, unicode: bool) -> Text:
@@ -79,8 +85,8 @@ def bar(value: float | None, width: int, state: str, *, unicode: bool) -> Text:
     halves = 0 if value is None else round(max(0.0, min(100.0, value)) / 100 * width * 2)
     if not unicode:
         done = halves // 2
-        return Text("#" * done, style).append("." * (width - done), "dim")
-    text = Text(FULL * (halves // 2) + HALF * (halves % 2), style)
+        return part("#" * done, style).append("." * (width - done), "dim")
+    text = part(FULL * (halves // 2) + HALF * (halves % 2), style)
     return text.append(EMPTY * (width - (halves + 1) // 2), "dim")
 
 

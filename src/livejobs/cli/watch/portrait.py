@@ -9,7 +9,7 @@ from rich.text import Text
 
 from livejobs.cli.figures import amount, duration, number, pace, percent, since, size
 from livejobs.cli.logs import as_lines
-from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, state_of
+from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, part, state_of
 from livejobs.cli.text import lines_of, plain
 
 Job = Mapping[str, Any]
@@ -29,11 +29,12 @@ def portrait(job: Job, width: int, *, unicode: bool, steps: int = STEPS) -> list
     parts = (
         _head(job, width, unicode=unicode),
         _steps(job["steps"], width, steps, unicode=unicode),
+        _error(job["error"]),
         _facts(job),
     )
     lines: list[Text] = []
-    for part in parts:
-        found = list(part)
+    for section in parts:
+        found = list(section)
         lines += [Text(), *found] if lines and found else found
     return [fitted(line, width) for line in lines]
 
@@ -132,10 +133,8 @@ def _counted(step: Mapping[str, Any]) -> str:
 
 
 def _facts(job: Job) -> Iterator[Text]:
-    if job["error"] is not None:
-        yield from _error(job["error"])
     if job.get("waiting"):
-        yield Text("? ", "magenta").append(plain(job["waiting"]["prompt"]), "bold")
+        yield part("? ", "magenta").append(plain(job["waiting"]["prompt"]), "bold")
     elif job["stalled"]:
         yield Text("! The worker has said nothing for a while.", "yellow")
     yield from _children(job["children"])
@@ -155,10 +154,12 @@ def _facts(job: Job) -> Iterator[Text]:
 
 
 def _row(label: str, value: str) -> Text:
-    return Text(f"{label:<9} ", DIM).append(value)
+    return part(f"{label:<9} ", DIM).append(value)
 
 
-def _error(error: Mapping[str, Any]) -> Iterator[Text]:
+def _error(error: Mapping[str, Any] | None) -> Iterator[Text]:
+    if error is None:
+        return
     first, *rest = lines_of(error["message"])
     yield Text(first, "bold red")
     for line in rest[:TRACE]:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from rich.text import Text
 
 from livejobs.cli.figures import age, duration, percent, since
-from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, state_of
+from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, part, state_of
 from livejobs.cli.text import plain
 from livejobs.cli.watch.board import Board
 from livejobs.cli.watch.controls import Controls
@@ -77,7 +77,7 @@ def _none(board: Board) -> str:
 
 
 def _counts(board: Board) -> Text:
-    line = Text("livejobs", "bold")
+    line = part("livejobs", "bold")
     for state in STATES:
         count = sum(job["status"] == state for job in board.jobs.values())
         if count:
@@ -88,7 +88,7 @@ def _counts(board: Board) -> Text:
 def _row(job: Job, controls: Controls, size: Size) -> Text:
     chosen = job["id"] == controls.selected
     state = state_of(job)
-    line = Text("> " if chosen else "  ", "bold").append_text(_state(job, state, size))
+    line = part("> " if chosen else "  ", "bold").append_text(_state(job, state, size))
     right = Text(_when(job), DIM)
     room = size.width - line.cell_len - right.cell_len - 2
     title = fitted(Text(name_of(job), "bold" if chosen else ""), room)
@@ -128,7 +128,7 @@ def _foot(board: Board, controls: Controls, url: str) -> Text:
         name = plain(controls.confirm) if job is None else name_of(job)
         return Text(f"Cancel {name}?  y yes  n no", "bold yellow")
     if controls.typing:
-        return Text("/", "bold").append(plain(controls.text)).append("_", "blink")
+        return part("/", "bold").append(plain(controls.text)).append("_", "blink")
     if board.away:
         return Text(f"No answer from {plain(url)}. Trying again …", "yellow")
     if controls.notice:
