@@ -53,12 +53,18 @@ def on_server(command: Command) -> Command:
     end the command."""
 
     @click.option(
-        "--url", envvar="LIVEJOBS_URL", default=URL, show_default=True, help="The server."
+        "--url",
+        envvar="LIVEJOBS_URL",
+        show_envvar=True,
+        default=URL,
+        show_default=True,
+        help="The server.",
     )
     @click.option(
         "--key",
         envvar="LIVEJOBS_KEY",
-        help="The key. Other users of this machine can read options, so prefer LIVEJOBS_KEY.",
+        show_envvar=True,
+        help="The key. Other users of this machine can read options, so prefer the variable.",
     )
     @functools.wraps(command)
     def with_server(url: str, key: str | None, **arguments: Any) -> None:
@@ -91,13 +97,15 @@ def failures(url: str) -> Iterator[None]:
     except (Refused, Unreachable, Corrupt) as error:
         fail(CORRUPT if isinstance(error, Corrupt) else NO, sentence(error, url))
     except JSONDecodeError:
-        fail(NO, f"What answers at {url} is not a livejobs server. Check --url.")
+        fail(NO, f"What answers at {url} is not a livejobs server. {URL_HINT}")
 
 
 def sentence(error: Exception, url: str) -> str:
     """What is wrong, and what to do."""
     if isinstance(error, Unavailable):
-        return f"The server at {url} cannot answer now: {error.detail} Try again later."
+        return f"The server at {url} cannot answer now: {_stop(error.detail)} Try again later."
+    if isinstance(error, Refused) and not error.problem:  # livejobs says what is wrong
+        return f"What answers at {url} is not a livejobs server ({error.detail}). {URL_HINT}"
     if isinstance(error, Refused):
         return _stop(error.detail) + HINTS.get(error.code, HINTS.get(str(error.status), ""))
     if isinstance(error, Unreachable):
@@ -108,6 +116,8 @@ def sentence(error: Exception, url: str) -> str:
         )
     return _stop(str(error))
 
+
+URL_HINT: Final = "Check --url or LIVEJOBS_URL."
 
 # By the error's code, else by its status.
 HINTS: Final = {

@@ -14,6 +14,7 @@ import pytest
 from livejobs.cli.main import PLACES, main
 from tests.cli.read.shell import Shell
 from tests.client.cutting import Cutting
+from tests.client.fake import Fake
 from tests.support.api import Api
 from tests.support.server import LONG_ENOUGH, Server
 
@@ -285,6 +286,20 @@ def test_a_wrong_address_or_key_is_said(shared: Server) -> None:
     done = Shell(shared.url, LIVEJOBS_KEY="se\ncret\x1b").run("jobs")
     assert done.returncode == 2
     assert "cret" not in done.stderr
+
+
+def test_another_server_is_told_from_livejobs() -> None:
+    with Fake([(404, {})]) as fake:
+        done = Shell(fake.url).run("wait", "x")
+    assert done.returncode == 2
+    assert "is not a livejobs server (HTTP status 404). Check --url" in done.stderr
+
+
+def test_a_busy_server_is_told_from_an_absent_one() -> None:
+    with Fake([(503, {"detail": "The disk is full.", "code": "storage_unavailable"})]) as fake:
+        done = Shell(fake.url).run("wait", "x")
+    assert done.returncode == 2
+    assert done.stderr.endswith("cannot answer now: The disk is full. Try again later.\n")
 
 
 def test_a_key_is_needed_and_taken(tmp_path: Path) -> None:

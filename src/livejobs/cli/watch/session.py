@@ -58,7 +58,7 @@ class Session:
             self._leave()
         with self._follower.lock:
             error = self._follower.board.error
-        if error is not None:
+        if error is not None and not self._quit:
             raise error
 
     def _screen(self) -> None:
