@@ -100,6 +100,7 @@ def test_logs_are_read_and_followed(client: livejobs.Client, api: Api) -> None:
     assert [line["message"] for line in client.logs(id, after=1998)] == ["1998", "1999", "bad"]
     assert [line["message"] for line in client.logs(id, level="error")] == ["bad"]
     assert len(list(client.logs(id))) == 2001
+    assert [line["message"] for line in client.logs(id, tail=2)] == ["1999", "bad"]
     followed = client.logs(id, after=1999, follow=True)
     assert next(followed)["message"] == "1999"
     api.report(id, {"type": "log", "message": "new"}, {"type": "succeed"})
@@ -130,14 +131,35 @@ def a_file(api: Api, data: bytes = FILE) -> str:
 
 def test_a_download_goes_on_through_cuts(api: Api, tmp_path: Path) -> None:
     id = a_file(api)
+    came: list[int] = []
     with (
         Cutting(str(api.base_url), [1_000_000, 300_000]) as proxy,
         livejobs.Client(proxy.url) as client,
     ):
-        path = client.download(id, to=tmp_path)
+        path = client.download(id, to=tmp_path, came=came.append)
     assert path == tmp_path / "out.bin"
+    assert came == sorted(came)
+    assert came[-1] == len(FILE)
     assert path.read_bytes() == FILE
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_file_that_lies_elsewhere_is_downloaded(
+    client: livejobs.Client, api: Api, tmp_path: Path
+) -> None:
+    id = api.create()
+    elsewhere = {"name": "x", "url": f"{api.url}/openapi.json"}
+    assert api.post(f"/v1/jobs/{id}/files", json=elsewhere).status_code == 201
+    assert b'"openapi"' in client.download(id, to=tmp_path).read_bytes()
+
+
+def test_events_of_many_jobs_come_in_one_stream(client: livejobs.Client, api: Api) -> None:
+    id = api.create(type="feed")
+    events = client.events(type="feed")
+    assert next(events).value["id"] == id
+    assert next(events).name == "ready"
+    api.report(id, {"type": "succeed"})
+    assert next(events).value["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +245,12 @@ async def test_the_async_client_does_the_same(api: Api, tmp_path: Path) -> None:
         assert (await waiting)["status"] == "succeeded"
         assert [line["message"] async for line in client.logs(id)] == ["x", "y"]
         assert [line["message"] async for line in client.logs(id, follow=True)] == ["x", "y"]
-        path = await client.download(id, to=tmp_path)
+        assert [line["message"] async for line in client.logs(id, tail=1)] == ["y"]
+        events = [event.name async for event in client.events(id, logs=1)]
+        assert events == ["message", "logs", "end"]
+        came: list[int] = []
+        path = await client.download(id, to=tmp_path, came=came.append)
+        assert came[-1] == len(FILE)
         assert path.stat().st_size == len(FILE)
         other = await client.create("other")
         assert (await client.cancel(other["id"]))["status"] == "cancelled"

@@ -1,45 +1,114 @@
-"""The command line: all commands, and how a command that fails ends."""
+"""The command line: all commands, and how a command that fails ends.
+
+Commands are loaded on use: a command for workers or readers loads nothing of the server.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
-from livejobs.cli.demo import demo
-from livejobs.cli.keys import Refused, key, token
-from livejobs.cli.serve import serve, warn
-from livejobs.config import SettingError
-from livejobs.server.runner import CannotListen
-from livejobs.store.base import StoreUnusable
+
+class Place(NamedTuple):
+    module: str  # in livejobs.cli; the command has the name of its module, if it has no other
+    line: str  # in the list of commands
+    attribute: str | None = None
+
+
+SECTIONS: Final = {
+    "Read and control jobs": {
+        "watch": Place("watch.command", "Show a job, or all jobs of a project, live.", "watch"),
+        "jobs": Place("jobs", "List jobs, newest first."),
+        "logs": Place("logs", "Print a job's log."),
+        "get": Place("get", "Download a job's files."),
+        "wait": Place("wait", "Wait until a job has ended."),
+        "cancel": Place("cancel", "Cancel a job."),
+    },
+    "Report on jobs": {
+        "report": Place(
+            "report.command", "Send reports from stdin, one JSON object a line.", "report"
+        ),
+    },
+    "Run a server": {
+        "serve": Place("serve", "Run the server."),
+        "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
+        "key": Place("keys", "Create, list and revoke keys.", "key"),
+        "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+    },
+}
+
+PLACES: Final = {name: place for part in SECTIONS.values() for name, place in part.items()}
+
+# The exit codes of errors. They are named here, since importing them would load the server.
+FAILURES: Final = {
+    "livejobs.config.SettingError": 2,
+    "livejobs.server.runner.CannotListen": 1,
+    "livejobs.cli.keys.Refused": 1,
+    "livejobs.store.base.StoreUnusable": 1,
+}
+
+EPILOG: Final = """Commands for jobs take --url and --key, or LIVEJOBS_URL and LIVEJOBS_KEY.
+
+\b
+To complete commands, options and jobs with the Tab key, add one line to a file:
+  ~/.bashrc  eval "$(_LIVEJOBS_COMPLETE=bash_source livejobs)"
+  ~/.zshrc   eval "$(_LIVEJOBS_COMPLETE=zsh_source livejobs)"
+  ~/.config/fish/completions/livejobs.fish
+             _LIVEJOBS_COMPLETE=fish_source livejobs | source
+"""
 
 
 class Commands(click.Group):
-    """Prints why a command failed as one line on stderr."""
+    """Loads a command when it is used, and prints why it failed as one line on stderr."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = PLACES.get(cmd_name)
+        if place is None:
+            return None
+        module = import_module(f"livejobs.cli.{place.module}")
+        command: click.Command = getattr(module, place.attribute or place.module)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, PLACES))
+        for title, part in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(widest), place.line) for name, place in part.items()]
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in PLACES if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=PLACES[name].line) for name in names]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except SettingError as error:
-            fail(2, error)
-        except (CannotListen, Refused, StoreUnusable) as error:
-            fail(1, error)
+            return super().invoke(ctx)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            click.echo(f"livejobs: {error}", err=True)
+            sys.exit(code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def exit_code(error: Exception) -> int | None:
+    """None: the error is a bug, so its traceback is needed."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((FAILURES[name] for name in names if name in FAILURES), None)
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="livejobs", prog_name="livejobs", message="%(prog)s %(version)s")
 def main() -> None:
     """Status, progress, results and files of long-running jobs, live.
 
     `livejobs demo` shows the server with simulated jobs. `livejobs serve` runs it for yours.
     """
-
-
-for command in (serve, demo, key, token):
-    main.add_command(command)
-
-
-def fail(code: int, error: Exception) -> NoReturn:
-    warn(error)
-    sys.exit(code)

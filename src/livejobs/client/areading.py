@@ -119,48 +119,73 @@ class AsyncClient:
             if event.name == "message":
                 yield event.value
 
+    def events(
+        self, id: str | None = None, *, cut: Callable[[], None] | None = None, **params: Any
+    ) -> AsyncIterator[Event]:
+        """The events of a job's stream, or without an id of a feed over many jobs. `params`: the
+        query, as `logs` or `project`. Goes on where it was cut. `cut` is called when that happens.
+        """
+        path = "/v1/events" if id is None else job_path(id, "events")
+        return self._events(path, query(params), cut)
+
     async def logs(
-        self, id: str, *, after: int = 0, level: str | None = None, follow: bool = False
+        self,
+        id: str,
+        *,
+        after: int = 0,
+        level: str | None = None,
+        tail: int | None = None,
+        follow: bool = False,
     ) -> AsyncIterator[Json]:
-        """Lines of the log after this number. `follow`: also those to come, until the end."""
+        """Lines of the log after this number. `tail`: at most so many, the last ones. `follow`:
+        also those to come, until the end."""
         if follow:
-            async for entry in self._followed(id, after, level):
+            async for entry in self._followed(id, after, level, tail):
                 yield entry
             return
         at: int | None = after
         while at is not None:
-            params = query({"after": at, "level": level, "limit": 1000})
+            limit = 1000 if tail is None else None
+            params = query({"after": at, "level": level, "tail": tail, "limit": limit})
             page = await self._json("GET", job_path(id, "logs"), params=params)
             for entry in page["logs"]:
                 yield entry
             at = page["next"]
 
-    async def _followed(self, id: str, after: int, level: str | None) -> AsyncIterator[Json]:
-        params = query({"after": after, "level": level})
+    async def _followed(
+        self, id: str, after: int, level: str | None, tail: int | None
+    ) -> AsyncIterator[Json]:
+        params = query({"after": after, "level": level, "tail": tail})
         async for event in self._events(job_path(id, "logs"), params):
             if event.name == "logs":
                 for entry in event.value:
                     yield entry
 
     async def download(
-        self, id: str, name: str | None = None, to: str | os.PathLike[str] = "."
+        self,
+        id: str,
+        name: str | None = None,
+        to: str | os.PathLike[str] = ".",
+        *,
+        came: Callable[[int], None] | None = None,
     ) -> Path:
         """A file of the job, into a folder or to a path. Without a name, the first one. Goes on
-        where it was cut, and checks the digest."""
+        where it was cut, and checks the digest. `came` is called with the number of bytes that
+        are there, now and then."""
         found = await asyncio.to_thread(where, await self.get(id), name, to)
         fetch = await asyncio.to_thread(Fetch, found.target)
         while not fetch.done:
             try:
-                await self._fetch(found.path, fetch)
+                await self._fetch(found.path, fetch, came)
             except (httpx2.TransportError, Unreachable) as error:
                 if fetch.failures >= FAILURES:
                     raise unreachable(error) from error
                 await asyncio.sleep(fetch.pause())
         return fetch.target
 
-    async def _fetch(self, path: str, fetch: Fetch) -> None:
+    async def _fetch(self, path: str, fetch: Fetch, came: Callable[[int], None] | None) -> None:
         headers = await asyncio.to_thread(lambda: fetch.headers)
-        async with self._streamed(path, {}, headers, (200, 206, 416)) as response:
+        async with self._streamed(path, {}, headers, (200, 206, 416), moved=True) as response:
             mode = await asyncio.to_thread(fetch.opened, response.status_code, response.headers)
             if mode is None:
                 return
@@ -169,13 +194,17 @@ class AsyncClient:
                 async for piece in response.aiter_raw(PIECE):
                     await asyncio.to_thread(file.write, piece)
                     fetch.came()
+                    if came is not None:
+                        came(await asyncio.to_thread(file.tell))
             finally:
                 await asyncio.to_thread(file.close)
         await asyncio.to_thread(fetch.ended)
 
     # Requests
 
-    async def _events(self, path: str, params: dict[str, str]) -> AsyncIterator[Event]:
+    async def _events(
+        self, path: str, params: dict[str, str], cut: Callable[[], None] | None = None
+    ) -> AsyncIterator[Event]:
         stream = Stream()
         while not stream.over:
             try:
@@ -190,6 +219,8 @@ class AsyncClient:
                 if not stream.begun:
                     raise unreachable(error) from error
             if not stream.over:
+                if cut is not None:
+                    cut()
                 await asyncio.sleep(stream.pause())
 
     @asynccontextmanager
@@ -200,11 +231,15 @@ class AsyncClient:
         headers: dict[str, str],
         good: tuple[int, ...],
         timeout: httpx2.Timeout = PATIENT,
+        *,
+        moved: bool = False,
     ) -> AsyncIterator[httpx2.Response]:
+        """`moved`: follow a redirect, as of a file that lies elsewhere. httpx2 sends no credential
+        to another host."""
         for last in (False, True):
             asked = {**await self._credential(), **headers}
             async with self._http.stream(
-                "GET", path, params=params, headers=asked, timeout=timeout
+                "GET", path, params=params, headers=asked, timeout=timeout, follow_redirects=moved
             ) as response:
                 if response.status_code in good:
                     yield response

@@ -280,7 +280,7 @@ class Outbox:
         records = request.records
         if not records:  # a heartbeat says nothing that could be wrong
             return self._forbidden(request, answer)
-        wrong = _culprit(records, answer)
+        wrong = culprit(len(records), answer)
         if wrong is None:
             self._halve(records)
         else:
@@ -444,14 +444,15 @@ _ANSWERS: Final[Mapping[int, Callable[[Outbox, Request, Answer], Verdict]]] = {
 }
 
 
-def _culprit(records: Sequence[Record], answer: Answer) -> int | None:
-    """The index of the record that is wrong. None: some of them, or all of them together."""
-    if len(records) == 1:
+def culprit(count: int, answer: Answer) -> int | None:
+    """The index of the report that is wrong, of so many in the request. None: some of them, or all
+    of them together."""
+    if count == 1:
         return 0
     # The last report that made the head larger is named, which need not be the large one.
     together = answer.status == 413 or answer.said.get("code") == "head_too_large"
     token = answer.path[0] if answer.path else ""
-    if together or not token.isdecimal() or int(token) >= len(records):
+    if together or not token.isdecimal() or int(token) >= count:
         return None
     return int(token)
 

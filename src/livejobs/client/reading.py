@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -110,42 +110,67 @@ class Client:
             if event.name == "message":
                 yield event.value
 
+    def events(
+        self, id: str | None = None, *, cut: Callable[[], None] | None = None, **params: Any
+    ) -> Iterator[Event]:
+        """The events of a job's stream, or without an id of a feed over many jobs. `params`: the
+        query, as `logs` or `project`. Goes on where it was cut. `cut` is called when that happens.
+        """
+        path = "/v1/events" if id is None else job_path(id, "events")
+        return self._events(path, query(params), cut)
+
     def logs(
-        self, id: str, *, after: int = 0, level: str | None = None, follow: bool = False
+        self,
+        id: str,
+        *,
+        after: int = 0,
+        level: str | None = None,
+        tail: int | None = None,
+        follow: bool = False,
     ) -> Iterator[Json]:
-        """Lines of the log after this number. `follow`: also those to come, until the end."""
+        """Lines of the log after this number. `tail`: at most so many, the last ones. `follow`:
+        also those to come, until the end."""
         if follow:
-            yield from self._followed(id, after, level)
+            yield from self._followed(id, after, level, tail)
             return
         at: int | None = after
         while at is not None:
-            params = query({"after": at, "level": level, "limit": 1000})
+            limit = 1000 if tail is None else None
+            params = query({"after": at, "level": level, "tail": tail, "limit": limit})
             page = self._json("GET", job_path(id, "logs"), params=params)
             yield from page["logs"]
             at = page["next"]
 
-    def _followed(self, id: str, after: int, level: str | None) -> Iterator[Json]:
-        params = query({"after": after, "level": level})
+    def _followed(self, id: str, after: int, level: str | None, tail: int | None) -> Iterator[Json]:
+        params = query({"after": after, "level": level, "tail": tail})
         for event in self._events(job_path(id, "logs"), params):
             if event.name == "logs":
                 yield from event.value
 
-    def download(self, id: str, name: str | None = None, to: str | os.PathLike[str] = ".") -> Path:
+    def download(
+        self,
+        id: str,
+        name: str | None = None,
+        to: str | os.PathLike[str] = ".",
+        *,
+        came: Callable[[int], None] | None = None,
+    ) -> Path:
         """A file of the job, into a folder or to a path. Without a name, the first one. Goes on
-        where it was cut, and checks the digest."""
+        where it was cut, and checks the digest. `came` is called with the number of bytes that
+        are there, now and then."""
         found = where(self.get(id), name, to)
         fetch = Fetch(found.target)
         while not fetch.done:
             try:
-                self._fetch(found.path, fetch)
+                self._fetch(found.path, fetch, came)
             except (httpx2.TransportError, Unreachable) as error:
                 if fetch.failures >= FAILURES:
                     raise unreachable(error) from error
                 time.sleep(fetch.pause())
         return fetch.target
 
-    def _fetch(self, path: str, fetch: Fetch) -> None:
-        with self._streamed(path, {}, fetch.headers, (200, 206, 416)) as response:
+    def _fetch(self, path: str, fetch: Fetch, came: Callable[[int], None] | None) -> None:
+        with self._streamed(path, {}, fetch.headers, (200, 206, 416), moved=True) as response:
             mode = fetch.opened(response.status_code, response.headers)
             if mode is None:
                 return
@@ -153,11 +178,15 @@ class Client:
                 for piece in response.iter_raw(PIECE):
                     file.write(piece)
                     fetch.came()
+                    if came is not None:
+                        came(file.tell())
         fetch.ended()
 
     # Requests
 
-    def _events(self, path: str, params: dict[str, str]) -> Iterator[Event]:
+    def _events(
+        self, path: str, params: dict[str, str], cut: Callable[[], None] | None = None
+    ) -> Iterator[Event]:
         stream = Stream()
         while not stream.over:
             try:
@@ -169,6 +198,8 @@ class Client:
                 if not stream.begun:
                     raise unreachable(error) from error
             if not stream.over:
+                if cut is not None:
+                    cut()
                 time.sleep(stream.pause())
 
     @contextmanager
@@ -179,11 +210,15 @@ class Client:
         headers: dict[str, str],
         good: tuple[int, ...],
         timeout: httpx2.Timeout = PATIENT,
+        *,
+        moved: bool = False,
     ) -> Iterator[httpx2.Response]:
+        """`moved`: follow a redirect, as of a file that lies elsewhere. httpx2 sends no credential
+        to another host."""
         for last in (False, True):
             asked = {**self._credential(), **headers}
             with self._http.stream(
-                "GET", path, params=params, headers=asked, timeout=timeout
+                "GET", path, params=params, headers=asked, timeout=timeout, follow_redirects=moved
             ) as response:
                 if response.status_code in good:
                     yield response
