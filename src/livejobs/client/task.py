@@ -21,7 +21,7 @@ def task(type: str | None = None, /, **job: Any) -> Callable[[Callable[P, R]], C
 def task(function: Any = None, /, **about: Any) -> Any:
     """`@task`, `@task("render")` or `@task(title=…)`: arguments are those of `livejobs.job`, and
     the type is the function's name unless given. What the function returns is the job's result, if
-    JSON can hold it. Within it, `liveblock.current()` is the job."""
+    JSON can hold it. Within it, `livejobs.current()` is the job."""
     if callable(function):
         return _wrapped(function, None, about)
     return lambda inner: _wrapped(inner, function, about)
