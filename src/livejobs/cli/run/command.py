@@ -15,7 +15,7 @@ from livejobs.cli.run import child as children
 from livejobs.cli.run.account import Account, Stream
 from livejobs.cli.run.cancelling import Canceller
 from livejobs.cli.run.ending import end_job, exit_code
-from livejobs.cli.run.greeting import greeting
+from livejobs.cli.run.greeting import greeting, harmless
 from livejobs.cli.run.lines import Lines
 from livejobs.cli.run.news import News
 from livejobs.cli.run.opening import Opening, new_job, open_job
@@ -25,10 +25,10 @@ from livejobs.cli.run.results import upload_all
 from livejobs.cli.run.signals import Signals
 from livejobs.cli.run.terminal import Terminal
 from livejobs.client import process, settings
-from livejobs.client.asking import URL
 from livejobs.client.job import WorkerJob
 from livejobs.client.settings import Target
 
+URL: Final = "http://127.0.0.1:8000"  # as in asking.py, which loads a whole HTTP client
 NOT_FOUND: Final = 127  # as shells have it
 NOT_EXECUTABLE: Final = 126
 
@@ -36,7 +36,7 @@ EPILOG: Final = """\b
 Examples:
   livejobs run -- make -j4
   livejobs run --file 'out/*.mp4' -- ffmpeg -i in.mov out/teaser.mp4
-  livejobs run --progress 'frame (?P<current>\\d+) of (?P<total>\\d+)' -- ./render
+  livejobs run --progress '(?P<percent>\\d+) % rendered' -- ./render
 
 The exit code is the command's: 128 + n if signal n ended it, 127 if there is no such command.
 With --require, 2 if there is no server.
@@ -77,15 +77,15 @@ class Wishes:
 )
 @click.option("--qr/--no-qr", default=True, help="Show a QR code of the link, on a terminal.")
 @click.option(
-    "--kill-after", "grace", type=click.FloatRange(0, 86_400), default=10.0, show_default=True,
+    "--kill-after", "grace", type=float, default=10.0, show_default=True,
     envvar="LIVEJOBS_KILL_AFTER", metavar="SECONDS",
-    help="The time between SIGTERM and SIGKILL, when the job is cancelled.",
+    help="When the job is cancelled, the time between SIGTERM and SIGKILL.",
 )  # fmt: skip
 @click.option("--url", envvar=settings.URL, default=URL, show_default=True, help="The server.")
 @click.option(
     "--key", envvar=settings.KEY,
-    help="A key that may report. Other users of this machine can read it here: better set "
-    "LIVEJOBS_KEY.",
+    help="A key that may report. Other users of this machine can read options, so set "
+    "LIVEJOBS_KEY instead.",
 )  # fmt: skip
 def run(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     command: tuple[str, ...],
@@ -99,10 +99,13 @@ def run(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     url: str,
     key: str | None,
 ) -> None:
-    """Run a command as a job: its output is the job's log, and its exit is the job's end.
+    """Run a command as a job.
 
-    The output also appears here, unchanged. Progress bars of most programs are recognized.
+    The output of the command becomes the job's log, and also appears here, unchanged. Progress
+    bars are recognized. The job ends with the command.
     """
+    if not 0 <= grace <= 86_400:
+        _fail(2, "--kill-after takes 0 to 86400 seconds.")
     wishes = Wishes(title, type, files, progress, require, qr, grace)
     sys.exit(_run(command, wishes, _target(url, key)))
 
@@ -146,9 +149,9 @@ def _check(program: str) -> None:
 def _introduce(opening: Opening, wishes: Wishes) -> None:
     if opening.trouble is not None:
         if wishes.require:
-            _fail(2, f"{opening.trouble} The command was not run.")
-        kept = " Its reports are kept and sent later." if opening.job.id else ""
-        _say(f"{opening.trouble} The command runs all the same.{kept}")
+            _fail(2, f"{opening.trouble} Check --url and --key. The command was not run.")
+        later = " Its reports are kept and sent later." if opening.job.id else ""
+        _say(f"{opening.trouble} The command runs all the same.{later}")
     elif opening.page is not None:
         _write(_greeting(opening.page, wishes))
 
@@ -235,7 +238,7 @@ def _tell(news: News, opening: Opening) -> None:
 
 
 def _say(text: str) -> None:
-    _write(f"livejobs: {text}\n")
+    _write(f"livejobs: {harmless(text)}\n")
 
 
 def _write(text: str) -> None:

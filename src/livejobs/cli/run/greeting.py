@@ -14,10 +14,15 @@ _COLOURS: Final = ("\x1b[38;5;231;48;5;16m", "\x1b[0m")  # white on black, whate
 
 
 def greeting(page: str, *, code: bool, size: os.terminal_size, colour: bool) -> str:
-    lines = [f"livejobs: {page}"]
+    lines = [f"livejobs: {harmless(page)}"]
     if code:
         lines += _fitting(qr_code(page), size, colour=colour)
     return "\n".join(lines) + "\n"
+
+
+def harmless(text: str) -> str:
+    """Text of a server or a user that cannot control the terminal, nor turn its direction."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def qr_code(text: str) -> list[str]:

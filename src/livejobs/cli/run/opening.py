@@ -52,9 +52,9 @@ def open_job(target: Target, creation: dict[str, Any]) -> Opening:
     if 200 <= answer.status < 300:
         return Opening(_job(target, id, creation), _page(target, id, answer), None)
     if answer.status in AWAY or answer.status >= 500:
-        trouble = f"There is no answer from {target.url} ({answer.reason})."
+        trouble = f"No server answers at {target.url} ({answer.reason})."
         return Opening(_job(target, id, creation), None, trouble)
-    trouble = f"The server at {target.url} refuses the job: {answer.reason}"
+    trouble = f"The server at {target.url} refuses the job ({answer.reason})."
     return Opening(silent(), None, trouble)
 
 
@@ -69,7 +69,8 @@ def _create(target: Target, id: str, creation: dict[str, Any]) -> Answer:
         connection.request("PUT", path_of(target, id), encode(creation), headers_of(target))
         return answer_of(connection.getresponse())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Answer(0, error=str(error) or type(error).__name__)
+        reason = error.strerror if isinstance(error, OSError) else None
+        return Answer(0, error=reason or str(error) or type(error).__name__)
     finally:
         connection.close()
 

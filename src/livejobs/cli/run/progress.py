@@ -70,6 +70,8 @@ def _read(groups: Groups) -> Progress | None:
     current, total = _amount(groups.get("current")), _amount(groups.get("total"))
     if current is not None and total is not None:
         return Progress(None, current, total, unit, message) if current <= total > 0 else None
+    if groups.get("total") is not None:  # it is there, and absurd
+        return None
     percent = _percent(groups.get("percent"))
     if percent is not None:
         return Progress(percent, message=message)
@@ -170,7 +172,9 @@ PATTERNS: Final = (
 # What is in every line that a pattern could match: most lines of a log end here.
 _HINT: Final = re.compile(r"%|\d\s?(?:/|of|out of)\s?\d|\[\d+:\d\d|^\s*\d{1,3}\s+[\d.]+[kMGTP]?\s")
 # Preparations that reach 100 % before the work begins.
-_NOT: Final = re.compile(r"^\(?Reading database|^Reading package lists|^Building dependency tree")
+_NOT: Final = re.compile(
+    r"^\(?Reading database|^Reading (?:package lists|state information)|^Building dependency tree"
+)
 
 _TIME: Final = r"(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d(?:\.\d+)?)"
 _DURATION: Final = re.compile(rf"^\s*Duration: {_TIME}")
@@ -189,10 +193,12 @@ class Recognizer:
         """`rewritten`: the program writes over this text, as a bar does."""
         text = text[:LONGEST]
         if self._own is not None:
-            found = self._own.search(text)
-            return None if found is None else _read(found.groupdict())
-        if "ime=" in text or "Duration: " in text:
-            return self._ffmpeg(text)
+            match = self._own.search(text)
+            return None if match is None else _read(match.groupdict())
+        if "time=" in text or "Duration: " in text:
+            found = self._ffmpeg(text)
+            if found is not None:
+                return found
         return _searched(text, rewritten=rewritten) if _HINT.search(text) else None
 
     def _ffmpeg(self, text: str) -> Progress | None:
