@@ -16,6 +16,10 @@ from typing import Self
 from tests.support.server import LONG_ENOUGH
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Screen:
     def __init__(
         self,
@@ -40,7 +44,8 @@ class Screen:
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+            # No thread of a test holds a lock that this needs.
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - see above
         )
         self._slave = slave  # kept open, so that the last output can be read
 

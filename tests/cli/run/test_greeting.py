@@ -24,7 +24,8 @@ def test_the_code_is_the_one_of_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "lines", "shown"), [(80, 24, True), (36, 24, False), (80, 20, False), (37, 21, True)]
+    ("columns", "lines", "shown"),
+    [(80, 24, True), (36, 24, False), (80, 20, False), (37, 21, True)],
 )
 def test_a_code_that_does_not_fit_is_left_out(columns: int, lines: int, shown: bool) -> None:
     text = greeting(PAGE, code=True, size=os.terminal_size((columns, lines)), colour=False)
@@ -39,5 +40,6 @@ def test_without_colour_there_are_no_escapes() -> None:
 
 
 def test_a_page_cannot_control_the_terminal() -> None:
-    text = greeting("http://a/\x1b]0;x\x07\u202e", code=False, size=os.terminal_size((80, 24)), colour=True)
+    size = os.terminal_size((80, 24))
+    text = greeting("http://a/\x1b]0;x\x07\u202e", code=False, size=size, colour=True)
     assert text == "livejobs: http://a/?]0;x??\n"

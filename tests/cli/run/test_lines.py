@@ -47,7 +47,8 @@ def test_what_is_drawn_now_is_seen_before_it_is_finished() -> None:
 
 
 def test_colours_titles_and_control_characters_are_not_logged() -> None:
-    assert logged(b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;x\x1b\\link\x07\x08\n") == ["red link"]
+    data = b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;x\x1b\\link\x07\x08\n"
+    assert logged(data) == ["red link"]
 
 
 def test_a_full_screen_program_is_not_logged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_each_stream_is_a_terminal_where_ours_is_one(runner: Runner, api: Api) -
 
 def test_output_is_unchanged(runner: Runner, api: Api) -> None:
     data = "\x1b[31mred\x1b[0m\x07\ttab\x1b]0;title\x07 é\u202e"
-    with screen(runner, *runner.script(f"import sys; sys.stdout.write({data!r} + chr(10))")) as shown:
+    with screen(runner, *runner.script(f"print({data!r})")) as shown:
         shown.until(data.encode() + b"\r\n")
         assert shown.end() == 0
     assert all_logs(api, job_on(shown)) == ["red\ttab é\u202e"]
@@ -104,8 +105,10 @@ def test_ctrl_z_stops_the_job_of_the_shell_and_fg_continues_it(runner: Runner, a
         ["bash", "--norc", "--noprofile", "-i"], runner.environment(PS1="$ "), runner.folder
     ) as shown:
         shown.until(b"$ ")
-        line = " ".join(map(quoted, runner.command("--no-qr", "--", "sh", "-c", "echo rea''dy; read x; echo got $x")))
-        shown.type(line.encode() + b"\r")
+        # The shell shows what is typed, which is not to be taken for the output.
+        script = "echo rea''dy; read x; echo got $x"
+        line = map(quoted, runner.command("--no-qr", "--", "sh", "-c", script))
+        shown.type(" ".join(line).encode() + b"\r")
         shown.until(b"ready\r\n")
         shown.type(b"\x1a")
         shown.until(b"Stopped")
@@ -139,7 +142,7 @@ def test_a_new_size_of_the_window_is_passed_on(runner: Runner) -> None:
 
 
 def test_a_full_screen_program_passes_through_and_is_not_logged(runner: Runner, api: Api) -> None:
-    need(os.path.exists("/usr/bin/less"), "less")
+    need(shutil.which("less"), "less")
     text = runner.folder / "text"
     text.write_text("".join(f"line {number}\n" for number in range(1000)))
     with screen(runner, "--", "less", str(text), TERM="xterm", LESS="") as shown:
@@ -154,7 +157,8 @@ def test_a_full_screen_program_passes_through_and_is_not_logged(runner: Runner, 
 
 
 def test_a_terminal_that_goes_away_hangs_up_the_command(runner: Runner, api: Api) -> None:
-    with screen(runner, *runner.script("import time; print('ready', flush=True); time.sleep(1000)")) as shown:
+    wait = "import time; print('ready', flush=True); time.sleep(1000)"
+    with screen(runner, *runner.script(wait)) as shown:
         shown.until(b"ready\r\n")
         job = job_on(shown)
         os.close(shown._slave)
@@ -189,7 +193,11 @@ def test_the_exit_code_and_the_signal_are_kept_on_a_pty(runner: Runner, api: Api
     for script, code in (("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)):
         with screen(runner, "--", "sh", "-c", script) as shown:
             assert shown.end() == code
-    with screen(runner, "--", str(runner.folder), ) as shown:
+    with screen(
+        runner,
+        "--",
+        str(runner.folder),
+    ) as shown:
         assert shown.end() == 126
 
 

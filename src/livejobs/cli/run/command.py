@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -118,7 +119,9 @@ def _run(command: tuple[str, ...], wishes: Wishes, target: Target) -> int:
     _introduce(opening, wishes)
     environment = _environment(target, opening.job)
     code = _Run(opening.job, recognizer, wishes).run(command, environment)
-    process.close_all()  # as at exit; what it has to say is still heard
+    # As at exit, but here, so that it can still tell what it has met.
+    atexit.unregister(process.close_all)
+    process.close_all()
     _tell(news, opening)
     return code
 
