@@ -12,14 +12,14 @@ from livejobs.client.job import WorkerJob
 
 BURST: Final = 10_000  # lines that are entries of their own, at once
 RATE: Final = 1_000.0  # … and a second. Of a faster command, many lines share an entry
-LAST: Final = 20  # lines that tell why the command failed
+LAST: Final = 20  # lines in the detail of a failed job
 LAST_BYTES: Final = 8 * 1024
 SAMPLED: Final = 20  # lines of joined ones that are searched for progress
 
 
 class Budget:
-    """How many lines may be entries of their own. A server has to keep and send each of them, so a
-    million of them in a second would hold up everything else."""
+    """How many lines may be entries of their own. The server stores and sends each entry, so a
+    million entries a second would delay the command and all other jobs."""
 
     def __init__(self, now: float) -> None:
         self._left = float(BURST)

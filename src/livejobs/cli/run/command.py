@@ -119,7 +119,7 @@ def _run(command: tuple[str, ...], wishes: Wishes, target: Target) -> int:
     _introduce(opening, wishes)
     environment = _environment(target, opening.job)
     code = _Run(opening.job, recognizer, wishes).run(command, environment)
-    # As at exit, but here, so that it can still tell what it has met.
+    # Usually done at exit. Done here, its warnings can still be printed.
     atexit.unregister(process.close_all)
     process.close_all()
     _tell(news, opening)
@@ -163,7 +163,7 @@ def _greeting(page: str, wishes: Wishes) -> str:
     shown = sys.stderr.isatty()
     size = os.get_terminal_size(2) if shown else os.terminal_size((0, 0))
     code = shown and wishes.qr and "utf" in (sys.stderr.encoding or "").lower()
-    return greeting(page, code=code, size=size, colour="NO_COLOR" not in os.environ)
+    return greeting(page, code=code, size=size, colour=not os.environ.get("NO_COLOR"))
 
 
 def _environment(target: Target, job: WorkerJob) -> Mapping[str, str]:
@@ -234,7 +234,7 @@ def _stream(child: children.Child, file: int) -> Stream:
 
 
 def _tell(news: News, opening: Opening) -> None:
-    """What the reporter has met. That there is no server was said before."""
+    """Print the reporter's warnings. That there is no server was printed at the start."""
     for message in news.messages:
         if opening.trouble is None or "does not take reports now" not in message:
             _say(message)

@@ -1,4 +1,4 @@
-"""What the reporter has to say, kept until the command has ended: the terminal is the command's."""
+"""Keep the reporter's warnings until the command has ended: the terminal is the command's."""
 
 from __future__ import annotations
 

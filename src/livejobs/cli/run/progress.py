@@ -182,7 +182,7 @@ _FFMPEG: Final = re.compile(rf"(?:^out_time=|\btime=){_TIME}")
 
 
 class Recognizer:
-    """Keeps what earlier lines have said that later ones need: the duration of ffmpeg's input."""
+    """Remembers what later lines need from earlier ones: the duration of ffmpeg's input."""
 
     def __init__(self, own: re.Pattern[str] | None = None) -> None:
         """`own`: the user's expression. Nothing else is recognized then."""

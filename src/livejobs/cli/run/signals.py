@@ -103,7 +103,7 @@ class Signals:
         self._resume()
 
     def give_back(self) -> None:
-        """The terminal is as it was, and ours."""
+        """Restore the terminal, and take it back from the command."""
         if self._terminal is not None:
             self._terminal.leave()
             if self._lent:

@@ -14,8 +14,8 @@ _SIZE: Final = b"\0" * 8
 
 
 class Terminal:
-    """Keys go to the command unchanged: in raw mode, while this process is in the foreground. In
-    the background the terminal belongs to somebody else, and is neither read nor changed."""
+    """In raw mode while this process is in the foreground, so that all keys reach the command. In
+    the background the terminal belongs to another program, and is neither read nor changed."""
 
     def __init__(self, file: int) -> None:
         self.file = file
@@ -42,7 +42,7 @@ class Terminal:
         return termios.tcgetattr(self.file)
 
     def enter(self) -> None:
-        """Take the keys, if they are ours."""
+        """Read keys from now on, if this process is in the foreground."""
         if not self.raw and self.foreground:
             with suppress(termios.error):  # the terminal has gone
                 self._before = termios.tcgetattr(self.file)
@@ -50,14 +50,14 @@ class Terminal:
                 self.raw = True
 
     def leave(self) -> None:
-        """The terminal is as it was."""
+        """Restore the terminal."""
         if self.raw and self._before is not None:
             self.raw = False
             with suppress(termios.error):
                 termios.tcsetattr(self.file, termios.TCSADRAIN, self._before)
 
     def copy_size(self, pty: int) -> None:
-        """The kernel tells the command of the change."""
+        """The kernel sends SIGWINCH to the command."""
         with suppress(OSError):
             fcntl.ioctl(pty, termios.TIOCSWINSZ, fcntl.ioctl(self.file, termios.TIOCGWINSZ, _SIZE))
 
