@@ -222,3 +222,10 @@ def test_a_bar_of_rich_is_progress(runner: Runner, api: Api) -> None:
     job = api.job(job_on(shown))
     assert job["progress"]["message"] in ("Frames", "Sound")
     assert len(all_logs(api, job["id"])) <= 2
+
+
+def test_a_command_may_let_go_of_the_terminal_and_open_it_again(runner: Runner) -> None:
+    script = "exec >/dev/null 2>&1 </dev/null; sleep 0.1; exec >/dev/tty; echo back"
+    with screen(runner, "--", "sh", "-c", script) as shown:
+        shown.until(b"back\r\n")
+        assert shown.end() == 0

@@ -137,12 +137,12 @@ def _lead(slave: int, tell: int) -> None:
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
         return
     try:
-        _wait_for(pid, tell)
+        _wait_for(pid, slave, tell)
     finally:
         os._exit(1)
 
 
-def _wait_for(pid: int, tell: int) -> None:
+def _wait_for(pid: int, slave: int, tell: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (
@@ -151,7 +151,9 @@ def _wait_for(pid: int, tell: int) -> None:
     ):  # fmt: skip
         signal.signal(number, signal.SIG_IGN)
     os.write(tell, str(pid).encode())
-    os.closerange(0, os.sysconf("SC_OPEN_MAX"))  # a pipe ends when the command has closed it
+    # A pipe ends when the command has closed it. The pty stays: the command may open it again.
+    os.closerange(0, slave)
+    os.closerange(slave + 1, os.sysconf("SC_OPEN_MAX"))
     while True:
         _, status = os.waitpid(pid, os.WUNTRACED)
         if os.WIFSTOPPED(status):
