@@ -29,6 +29,7 @@ SECTIONS: Final = {
         "cancel": Place("cancel", "Cancel a job."),
     },
     "Report on jobs": {
+        "run": Place("run.command", "Run a command as a job.", "run"),
         "report": Place(
             "report.command", "Send reports from stdin, one JSON object a line.", "report"
         ),
