@@ -25,7 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 import livejobs
-from livejobs.client.job import WorkerJob
+from livejobs.client.worker.job import WorkerJob
 
 AWAY = "http://127.0.0.1:9"
 

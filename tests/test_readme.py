@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.server import LONG_ENOUGH, Server
+from tests.support.server import BIN, LONG_ENOUGH, Server
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -30,7 +30,12 @@ def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Pa
             "-c",
             commands().replace("http://127.0.0.1:8000", server.url),
         ],
-        env=os.environ | {"CURL_HOME": str(tmp_path)},
+        env=os.environ
+        | {
+            "CURL_HOME": str(tmp_path),
+            "LIVEJOBS_SPOOL": str(tmp_path / "spool"),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        },
         capture_output=True,
         text=True,
         timeout=3 * LONG_ENOUGH,
@@ -42,3 +47,5 @@ def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Pa
     assert (job["results_total"], job["logs_total"], job["counters"]) == (1, 1, {"retries": 1})
     assert "Pass 2" in shell.stdout
     assert "event: end" in shell.stdout
+    (counted,) = httpx2.get(server.url + "/v1/jobs?q=Count to three").json()["jobs"]
+    assert (counted["status"], counted["logs_total"]) == ("succeeded", 3)

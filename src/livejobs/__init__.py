@@ -22,43 +22,43 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from livejobs.app import create_app
-    from livejobs.client.aio import AsyncWorkerJob
-    from livejobs.client.areading import AsyncClient
-    from livejobs.client.block import adopt, current, job
     from livejobs.client.errors import Cancelled, Corrupt, Refused, Unavailable, Unreachable
-    from livejobs.client.job import WorkerJob
-    from livejobs.client.logs import LogHandler
-    from livejobs.client.process import flush, statistics
-    from livejobs.client.reading import Client
-    from livejobs.client.richly import RichProgress
-    from livejobs.client.task import task
-    from livejobs.client.tqdm import tqdm
+    from livejobs.client.reader.aio import AsyncClient
+    from livejobs.client.reader.client import Client
+    from livejobs.client.sending.process import flush, statistics
+    from livejobs.client.worker.aio import AsyncWorkerJob
+    from livejobs.client.worker.block import adopt, current, job
+    from livejobs.client.worker.job import WorkerJob
+    from livejobs.client.worker.logs import LogHandler
+    from livejobs.client.worker.richly import RichProgress
+    from livejobs.client.worker.task import task
+    from livejobs.client.worker.tqdm import tqdm
     from livejobs.config import Settings
     from livejobs.service import Job, LiveJobs
 
 _PLACES: Final = {
-    "AsyncClient": "livejobs.client.areading",
-    "AsyncWorkerJob": "livejobs.client.aio",
+    "AsyncClient": "livejobs.client.reader.aio",
+    "AsyncWorkerJob": "livejobs.client.worker.aio",
     "Cancelled": "livejobs.client.errors",
-    "Client": "livejobs.client.reading",
+    "Client": "livejobs.client.reader.client",
     "Corrupt": "livejobs.client.errors",
     "Job": "livejobs.service",
     "LiveJobs": "livejobs.service",
-    "LogHandler": "livejobs.client.logs",
+    "LogHandler": "livejobs.client.worker.logs",
     "Refused": "livejobs.client.errors",
-    "RichProgress": "livejobs.client.richly",
+    "RichProgress": "livejobs.client.worker.richly",
     "Settings": "livejobs.config",
     "Unavailable": "livejobs.client.errors",
     "Unreachable": "livejobs.client.errors",
-    "WorkerJob": "livejobs.client.job",
-    "adopt": "livejobs.client.block",
+    "WorkerJob": "livejobs.client.worker.job",
+    "adopt": "livejobs.client.worker.block",
     "create_app": "livejobs.app",
-    "current": "livejobs.client.block",
-    "flush": "livejobs.client.process",
-    "job": "livejobs.client.block",
-    "statistics": "livejobs.client.process",
-    "task": "livejobs.client.task",
-    "tqdm": "livejobs.client.tqdm",
+    "current": "livejobs.client.worker.block",
+    "flush": "livejobs.client.sending.process",
+    "job": "livejobs.client.worker.block",
+    "statistics": "livejobs.client.sending.process",
+    "task": "livejobs.client.worker.task",
+    "tqdm": "livejobs.client.worker.tqdm",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import livejobs
-from livejobs.client import tqdm as module
+from livejobs.client.worker import tqdm as module
 from tests.client.worker import Worker
 from tests.support.api import Api
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import livejobs
-from livejobs.client import process
-from livejobs.client import spool as spools
-from livejobs.client.outbox import Record
-from livejobs.client.pace import INTERVAL
+from livejobs.client.sending import process
+from livejobs.client.sending import spool as spools
+from livejobs.client.sending.outbox import Record
+from livejobs.client.sending.pace import INTERVAL
+from livejobs.client.sending.spool import Spool, left_behind
 from livejobs.client.settings import Target
-from livejobs.client.spool import Spool, left_behind
 from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs, all_results
 from tests.support.api import Api

@@ -12,7 +12,7 @@ def test_a_log_handler_and_the_reporter_never_wait_for_each_other(api: Api, work
         str(api.base_url),
         """
         import logging, resource, signal, livejobs
-        from livejobs.client import channel
+        from livejobs.client.sending import channel
         channel.MEMORY = 50_000
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))

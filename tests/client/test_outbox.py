@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from livejobs.client import outbox as module
-from livejobs.client.outbox import BATCH, Answer, Outbox, Record, Request, Verdict
 from livejobs.client.plain import encode, pieces
+from livejobs.client.sending import outbox as module
+from livejobs.client.sending.outbox import BATCH, Answer, Outbox, Record, Request, Verdict
 
 OK = Answer(200, {"cursor": "a.1", "status": "running", "accepted": 1, "cancel_requested": False})
 

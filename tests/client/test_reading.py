@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import livejobs
-from livejobs.client.sse import Event, Parser
+from livejobs.client.reader.sse import Event, Parser
 from tests.client.cutting import Cutting
 from tests.client.fake import Fake
 from tests.support.api import Api

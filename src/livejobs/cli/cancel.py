@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from livejobs.cli.reach import job_argument, reads
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 
 @click.command()

@@ -24,8 +24,8 @@ from livejobs.cli.figures import size
 from livejobs.cli.looks import tail, terminal
 from livejobs.cli.reach import NO, fail, job_argument, reads
 from livejobs.cli.text import escaped, plain
-from livejobs.client.asking import PIECE, where
-from livejobs.client.reading import Client
+from livejobs.client.reader.asking import PIECE, where
+from livejobs.client.reader.client import Client
 
 File = Mapping[str, Any]
 

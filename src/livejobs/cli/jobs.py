@@ -16,7 +16,7 @@ from livejobs.cli.figures import age, percent, since
 from livejobs.cli.looks import LOOKS, badge, bar, fitted, name_of, state_of, terminal
 from livejobs.cli.reach import reads
 from livejobs.cli.text import escaped, plain
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 PAGE: Final = 1000

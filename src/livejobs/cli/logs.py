@@ -14,7 +14,7 @@ from livejobs.cli.figures import clock
 from livejobs.cli.looks import LEVELS, part, terminal
 from livejobs.cli.reach import job_argument, reads
 from livejobs.cli.text import escaped, lines_of, plain
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 MOST: Final = 1000  # lines of a tail: what the server gives at once
 

@@ -18,9 +18,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from livejobs.cli.text import plain
-from livejobs.client.asking import URL
 from livejobs.client.errors import Corrupt, Refused, Unavailable, Unreachable
-from livejobs.client.reading import Client
+from livejobs.client.reader.asking import URL
+from livejobs.client.reader.client import Client
 from livejobs.client.settings import checked, checked_key
 
 Command = Callable[..., Any]

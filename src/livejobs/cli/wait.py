@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from livejobs.cli.reach import fail, job_argument, reads, tell
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 CODES: Final = {"succeeded": 0, "failed": 1, "cancelled": 3}
 TIMEOUT: Final = 4

@@ -19,7 +19,7 @@ from livejobs.cli.watch.controls import KEYS, Act, Back, Cancel, Controls, Open,
 from livejobs.cli.watch.keyboard import keys_of
 from livejobs.cli.watch.portrait import portrait
 from livejobs.cli.watch.screen import Size, draw
-from livejobs.client.sse import Event
+from livejobs.client.reader.sse import Event
 
 # Text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from livejobs.cli.run.account import BURST, LAST_BYTES, RATE, Account, Budget, Stream
 from livejobs.cli.run.lines import Lines
 from livejobs.cli.run.progress import Recognizer
-from livejobs.client.block import silent
+from livejobs.client.worker.block import silent
 
 
 def test_a_burst_is_allowed_and_then_so_many_lines_a_second() -> None:

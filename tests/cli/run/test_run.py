@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from livejobs.cli.run import command
-from livejobs.client import asking
+from livejobs.client.reader import asking
 from tests.cli.run.runner import Finished, Runner, finish, job_in
 from tests.client.worker import all_logs
 from tests.support.api import Api
@@ -365,7 +365,7 @@ def test_nothing_of_the_server_is_loaded(runner: Runner) -> None:
         [sys.executable, "-c", script], env=runner.environment(), capture_output=True, check=True
     )
     loaded = set(done.stdout.decode().split())
-    assert "livejobs.client.reporter" in loaded
+    assert "livejobs.client.sending.reporter" in loaded
     heavy = {
         "starlette", "uvicorn", "uvloop", "aiosqlite", "websockets", "asyncio", "httpx2", "rich",
         "livejobs.config", "livejobs.service", "segno",

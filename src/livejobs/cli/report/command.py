@@ -11,11 +11,11 @@ import click
 from livejobs.cli.reach import INTERRUPTED, NO, Server, fail, job_argument, on_server, tell
 from livejobs.cli.report.lines import Input
 from livejobs.cli.report.numbered import Reports, Verdict
-from livejobs.client.channel import new_producer
-from livejobs.client.outbox import BATCH, BYTES, Answer, Request
-from livejobs.client.pace import Backoff, jittered
+from livejobs.client.sending.channel import new_producer
+from livejobs.client.sending.outbox import BATCH, BYTES, Answer, Request
+from livejobs.client.sending.pace import Backoff, jittered
+from livejobs.client.sending.transport import Transport
 from livejobs.client.settings import Target, spool_folder
-from livejobs.client.transport import Transport
 
 BAD: Final = 1
 

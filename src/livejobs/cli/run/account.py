@@ -8,7 +8,7 @@ from typing import Final
 
 from livejobs.cli.run.lines import Lines, Text, clean, joined
 from livejobs.cli.run.progress import Progress, Recognizer
-from livejobs.client.job import WorkerJob
+from livejobs.client.worker.job import WorkerJob
 
 BURST: Final = 10_000  # lines that are entries of their own, at once
 RATE: Final = 1_000.0  # … and a second. Of a faster command, many lines share an entry

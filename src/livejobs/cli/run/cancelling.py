@@ -6,7 +6,7 @@ import signal
 import threading
 
 from livejobs.cli.run.child import Child
-from livejobs.client.channel import Channel
+from livejobs.client.sending.channel import Channel
 
 
 class Canceller:

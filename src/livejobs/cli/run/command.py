@@ -25,9 +25,10 @@ from livejobs.cli.run.pump import Pump
 from livejobs.cli.run.results import upload_all
 from livejobs.cli.run.signals import Signals
 from livejobs.cli.run.terminal import Terminal
-from livejobs.client import process, settings
-from livejobs.client.job import WorkerJob
+from livejobs.client import settings
+from livejobs.client.sending import process
 from livejobs.client.settings import Target
+from livejobs.client.worker.job import WorkerJob
 
 URL: Final = "http://127.0.0.1:8000"  # as in asking.py, which loads a whole HTTP client
 NOT_FOUND: Final = 127  # as shells have it

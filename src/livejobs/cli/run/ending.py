@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from livejobs.client.job import WorkerJob
+from livejobs.client.worker.job import WorkerJob
 
 
 def exit_code(status: int) -> int:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
-from livejobs.client import process, settings
-from livejobs.client.block import silent
-from livejobs.client.job import WorkerJob
-from livejobs.client.outbox import AWAY, Answer
+from livejobs.client import settings
 from livejobs.client.plain import encode
+from livejobs.client.sending import process
+from livejobs.client.sending.outbox import AWAY, Answer
+from livejobs.client.sending.transport import answer_of, connect, headers_of, path_of
 from livejobs.client.settings import Target
-from livejobs.client.transport import answer_of, connect, headers_of, path_of
+from livejobs.client.worker.block import silent
+from livejobs.client.worker.job import WorkerJob
 from livejobs.core.uuid7 import uuid7
 
 PATIENCE: Final = 5.0  # seconds that the command waits for a server that does not answer

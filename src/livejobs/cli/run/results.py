@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from livejobs.client.job import WorkerJob
+from livejobs.client.worker.job import WorkerJob
 
 MOST: Final = 1000  # files of one job
 PATIENCE: Final = 60.0  # seconds that an upload waits for a server that is away

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from livejobs.client.reading import Client
-from livejobs.client.sse import Event
+from livejobs.client.reader.client import Client
+from livejobs.client.reader.sse import Event
 
 Job = Mapping[str, Any]
 

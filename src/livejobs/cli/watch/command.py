@@ -13,7 +13,7 @@ from livejobs.cli.watch.board import JOBS, RATE, Board
 from livejobs.cli.watch.portrait import LOG
 from livejobs.cli.watch.screen import as_line
 from livejobs.cli.watch.session import Session, print_final
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 
 @click.command(

@@ -23,7 +23,7 @@ from livejobs.cli.watch.controls import Act, Back, Cancel, Controls, Open, Quit,
 from livejobs.cli.watch.keyboard import Keyboard
 from livejobs.cli.watch.portrait import final
 from livejobs.cli.watch.screen import Size, draw, shown_jobs
-from livejobs.client.reading import Client
+from livejobs.client.reader.client import Client
 
 FRAME: Final = 0.1  # seconds between two drawings
 TICK: Final = 1.0  # seconds after which times on the screen are out of date

@@ -1,17 +1,23 @@
-"""Read jobs from Python: `livejobs.Client`. The async twin is `areading.py`."""
+"""Read jobs from asyncio: `livejobs.AsyncClient`. Its twin is `reading.py`.
+
+Files are touched in threads, so that a slow disk does not hold up the loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Self
 
 import httpx2
 
-from livejobs.client.asking import (
+from livejobs.client.errors import Unreachable
+from livejobs.client.reader.asking import (
     FAILURES,
     HOLD,
     PATIENT,
@@ -20,7 +26,6 @@ from livejobs.client.asking import (
     Fetch,
     Json,
     Stream,
-    Token,
     base_of,
     job_path,
     key_of,
@@ -29,12 +34,13 @@ from livejobs.client.asking import (
     unreachable,
     where,
 )
-from livejobs.client.errors import Unreachable
-from livejobs.client.pace import jittered
-from livejobs.client.sse import Event
+from livejobs.client.reader.sse import Event
+from livejobs.client.sending.pace import jittered
+
+Token = str | Callable[[], str | Awaitable[str]] | None
 
 
-class Client:
+class AsyncClient:
     """A server, to read from. `token`: instead of a key, a token or a function that gets a new one
     when the old one is no longer good."""
 
@@ -43,43 +49,46 @@ class Client:
     ) -> None:
         self._token = token
         self._secret = (token if isinstance(token, str) else None) if token else key_of(key)
-        self._http = httpx2.Client(base_url=base_of(url), timeout=PATIENT)
+        self._http = httpx2.AsyncClient(base_url=base_of(url), timeout=PATIENT)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
-    def close(self) -> None:
-        self._http.close()
+    async def close(self) -> None:
+        await self._http.aclose()
 
     # Jobs
 
-    def create(self, type: str | None = None, **fields: Any) -> Json:
+    async def create(self, type: str | None = None, **fields: Any) -> Json:
         """A queued job, for a worker to start. Fields: those of `livejobs.job`."""
         said = {"type": type, **fields}
         body = {name: value for name, value in said.items() if value is not None}
-        return self._json("POST", "/v1/jobs", json=body)
+        return await self._json("POST", "/v1/jobs", json=body)
 
-    def get(self, id: str) -> Json:
-        return self._json("GET", job_path(id))
+    async def get(self, id: str) -> Json:
+        return await self._json("GET", job_path(id))
 
-    def list(self, **filters: Any) -> Iterator[Json]:
+    async def list(self, **filters: Any) -> AsyncIterator[Json]:
         """Jobs, newest first, page after page: `project status type tag parent owner q`."""
         after: str | None = None
         while True:
-            page = self._json("GET", "/v1/jobs", params=query({**filters, "after": after}))
-            yield from page["jobs"]
+            page = await self._json("GET", "/v1/jobs", params=query({**filters, "after": after}))
+            for entry in page["jobs"]:
+                yield entry
             after = page["next"]
             if after is None:
                 return
 
-    def cancel(self, id: str, *, force: bool = False) -> Json:
+    async def cancel(self, id: str, *, force: bool = False) -> Json:
         """Ask the job's worker to stop. `force`: end the job now."""
-        return self._json("POST", job_path(id, "cancel"), params=query({"force": force or None}))
+        return await self._json(
+            "POST", job_path(id, "cancel"), params=query({"force": force or None})
+        )
 
-    def wait(self, id: str, timeout: float | None = None) -> Json:
+    async def wait(self, id: str, timeout: float | None = None) -> Json:
         """The job once it has ended. TimeoutError: it has not, after so many seconds."""
         end = time.monotonic() + (float("inf") if timeout is None else timeout)
         backoff = jittered()
@@ -88,38 +97,38 @@ class Client:
             if left <= 0:
                 raise TimeoutError(f"Job {id!r} has not ended after {timeout} seconds.")
             try:
-                job = self._held(id, left)
+                job = await self._held(id, left)
             except Unreachable:
                 if backoff.failures >= FAILURES:
                     raise
                 backoff.failed(0.0)
-                time.sleep(min(left, backoff.until))
+                await asyncio.sleep(min(left, backoff.until))
                 continue
             backoff.worked()
             if job["completed_at"] is not None:
                 return job
 
-    def _held(self, id: str, left: float) -> Json:
+    async def _held(self, id: str, left: float) -> Json:
         hold = {"prefer": f"wait={max(1, int(min(HOLD, left)))}"}
-        return self._json("GET", job_path(id), params={"until": "finished"}, headers=hold)
+        return await self._json("GET", job_path(id), params={"until": "finished"}, headers=hold)
 
-    def watch(self, id: str) -> Iterator[Json]:
+    async def watch(self, id: str) -> AsyncIterator[Json]:
         """The job's state now, and whenever it changes, until it has ended. Goes on where it was
         cut."""
-        for event in self._events(job_path(id, "events"), {}):
+        async for event in self._events(job_path(id, "events"), {}):
             if event.name == "message":
                 yield event.value
 
     def events(
         self, id: str | None = None, *, cut: Callable[[], None] | None = None, **params: Any
-    ) -> Iterator[Event]:
+    ) -> AsyncIterator[Event]:
         """The events of a job's stream, or without an id of a feed over many jobs. `params`: the
         query, as `logs` or `project`. Goes on where it was cut. `cut` is called when that happens.
         """
         path = "/v1/events" if id is None else job_path(id, "events")
         return self._events(path, query(params), cut)
 
-    def logs(
+    async def logs(
         self,
         id: str,
         *,
@@ -127,27 +136,32 @@ class Client:
         level: str | None = None,
         tail: int | None = None,
         follow: bool = False,
-    ) -> Iterator[Json]:
+    ) -> AsyncIterator[Json]:
         """Lines of the log after this number. `tail`: at most so many, the last ones. `follow`:
         also those to come, until the end."""
         if follow:
-            yield from self._followed(id, after, level, tail)
+            async for entry in self._followed(id, after, level, tail):
+                yield entry
             return
         at: int | None = after
         while at is not None:
             limit = 1000 if tail is None else None
             params = query({"after": at, "level": level, "tail": tail, "limit": limit})
-            page = self._json("GET", job_path(id, "logs"), params=params)
-            yield from page["logs"]
+            page = await self._json("GET", job_path(id, "logs"), params=params)
+            for entry in page["logs"]:
+                yield entry
             at = page["next"]
 
-    def _followed(self, id: str, after: int, level: str | None, tail: int | None) -> Iterator[Json]:
+    async def _followed(
+        self, id: str, after: int, level: str | None, tail: int | None
+    ) -> AsyncIterator[Json]:
         params = query({"after": after, "level": level, "tail": tail})
-        for event in self._events(job_path(id, "logs"), params):
+        async for event in self._events(job_path(id, "logs"), params):
             if event.name == "logs":
-                yield from event.value
+                for entry in event.value:
+                    yield entry
 
-    def download(
+    async def download(
         self,
         id: str,
         name: str | None = None,
@@ -158,52 +172,59 @@ class Client:
         """A file of the job, into a folder or to a path. Without a name, the first one. Goes on
         where it was cut, and checks the digest. `came` is called with the number of bytes that
         are there, now and then."""
-        found = where(self.get(id), name, to)
-        fetch = Fetch(found.target)
+        found = await asyncio.to_thread(where, await self.get(id), name, to)
+        fetch = await asyncio.to_thread(Fetch, found.target)
         while not fetch.done:
             try:
-                self._fetch(found.path, fetch, came)
+                await self._fetch(found.path, fetch, came)
             except (httpx2.TransportError, Unreachable) as error:
                 if fetch.failures >= FAILURES:
                     raise unreachable(error) from error
-                time.sleep(fetch.pause())
+                await asyncio.sleep(fetch.pause())
         return fetch.target
 
-    def _fetch(self, path: str, fetch: Fetch, came: Callable[[int], None] | None) -> None:
-        with self._streamed(path, {}, fetch.headers, (200, 206, 416), moved=True) as response:
-            mode = fetch.opened(response.status_code, response.headers)
+    async def _fetch(self, path: str, fetch: Fetch, came: Callable[[int], None] | None) -> None:
+        headers = await asyncio.to_thread(lambda: fetch.headers)
+        async with self._streamed(path, {}, headers, (200, 206, 416), moved=True) as response:
+            mode = await asyncio.to_thread(fetch.opened, response.status_code, response.headers)
             if mode is None:
                 return
-            with fetch.part.open(mode) as file:
-                for piece in response.iter_raw(PIECE):
-                    file.write(piece)
+            file = await asyncio.to_thread(fetch.part.open, mode)
+            try:
+                async for piece in response.aiter_raw(PIECE):
+                    await asyncio.to_thread(file.write, piece)
                     fetch.came()
                     if came is not None:
-                        came(file.tell())
-        fetch.ended()
+                        came(await asyncio.to_thread(file.tell))
+            finally:
+                await asyncio.to_thread(file.close)
+        await asyncio.to_thread(fetch.ended)
 
     # Requests
 
-    def _events(
+    async def _events(
         self, path: str, params: dict[str, str], cut: Callable[[], None] | None = None
-    ) -> Iterator[Event]:
+    ) -> AsyncIterator[Event]:
         stream = Stream()
         while not stream.over:
             try:
-                with self._streamed(path, params, stream.headers, (200, 204), QUIET) as response:
+                async with self._streamed(
+                    path, params, stream.headers, (200, 204), QUIET
+                ) as response:
                     if stream.opened(response.status_code):
-                        for chunk in response.iter_raw():
-                            yield from stream.feed(chunk)
+                        async for chunk in response.aiter_raw():
+                            for entry in stream.feed(chunk):
+                                yield entry
             except (httpx2.TransportError, Unreachable) as error:
                 if not stream.begun:
                     raise unreachable(error) from error
             if not stream.over:
                 if cut is not None:
                     cut()
-                time.sleep(stream.pause())
+                await asyncio.sleep(stream.pause())
 
-    @contextmanager
-    def _streamed(
+    @asynccontextmanager
+    async def _streamed(
         self,
         path: str,
         params: dict[str, str],
@@ -212,12 +233,12 @@ class Client:
         timeout: httpx2.Timeout = PATIENT,
         *,
         moved: bool = False,
-    ) -> Iterator[httpx2.Response]:
+    ) -> AsyncIterator[httpx2.Response]:
         """`moved`: follow a redirect, as of a file that lies elsewhere. httpx2 sends no credential
         to another host."""
         for last in (False, True):
-            asked = {**self._credential(), **headers}
-            with self._http.stream(
+            asked = {**await self._credential(), **headers}
+            async with self._http.stream(
                 "GET", path, params=params, headers=asked, timeout=timeout, follow_redirects=moved
             ) as response:
                 if response.status_code in good:
@@ -225,14 +246,14 @@ class Client:
                     return
                 if not last and self._renew(response.status_code):
                     continue
-                raise refused(response.status_code, response.read())
+                raise refused(response.status_code, await response.aread())
 
-    def _json(self, method: str, path: str, **how: Any) -> Json:
+    async def _json(self, method: str, path: str, **how: Any) -> Json:
         headers = how.pop("headers", {})
         for last in (False, True):
             try:
-                asked = {**self._credential(), **headers}
-                response = self._http.request(method, path, headers=asked, **how)
+                asked = {**await self._credential(), **headers}
+                response = await self._http.request(method, path, headers=asked, **how)
             except httpx2.TransportError as error:
                 raise unreachable(error) from error
             if response.is_success:
@@ -242,9 +263,10 @@ class Client:
         said: Json = response.json()
         return said
 
-    def _credential(self) -> dict[str, str]:
+    async def _credential(self) -> dict[str, str]:
         if self._secret is None and callable(self._token):
-            self._secret = self._token()
+            token = self._token()
+            self._secret = await token if isawaitable(token) else token
         return {} if self._secret is None else {"authorization": f"Bearer {self._secret}"}
 
     def _renew(self, status: int) -> bool:

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from livejobs.client.block import job
-from livejobs.client.job import WorkerJob
+from livejobs.client.worker.block import job
+from livejobs.client.worker.job import WorkerJob
 
 P = ParamSpec("P")
 R = TypeVar("R")

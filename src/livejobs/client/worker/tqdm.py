@@ -11,11 +11,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from livejobs.client import block
-from livejobs.client.track import Count, begin, end
+from livejobs.client.worker import block
+from livejobs.client.worker.track import Count, begin, end
 
 if TYPE_CHECKING:
-    from livejobs.client.channel import Channel
+    from livejobs.client.sending.channel import Channel
 
 
 class BarCount(Count):

@@ -13,11 +13,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from livejobs.client.channel import Channel
-from livejobs.client.outbox import AWAY, Answer
-from livejobs.client.pace import jittered
 from livejobs.client.plain import encode
-from livejobs.client.transport import answer_of, connect, headers_of, path_of
+from livejobs.client.sending.channel import Channel
+from livejobs.client.sending.outbox import AWAY, Answer
+from livejobs.client.sending.pace import jittered
+from livejobs.client.sending.transport import answer_of, connect, headers_of, path_of
 
 logger: Final = logging.getLogger("livejobs.client")
 

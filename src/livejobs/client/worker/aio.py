@@ -11,10 +11,10 @@ import os
 from collections.abc import Awaitable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from livejobs.client.job import Level, Number, StepStatus, WorkerJob
+from livejobs.client.worker.job import Level, Number, StepStatus, WorkerJob
 
 if TYPE_CHECKING:
-    from livejobs.client.channel import Channel
+    from livejobs.client.sending.channel import Channel
 
 
 class Done:

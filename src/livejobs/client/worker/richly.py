@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from livejobs.client import block
-from livejobs.client.track import Count, begin, end
+from livejobs.client.worker import block
+from livejobs.client.worker.track import Count, begin, end
 
 if TYPE_CHECKING:
-    from livejobs.client.channel import Channel
+    from livejobs.client.sending.channel import Channel
 
 MOST = 50  # tasks of a display that are steps of the job
 

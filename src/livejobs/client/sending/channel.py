@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 from urllib.parse import urljoin
 
-from livejobs.client.guard import Guard
-from livejobs.client.outbox import Answer, News, Outbox, Record, Request, Verdict
 from livejobs.client.plain import encode
+from livejobs.client.sending.guard import Guard
+from livejobs.client.sending.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.sending.spool import Spool
 from livejobs.client.settings import Target
-from livejobs.client.spool import Spool
 
 logger: Final = logging.getLogger("livejobs.client")
 

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 
-from livejobs.client import opened
 from livejobs.client.errors import Cancelled
 from livejobs.client.plain import pieces, shortened
-from livejobs.client.track import AsyncTrack, Track
+from livejobs.client.worker import opened
+from livejobs.client.worker.track import AsyncTrack, Track
 
 if TYPE_CHECKING:
-    from livejobs.client.channel import Channel
+    from livejobs.client.sending.channel import Channel
 
 logger: Final = logging.getLogger("livejobs.client")
 
@@ -274,7 +274,7 @@ class WorkerJob:
         if channel is None:
             return None
         # Loaded on use: most jobs have no files.
-        from livejobs.client.files import upload  # noqa: PLC0415 - see above
+        from livejobs.client.worker.uploads import upload  # noqa: PLC0415 - see above
 
         return upload(channel, source, name, media_type=media_type, timeout=timeout)
 
@@ -292,7 +292,7 @@ class WorkerJob:
         if channel is None:
             return None
         # Loaded on use: most jobs have no files.
-        from livejobs.client.files import attach  # noqa: PLC0415 - see above
+        from livejobs.client.worker.uploads import attach  # noqa: PLC0415 - see above
 
         where = os.fspath(path) if path is not None else None
         said = given(path=where, url=url, name=name, media_type=media_type)

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from livejobs.client.outbox import Record
+from livejobs.client.sending.outbox import Record
 from livejobs.client.settings import Target
 
 SEGMENT: Final = 1024 * 1024  # bytes; read back as a whole

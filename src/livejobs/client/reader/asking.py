@@ -16,8 +16,8 @@ import httpx2
 
 from livejobs.client import settings
 from livejobs.client.errors import Corrupt, Refused, Unavailable, Unreachable
-from livejobs.client.pace import jittered
-from livejobs.client.sse import Event, Parser
+from livejobs.client.reader.sse import Event, Parser
+from livejobs.client.sending.pace import jittered
 
 URL: Final = "http://127.0.0.1:8000"
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})  # asked again later

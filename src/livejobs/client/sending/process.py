@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from livejobs.client.channel import Channel, Channels
-from livejobs.client.reporter import AT_EXIT, Reporter
+from livejobs.client.sending.channel import Channel, Channels
+from livejobs.client.sending.reporter import AT_EXIT, Reporter
 from livejobs.client.settings import Target
 
 _lock = threading.RLock()

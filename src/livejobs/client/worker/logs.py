@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from livejobs.client import block
-from livejobs.client.job import Level, WorkerJob
+from livejobs.client.worker import block
+from livejobs.client.worker.job import Level, WorkerJob
 
 OWN: Final = "livejobs.client"  # what the SDK says of itself would go round in circles
 

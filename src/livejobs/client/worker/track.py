@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from livejobs.client.channel import Channel
+    from livejobs.client.sending.channel import Channel
 
 T = TypeVar("T")
 

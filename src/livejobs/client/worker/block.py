@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from livejobs.client import opened, settings
-from livejobs.client.job import AT_THE_END, Number, WorkerJob, given
+from livejobs.client import settings
+from livejobs.client.worker import opened
+from livejobs.client.worker.job import AT_THE_END, Number, WorkerJob, given
 
 if TYPE_CHECKING:
-    from livejobs.client.aio import AsyncWorkerJob
+    from livejobs.client.worker.aio import AsyncWorkerJob
 
 logger: Final = logging.getLogger("livejobs.client")
 
@@ -33,7 +34,7 @@ class Block(WorkerJob):
 
     async def __aenter__(self) -> AsyncWorkerJob:
         # Loaded on use: asyncio is half of what importing the SDK would cost.
-        from livejobs.client.aio import AsyncWorkerJob  # noqa: PLC0415 - see above
+        from livejobs.client.worker.aio import AsyncWorkerJob  # noqa: PLC0415 - see above
 
         self.__enter__()
         self.patient = True
@@ -46,7 +47,7 @@ class Block(WorkerJob):
         trace: TracebackType | None,
     ) -> bool:
         # Loaded on use, as above.
-        from livejobs.client.aio import finish  # noqa: PLC0415 - see above
+        from livejobs.client.worker.aio import finish  # noqa: PLC0415 - see above
 
         stopped = self._close(error)
         if self._channel is not None:
@@ -99,7 +100,7 @@ def job(  # noqa: PLR0913 - the contract's fields of a job
 
 def _on(target: settings.Target, id: str, creation: Mapping[str, Any] | None, **how: bool) -> Block:
     # Loaded on use: without a server to report to, none of it is needed.
-    from livejobs.client import process  # noqa: PLC0415 - see above
+    from livejobs.client.sending import process  # noqa: PLC0415 - see above
 
     return Block(process.channel(target, id, creation), id, **how)
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple
 
-from livejobs.client.joined import Joined
 from livejobs.client.plain import encode
+from livejobs.client.sending.joined import Joined
 
 BATCH: Final = 1000  # reports in a request: the server's own limit
 BYTES: Final = 512 * 1024  # of a request: half the server's limit

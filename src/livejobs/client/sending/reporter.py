@@ -10,12 +10,12 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
-from livejobs.client.channel import IN_ALL, MEMORY, Channel
-from livejobs.client.outbox import Answer, Verdict
-from livejobs.client.pace import INTERVAL, SILENCE, jittered
+from livejobs.client.sending.channel import IN_ALL, MEMORY, Channel
+from livejobs.client.sending.outbox import Answer, Verdict
+from livejobs.client.sending.pace import INTERVAL, SILENCE, jittered
+from livejobs.client.sending.spool import left_behind
+from livejobs.client.sending.transport import Transport
 from livejobs.client.settings import Target
-from livejobs.client.spool import left_behind
-from livejobs.client.transport import Transport
 
 logger: Final = logging.getLogger("livejobs.client")
 
