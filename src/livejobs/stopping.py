@@ -11,7 +11,6 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -36,9 +35,16 @@ class StopSignals:
             signal.signal(number, self._arrived)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._stopping)
-        self._before[number](number, frame)
+        try:
+            self._loop.call_soon_threadsafe(self._stop, number, frame)
+        except RuntimeError:  # the loop is closed
+            self._before[number](number, frame)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """End the streams, then call the server's handler: the server may close connections in its
+        next turn. What `stopping` has queued, such as a `bye`, runs before the handler."""
+        self._stopping()
+        self._loop.call_soon(self._before[number], number, frame)
 
     def restore(self) -> None:
         """Restore the earlier handlers, except where a later handler has replaced ours."""

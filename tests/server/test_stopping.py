@@ -142,18 +142,32 @@ async def test_the_earlier_handler_is_called_too_and_is_restored(handlers: list[
     stopping = StopSignals(lambda: calls.append(None))
     for number in SIGNALS:
         signal.raise_signal(number)
-    assert handlers == list(SIGNALS)
     await turn_of_the_loop()
-    assert len(calls) == len(SIGNALS)
+    assert (len(calls), handlers) == (len(SIGNALS), list(SIGNALS))
     stopping.restore()
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 async def turn_of_the_loop() -> None:
-    """Wait until the loop has run all callbacks of other threads and handlers."""
-    done = asyncio.Event()
-    asyncio.get_running_loop().call_soon_threadsafe(done.set)
-    await done.wait()
+    """Wait until the loop has run all callbacks of other threads and handlers, and theirs."""
+    for _ in range(2):
+        done = asyncio.Event()
+        asyncio.get_running_loop().call_soon_threadsafe(done.set)
+        await done.wait()
+
+
+async def test_what_the_stop_queues_runs_before_the_earlier_handler(handlers: list[int]) -> None:
+    calls: list[list[int]] = []
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.call_soon(lambda: calls.append(list(handlers)))
+
+    stopping = StopSignals(stop)
+    signal.raise_signal(signal.SIGTERM)
+    await turn_of_the_loop()
+    stopping.restore()
+    assert (calls, handlers) == ([[]], [signal.SIGTERM])
 
 
 async def test_a_later_handler_stays(handlers: list[int]) -> None:
