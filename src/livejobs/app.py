@@ -144,7 +144,7 @@ class App(Starlette):
         self.state.live = live
         self.powers = live.powers  # of the server that runs the app
         self.live = live  # the same, for the fast path: a State looks its values up by name
-        self._fast = FastPath(self, hot)
+        self._fast = FastPath(self, live.powers, hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:

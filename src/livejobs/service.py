@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterable, Mapping, Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Literal, Self
 
 import msgspec
@@ -209,6 +210,7 @@ class LiveJobs:
         self._refusals: Counter[str] = Counter()  # by limit
         self.running = False
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
+        self._thread = 0  # the thread of that loop
         self._signals: StopSignals | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -233,7 +235,7 @@ class LiveJobs:
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
         ]
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self.running = True
 
     async def _open(self) -> None:
@@ -277,8 +279,6 @@ class LiveJobs:
 
     def check_running(self) -> None:
         """Raise if nothing can be done now. Without this check a caller could wait for ever."""
-        if self.running and self._loop is asyncio.get_running_loop():
-            return
         if self._loop is None:
             raise NotStarted(
                 "The LiveJobs of this app was not started. Enter it in the app's lifespan: "
@@ -286,6 +286,9 @@ class LiveJobs:
             )
         if not self.running:
             raise shutting_down()
+        # Asking for the running loop would be a system call before Python 3.12.
+        if get_ident() == self._thread and self._loop.is_running():
+            return
         raise RuntimeError(
             "LiveJobs was started in another event loop. Call it from there: "
             "asyncio.run_coroutine_threadsafe(…, loop)."

@@ -195,7 +195,9 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.answering = cycle
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
-        if body_may_pause(cycle.scope):
+        # A request that had to queue is not the one whose head came last.
+        latest = cycle.scope is self.scope
+        if self.may_pause if latest else body_may_pause(cycle.scope):
             receive: Any = partial(receive_all, cycle, cycle.receive)
             cycle.receive = receive  # type: ignore[method-assign]
         super()._start_asgi_task(cycle, app)
@@ -219,8 +221,9 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # see `feed`
         self.framing_bytes = 0
-        super().on_headers_complete()
+        self.scope["method"] = self.parser.get_method().decode("ascii")  # uvicorn does it later
         self.may_pause = body_may_pause(self.scope)
+        super().on_headers_complete()
         if len(self.pipeline) > PIPELINED:
             self.refused = True
             self.transport.abort()  # a refusal would overtake the answers to earlier requests
@@ -236,10 +239,15 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         request with an upgrade. Upgrades to anything but WebSocket are ignored (RFC 9110, 7.8):
         the head is parsed again without the upgrade, then the body and further requests."""
         self._unset_keepalive_if_required()
-        rest = memoryview(data)
+        rest: bytes | memoryview = data
         try:
-            while (end := self.upgrade_ends(rest)) is not None:
-                rest = rest[end:]
+            while True:
+                try:
+                    self.parser.feed_data(rest)
+                except httptools.HttpParserUpgrade as upgrade:
+                    rest = memoryview(rest)[upgrade.args[0] :]
+                else:
+                    return
                 if self.wants_websocket():
                     self.scope["method"] = "GET"
                     self.handle_websocket_upgrade()
@@ -247,15 +255,6 @@ class Connection(LimitedConnection, HttpToolsProtocol):
                 self.parse_without_upgrade()
         except httptools.HttpParserError:
             self.send_400_response("The request is not valid HTTP.")
-
-    def upgrade_ends(self, data: memoryview) -> int | None:
-        """The position after the head of a request with an upgrade. None: all was parsed."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            end: int = upgrade.args[0]
-            return end
-        return None
 
     def wants_websocket(self) -> bool:
         """Whether this is a handshake of RFC 6455, and all earlier requests are answered."""

@@ -19,6 +19,8 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
+from livejobs.powers import Powers
+
 RAISED: Final = "livejobs.raised"
 
 
@@ -40,8 +42,9 @@ class Hot(Route):
 
 
 class FastPath:
-    def __init__(self, app: Starlette, hot: Sequence[Hot]) -> None:
+    def __init__(self, app: Starlette, powers: Powers, hot: Sequence[Hot]) -> None:
         self._app = app
+        self._powers = powers
         self._by_method: dict[str, list[Hot]] = {}
         for route in hot:
             for method in route.methods or ():
@@ -58,7 +61,9 @@ class FastPath:
                     parameters[name] = convert(parameters[name])
                 if "path_params" in scope:  # of an app around this one
                     parameters = {**scope["path_params"], **parameters}
-                own = {**scope, "app": self._app, "path_params": parameters}
+                # A scope that our own runner made is ours to change.
+                own = scope if self._powers.called_directly(scope, send) else dict(scope)
+                own["app"], own["path_params"] = self._app, parameters
                 return await route.answer_fast(own, receive, send)
         return False
 

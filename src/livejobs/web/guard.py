@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
 
@@ -196,6 +197,7 @@ LONGEST_NAME: Final = 255
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]\\]+)(?::[0-9]{0,5})?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)  # nearly all requests name one of a few hosts
 def host_name(host: str) -> str | None:
     """Without the port, which a tunnel or a container may have changed. None: malformed."""
     found = _HOST.fullmatch(host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from starlette.datastructures import Headers
@@ -72,7 +73,12 @@ def media_type_of(scope: Mapping[str, Any]) -> str | None:
     values = [value for name, value in scope["headers"] if name == b"content-type"]
     if len(values) > 1:
         return None
-    return values[0].partition(b";")[0].strip().lower().decode("latin-1") if values else ""
+    return _bare_type(values[0]) if values else ""
+
+
+@lru_cache(maxsize=64)  # nearly all requests send one of a few types
+def _bare_type(value: bytes) -> str:
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
 
 
 def check_json(scope: Scope) -> None:

@@ -95,7 +95,8 @@ async def poll(scope: Scope, receive: Receive) -> Answer:
     """The answer to a plain request, from ready bytes: no request, no response, no encoding."""
     live: LiveJobs = scope["app"].live
     slot = await live.find(scope["path_params"]["id"], scope[http.PRINCIPAL])
-    return (await current(live, slot)).to(scope)
+    made: Ready | None = slot.current().answers.get(POLL)
+    return (made or await current(live, slot)).to(scope)
 
 
 async def snapshot(request: Request) -> Response:
