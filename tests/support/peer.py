@@ -86,7 +86,7 @@ class Peer:
     def served(self, path: str) -> bool:
         """Whether the server answered. If not, the request belongs on another connection."""
         stream = self.get(path)
-        self.until(lambda: stream in self.ended or stream in self.resets)
+        self.until(lambda: stream in self.ended or stream in self.resets or self.closed)
         return stream in self.ended
 
     def call(self, method: str, path: str, value: Any) -> Any:
