@@ -17,7 +17,7 @@ def exit_code(status: int) -> int:
 def end_job(job: WorkerJob, status: int, last: str, *, cancelled: bool) -> None:
     """`last`: the end of the output. `cancelled`: the command was told to stop from the server."""
     code = os.waitstatus_to_exitcode(status)
-    # Ctrl-C is somebody who does not want it any more, as for a job of the SDK.
+    # Ctrl-C cancels the job, as in the SDK.
     if cancelled or code == -signal.SIGINT:
         job.end_cancelled()
     elif code == 0:

@@ -56,7 +56,7 @@ class WorkerJob:
         self._inside = inside
         self._pid = os.getpid()
         self.raises = raise_on_cancel
-        self._over = channel is None  # this worker says no more
+        self._over = channel is None  # this worker sends nothing more
         self._entered = False  # the channel counts it among those that work
         self._acted = False  # the worker was told that it is cancelled
         self._begun: dict[str, Any] = {}
@@ -111,7 +111,7 @@ class WorkerJob:
 
     def start(self, **worker: Any) -> None:
         """The work begins. A block calls this itself. From then on silence is filled with
-        heartbeats. `worker`: who does it."""
+        heartbeats. `worker`: a description of this worker."""
         self._enter()
         self._say("start", {"type": "start", "worker": worker or _worker()})
 
