@@ -91,8 +91,8 @@ def under(tmp_path: Path, *command: str) -> Iterator[Place]:
                 eventually(lambda: ready(http))
             yield place
         finally:
-            process.kill()
-            process.wait()
+            process.terminate()  # granian ends its worker only when it is asked to
+            process.wait(60)
 
 
 def ready(http: httpx.Client) -> bool:
