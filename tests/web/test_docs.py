@@ -20,7 +20,7 @@ from tests.support.server import Server
 
 FACES = chosen(Settings())
 DOCUMENT = openapi.document("1", describe(FACES))
-PAGE = docs.page((static_dir() / "docs.html").read_text(), DOCUMENT)
+PAGE = docs.page((static_dir() / "pages" / "docs.html").read_text(), DOCUMENT)
 OPERATIONS = [
     (method, path, operation)
     for path, methods in DOCUMENT["paths"].items()

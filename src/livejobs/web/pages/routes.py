@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from livejobs.web.documents import docs
+from livejobs.web.pages import composed
 from livejobs.web.pages.assets import static_dir
 from livejobs.web.tags import not_modified
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; media-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' data:; media-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 PAGE: Final = {
@@ -29,25 +30,31 @@ PAGE: Final = {
 MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".woff2": "font/woff2",
 }
 
 
 def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
     """Read the folder once, when the app is made; a later change of a file needs a restart."""
     folder = static_dir()
-    html = (folder / "index.html").read_bytes()
-    files = sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
+    frame = (folder / "pages" / "docs.html").read_text()
+    below = composed.page(folder, "job").replace('="./', '="../')  # its address is a level deeper
     return [
-        serve("/", html, PAGE),
-        serve("/jobs/{id}", html.replace(b'="./', b'="../'), PAGE),  # one level deeper
-        serve("/docs", docs.page((folder / "docs.html").read_text(), document).encode(), PAGE),
-        *(_serve_file(path) for path in files),
+        serve("/", composed.page(folder, "dashboard").encode(), PAGE),
+        serve("/jobs/{id}", below.encode(), PAGE),
+        serve("/docs", docs.page(frame, document).encode(), PAGE),
+        *(_serve_file(folder, path) for path in files(folder)),
     ]
 
 
-def _serve_file(path: Path) -> Route:
+def files(folder: Path) -> list[Path]:
+    """What browsers load, in the folder itself and in those below."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES)
+
+
+def _serve_file(folder: Path, path: Path) -> Route:
     headers = {"content-type": MEDIA_TYPES[path.suffix]}
-    return serve(f"/static/{path.name}", path.read_bytes(), headers)
+    return serve(f"/static/{path.relative_to(folder).as_posix()}", path.read_bytes(), headers)
 
 
 def serve(path: str, body: bytes, own: dict[str, str]) -> Route:

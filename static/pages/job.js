@@ -4,13 +4,14 @@ import * as describe from "./describe.js";
 import { carryToken, showFiles } from "./files.js";
 import { clock, number, since, span, valueText } from "./format.js";
 import { NOTICES, listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { cancelJob, jobPath, watchJob } from "./livejobs.js";
+import { cancelJob, jobPath, watchJob } from "../livejobs.js";
 import { EARLIER, Log } from "./log.js";
+import { start } from "./start.js";
 import * as ui from "./ui.js";
 
 const FIRST = 20; // results and errors shown at first
 
-export class JobPage {
+class JobPage {
   #id;
   #root;
   #page;
@@ -291,3 +292,5 @@ function wordsOf({ message, item, value }) {
   if (value === null) return "null";
   return typeof value === "string" ? value : "";
 }
+
+start((root, path) => new JobPage(root, decodeURIComponent(path.slice("jobs/".length))));

@@ -3,14 +3,15 @@
 import { STATUSES, messageText, nameOf, percentOf, stateText, timeText } from "./describe.js";
 import { age, number, since } from "./format.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { BASE, credential, listJobs, newestFirst, watchFeed } from "./livejobs.js";
+import { BASE, credential, listJobs, newestFirst, watchFeed } from "../livejobs.js";
+import { start } from "./start.js";
 import * as ui from "./ui.js";
 
 const PAGE = 100;
 const SCOPE = ["project", "parent", "tag"]; // set by the address only
 const FILTERS = ["status", "type", "q"];
 
-export class ListPage {
+class ListPage {
   #scope;
   #filter;
   #parts;
@@ -314,3 +315,5 @@ function firstSteps(project) {
     ["Finish it", curl(`${hello}/reports`, { type: "succeed" })],
   ];
 }
+
+start((root) => new ListPage(root, new URLSearchParams(location.search)));

@@ -1,8 +1,6 @@
-/** The start: which page this address is, and when its stream rests. */
+/** The start of each page: its address, its credential, and when its stream rests. */
 
-import { ListPage } from "./dashboard.js";
-import { JobPage } from "./job.js";
-import { BASE, credential } from "./livejobs.js";
+import { BASE, credential } from "../livejobs.js";
 
 const HIDDEN_FOR = 15_000; // ms before a hidden tab closes its connection
 const REST = 30_000; // ms until it connects again, so that its title stays recent
@@ -31,14 +29,10 @@ function restWhenHidden(stream) {
   addEventListener("pageshow", () => stream.resume());
 }
 
-function start(root) {
+/** Make the page in its root. `make(root, path)`: the path is below the server's root address. */
+export function start(make) {
   document.querySelector(".brand").href = BASE;
   credential.fromAddress();
-  const path = location.pathname.slice(BASE.pathname.length);
-  const page = path.startsWith("jobs/")
-    ? new JobPage(root, decodeURIComponent(path.slice("jobs/".length)))
-    : new ListPage(root, new URLSearchParams(location.search));
+  const page = make(document.getElementById("main"), location.pathname.slice(BASE.pathname.length));
   restWhenHidden(page.stream);
 }
-
-start(document.getElementById("main"));

@@ -1,0 +1,47 @@
+"""Compose each page from the shell, the page's templates, and links to what it loads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+# Each page has templates `NAME.html`, a module `NAME.js`, and styles `NAME.css`, in `pages/`.
+STYLES: Final = ("tokens", "base", "shell", "parts")
+IMPORT: Final = re.compile(r'^(?:import|export)\b[^;]*?"(\.{1,2}/[\w./-]+\.js)";', re.MULTILINE)
+
+
+def page(folder: Path, name: str) -> str:
+    own = folder / "pages"
+    shell = (own / "shell.html").read_text()
+    templates = (own / f"{name}.html").read_text()
+    return shell.replace("<!-- loads -->", _loads(folder, name)).replace(
+        "<!-- templates -->", templates
+    )
+
+
+def _loads(folder: Path, name: str) -> str:
+    """A browser finds an import only after it has the module, so all modules are named ahead."""
+    styles = [f'<link rel="stylesheet" href="./static/pages/{s}.css">' for s in (*STYLES, name)]
+    entry = folder / "pages" / f"{name}.js"
+    ahead = sorted(path.relative_to(folder).as_posix() for path in modules(entry) - {entry})
+    return "\n  ".join(
+        [
+            *styles,
+            f'<script type="module" src="./static/pages/{name}.js"></script>',
+            *(f'<link rel="modulepreload" href="./static/{path}">' for path in ahead),
+        ]
+    )
+
+
+def modules(entry: Path) -> set[Path]:
+    """The module and all modules that it imports, however indirectly."""
+    found: set[Path] = set()
+    ahead = [entry]
+    while ahead:
+        path = ahead.pop()
+        if path not in found:
+            found.add(path)
+            names = IMPORT.findall(path.read_text())
+            ahead += [(path.parent / name).resolve() for name in names]
+    return found
