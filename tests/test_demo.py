@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     data = tmp_path_factory.mktemp("demo") / "data"
     with Running(*COMMAND, "--data", str(data)) as running:
         yield running
+        workers = another_worker(running)
         assert running.stop() == 0
+        assert gone(workers)
         assert "Traceback" not in running.stderr
 
 
@@ -56,7 +59,8 @@ def jobs(demo: Running, **query: str) -> list[dict[str, Any]]:
 
 
 def test_jobs_of_all_kinds_succeed_and_their_files_are_real(demo: Running) -> None:
-    eventually(lambda: {job["type"] for job in jobs(demo, status="succeeded")} == KINDS)
+    kinds = KINDS - {"newsletter"}  # it waits for a person
+    eventually(lambda: {job["type"] for job in jobs(demo, status="succeeded")} >= kinds)
     found: dict[tuple[str, str], bytes] = {}
     for job in jobs(demo, status="succeeded"):
         for file in job["files"]:
@@ -81,28 +85,29 @@ def test_every_face_has_something_to_show(demo: Running) -> None:
     assert httpx.post(demo.url + "/v1/toolkit/job/status", json=asked).status_code == 200
 
 
+STATES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "has a place in its queue": lambda job: job["queue"] and job["queue"]["position"],
+    "has stalled": lambda job: job["stalled"],
+    "waits for a person": lambda job: job["waiting"],
+    "was tried again": lambda job: (job["attempt"], job["status"]) == (2, "succeeded"),
+    "failed": lambda job: job["status"] == "failed" and "Traceback" in str(job["error"]),
+    "was cancelled": lambda job: job["status"] == "cancelled",
+    "has children": lambda job: job["children"]["succeeded"],
+    "has steps": lambda job: job["type"] == "etl" and len(job["steps"]) == 4,
+}
+
+
 def test_jobs_come_to_every_state(demo: Running) -> None:
-    states = {
-        "has a place in its queue": lambda job: job["queue"] and job["queue"]["position"],
-        "has stalled": lambda job: job["stalled"],
-        "waits for a person": lambda job: job["waiting"],
-        "succeeded when tried again": lambda job: (job["attempt"], job["status"]) == (2, "succeeded"),
-        "failed with a traceback": lambda job: "Traceback" in ((job["error"] or {}).get("detail") or ""),
-        "was cancelled": lambda job: job["status"] == "cancelled",
-        "has children": lambda job: job["children"]["succeeded"],
-        "has steps within": lambda job: job["type"] == "etl" and len(job["steps"]) == 4,
-    }  # fmt: skip
-    missing = set(states)
+    missing = set(STATES)
 
     def see() -> bool:
         for job in jobs(demo):
-            missing.difference_update([state for state in missing if states[state](job)])
+            missing.difference_update([state for state in missing if STATES[state](job)])
         return not missing
 
-    try:
+    with suppress(AssertionError):  # the next line names what is missing
         eventually(see)
-    finally:
-        assert missing == set()
+    assert missing == set()
 
 
 def test_logs_have_levels_colours_and_sources(demo: Running) -> None:
@@ -162,33 +167,28 @@ def closed(tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
-def test_workers_that_die_are_started_again_and_end_with_their_server(closed: Running) -> None:
-    first = worker_of(closed)
+def test_workers_that_die_are_started_again_and_end_with_a_killed_server(closed: Running) -> None:
+    first = another_worker(closed)
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: worker_of(closed) != first)
+    second = another_worker(closed, first)
     assert stopped(closed)
-
-    second = worker_of(closed)
-    closed.signal(signal.SIGTERM)
-    assert closed.wait() == 0
-    eventually(lambda: gone(second))
     assert "Traceback" not in closed.stderr
 
-    closed.restart()
-    third = worker_of(closed)
     closed.kill()
-    eventually(lambda: gone(third))
+    eventually(lambda: gone(second))
 
 
-def worker_of(demo: Running) -> int:
-    """The process that works on the newest job that has begun."""
+def another_worker(demo: Running, last: int = 0) -> int:
+    """The process that works on the newest jobs, once it is not the last one."""
+    pids: list[int] = []
 
-    def found() -> list[int]:
+    def found() -> bool:
         running = jobs(demo, status="running")
-        return [job["worker"]["pid"] for job in running if job["worker"]]
+        pids[:] = [job["worker"]["pid"] for job in running if job["worker"]]
+        return bool(pids) and pids[0] != last
 
     eventually(found)
-    return max(found(), default=0) or worker_of(demo)
+    return pids[0]
 
 
 def stopped(demo: Running) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from livejobs.config import PREFIX
 from livejobs.core.access import Principal
 from livejobs.service import LiveJobs
 
-PAUSE: Final = 2  # seconds until workers that died are started again
+PAUSE: Final = 1  # seconds until workers that died are started again
 PATIENCE: Final = 5  # seconds that they may take to end
 MONTH: Final = 30 * 86_400_000  # ms
 
