@@ -107,7 +107,9 @@ class Workers:
         if ticket.fate == "stalls":
             self._be_silent(ticket)
         with ticket.job as job:
-            job.start(host=name, pid=os.getpid(), queue_id=threading.get_ident())
+            toolkit = "endpoint" in ticket.about.get("meta", {})
+            more = {"queue_id": threading.get_ident()} if toolkit else {}
+            job.start(host=name, pid=os.getpid(), **more)
             job.succeed(ticket.scene.play(Stage(ticket, self, self._dice)))
 
     def _be_silent(self, ticket: Ticket) -> None:

@@ -61,7 +61,8 @@ def new_translation(dice: random.Random) -> dict[str, Any]:
 
 
 def translation(stage: Stage) -> Any:
-    job, target = stage.job, stage.about["meta"]["target_language"]
+    job, meta = stage.job, stage.about["meta"]
+    source, target = meta["source_language"], meta["target_language"]
     job.progress(percent=0, message="Extracting text")
     stage.takes(2.5)
     pages = stage.dice.randrange(7, 18)
@@ -75,7 +76,8 @@ def translation(stage: Stage) -> Any:
     job.progress(percent=85, message="Writing the document")
     stage.takes(1.5)
     title, lines = TEXTS[target]
-    job.upload(pdf.page(title, stage.about["title"], lines), f"translated-{target}.pdf")
+    about = f"livejobs demo: {source} to {target}, {pages} pages"
+    job.upload(pdf.page(title, about, lines), f"translated-{target}.pdf")
     return {"pages": pages, "language": target}
 
 

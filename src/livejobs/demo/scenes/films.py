@@ -103,7 +103,7 @@ def render_frames(stage: Stage, total: int) -> None:
 
 
 SCENES: Final = (
-    Scene("film", new_film, film, ("well",), every=(20, 40)),
+    Scene("film", new_film, film, ("well",), every=(50, 90)),
     Scene(
         "render", new_render, render,
         ("well", "retries", "well", "well", "fails", "well", "well", "is cancelled", "well"),

@@ -43,5 +43,5 @@ def letter(stage: Stage) -> Any:
 
 
 SCENES: Final = (
-    Scene("newsletter", new_letter, letter, ("well",), every=(40, 80)),
+    Scene("newsletter", new_letter, letter, ("well",), every=(60, 120)),
 )  # fmt: skip

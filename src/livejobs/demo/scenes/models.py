@@ -46,6 +46,6 @@ def measured(dice: random.Random, epoch: int) -> dict[str, Any]:
 SCENES: Final = (
     Scene(
         "training", new_training, training, ("well", "retries", "well", "is cancelled"),
-        "The node was taken away by the cloud", every=(20, 40),
+        "The node was taken away by the cloud", every=(30, 60),
     ),
 )  # fmt: skip

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 from livejobs.demo.scene import MEDIA, Scene, Stage
 
 BOOKS: Final = (
-    "The Lighthouse", "Ein Winter am Meer", "Lettres de la côte", "El farero", "灯台守の日記",
+    "The Lighthouse, chapter", "Ein Winter am Meer, Kapitel", "Lettres de la côte, chapitre",
+    "El farero, capítulo", "灯台守の日記、巻",
 )  # fmt: skip
 CHAPTER: Final = MEDIA / "chapter.mp3"
 SPOKEN: Final = (  # what is said in it, and for how many seconds
@@ -50,7 +51,7 @@ def _time(seconds: float, comma: str) -> str:
 
 def new_speech(dice: random.Random) -> dict[str, Any]:
     return {
-        "title": f"{dice.choice(BOOKS)}, {dice.randrange(1, 24)}",
+        "title": f"{dice.choice(BOOKS)} {dice.randrange(1, 24)}",
         "total": len(SPOKEN),
         "unit": "segments",
         "meta": {"voice": dice.choice(("slt", "aria", "noor", "kenji")), "sample_rate": 16000},

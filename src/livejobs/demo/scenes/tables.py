@@ -58,6 +58,6 @@ def sample(dice: random.Random) -> str:
 SCENES: Final = (
     Scene(
         "etl", new_load, load, ("retries", "well", "well", "fails"),
-        "Connection to the warehouse was lost", every=(12, 24),
+        "Connection to the warehouse was lost",
     ),
 )  # fmt: skip
