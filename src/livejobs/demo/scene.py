@@ -34,7 +34,6 @@ class Ticket:
         self.about = about
         self.fate: Fate = fate
         self.job = job
-        self.attempt = 1
         self.failed: str | None = None
         self.ended = threading.Event()
 

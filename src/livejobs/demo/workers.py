@@ -98,7 +98,6 @@ class Workers:
 
     def _add_again(self, ticket: Ticket) -> None:
         ticket.job = job_of(ticket.scene, ticket.about, id=ticket.job.id)
-        ticket.attempt += 1
         ticket.fate = "well"
         time.sleep(self._dice.uniform(2, 5) / self.pace)
         self._queues[ticket.scene.type].put(ticket)
@@ -111,12 +110,14 @@ class Workers:
             more = {"queue_id": threading.get_ident()} if toolkit else {}
             job.start(host=name, pid=os.getpid(), **more)
             job.succeed(ticket.scene.play(Stage(ticket, self, self._dice)))
+        if ticket.job.saw_cancel:
+            ticket.failed = "Cancelled"
 
     def _be_silent(self, ticket: Ticket) -> None:
         """As a worker that hangs. Outside of its block, a job gets no heartbeats."""
         ticket.job.progress(message=f"{ticket.scene.trouble}: waiting")
         ticket.job.log(f"{ticket.scene.trouble}: waiting", "warning")
-        time.sleep(SILENCE / self.pace + self._dice.uniform(3, 6))
+        time.sleep((SILENCE + 12) / self.pace + self._dice.uniform(2, 4))
 
 
 def job_of(scene: Scene, about: Mapping[str, Any], **more: Any) -> Block:
