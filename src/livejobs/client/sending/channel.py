@@ -217,6 +217,8 @@ class Channel:
                 return
             records = self.spool.read(first) if self.spool is not None else []
             self.guard.run(self.outbox.refill, records)
+            if self.heir:  # nothing of it may be left to send
+                self.tidy()
         if not records:
             self._log([News("lost", "The spool has lost reports.")])
 
@@ -246,8 +248,8 @@ class Channel:
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
         if "accepted" in said:  # a receipt, and not the job that was created
-            acked = self.outbox.acked
-            for n in self.questions.hear(said, acked, cancelled=self.cancelled):
+            through = self.outbox.through
+            for n in self.questions.hear(said, through, cancelled=self.cancelled):
                 self._confirm(n)
         view = said.get("view")
         if isinstance(view, dict) and isinstance(view.get("url"), str):

@@ -353,6 +353,12 @@ class Outbox:
         """The lowest number that is not answered for yet."""
         return self.acked + 1
 
+    @property
+    def through(self) -> int:
+        """Everything up to this number is answered for: acknowledged, refused, or dropped."""
+        last = self._n  # before looking at the rest: a record may come in between
+        return self.acked if self.unanswered else last
+
     def settle(self) -> None:
         """Before the process lets go of the queue: what was joined is kept as well."""
         if not (self.ended or self.over):

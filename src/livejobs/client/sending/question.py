@@ -40,9 +40,10 @@ class Questions:
         question.settle()  # before looking: `hear` sets the number, and looks at this after it
         return question.n
 
-    def hear(self, said: Mapping[str, Any], acked: int, *, cancelled: bool) -> list[int]:
-        """A receipt; all reports up to `acked` are answered for. Returns the numbers to confirm."""
-        self._number(said, acked)
+    def hear(self, said: Mapping[str, Any], through: int, *, cancelled: bool) -> list[int]:
+        """A receipt, with which all reports up to `through` are answered for. Returns the numbers
+        to confirm."""
+        self._number(said, through)
         answer = said.get("answer")
         n, value = (answer.get("n"), answer.get("value")) if isinstance(answer, dict) else (0, None)
         done: list[int] = []
@@ -60,9 +61,9 @@ class Questions:
                 done.append(question.n)
         return done
 
-    def _number(self, said: Mapping[str, Any], acked: int) -> None:
+    def _number(self, said: Mapping[str, Any], through: int) -> None:
         """The receipt names the last question of its request. Others before it are void."""
-        new = [it for it in self._open if it.n is None and it.record <= acked]
+        new = [it for it in self._open if it.n is None and it.record <= through]
         for question in new:
             question.n = 0
         asked = said.get("asked")
