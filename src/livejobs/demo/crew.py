@@ -17,7 +17,7 @@ from livejobs.config import PREFIX
 from livejobs.core.access import Principal
 from livejobs.service import LiveJobs
 
-PAUSE: Final = 1  # seconds until workers that died are started again
+PAUSE: Final = 2  # seconds until workers that died are started again
 PATIENCE: Final = 5  # seconds that they may take to end
 MONTH: Final = 30 * 86_400_000  # ms
 
@@ -37,17 +37,24 @@ async def working(live: LiveJobs, url: str, *, pace: float = 1) -> AsyncIterator
 
 async def _keep_running(live: LiveJobs, url: str, pace: float) -> None:
     while True:
-        process = await asyncio.create_subprocess_exec(
-            # -P: no module of the current folder gets between ours.
-            *(sys.executable, "-P", "-m", "livejobs.demo", str(pace)),
-            stdin=PIPE, stdout=DEVNULL, env=_environment(live, url),
-        )  # fmt: skip
         try:
-            code = await process.wait()
-        finally:
-            await _end(process)
-        log.warning("The demo's workers died (exit code %d). They are started again.", code)
+            code = await _run(live, url, pace)
+            log.warning("The demo's workers died (exit code %d). They are started again.", code)
+        except OSError as error:
+            log.warning("The demo's workers can't be started: %s", error)
         await asyncio.sleep(PAUSE)
+
+
+async def _run(live: LiveJobs, url: str, pace: float) -> int:
+    process = await asyncio.create_subprocess_exec(
+        # -P: no module of the current folder gets between ours.
+        *(sys.executable, "-P", "-m", "livejobs.demo", str(pace)),
+        stdin=PIPE, stdout=DEVNULL, env=_environment(live, url),
+    )  # fmt: skip
+    try:
+        return await process.wait()
+    finally:
+        await _end(process)
 
 
 async def _end(process: Process) -> None:

@@ -22,7 +22,7 @@ class Scene(NamedTuple):
     play: Callable[[Stage], object]  # the work; its value is the job's result
     fates: tuple[Fate, ...]  # job after job, and again from the first
     trouble: str = "The storage does not answer"  # why a job stalls, is retried or fails
-    every: tuple[float, float] | None = (16.0, 32.0)  # seconds; None: other scenes add the jobs
+    every: tuple[float, float] | None = (10.0, 22.0)  # seconds; None: other scenes add the jobs
     workers: int = 1
 
 

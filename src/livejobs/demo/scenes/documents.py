@@ -84,6 +84,6 @@ def translation(stage: Stage) -> Any:
 SCENES: Final = (
     Scene(
         "translation", new_translation, translation, ("well", "fails", "well", "well", "stalls"),
-        "The document is protected by a password",
+        "The document is protected by a password", workers=2,
     ),
 )  # fmt: skip

@@ -106,7 +106,7 @@ def transcription(stage: Stage) -> Any:
 SCENES: Final = (
     Scene(
         "speech", new_speech, speech, ("well", "well", "retries", "well", "fails"),
-        "The voice is no longer available",
+        "The voice is no longer available", workers=2,
     ),
     Scene(
         "transcribe", new_transcription, transcription, ("stalls", "well", "fails", "well"),
