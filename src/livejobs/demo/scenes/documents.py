@@ -9,7 +9,7 @@ from livejobs.demo import pdf
 from livejobs.demo.scene import Scene, Stage
 
 DOCUMENTS: Final = (
-    ("賃貸借契約書.pdf", "ja", "en"),
+    ("Договор аренды.pdf", "ru", "en"),
     ("Manuel d'utilisation.pdf", "fr", "de"),
     ("Annual report 2025.docx", "en", "es"),
     ("Betriebsanleitung Pumpe P40.pdf", "de", "fr"),

@@ -10,7 +10,7 @@ from livejobs.demo.scene import MEDIA, Scene, Stage
 FILMS: Final = {
     "Harbour at dawn": ("Lighthouse, wide", "Sail, tracking", "Sun over the ridge", "Title card"),
     "Nordlys, trailer": ("Fjord fra lufta", "Polarlys", "Sluttekst"),
-    "京都の朝": ("鴨川", "伏見の鳥居", "茶屋"),
+    "Гавань на рассвете": ("Маяк", "Парус", "Титры"),
     "La costa en otoño": ("Faro", "Mercado", "Tormenta"),
 }
 FRAMES: Final = (96, 120, 144, 192)

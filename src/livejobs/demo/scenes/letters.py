@@ -28,7 +28,9 @@ def letter(stage: Stage) -> Any:
     job.progress(message="Collecting the articles")
     stage.takes(3)
     job.step("write", "succeeded")
+    job.log(f"Written for {subscribers:,} subscribers; 2 links were shortened")
     job.step("approve")
+    job.progress(message="Waiting for somebody to approve it")
     patience = max(LEAST, stage.span(PATIENCE))
     if job.ask(f"Send to {subscribers:,} subscribers?", CHOICES, patience) != "send":
         job.log("Nobody allowed it, so nothing is sent", "warning")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from livejobs.demo.scene import MEDIA, Scene, Stage
 
-SOURCES: Final = ("IMG_2231.heic", "Küste.tiff", "poster-draft.psd", "DSC08114.arw", "夜景.heic")
+SOURCES: Final = ("IMG_2231.heic", "Küste.tiff", "poster-draft.psd", "DSC08114.arw", "prístav.heic")
 
 
 def new_conversion(dice: random.Random) -> dict[str, Any]:

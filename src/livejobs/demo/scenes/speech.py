@@ -10,7 +10,7 @@ from livejobs.demo.scene import MEDIA, Scene, Stage
 
 BOOKS: Final = (
     "The Lighthouse, chapter", "Ein Winter am Meer, Kapitel", "Lettres de la côte, chapitre",
-    "El farero, capítulo", "灯台守の日記、巻",
+    "El farero, capítulo", "Дневник смотрителя, глава",
 )  # fmt: skip
 CHAPTER: Final = MEDIA / "chapter.mp3"
 SPOKEN: Final = (  # what is said in it, and for how many seconds

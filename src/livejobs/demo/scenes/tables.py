@@ -13,7 +13,7 @@ CITIES: Final = ("Lisboa", "Kraków", "Malmö", "Αθήνα", "大阪", "São Pa
 
 
 def new_load(dice: random.Random) -> dict[str, Any]:
-    shop = dice.choice(("Shop EU", "Shop Brasil", "店舗 日本", "Marketplace"))
+    shop = dice.choice(("Shop EU", "Shop Brasil", "Κατάστημα GR", "Marketplace"))
     return {
         "title": f"{shop} → warehouse, hour {dice.randrange(24):02}",
         "meta": {"source": "postgres", "target": "warehouse.sales"},
