@@ -9,6 +9,8 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from shutil import rmtree
 from typing import Final
 
 from livejobs import clock
@@ -46,6 +48,8 @@ async def _keep_running(live: LiveJobs, url: str, pace: float) -> None:
 
 
 async def _run(live: LiveJobs, url: str, pace: float) -> int:
+    # What earlier workers left is of no use: the new ones end the jobs of the old.
+    await asyncio.to_thread(rmtree, _spool(live), ignore_errors=True)
     process = await asyncio.create_subprocess_exec(
         # -P: no module of the current folder gets between ours.
         *(sys.executable, "-P", "-m", "livejobs.demo", str(pace)),
@@ -73,7 +77,7 @@ def _environment(live: LiveJobs, url: str) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     ours |= {
         "LIVEJOBS_URL": url,
-        "LIVEJOBS_SPOOL": str(live.settings.data.absolute() / "spool"),
+        "LIVEJOBS_SPOOL": str(_spool(live)),
         "no_proxy": "*",
     }
     if live.keyring.closed:
@@ -81,6 +85,10 @@ def _environment(live: LiveJobs, url: str) -> dict[str, str]:
     if live.settings.ssl_certfile is not None:
         ours["SSL_CERT_FILE"] = str(live.settings.ssl_certfile)
     return ours
+
+
+def _spool(live: LiveJobs) -> Path:
+    return live.settings.data.absolute() / "demo-spool"
 
 
 def _token(live: LiveJobs) -> str:
