@@ -272,18 +272,27 @@ export function watchFeed(filter, { change, gone, ready, reset, state }) {
   return { jobs, stream };
 }
 
-/** The server's JSON, or an Error with the detail of its problem. */
+/** The server's JSON, or an Error with the detail of its problem, and its `errors`. */
 async function ask(url, options = {}) {
-  const answer = await fetch(url, { ...options, headers: credential.headers });
+  const headers = { ...credential.headers, ...options.headers };
+  const answer = await fetch(url, { ...options, headers });
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
-  return body;
+  if (answer.ok) return body;
+  const error = new Error(body.detail ?? `The server answered ${answer.status}.`);
+  throw Object.assign(error, { errors: body.errors ?? [] });
 }
 
 export const listJobs = (query) => ask(address("v1/jobs", query));
 export const readLogs = (id, query) => ask(address(`${jobPath(id)}/logs`, query));
 export const cancelJob = (id, query = {}) =>
   ask(address(`${jobPath(id)}/cancel`, query), { method: "POST" });
+/** Answer question `n`, which the job waits for. */
+export const answerJob = (id, n, value) =>
+  ask(address(`${jobPath(id)}/answer`), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ n, value }),
+  });
 
 // ---- Text of workers ---------------------------------------------------------------------------
 

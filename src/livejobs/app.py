@@ -81,6 +81,7 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     *HOT,
     Resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
     Resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
+    Resource("/v1/jobs/{id}/answer", POST=change("cancel", jobs.answer)),
     Resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),
     Resource("/v1/jobs/{id}/results", GET=read("view", entries.results)),
     Resource("/v1/jobs/{id}/errors", GET=read("view", entries.errors)),

@@ -1,5 +1,6 @@
 /** One job's page: each section is drawn when a field that it shows has changed. */
 
+import { answerForm } from "./answer.js";
 import * as describe from "./describe.js";
 import { carryToken, showFiles } from "./files.js";
 import { clock, number, since, span, valueText } from "./format.js";
@@ -83,6 +84,7 @@ class JobPage {
     if (!job) return;
     const changed = (...fields) => fields.some((field) => job[field] !== this.#shown[field]);
     if (changed("title", "type", "tags", "project")) this.#showHead(job);
+    if (changed("waiting")) this.#showQuestion(job.waiting);
     if (changed("steps")) this.#showSteps(job);
     if (changed("files")) this.#showFiles(job);
     if (changed("result")) this.#showBlock("result", job.result);
@@ -147,6 +149,12 @@ class JobPage {
     code.hidden = !job.error.code;
     ui.put(detail, job.error.detail === null ? "" : valueText(job.error.detail, 2));
     detail.hidden = job.error.detail === null;
+  }
+
+  #showQuestion(waiting) {
+    const { question } = this.#parts;
+    question.hidden = !waiting;
+    question.replaceChildren(...(waiting ? [answerForm(this.#id, waiting)] : []));
   }
 
   #showBlock(name, value) {

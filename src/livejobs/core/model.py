@@ -91,6 +91,23 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     detail: Any = None
 
 
+class Question(Struct, frozen=True, omit_defaults=True):
+    """What a job needs from a person."""
+
+    n: int  # 1, 2, 3 … within the job
+    prompt: str
+    at: int
+    schema: dict[str, Any] | None = None  # of the answer; None: any JSON
+
+
+class Answer(Struct, frozen=True):
+    """The answer to a question, kept until the worker confirms that it has it."""
+
+    n: int
+    value: Any
+    by: str
+
+
 class File(Struct, frozen=True, omit_defaults=True):
     """A file of a job. Its bytes are in the file area under `key`, at a path, or at a URL."""
 
@@ -138,6 +155,11 @@ class Head(Struct, frozen=True, omit_defaults=True):
     error: Failure | None = None
     result: Any = None
     worker: dict[str, Any] | None = None
+    waiting: Question | None = None
+    answer: Answer | None = None
+    replied: Question | None = None  # what `answer` is the answer to
+    questions: int = 0  # how many were asked
+    asker: tuple[str, int] | None = None  # the producer of the last question, and its number there
     files: tuple[File, ...] = ()
     started_at: int | None = None
     completed_at: int | None = None

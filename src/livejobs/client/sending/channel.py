@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 from livejobs.client.plain import encode
 from livejobs.client.sending.guard import Guard
 from livejobs.client.sending.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.sending.question import Question, Questions
 from livejobs.client.sending.spool import Spool
 from livejobs.client.settings import Target
 
@@ -62,6 +63,7 @@ class Channel:
         self.changed = threading.Condition()
         self.spool: Spool | None = None
         self.sources: list[Source] = []
+        self.questions = Questions()
         self.open = 0  # blocks: while there is one, silence is filled with heartbeats
         self.awake = False  # the sender knows that there is something to send
         self.cancelled = False
@@ -102,6 +104,28 @@ class Channel:
         if not self.awake:
             self.wake()
         return self.outbox.bytes > self.share
+
+    def ask(self, report: Mapping[str, Any], told: Callable[[], None]) -> Question:
+        """Queue a question. `told`: see Question."""
+        question = Question(told)
+        self.guard.run(self._ask, question, encode(report))
+        self.wake()
+        return question
+
+    def _ask(self, question: Question, body: bytes) -> None:
+        if self.outbox.ended or self.outbox.over:
+            question.settle()
+            return
+        self.outbox.put("ask", body)
+        self.questions.add(question, self.outbox.last)
+
+    def give_up(self, question: Question) -> None:
+        """Nobody waits for the answer any more, so nobody should be asked for it."""
+        if n := self.questions.give_up(question):
+            self._confirm(n)
+
+    def _confirm(self, n: int) -> None:
+        self.say("heartbeat", {"type": "heartbeat", "answered": n})
 
     def step(self, name: str, said: Mapping[str, Any]) -> bool:
         """A step's progress is joined; all else about it is an entry."""
@@ -193,6 +217,8 @@ class Channel:
                 return
             records = self.spool.read(first) if self.spool is not None else []
             self.guard.run(self.outbox.refill, records)
+            if self.heir:  # nothing of it may be left to send
+                self.tidy()
         if not records:
             self._log([News("lost", "The spool has lost reports.")])
 
@@ -203,6 +229,8 @@ class Channel:
             self._hear(answer.said)
         elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
             self.cancelled = True
+        if self.outbox.over:
+            self.questions.end()
         self.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
         news, self.outbox.news = self.outbox.news, []
         self._log(news)
@@ -219,6 +247,10 @@ class Channel:
         self.heard = said
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
+        if "accepted" in said:  # a receipt, and not the job that was created
+            through = self.outbox.through
+            for n in self.questions.hear(said, through, cancelled=self.cancelled):
+                self._confirm(n)
         view = said.get("view")
         if isinstance(view, dict) and isinstance(view.get("url"), str):
             self.page = urljoin(self.target.url, view["url"])

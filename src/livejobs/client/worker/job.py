@@ -204,6 +204,23 @@ class WorkerJob:
         """Facts about the job, merged with those that are there. None removes one."""
         self._say("meta", {"type": "meta", "set": values})
 
+    def ask(
+        self, prompt: object, schema: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
+        """Ask a person, and wait for the answer. `schema`: a JSON Schema that the answer must fit.
+        None: the time is over, nobody can be asked, or the question is void, as when the job is
+        cancelled or asks another question."""
+        channel = self.live()
+        if channel is None or channel.cancelled:
+            return None
+        # Loaded on use: few jobs ask.
+        from livejobs.client.worker.ask import ask  # noqa: PLC0415 - see above
+
+        value = ask(channel, str(prompt), schema, timeout)
+        if value is None:
+            self.live()  # raises Cancelled where that was asked for
+        return value
+
     def heartbeat(self) -> None:
         """The worker is alive. An open block sends this itself."""
         channel = self.live()

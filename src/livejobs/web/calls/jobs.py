@@ -1,4 +1,4 @@
-"""The job over REST: create, read, list, cancel, delete."""
+"""The job over REST: create, read, list, answer, cancel, delete."""
 
 from __future__ import annotations
 
@@ -200,7 +200,16 @@ def projects(request: Request) -> tuple[str, ...] | None:
     return (project,)
 
 
-# Ending
+# Answering and ending
+
+
+async def answer(request: Request) -> Response:
+    live = http.service(request)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
+    given, by = say.decode_answer(body), http.principal(request)
+    slot = await live.answer(request.path_params["id"], given.value, n=given.n, by=by)
+    return http.JSONBytes(await live.state(slot), 202, {"cache-control": "no-store"})
 
 
 async def cancel(request: Request) -> Response:

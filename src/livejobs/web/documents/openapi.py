@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs.core.model import LEVELS, STATUSES
-from livejobs.core.reports import AnyReport, NewJob
+from livejobs.core.reports import AnyReport, NewAnswer, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
@@ -177,6 +177,8 @@ OPERATIONS: Final = (
               example={"type": "progress", "percent": 42}),
     Operation("post", "/v1/jobs/{id}/cancel", "Cancel a job", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
+    Operation("post", "/v1/jobs/{id}/answer", "Answer what a job waits for", {202: ref("Job")},
+              (), NewAnswer, errors=(409, 503), example={"n": 1, "value": True}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
@@ -255,7 +257,7 @@ class Part(NamedTuple):
 
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach]
+    bodies = [NewJob, AnyReport, NewAnswer, Receipt, NewKey, NewToken, Attach]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -419,6 +421,13 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "cursor": "The job's position after these reports.",
         "accepted": "Reports that were applied. Repeated numbers are skipped.",
         "cancel_requested": "The worker should end the job.",
+        "asked": "The number of the question that these reports asked.",
+        "waiting": "The number of the question that the job waits for.",
+        "answer": "The answer, until a report carries its `n` as `answered`.",
+    },
+    "NewAnswer": {
+        "n": "Only if the job waits for this question; default: whatever it waits for.",
+        "value": "The answer. It fits the question's schema.",
     },
     "Job": {
         "project": "A feed stays within one project.",
@@ -428,6 +437,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
         "steps": "`name title status weight current total percent started_at completed_at`.",
         "counters": "Sums of what workers count.",
+        "waiting": "What the job needs from a person: `n prompt schema at`. Null if nothing.",
         "cursor": "Position of this state, for `since`, `Last-Event-ID` and `If-None-Match`.",
         "links": "`self events logs page`.",
     },
@@ -448,6 +458,7 @@ JOB: Final[Schema] = {
         "counters": {"type": "object"},
         "meta": {"type": "object"},
         "tags": {"type": "array", "items": TEXT},
+        "waiting": {"type": ["object", "null"]},
         "cursor": TEXT,
         "links": {"type": "object"},
     },
