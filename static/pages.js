@@ -1,34 +1,32 @@
-/** The start: which page this address is, and when its stream rests. */
+/** The start: which page this address is, and when its watch rests. */
 
+import { credential } from "./api.js";
 import { ListPage } from "./dashboard.js";
 import { JobPage } from "./job.js";
-import { BASE, credential } from "./livejobs.js";
+import { BASE } from "./livejobs.js";
 
 const HIDDEN_FOR = 15_000; // ms before a hidden tab closes its connection
 const REST = 30_000; // ms until it connects again, so that its title stays recent
 const LOOK = 2_000; // ms for which it then stays connected
 
-/** Close the stream of a hidden tab: all tabs share the browser's few connections to a server. */
-function restWhenHidden(stream) {
+/** Pause the watch of a hidden tab. */
+function restWhenHidden(watch) {
   let timer = 0;
   const rest = () => {
-    stream.pause();
+    watch.pause();
     timer = setTimeout(look, REST);
   };
   const look = () => {
-    stream.resume();
+    watch.resume();
     timer = setTimeout(rest, LOOK);
   };
   const onVisibility = () => {
     clearTimeout(timer);
     if (document.hidden) timer = setTimeout(rest, HIDDEN_FOR);
-    else stream.resume();
+    else watch.resume();
   };
   onVisibility();
   document.addEventListener("visibilitychange", onVisibility);
-  addEventListener("online", () => stream.resume());
-  addEventListener("pagehide", () => stream.pause());
-  addEventListener("pageshow", () => stream.resume());
 }
 
 function start(root) {
@@ -38,7 +36,7 @@ function start(root) {
   const page = path.startsWith("jobs/")
     ? new JobPage(root, decodeURIComponent(path.slice("jobs/".length)))
     : new ListPage(root, new URLSearchParams(location.search));
-  restWhenHidden(page.stream);
+  restWhenHidden(page.watch);
 }
 
 start(document.getElementById("main"));
