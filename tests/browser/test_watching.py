@@ -1,0 +1,463 @@
+"""`watch` of the browser client, in pages of Chromium: its ways to the server, and its tabs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.conftest import Opener
+from tests.interop.proxies import Nginx
+from tests.support.server import Server
+
+ADMIN = "the-first-admin-key"
+BUFFERING = {
+    "proxy_read_timeout 75s;": "proxy_read_timeout 75s;\n"
+    "    proxy_buffering on;\n    proxy_ignore_headers X-Accel-Buffering;"
+}
+NO_SOCKETS = {"~*^websocket$ upgrade;": "~*^websocket$ '';"}
+
+# Watches `target` under a name, and keeps what it receives.
+WATCH = """async ([name, target, options]) => {
+  const { watch } = await import("/static/livejobs.js");
+  const it = (window[name] = { states: [], percents: [], lines: [], gone: [], count: 0 });
+  const renew = async () => {
+    const headers = { "x-api-key": options.key, "content-type": "application/json" };
+    const body = JSON.stringify({ ttl_seconds: options.ttl });
+    it.renewed = (it.renewed ?? 0) + 1;
+    return (await (await fetch("/v1/tokens", { method: "POST", headers, body })).json()).token;
+  };
+  it.watch = watch(target, {
+    ...options,
+    ...(options.key && { renew }),
+    onState: (state) => it.states.push(state),
+    onChange: (job, delta) => {
+      it.count++;
+      it.percents.push(job.progress?.percent);
+      for (const line of (delta ? delta.append.logs : job.logs) ?? []) it.lines.push(line.message);
+    },
+    onGone: (id) => it.gone.push(id),
+    onReady: () => (it.ready = true),
+  });
+}"""
+
+
+def watch(page: Page, target: Any, name: str = "it", **options: Any) -> None:
+    page.evaluate(WATCH, [name, target, options])
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a condition of the page. Its policy forbids Playwright's own way."""
+    for _ in range(1200):
+        if page.evaluate(f"Boolean({condition})"):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {condition}; {page.evaluate('JSON.stringify(window.it)')}")
+
+
+def sees(page: Page, percent: int, name: str = "it") -> None:
+    until(page, f"{name}.percents.at(-1) === {percent}")
+
+
+class Worker:
+    def __init__(self, url: str, **headers: str) -> None:
+        self.http = httpx2.Client(base_url=url, headers=headers)
+
+    def create(self, **fields: Any) -> str:
+        id = uuid4().hex
+        self.http.put(f"/v1/jobs/{id}", json={"total": 100, **fields}).raise_for_status()
+        return id
+
+    def report(self, id: str, *reports: dict[str, Any]) -> None:
+        self.http.post(f"/v1/jobs/{id}/reports", json=reports).raise_for_status()
+
+    def reach(self, id: str, percent: int) -> None:
+        line = {"type": "log", "message": f"at {percent}"}
+        self.report(id, {"type": "progress", "current": percent}, line)
+
+    def viewers(self) -> dict[str, int]:
+        """Open streams and sockets, as the server counts them."""
+        text = self.http.get("/metrics").text
+        return {
+            kind: int(float(n)) for kind, n in re.findall(r'_viewers{kind="(\w+)"} (\S+)', text)
+        }
+
+
+@pytest.fixture(scope="module")
+def worker(shared: Server) -> Iterator[Worker]:
+    worker = Worker(shared.url)
+    with worker.http:
+        yield worker
+
+
+@pytest.fixture
+def page(shared: Server, visit: Opener) -> Page:
+    return visit(f"{shared.url}/docs")
+
+
+# One page
+
+
+def test_a_job_moves_and_its_watch_ends_with_it(page: Page, worker: Worker) -> None:
+    id = worker.create()
+    watch(page, id, logs=True)
+    until(page, "it.count")
+    for percent in (10, 42):
+        worker.reach(id, percent)
+        sees(page, percent)
+    worker.report(id, {"type": "succeed", "result": "all"})
+    until(page, "it.watch.state === 'ended'")
+    assert page.evaluate("it.states") == ["live", "ended"]
+    assert page.evaluate("it.watch.job.result") == "all"
+    assert page.evaluate("it.lines") == ["at 10", "at 42"]
+
+
+def test_a_stream_cut_before_its_end_is_ended_by_204(page: Page, worker: Worker) -> None:
+    id = worker.create()
+    worker.report(id, {"type": "succeed"})
+    job = worker.http.get(f"/v1/jobs/{id}").json()
+    event = f"event: snapshot\nid: {job['cursor']}\ndata: {json.dumps(job)}\n\n"
+    cut = {"content_type": "text/event-stream", "body": event}
+    page.route(f"**/{id}/events*", lambda route: route.fulfill(**cut), times=1)
+    with page.expect_response(lambda answer: answer.status == 204):
+        watch(page, id)
+    until(page, "it.watch.state === 'ended'")
+    assert page.evaluate("it.states") == ["live", "reconnecting", "ended"]
+
+
+def test_a_feed_follows_jobs_that_come_move_and_go(page: Page, worker: Worker) -> None:
+    project = f"p-{uuid4().hex[:8]}"
+    first = worker.create(project=project)
+    watch(page, {"project": project})
+    until(page, "it.ready")
+    second = worker.create(project=project)
+    worker.reach(second, 7)
+    sees(page, 7)
+    worker.report(first, {"type": "succeed"})
+    worker.http.delete(f"/v1/jobs/{first}").raise_for_status()
+    until(page, "it.gone.length")
+    assert page.evaluate("it.gone") == [first]
+    assert page.evaluate("[...it.watch.jobs.keys()]") == [second]
+
+
+def test_final_answers_of_the_server_end_a_watch(page: Page, worker: Worker) -> None:
+    watch(page, "no-such-job")
+    until(page, "it.watch.state === 'missing'")
+    watch(page, {"status": "unknown"}, "wrong")
+    until(page, "wrong.watch.state === 'refused'")
+    assert "status" in page.evaluate("wrong.watch.detail")
+    id = worker.create()
+    worker.report(id, {"type": "succeed"})
+    with page.expect_websocket():  # the second of two watches
+        watch(page, {"project": "other"}, "feed")
+        watch(page, "nor-this", "absent")
+    until(page, "absent.watch.state === 'missing'")
+
+
+def test_several_watches_share_one_connection(page: Page, worker: Worker) -> None:
+    ids = [worker.create() for _ in range(5)]
+    before = worker.viewers()
+    page.evaluate(f"const {{watch}} = import('/static/livejobs.js'), ids = {ids};")
+    for n, id in enumerate(ids):
+        watch(page, id, f"w{n}", logs=True)
+    watch(page, ids[0], "again", logs=True)
+    for n, id in enumerate(ids):
+        until(page, f"w{n}.watch.state === 'live'")
+        worker.reach(id, 10 + n)
+        sees(page, 10 + n, f"w{n}")
+    sees(page, 10, "again")
+    after = worker.viewers()
+    assert after["socket"] - before["socket"] == 1
+    assert after["stream"] <= before["stream"]
+    page.evaluate("w1.watch.stop()")
+    worker.reach(ids[1], 90)
+    worker.reach(ids[2], 91)
+    sees(page, 91, "w2")
+    assert page.evaluate("w1.percents.at(-1)") == 11
+
+
+def test_a_thousand_heads_share_one_connection(page: Page, worker: Worker) -> None:
+    project = f"p-{uuid4().hex[:8]}"
+    ids = [f"{project}-{n}" for n in range(1000)]
+    for id in ids[:3]:
+        worker.http.put(f"/v1/jobs/{id}", json={}).raise_for_status()
+    elsewhere = worker.create(project=project)
+    before = worker.viewers()
+    page.evaluate(
+        """async (ids) => {
+          const { watch } = await import("/static/livejobs.js");
+          window.it = { percents: [] };
+          window.all = ids.map((id) => watch(id, {
+            view: "head", onChange: (job) => it.percents.push(job.progress.percent),
+          }));
+        }""",
+        [elsewhere, *ids],
+    )
+    until(page, "all.every((one) => ['live', 'missing'].includes(one.state))")
+    assert page.evaluate("all.filter((one) => one.state === 'live').length") == 4
+    for id in (ids[2], elsewhere):
+        percent = ids.index(id) + 40 if id in ids else 50
+        worker.report(id, {"type": "progress", "percent": percent})
+        sees(page, percent)
+    after = worker.viewers()
+    assert (after["socket"] - before["socket"], after["stream"]) == (1, before["stream"])
+
+
+def test_a_stopped_or_aborted_watch_closes_its_connection(page: Page, worker: Worker) -> None:
+    id = worker.create()
+    before = worker.viewers()
+    page.evaluate(
+        """async (id) => {
+          const { watch } = await import("/static/livejobs.js");
+          const abort = new AbortController();
+          const one = watch(id, { signal: abort.signal });
+          const two = watch(id, { signal: AbortSignal.abort() });
+          window.it = { one, two, abort };
+        }""",
+        id,
+    )
+    until(page, "it.one.job")
+    assert page.evaluate("it.two.state") == "closed"
+    page.evaluate("it.abort.abort()")
+    assert page.evaluate("it.one.state") == "closed"
+    while worker.viewers() != before:
+        page.wait_for_timeout(50)
+
+
+# Where something stands between
+
+
+def test_a_blocked_stream_gives_way_to_the_websocket(page: Page, worker: Worker) -> None:
+    id = worker.create()
+    page.route("**/events*", lambda route: route.abort())
+    watch(page, id, logs=True)
+    until(page, "it.count")
+    worker.reach(id, 42)
+    sees(page, 42)
+    assert page.evaluate("it.lines") == ["at 42"]
+
+
+def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
+    shared: Server, worker: Worker, visit: Opener, tmp_path: Path
+) -> None:
+    id, feed = worker.create(), {"tag": uuid4().hex}
+    listed = worker.create(tags=[feed["tag"]])
+    with ExitStack() as stack:
+        buffering = stack.enter_context(Nginx(shared, tmp_path / "a", BUFFERING))
+        both = stack.enter_context(Nginx(shared, tmp_path / "b", BUFFERING | NO_SOCKETS))
+        pages = [visit(f"{proxy.url}/docs") for proxy in (buffering, both, both)]
+        sockets: list[object] = []
+        pages[0].on("websocket", sockets.append)
+        for page in pages[:2]:
+            watch(page, id, logs=True)
+        watch(pages[2], feed)
+        for page in pages:
+            until(page, "it.watch.state === 'live'")
+        for percent in (10, 42):
+            worker.reach(id, percent)
+            worker.reach(listed, percent)
+            for page in pages:
+                sees(page, percent)
+        worker.report(id, {"type": "succeed"})
+        for page in pages[:2]:
+            until(page, "it.watch.state === 'ended'")
+            assert page.evaluate("it.lines") == ["at 10", "at 42"]
+        assert sockets
+        worker.report(listed, {"type": "succeed"})
+        worker.http.delete(f"/v1/jobs/{listed}").raise_for_status()
+        until(pages[2], "it.gone.length")
+        for page in pages:
+            page.close()
+
+
+def test_lines_come_once_through_a_restart_and_all_three_ways(
+    server: Server, visit: Opener
+) -> None:
+    worker = Worker(server.url)
+    id = worker.create()
+    page = visit(f"{server.url}/docs")
+    watch(page, id, logs=True)
+    until(page, "it.count")
+    worker.reach(id, 1)
+    sees(page, 1)
+    page.route("**/events*", lambda route: route.abort())
+    server.kill()
+    server.restart()
+    worker.reach(id, 2)
+    sees(page, 2)  # over the socket
+    page.route_web_socket("**/v1/ws", lambda socket: socket.close())
+    server.signal(signal.SIGTERM)
+    server.wait()
+    server.restart()
+    worker.reach(id, 3)
+    sees(page, 3)  # by polls
+    worker.report(id, {"type": "succeed"})
+    until(page, "it.watch.state === 'ended'")
+    assert page.evaluate("it.lines") == ["at 1", "at 2", "at 3"]
+    worker.http.close()
+
+
+# Tabs
+
+
+def open_tabs(context: BrowserContext, url: str, number: int) -> list[Page]:
+    tabs = [context.new_page() for _ in range(number)]
+    for tab in tabs:
+        tab.goto(f"{url}/docs")
+    return tabs
+
+
+def test_ten_tabs_have_one_connection_and_survive_their_leader(
+    shared: Server, page: Page, worker: Worker
+) -> None:
+    id = worker.create()
+    before = worker.viewers()
+    tabs = [page, *open_tabs(page.context, shared.url, 9)]
+    for tab in tabs:  # the first one leads
+        watch(tab, id, logs=True, background=True)
+        until(tab, "it.watch.state === 'live'")
+    worker.reach(id, 10)
+    for tab in tabs:
+        sees(tab, 10)
+    during = worker.viewers()
+    assert during == before | {"stream": before["stream"] + 1}
+    for percent in (20, 30):
+        tabs.pop(0).close()
+        worker.reach(id, percent)
+        for tab in tabs:
+            sees(tab, percent)
+    for tab in tabs:
+        assert tab.evaluate("it.lines") == ["at 10", "at 20", "at 30"]
+    assert worker.viewers() == during
+    late = tabs.pop()
+    late.reload()
+    watch(late, id, logs=True, background=True)
+    until(late, "it.lines.length === 3")
+    for tab in (late, *tabs):
+        tab.close()
+    while worker.viewers() != before:
+        pass
+
+
+def test_the_next_leader_also_serves_what_it_does_not_watch_itself(
+    shared: Server, page: Page, worker: Worker
+) -> None:
+    ids = [worker.create() for _ in range(3)]
+    tabs = [page, *open_tabs(page.context, shared.url, 2)]
+    for tab, id in zip(tabs, ids, strict=True):
+        watch(tab, id, logs=True, background=True)
+        until(tab, "it.watch.state === 'live'")
+        worker.reach(id, 5)
+        sees(tab, 5)
+    page.close()
+    for tab, id in zip(tabs[1:], ids[1:], strict=True):
+        worker.reach(id, 6)
+        sees(tab, 6)
+        assert tab.evaluate("it.lines") == ["at 5", "at 6"]
+
+
+def test_a_frozen_tab_disconnects_and_resumes(page: Page, worker: Worker) -> None:
+    id = worker.create()
+    before = worker.viewers()
+    watch(page, id, logs=True)
+    until(page, "it.count")
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Page.setWebLifecycleState", {"state": "frozen"})
+    while worker.viewers() != before:
+        pass
+    worker.reach(id, 42)
+    cdp.send("Page.setWebLifecycleState", {"state": "active"})
+    sees(page, 42)
+    assert page.evaluate("it.lines") == ["at 42"]
+    assert page.evaluate("it.watch.state") == "live"
+
+
+def test_a_hidden_tab_pauses_after_a_while_and_resumes(
+    shared: Server, visit: Opener, worker: Worker
+) -> None:
+    id = worker.create()
+    before = worker.viewers()
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(f"{shared.url}/docs")
+    watch(page, id, logs=True)
+    page.clock.run_for(100)
+    until(page, "it.count")
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    event = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(hide % "true" + event)
+    assert page.evaluate("it.watch.state") == "live"
+    page.clock.fast_forward("00:16")
+    until(page, "it.watch.state === 'paused'")
+    while worker.viewers() != before:
+        pass
+    worker.reach(id, 42)
+    page.evaluate(hide % "false" + event)
+    sees(page, 42)
+    assert page.evaluate("it.lines") == ["at 42"]
+
+
+# Tokens
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("closed") / "data"
+    with Server(data, env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("watches", [1, 2], ids=["stream", "socket"])
+def test_a_token_is_renewed_while_watching(closed: Server, visit: Opener, watches: int) -> None:
+    worker = Worker(closed.url, **{"x-api-key": ADMIN})
+    id, other = worker.create(), worker.create()
+    page = visit(f"{closed.url}/docs")
+    sockets: list[object] = []
+    page.on("websocket", sockets.append)
+    watch(page, id, logs=True, key=ADMIN, ttl=2)
+    if watches == 2:
+        watch(page, other, "other", key=ADMIN, ttl=2)
+    until(page, "it.count")
+    said = []
+    while page.evaluate("it.renewed ?? 0") < 4:
+        said.append(f"at {len(said)}")
+        worker.report(id, {"type": "log", "message": said[-1]})
+        page.wait_for_timeout(100)
+    worker.report(id, {"type": "succeed"})
+    until(page, "it.watch.state === 'ended'")
+    assert page.evaluate("it.lines") == said
+    assert "denied" not in page.evaluate("it.states")
+    assert len(sockets) == watches - 1  # the socket got each token in place
+    worker.http.close()
+
+
+def test_tabs_of_another_credential_are_another_group(closed: Server, visit: Opener) -> None:
+    worker = Worker(closed.url, **{"x-api-key": ADMIN})
+    mine, yours = worker.create(), worker.create()
+    before = worker.viewers()
+    page = visit(f"{closed.url}/docs")
+    tabs = [page, *open_tabs(page.context, closed.url, 2)]
+
+    def token(*jobs: str) -> str:
+        made = worker.http.post("/v1/tokens", json={"jobs": jobs, "scopes": ["view"]})
+        return str(made.json()["token"])
+
+    tokens = [token(mine), token(yours), token(mine)]
+    for tab, given in zip(tabs, tokens, strict=True):
+        watch(tab, mine, token=given, background=True)
+    for tab in (tabs[0], tabs[2]):  # the two tokens allow the same
+        until(tab, "it.watch.state === 'live'")
+    until(tabs[1], "it.watch.state === 'missing'")
+    assert worker.viewers()["stream"] - before["stream"] == 1
+    watch(tabs[1], mine, "none")
+    until(tabs[1], "none.watch.state === 'denied'")
+    worker.http.close()
