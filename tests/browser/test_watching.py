@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,16 +15,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocket
 
 from tests.browser.conftest import Opener
-from tests.interop.proxies import Nginx
+from tests.browser.hoarding import Hoarder
 from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"
-BUFFERING = {
-    "proxy_read_timeout 75s;": "proxy_read_timeout 75s;\n"
-    "    postpone_output 100k;\n    proxy_ignore_headers X-Accel-Buffering;"
-}
-NO_SOCKETS = {"~*^websocket$ upgrade;": "~*^websocket$ '';"}
-
 # Watches `target` under a name, and keeps what it receives.
 WATCH = """async ([name, target, options]) => {
   const { watch } = await import("/static/livejobs.js");
@@ -254,16 +247,14 @@ def test_a_blocked_stream_gives_way_to_the_websocket(page: Page, worker: Worker)
 
 
 def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
-    shared: Server, worker: Worker, visit: Opener, tmp_path: Path
+    shared: Server, worker: Worker, visit: Opener
 ) -> None:
     id, feed = worker.create(), {"tag": uuid4().hex}
     listed = worker.create(tags=[feed["tag"]])
     with ExitStack() as stack:
-        buffering = stack.enter_context(Nginx(shared, tmp_path / "a", BUFFERING))
-        both = stack.enter_context(Nginx(shared, tmp_path / "b", BUFFERING | NO_SOCKETS))
+        buffering = stack.enter_context(Hoarder(shared.port, sockets=True))
+        both = stack.enter_context(Hoarder(shared.port, sockets=False))
         pages = [visit(f"{proxy.url}/docs") for proxy in (buffering, both, both)]
-        sockets: list[str] = []
-        pages[0].on("websocket", lambda socket: sockets.append(socket.url))
         for page in pages[:2]:
             watch(page, id, logs=True)
         watch(pages[2], feed)
@@ -278,7 +269,9 @@ def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
         for page in pages[:2]:
             until(page, "it.watch.state === 'ended'")
             assert page.evaluate("it.lines") == ["at 10", "at 42"]
-        assert sockets
+        assert buffering.held == 1
+        assert both.held >= 1
+        assert both.refused >= 2
         worker.report(listed, {"type": "succeed"})
         worker.http.delete(f"/v1/jobs/{listed}").raise_for_status()
         until(pages[2], "it.gone.length")

@@ -22,7 +22,7 @@ from tests.support.server import Server
 
 HERE: Final = Path(__file__).parent
 LIBRARIES: Final = ("react", "react-dom", "vue", "@types", "vite", "typescript")
-FOREIGN: Final = "http://127.0.0.1:9"  # another origin; the test answers in its place
+FOREIGN: Final = "http://127.0.0.1:4173"  # another origin; the test answers in its place
 
 
 def run(*command: str, cwd: Path) -> str:
