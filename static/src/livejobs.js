@@ -280,6 +280,7 @@ class Connection {
 
   start() {
     this.stop();
+    if (!this.subs.size) return;
     const { signal } = (this.#abort = new AbortController());
     this.#proven = false;
     this.heardAt = Date.now();
@@ -562,7 +563,7 @@ class Group {
   #channel = null;
   #asked = new Set(); // keys that the leader knows this tab wants
   #others = new Set(); // tabs whose end the leader waits for
-  #timers = [];
+  #timers = {};
   #renewing = null;
   #onToken = null;
   #waiting = false;
@@ -615,7 +616,9 @@ class Group {
     tab ??= crypto.getRandomValues(new Uint32Array(3)).join("");
     const held = new Promise((done) => signal.addEventListener("abort", done));
     const hold = (name, then) =>
-      locks.request(`${this.name} ${name}`, { signal }, () => (then(), held)).catch(() => {});
+      locks
+        .request(`${this.name} ${name}`, { signal }, () => (then(), held))
+        .catch(() => signal.aborted || this.#lead()); // forbidden in a sandboxed frame
     // The leader notices the end of a tab by this lock.
     await new Promise((done) => hold(tab, done));
     if (signal.aborted) return;
@@ -633,14 +636,15 @@ class Group {
     this.#channel = this.#leave = null;
     this.#asked.clear();
     this.#others.clear();
-    for (const timer of this.#timers) clearInterval(timer);
+    Object.values(this.#timers).forEach(clearInterval);
     for (const topic of this.topics.values()) topic.tabs.clear();
   }
 
   #lead() {
     this.leads = true;
     const watchdog = () => this.each((connection) => connection.check(Date.now()));
-    this.#timers = [setInterval(watchdog, SILENCE / 8), this.#schedule()];
+    this.#timers.watchdog = setInterval(watchdog, SILENCE / 8);
+    this.#schedule();
     this.#post({ op: "lead" });
     this.arrange();
   }
@@ -765,7 +769,8 @@ class Group {
 
   block(way) {
     this.#blocked[way] = Date.now() + BLOCKED;
-    this.#timers.push(setTimeout(() => this.arrange(), BLOCKED + 1));
+    clearTimeout(this.#timers.block);
+    this.#timers.block = setTimeout(() => this.arrange(), BLOCKED + 1);
     this.arrange();
   }
 
@@ -820,7 +825,7 @@ class Group {
     this.#onToken?.(true);
     if (isOwn) this.#post({ op: "token", token });
     if (this.leads) {
-      this.#timers.push(this.#schedule());
+      this.#schedule();
       this.each((connection) => (connection.isOpen ? connection.renewed?.() : connection.start()));
     }
     return true;
@@ -828,9 +833,10 @@ class Group {
 
   /** Renew after two thirds of the token's time. The client's clock may differ from the server's. */
   #schedule() {
+    clearTimeout(this.#timers.token);
     const ms = rights(this.token).lasts * 667;
-    if (!(ms > 0)) return 0;
-    return setTimeout(() => this.leads && this.renew().catch(() => {}), Math.min(ms, 86_400_000));
+    const renew = () => this.leads && this.renew().catch(() => {});
+    if (ms > 0) this.#timers.token = setTimeout(renew, Math.min(ms, 86_400_000));
   }
 }
 
@@ -865,6 +871,8 @@ const GRACE = 15_000; // ms that a tab must be hidden until its watches pause
 const FILTERS = ["project", "type", "status", "tag", "parent", "owner", "jobs"];
 
 function keyOf(target, { logs, tail, rate, view }) {
+  if (typeof target !== "string" && typeof target !== "object")
+    throw new TypeError("watch takes the id of a job, or a filter");
   if (typeof target === "string") {
     return JSON.stringify({ job: target, ...(view === "head" ? { head: true } : { logs, tail, rate }) });
   }
@@ -930,7 +938,14 @@ class Watch {
   }
 
   tell(name, ...news) {
-    if (!this.#stopped) this.options[name]?.(...news);
+    if (this.#stopped) return;
+    try {
+      this.options[name]?.(...news);
+    } catch (error) {
+      setTimeout(() => {
+        throw error; // to the page, and not into the connection
+      });
+    }
   }
 
   become(state, detail = "") {
@@ -938,7 +953,7 @@ class Watch {
     if (state !== "closed" && !OVER.has(state) && !this.active) state = "paused";
     if (state === this.state) return;
     Object.assign(this, { state, detail });
-    this.options.onState?.(state, detail);
+    this.tell("onState", state, detail);
   }
 
   pause() {

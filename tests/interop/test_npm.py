@@ -87,7 +87,7 @@ def test_the_built_page_of_another_origin_shows_a_moving_job(built: Path, server
         job = "/v1/jobs/teaser"
         http.put(job, json={"title": "Teaser", "total": 100, "tags": ["a"]}).raise_for_status()
         page = browser.new_page()
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(25000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.route(f"{FOREIGN}/**", serve)
