@@ -52,6 +52,6 @@ def test_the_client_has_at_most_eight_kilobytes() -> None:
 def test_the_client_is_made_from_its_source() -> None:
     node = shutil.which("node")
     need(node, "node is not installed")
-    command = [str(node), MINIFY, STATIC / "src" / "livejobs.js"]
+    command = [str(node), str(MINIFY), str(STATIC / "src" / "livejobs.js")]
     made = subprocess.run(command, check=True, capture_output=True, text=True)
     assert made.stdout == (STATIC / "livejobs.js").read_text(), "run scripts/minify"

@@ -407,7 +407,7 @@ def test_a_stream_continues_with_the_next_token(closed: Server, visit: Opener) -
     page = visit(f"{closed.url}/docs")
     watch(page, id, logs=True, key=ADMIN, ttl=2)
     until(page, "it.count")
-    said = []
+    said: list[str] = []
     while page.evaluate("it.renewed ?? 0") < 3:
         said.append(f"at {len(said)}")
         worker.report(id, {"type": "log", "message": said[-1]})

@@ -6,23 +6,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Route, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from livejobs.web.pages.assets import static_dir
-from tests.browser.conftest import CHROMIUM, PATIENCE
+from tests.browser.conftest import CHROMIUM
 from tests.support.needs import need
 from tests.support.server import Server
 
 HERE: Final = Path(__file__).parent
 LIBRARIES: Final = ("react", "react-dom", "vue", "@types", "vite", "typescript")
-FOREIGN: Final = "http://127.0.0.1:4173"  # another origin; the test answers in its place
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -51,9 +52,24 @@ def built(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def origin(built: Path) -> Iterator[str]:
+    """Another origin, with the built project."""
+    files = partial(Files, directory=str(built))
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("npm") / "data"
-    with Server(data, "--cors-origins", FOREIGN) as running:
+    with Server(data, "--cors-origins", origin) as running:
         yield running
 
 
@@ -73,12 +89,8 @@ def test_the_hooks_render_on_a_server(project: Path) -> None:
     assert run("node", "ssr.mjs", cwd=project) == "connecting, 0 jobs\n"
 
 
-def test_the_built_page_of_another_origin_shows_a_moving_job(built: Path, server: Server) -> None:
+def test_the_built_page_of_another_origin_shows_a_moving_job(origin: str, server: Server) -> None:
     need(CHROMIUM, "chromium is not installed")
-
-    def serve(route: Route) -> None:
-        route.fulfill(path=built / (urlsplit(route.request.url).path.lstrip("/") or "index.html"))
-
     with (
         httpx2.Client(base_url=server.url) as http,
         sync_playwright() as playwright,
@@ -87,11 +99,9 @@ def test_the_built_page_of_another_origin_shows_a_moving_job(built: Path, server
         job = "/v1/jobs/teaser"
         http.put(job, json={"title": "Teaser", "total": 100, "tags": ["a"]}).raise_for_status()
         page = browser.new_page()
-        page.set_default_timeout(25000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.route(f"{FOREIGN}/**", serve)
-        page.goto(f"{FOREIGN}/?id=teaser&tag=a&url={server.url}")
+        page.goto(f"{origin}/?id=teaser&tag=a&url={server.url}")
         expect(page.locator("#jobs")).to_have_text("Teaser 0%")
         page.get_by_role("button").click()
         for percent in (10, 42):

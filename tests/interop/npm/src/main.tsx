@@ -26,7 +26,7 @@ createApp(Percent).mount("#vue");
 const whole = watch(id, { url, onChange: (job: Job) => console.debug(job.results.length) });
 const head = watch(id, { url, view: "head", onChange: (job: Head) => console.debug(job.tags) });
 // @ts-expect-error a key is no token
-watch(id, { key: "lj_secret" });
+watch(id, { url, key: "lj_secret" });
 // @ts-expect-error not a status of jobs
 const wrong: boolean = whole.job?.status === "done";
 console.debug(head.state, wrong);
