@@ -20,6 +20,7 @@ class Hoarder(socketserver.ThreadingTCPServer):
         self.upstream = ("127.0.0.1", port)
         self.sockets = sockets
         self.held = 0
+        self.upgraded = 0
         self.refused = 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -46,6 +47,7 @@ class Handler(socketserver.BaseRequestHandler):
                 self.server.refused += 1
                 self.request.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
                 return
+            self.server.upgraded += 1
         else:  # one request a connection
             head = re.sub(rb"\r\nConnection: [^\r]*", b"\r\nConnection: close", head)
         with socket.create_connection(self.server.upstream) as up, suppress(OSError):
