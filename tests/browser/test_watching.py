@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +15,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocket
 
 from tests.browser.conftest import Opener
 from tests.browser.hoarding import Hoarder
+from tests.support.desk import eventually
 from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"
@@ -103,8 +103,7 @@ def worker(shared: Server) -> Iterator[Worker]:
 @pytest.fixture(autouse=True)
 def nobody_watches_yet(worker: Worker) -> None:
     """The pages of the test before have gone, so that counts are exact."""
-    while sum(worker.viewers().values()):
-        time.sleep(0.05)
+    eventually(lambda: not any(worker.viewers().values()))
 
 
 @pytest.fixture
@@ -410,6 +409,7 @@ def test_a_stream_continues_with_the_next_token(closed: Server, visit: Opener) -
     until(page, "it.count")
     said: list[str] = []
     while page.evaluate("it.renewed ?? 0") < 3:
+        assert len(said) < 600, "the token was not renewed"
         said.append(f"at {len(said)}")
         worker.report(id, {"type": "log", "message": said[-1]})
         page.wait_for_timeout(100)
@@ -435,8 +435,12 @@ def test_a_socket_gets_the_next_token_in_place(closed: Server, visit: Opener) ->
     for id in ids:
         watch(page, id, f"of_{ids.index(id)}", key=ADMIN, ttl=4)
     until(page, "of_0.count && of_1.count")
-    while not any(sum('"auth"' in frame for frame in frames) > 1 for frames in sent):
+    for _ in range(600):
+        if any(sum('"auth"' in frame for frame in frames) > 1 for frames in sent):
+            break
         page.wait_for_timeout(100)
+    else:
+        raise AssertionError("no socket got a second token")
     worker.reach(ids[1], 42)
     sees(page, 42, "of_1")
     assert "denied" not in page.evaluate("of_0.states")
