@@ -4,7 +4,7 @@
  * gets a field for JSON. The server checks the answer in any case.
  */
 
-import { answerJob } from "../livejobs.js";
+import { answerJob } from "./api.js";
 import { element, put } from "./ui.js";
 
 const PLAIN = new Set(["boolean", "string", "number", "integer"]);

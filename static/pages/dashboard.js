@@ -1,9 +1,10 @@
 /** The list of a project's jobs: filters, counts, and rows that follow the feed. */
 
+import { credential, listJobs } from "./api.js";
 import { STATUSES, messageText, nameOf, percentOf, stateText, timeText } from "./describe.js";
 import { age, number, since } from "./format.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { BASE, credential, listJobs, newestFirst, watchFeed } from "../livejobs.js";
+import { BASE, Jobs, newestFirst, watch } from "../livejobs.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 
@@ -15,8 +16,7 @@ class ListPage {
   #scope;
   #filter;
   #parts;
-  #feed;
-  #jobs;
+  #jobs = new Jobs(); // those of the feed and of the list
   #seen = new Map(); // when each job last changed, for its countdown
   #dirty = new Set(); // ids of rows to update
   #stale = true; // the rows and their order must be computed again
@@ -35,26 +35,27 @@ class ListPage {
     this.#parts = page.parts;
     root.replaceChildren(page);
     this.#build();
-    this.#feed = watchFeed(
-      { ...this.#scope, limit: PAGE, rate: 10 },
+    this.watch = watch(
+      { ...this.#scope, limit: PAGE },
       {
-        change: (job) => this.#change(job),
-        gone: () => this.#rearrange(),
-        ready: () => {
+        ...credential.watching,
+        rate: 10,
+        background: true, // see pages.js
+        onChange: (job) => this.#hear(job),
+        onGone: (id) => this.#jobs.delete(id) && this.#rearrange(),
+        onReady: () => {
           this.#ready = true;
           this.#rearrange();
         },
-        reset: () => this.#begin(),
-        state: (state) => this.#onState(state),
+        onReset: () => {
+          this.#jobs.clear();
+          this.#begin();
+        },
+        onState: (state) => this.#onState(state),
       },
     );
-    this.#jobs = this.#feed.jobs;
     this.#load();
     setInterval(() => this.#tick(), 1000);
-  }
-
-  get stream() {
-    return this.#feed.stream;
   }
 
   // Tools
@@ -112,7 +113,7 @@ class ListPage {
     for (const button of statuses.children) {
       ui.attribute(button, "aria-pressed", button.dataset.status === this.#filter.status);
     }
-    const types = new Set([...(this.#jobs?.values() ?? [])].map((job) => job.type));
+    const types = new Set([...this.#jobs.values()].map((job) => job.type));
     types.add(this.#filter.type);
     const options = ["", ...[...types].filter(Boolean).sort()];
     const create = (name) => ui.element("option", name || "All types", { value: name });
@@ -204,6 +205,10 @@ class ListPage {
   }
 
   // Rows
+
+  #hear(job) {
+    if (this.#jobs.take(job)) this.#change(job);
+  }
 
   #change(job) {
     const row = this.#parts.rows.nodes?.get(job.id);

@@ -1,11 +1,12 @@
 /** One job's page: each section is drawn when a field that it shows has changed. */
 
 import { answerForm } from "./answer.js";
+import { cancelJob, credential, jobPath } from "./api.js";
 import * as describe from "./describe.js";
 import { carryToken, showFiles } from "./files.js";
 import { clock, number, since, span, valueText } from "./format.js";
 import { NOTICES, listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { cancelJob, jobPath, watchJob } from "../livejobs.js";
+import { watch } from "../livejobs.js";
 import { EARLIER, Log } from "./log.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
@@ -37,12 +38,14 @@ class JobPage {
     root.replaceChildren(page);
     this.#log = new Log(id, this.#parts, (error) => this.#showRefusal(error));
     this.#build();
-    const handlers = {
-      change: (job, delta) => this.#change(job, delta),
-      gone: () => this.#leave("gone"),
-      state: (state) => this.#onState(state),
-    };
-    this.stream = watchJob(id, handlers, { logs: 1, tail: EARLIER });
+    this.watch = watch(id, {
+      ...credential.watching,
+      logs: true,
+      tail: EARLIER,
+      background: true, // see pages.js
+      onChange: (job, delta) => this.#change(job, delta),
+      onState: (state) => this.#onState(state),
+    });
     setInterval(() => this.#job && this.#tick(), 1000);
   }
 
@@ -72,7 +75,7 @@ class JobPage {
 
   #leave(name) {
     this.#job = null;
-    this.stream?.close();
+    this.watch?.stop();
     document.title = NOTICES[name][0];
     showNotice(this.#root, name);
   }
