@@ -72,7 +72,7 @@ def _round(server: Server, worker: Worker, outage: float, *, killed: bool) -> st
     worker.run(server.url, NEXT)
     number, slowest, share = said.split()
     _check(server, worker, job, int(number))
-    how = "killed after its end" if killed else "ended"
+    how = "was killed after its end" if killed else "ended"
     return (
         f"away for {outage:g} s under the worker, and {outage:g} s when it {how}: {number} lines, "
         f"each there once; slowest call {float(slowest) * 1000:.1f} ms, "
