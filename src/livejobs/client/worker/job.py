@@ -130,13 +130,13 @@ class WorkerJob:
             return
         if channel.cancelled and self.raises:
             self.cancel()
-        more = total is not None or percent is not None or unit is not None or message is not None
+        more = percent is not None or unit is not None or message is not None
         if more or current is None:
             channel.progress(
                 given(current=current, total=total, percent=percent, unit=unit, message=message)
             )
         else:
-            channel.current(current)
+            channel.current(current, total)
 
     def advance(self, by: Number = 1) -> None:
         """So much more is done. Several threads and processes may advance the same job."""
