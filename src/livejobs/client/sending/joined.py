@@ -48,10 +48,11 @@ class Joined:
 
     def say(self, said: Mapping[str, Any]) -> None:
         """Progress. Fields that are not named stay as they are."""
-        _ = self.progress  # what was said before comes first
+        if self.latest is not self._put:
+            _ = self.progress  # what was said before comes first
         self._replace(said)
-        if type(total := said.get("total")) in (int, float):  # others may not be comparable
-            self.total = total
+        if "total" in said and type(said["total"]) in (int, float):  # others may not compare
+            self.total = said["total"]
 
     def _replace(self, said: Mapping[str, Any]) -> None:
         if "percent" in self._progress and not said.keys().isdisjoint(_WHOLE):
