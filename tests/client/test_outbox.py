@@ -109,6 +109,18 @@ def test_a_percent_and_an_amount_replace_each_other_as_on_the_server() -> None:
     assert box.joined.progress == {"current": 9, "advance": 1}
 
 
+def test_an_amount_said_without_the_lock_comes_after_what_was_said_before() -> None:
+    joined = a_box().joined
+    joined.say({"current": 1, "total": 9, "message": "x"})
+    joined.latest = (2, joined.total)
+    joined.latest = (3,)
+    joined.say({"message": "y"})
+    assert joined.progress == {"current": 3, "total": 9, "message": "y"}
+    list(joined.take())
+    joined.latest = (4, joined.total)
+    assert joined.progress == {"current": 4, "total": 9}
+
+
 def test_a_steps_status_carries_the_progress_said_before_it() -> None:
     box = a_box()
     box.joined.step("load", {"current": 5})

@@ -136,9 +136,16 @@ class Channel:
             self.wake()
         return self.outbox.bytes > self.share
 
-    def current(self, value: Any) -> None:
-        """Progress of just an amount, as in a hot loop: no lock."""
-        self.outbox.joined.latest = (value,)
+    def current(self, value: Any, total: Any = None) -> None:
+        """Progress of just an amount, as in a hot loop: no lock. A total needs the lock when it is
+        new, because the next amount without a total must not take its place."""
+        joined = self.outbox.joined
+        if total is None:
+            joined.latest = (value,)
+        elif total.__class__ is joined.total.__class__ and total == joined.total:
+            joined.latest = (value, total)
+        else:
+            self.progress({"current": value, "total": total})
         if not self.awake:
             self.wake()
 

