@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from livejobs.core.access import LADDER, NEEDS
 from livejobs.core.model import LEVELS, STATUSES
 from livejobs.core.reports import AnyReport, NewJob
 from livejobs.jobs.reporting import Receipt
@@ -139,6 +140,22 @@ FETCHED: Final = (
     Parameter("If-Range", TEXT, "Use `Range` only if the file still has this `ETag`.", "header"),
     KNOWN,
 )
+SESSION: Final[Schema] = {
+    "type": "object",
+    "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
+                 "expires_at", "session_until"],
+    "properties": {
+        "name": TEXT,
+        "open": {"type": "boolean"},
+        "scopes": {"type": "array", "items": {"enum": list(LADDER)}},
+        "may": {"type": "array", "items": {"enum": list(NEEDS)}},
+        "projects": {"type": ["array", "null"], "items": TEXT},
+        "default_project": TEXT,
+        "jobs": {"type": ["array", "null"], "items": TEXT},
+        "expires_at": {"type": ["string", "null"]},
+        "session_until": {"type": ["string", "null"]},
+    },
+}  # fmt: skip
 DIGESTS: Final = (
     Parameter("Repr-Digest", TEXT, "SHA-256 of the file, which the server checks.", "header"),
     Parameter("Content-Digest", TEXT, "Same as `Repr-Digest`.", "header"),
@@ -220,6 +237,10 @@ OPERATIONS: Final = (
     Operation("options", "/v1/jobs/{id}/uploads/{upload}", "Get the tus options", {204: None}),
     Operation("post", "/v1/tokens", "Create a short-lived token", {201: {"type": "object"}}, (),
               NewToken, True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
+    Operation("get", "/v1/session", "Get the rights of the credential", {200: SESSION}),
+    Operation("post", "/v1/session", "Log in: get the cookie of a browser, or renew it",
+              {200: SESSION}),
+    Operation("delete", "/v1/session", "Log out: remove the cookie", {204: None}),
     Operation("get", "/v1/keys", "List keys", {200: {"type": "object"}}),
     Operation("post", "/v1/keys", "Create a key, shown only once", {201: {"type": "object"}}, (),
               NewKey, errors=(409, 503),
@@ -238,7 +259,7 @@ TAGS: Final = (
     ("Live", r"/events$"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/jobs"),
-    ("Access", r"^/v1/(tokens|keys|audit)"),
+    ("Access", r"^/v1/(tokens|session|keys|audit)"),
     ("Server", r"^/(healthz|readyz|metrics)"),
     ("Other APIs", ""),
 )
