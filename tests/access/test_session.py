@@ -153,9 +153,7 @@ def test_an_open_server_needs_no_login(server: Server) -> None:
         assert "set-cookie" not in answer.headers
 
 
-def test_a_shared_link_shows_one_job_and_ends(
-    closed: Server, admin: Client, tmp_path: Path
-) -> None:
+def test_a_shared_link_shows_one_job_only(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/a")
     admin.put("/v1/jobs/b")
     token = make_token(admin, jobs=["a"], ttl_seconds=60)
