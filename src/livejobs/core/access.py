@@ -17,7 +17,7 @@ from livejobs.core.model import Head
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
 Action: TypeAlias = Literal[
     "view", "cancel", "report", "create", "upload", "token", "delete", "own", "audit", "keys",
-    "metrics",
+    "metrics", "stats", "trail",
 ]  # fmt: skip
 
 LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
@@ -25,6 +25,8 @@ LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
 NEEDS: Final[dict[Action, Scope]] = {
     "view": "view",
     "token": "view",  # a token has at most the caller's own rights
+    "stats": "view",
+    "trail": "view",  # who did what to a job
     "cancel": "cancel",
     "report": "report",
     "create": "report",
@@ -37,8 +39,9 @@ NEEDS: Final[dict[Action, Scope]] = {
 }
 
 
-# Actions on no single job: a token that is limited to some jobs may not do them.
-_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics"})
+# A token that is limited to some jobs may not do these: they are on no single job, or name others.
+# Such a token may be in the hands of anyone who was given a link.
+_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics", "stats", "trail"})
 # Actions on no single project: a credential that is limited to some projects may not do them.
 _OF_SERVER: Final[frozenset[Action]] = frozenset({"metrics"})
 
