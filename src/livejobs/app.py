@@ -109,6 +109,7 @@ ROUTES: Final[Sequence[BaseRoute]] = (
         POST=change("upload", resumable.post),
         OPTIONS=public(resumable.options),
     ),
+    Resource("/v1/jobs/{id}/audit", GET=read("trail", admin.audit_of_job)),
     Resource("/v1/jobs/{id}/events", GET=read("view", streams.job_events)),
     Resource("/v1/events", GET=read("view", streams.feed_events)),
     WebSocketRoute("/v1/ws", SOCKET),
