@@ -28,6 +28,8 @@ from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
 from livejobs.web.pages import routes as pages
+from livejobs.web.pages.badge import badge
+from livejobs.web.pages.embed import embed
 from livejobs.web.resource import Resource
 from livejobs.web.streams import events as streams
 from livejobs.web.streams.socket import SOCKET
@@ -114,6 +116,9 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     Resource("/v1/events", GET=read("view", streams.feed_events)),
     WebSocketRoute("/v1/ws", SOCKET),
     WebSocketRoute("/v1/jobs/{id}", SOCKET),
+    # These answer in their own form if the caller may not see the job, so they admit by themselves.
+    Resource("/jobs/{id}/badge.svg", GET=public(badge)),
+    Resource("/jobs/{id}/embed", GET=public(embed)),
     Resource("/v1/tokens", POST=change("token", admin.new_token)),
     Resource(
         "/v1/session",

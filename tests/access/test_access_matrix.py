@@ -59,6 +59,8 @@ CALLS = [
     Call("GET", "/v1/jobs/{id}/results", "view", 200),
     Call("GET", "/v1/jobs/{id}/errors", "view", 200),
     Call("GET", "/v1/jobs/{id}/audit", "view", 200),
+    Call("GET", "/jobs/{id}/badge.svg", "view", 200),
+    Call("GET", "/jobs/{id}/embed", "view", 200),
     Call("HEAD", "/v1/jobs/{id}/events", "view", 200),
     Call("HEAD", "/v1/events", "view", 200, None, 403, "/v1/events?project=mine"),
     Call("GET", "/v1/jobs/{id}/files", "view", 200),

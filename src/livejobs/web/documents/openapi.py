@@ -21,6 +21,8 @@ from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
+from livejobs.web.pages.badge import STYLES
+from livejobs.web.pages.embed import THEMES
 
 Schema = dict[str, Any]
 
@@ -66,6 +68,8 @@ SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false"]}
 NEXT: Final[Schema] = {"type": ["integer", "null"]}
 ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
 STREAM: Final = "text/event-stream"
+SVG: Final = "image/svg+xml"
+HTML: Final = "text/html"
 
 LIMIT: Final = Parameter("limit", whole(1, 1000), "At most this many; default 100.")
 AFTER: Final = Parameter("after", whole(0, 2**53), "Only entries after this `n`.")
@@ -229,6 +233,14 @@ OPERATIONS: Final = (
               {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
               (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
+    Operation("get", "/jobs/{id}/badge.svg", "Get a picture of a job's state",
+              {**dict.fromkeys((200, 401, 403, 404, 422, 429, 503), SVG), 304: None},
+              (Parameter("label", TEXT, "Default: the job's title."),
+               Parameter("style", {"enum": list(STYLES)}, "Default: flat."), KNOWN)),
+    Operation("get", "/jobs/{id}/embed", "Get a page with a job, for a frame in another page",
+              dict.fromkeys((200, 401, 403, 404, 422, 429, 503), HTML),
+              (Parameter("theme", {"enum": list(THEMES)}, "Default: the reader's own."),
+               Parameter("compact", SWITCH, "Show the job in one line."))),
     Operation("get", "/v1/events", "Stream many jobs", {200: STREAM},
               (*FILTERS, Parameter("jobs", TEXT, "Only these ids, with commas between."), *STREAMED,
                LIMIT)),
@@ -286,7 +298,7 @@ OPERATIONS: Final = (
 
 # Groups of operations, by path; the first match counts.
 TAGS: Final = (
-    ("Live", r"/events$"),
+    ("Live", r"/events$|^/jobs/"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/jobs"),
     ("Access", r"^/v1/(tokens|session|keys|audit)"),
@@ -354,7 +366,9 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         "summary": operation.summary,
         "operationId": operation_id(operation.method, operation.path),
         "parameters": [parameter(one) for one in parameters],
-        "responses": {str(status): _answer(body) for status, body in operation.good.items()},
+        "responses": {
+            str(status): _answer(status, body) for status, body in operation.good.items()
+        },
     }
     for status in sorted(_errors(operation) - operation.good.keys()):
         result["responses"][str(status)] = problem()
@@ -411,12 +425,13 @@ def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
     return {"required": not operation.optional, "content": content}
 
 
-def _answer(body: Schema | str | None) -> dict[str, Any]:
+def _answer(status: int, body: Schema | str | None) -> dict[str, Any]:
+    word = "Success" if status < 400 else "Error"
     if body is None:
         return {"description": "Success, without a body"}
     if isinstance(body, str):
-        return {"description": "Success", "content": {body: {"schema": TEXT}}}
-    return {"description": "Success", "content": {"application/json": {"schema": body}}}
+        return {"description": word, "content": {body: {"schema": TEXT}}}
+    return {"description": word, "content": {"application/json": {"schema": body}}}
 
 
 def problem() -> dict[str, Any]:
