@@ -19,6 +19,7 @@ from livejobs.core.reports import AnyReport, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
+from livejobs.web.calls.jobs import CancelMany
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
 from livejobs.web.pages.badge import STYLES
@@ -168,6 +169,26 @@ STATS: Final[Schema] = {
         "points": {"type": "array", "items": POINT},
     },
 }
+CANCELLED: Final[Schema] = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["job", "ok"],
+                "properties": {
+                    "job": TEXT,
+                    "ok": {"type": "boolean"},
+                    "status": {"enum": list(STATUSES)},
+                    "code": TEXT,
+                    "detail": TEXT,
+                },
+            },
+        }
+    },
+}
 SESSION: Final[Schema] = {
     "type": "object",
     "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
@@ -223,6 +244,8 @@ OPERATIONS: Final = (
               example={"type": "progress", "percent": 42}),
     Operation("post", "/v1/jobs/{id}/cancel", "Cancel a job", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
+    Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
+              errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
@@ -300,7 +323,7 @@ OPERATIONS: Final = (
 TAGS: Final = (
     ("Live", r"/events$|^/jobs/"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
-    ("Jobs", r"^/v1/jobs"),
+    ("Jobs", r"^/v1/(jobs|cancel)"),
     ("Access", r"^/v1/(tokens|session|keys|audit)"),
     ("Server", r"^/(healthz|readyz|metrics|v1/stats)"),
     ("Other APIs", ""),
@@ -318,7 +341,7 @@ class Part(NamedTuple):
 
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach]
+    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach, CancelMany]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -474,6 +497,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "project": "Only this project.",
         "scopes": "At most the caller's own; default `view`.",
         "ttl_seconds": "Seconds until it expires; default 900.",
+    },
+    "CancelMany": {
+        "jobs": "At most 1000 ids.",
+        "force": "End them now, without their workers.",
     },
     "NewKey": {
         "name": "Owner of the jobs it creates, as `key:NAME`.",
