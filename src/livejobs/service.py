@@ -376,9 +376,11 @@ class LiveJobs:
         job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))
         return job
 
-    async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
+    async def list(
+        self, query: Query, *, limit: int = 100, after: str | None = None, skip: int = 0
+    ) -> Listing:
         self.check_running()
-        return await self._lister.list(query, limit=limit, after=after)
+        return await self._lister.list(query, limit=limit, after=after, skip=skip)
 
     async def audit(
         self, *, limit: int, before: int | None, job: str | None = None

@@ -117,3 +117,19 @@ def test_stalled_jobs_are_counted_and_listed(closed: Server) -> None:
         listed = admin.get("/v1/jobs", params={"project": "st", "flag": "stalled"}).json()
         assert (listed["jobs"], listed["counts"]["running"]) == ([], 0)
         problem(admin.get("/v1/jobs?flag=odd"), 422, "invalid", "/flag")
+
+
+def test_a_list_can_be_entered_anywhere(closed: Server) -> None:
+    with client(closed) as admin:
+        ids = [f"n{n}" for n in range(10)]
+        for id in ids:
+            admin.post("/v1/jobs", json={"id": id, "project": "long"})
+        asked = {"project": "long", "limit": "3", "skip": "4"}
+        page = admin.get("/v1/jobs", params=asked)
+        assert [it["id"] for it in page.json()["jobs"]] == ["n5", "n4", "n3"]
+        assert page.json()["counts"]["queued"] == 10
+        following = admin.get(page.links["next"]["url"]).json()
+        assert [it["id"] for it in following["jobs"]] == ["n2", "n1", "n0"]
+        assert admin.get("/v1/jobs?project=long&skip=10").json()["jobs"] == []
+        for wrong in ("-1", "x", "1000001", "1.5"):
+            problem(admin.get(f"/v1/jobs?skip={wrong}"), 422, "invalid", "/skip")
