@@ -20,7 +20,7 @@ from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.service import LiveJobs
 from livejobs.web import http, problems
-from livejobs.web.calls import admin, entries, jobs, metrics, reports
+from livejobs.web.calls import admin, entries, jobs, metrics, reports, session, stats
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.fast import RAISED, FastPath, Hot, Raised
 from livejobs.web.files import calls as files
@@ -28,6 +28,8 @@ from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
 from livejobs.web.pages import routes as pages
+from livejobs.web.pages.badge import badge
+from livejobs.web.pages.embed import embed
 from livejobs.web.resource import Resource
 from livejobs.web.streams import events as streams
 from livejobs.web.streams.socket import SOCKET
@@ -82,6 +84,8 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     Resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
     Resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
     Resource("/v1/jobs/{id}/answer", POST=change("cancel", jobs.answer)),
+    # Not below /v1/jobs, where it could be the id of a job.
+    Resource("/v1/cancel", POST=change("cancel", jobs.cancel_many)),
     Resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),
     Resource("/v1/jobs/{id}/results", GET=read("view", entries.results)),
     Resource("/v1/jobs/{id}/errors", GET=read("view", entries.errors)),
@@ -110,13 +114,24 @@ ROUTES: Final[Sequence[BaseRoute]] = (
         POST=change("upload", resumable.post),
         OPTIONS=public(resumable.options),
     ),
+    Resource("/v1/jobs/{id}/audit", GET=read("trail", admin.audit_of_job)),
     Resource("/v1/jobs/{id}/events", GET=read("view", streams.job_events)),
     Resource("/v1/events", GET=read("view", streams.feed_events)),
     WebSocketRoute("/v1/ws", SOCKET),
     WebSocketRoute("/v1/jobs/{id}", SOCKET),
+    # These answer in their own form if the caller may not see the job, so they admit by themselves.
+    Resource("/jobs/{id}/badge.svg", GET=public(badge)),
+    Resource("/jobs/{id}/embed", GET=public(embed)),
     Resource("/v1/tokens", POST=change("token", admin.new_token)),
+    Resource(
+        "/v1/session",
+        GET=read("view", session.show),
+        POST=change("view", session.begin),
+        DELETE=public(session.end),
+    ),
     Resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     Resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
+    Resource("/v1/stats", GET=read("stats", stats.stats)),
     Resource("/v1/audit", GET=read("audit", admin.audit)),
     Resource("/metrics", GET=public(metrics.exposed)),  # admits by itself: a setting decides
     Resource("/openapi.json", GET=public(openapi.openapi)),

@@ -403,13 +403,17 @@ class LiveJobs:
         job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))
         return job
 
-    async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
+    async def list(
+        self, query: Query, *, limit: int = 100, after: str | None = None, skip: int = 0
+    ) -> Listing:
         self.check_running()
-        return await self._lister.list(query, limit=limit, after=after)
+        return await self._lister.list(query, limit=limit, after=after, skip=skip)
 
-    async def audit(self, *, limit: int, before: int | None) -> Sequence[AuditEntry]:
-        """The audit trail, newest first."""
-        return await self.store.audit(limit=limit, before=before)
+    async def audit(
+        self, *, limit: int, before: int | None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        """The audit trail, newest first; with `job` only what was done to jobs with this id."""
+        return await self.store.audit(limit=limit, before=before, job=job)
 
     def end_of(self, project: str) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project."""

@@ -7,13 +7,12 @@ from typing import Any
 from livejobs.core import reducer
 from livejobs.core.access import Principal
 from livejobs.core.errors import Conflict
-from livejobs.core.model import Head
 from livejobs.core.questions import check_answer
+from livejobs.jobs.acts import act_on
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import AuditRecord
 
 
 class Changing:
@@ -28,7 +27,9 @@ class Changing:
             head = transaction.present(slot)
             after = reducer.cancel(head, transaction.now, force=force)
             if after is not head:
-                record = _audit(transaction, by, "cancel", head, {"force": True} if force else {})
+                record = act_on(
+                    head, transaction.now, by, "cancel", **({"force": True} if force else {})
+                )
                 transaction.change(slot, after, audit=record)
 
         with slot.held():
@@ -45,7 +46,7 @@ class Changing:
         def operation(transaction: Transaction) -> None:
             head = transaction.present(slot)
             after = reducer.answer(head, question.n, value, by.name, transaction.now)
-            record = _audit(transaction, by, "answer", head, {"n": question.n})
+            record = act_on(head, transaction.now, by, "answer", n=question.n)
             transaction.change(slot, after, audit=record)
 
         with slot.held():
@@ -63,13 +64,7 @@ class Changing:
                     "first.",
                     code="job_not_finished",
                 )
-            transaction.delete(slot, _audit(transaction, by, "delete", head, {}))
+            transaction.delete(slot, act_on(head, transaction.now, by, "delete"))
 
         with slot.held():
             await self._committer.submit(operation)
-
-
-def _audit(
-    transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
-) -> AuditRecord:
-    return AuditRecord(transaction.now, by.name, action, head.project, head.id, detail, by.key)

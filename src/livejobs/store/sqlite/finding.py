@@ -38,17 +38,22 @@ class Sized(NamedTuple):
 
 
 def find(
-    db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
+    db: sqlite3.Connection,
+    query: Query,
+    projects: Mapping[str, int],
+    limit: int,
+    before: int,
+    skip: int = 0,
 ) -> list[int]:
-    """The newest `limit` jobs older than `before`."""
+    """The newest `limit` jobs older than `before`, without the newest `skip` of those."""
     few = _few(db, query, projects)
     if few is not None:
-        return sorted((pk for pk, _ in few if pk < before), reverse=True)[:limit]
+        return sorted((pk for pk, _ in few if pk < before), reverse=True)[skip : skip + limit]
     if query.q is not None:
         text, params = _text(query, projects, before)
-        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit])]
+        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit, skip])]
     stretches = [one.stretch for one in _stretches(db, query, projects)]
-    return _walk(db, stretches, _labels(query), limit, before)
+    return _walk(db, stretches, _labels(query), limit, before, skip)
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
@@ -93,16 +98,21 @@ def _walk(
     wanted: Sequence[str],
     limit: int,
     before: int,
+    skip: int = 0,
 ) -> list[int]:
     """Read some stretches as one, newest first. SQLite merges the sorted branches while it reads
     them, and reads only what is taken."""
     found: list[int] = []
+    if len(stretches) > BRANCHES:  # each statement sees a part, so none knows how many to skip
+        limit, skip, rest = limit + skip, 0, skip
+    else:
+        rest = 0
     for start in range(0, len(stretches), BRANCHES):
         branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
         text = " UNION ALL ".join(text for text, _ in branches) + sql.FOUND
         params = [param for _, params in branches for param in params]
-        found += [row[0] for row in db.execute(text, [*params, limit])]
-    return sorted(found, reverse=True)[:limit]
+        found += [row[0] for row in db.execute(text, [*params, limit, skip])]
+    return sorted(found, reverse=True)[rest:limit]
 
 
 def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:
@@ -118,7 +128,7 @@ def _branch(stretch: Stretch, wanted: Iterable[str], before: int) -> tuple[str, 
 
 def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> list[Sized]:
     """The stretches of the query's rarest label in its projects and statuses."""
-    among = _among(query, projects)
+    among = projects_of(query, projects)
     each = [list(_sized(db, label, query, among)) for label in _labels(query)]
     return min(each, key=lambda sized: sum(one.n for one in sized))
 
@@ -145,7 +155,7 @@ def _rest(
     """Add the conditions of the query other than ids and text."""
     if query.projects is not None:
         text += sql.HAS_PROJECT
-        params.append(_list(_among(query, projects)))
+        params.append(_list(projects_of(query, projects)))
     if query.statuses:
         text += sql.HAS_STATUS
         params.append(_list(STATUSES.index(status) for status in query.statuses))
@@ -157,7 +167,7 @@ def _rest(
 
 def _named(query: Query) -> list[str]:
     wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
-    named = (*wanted, ("tag", query.tag))
+    named = (*wanted, ("tag", query.tag), ("flag", query.flag))
     return [f"{kind}:{value}" for kind, value in named if value is not None]
 
 
@@ -166,7 +176,7 @@ def _labels(query: Query) -> list[str]:
     return _named(query) or [EVERY]
 
 
-def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
+def projects_of(query: Query, projects: Mapping[str, int]) -> set[int]:
     if query.projects is None:
         return set(projects.values())
     return {projects[name] for name in query.projects if name in projects}

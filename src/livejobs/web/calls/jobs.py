@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from typing import Final
+from typing import Annotated, Any, Final
 
 import anyio
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -15,8 +19,8 @@ from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
-from livejobs.core.errors import Invalid
-from livejobs.core.model import STATUSES
+from livejobs.core.errors import Conflict, Invalid, NotFound
+from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
@@ -27,6 +31,7 @@ from livejobs.web.streams.events import job_events, seen_ids
 from livejobs.web.tags import not_modified, quote
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
+MOST_SKIPPED: Final = 1_000_000
 POLL_AGAIN: Final = b"2"  # seconds, for Retry-After while a job is unfinished
 POLL: Final = "poll"  # the key of a poll's answer in the slot
 
@@ -161,6 +166,7 @@ async def listing(request: Request) -> Response:
         query(request),
         limit=http.whole(request, "limit", 100, least=1, most=1000),
         after=request.query_params.get("after"),
+        skip=http.whole(request, "skip", 0, least=0, most=MOST_SKIPPED),
     )
     now = clock.now_ms()
     jobs = b",".join(slot.head_json(now) for slot in found.slots)
@@ -168,7 +174,8 @@ async def listing(request: Request) -> Response:
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     if found.next is not None:
         token = {"token": request.scope[TOKEN]} if TOKEN in request.scope else {}
-        query_string = request.url.include_query_params(after=found.next, **token).query
+        url = request.url.remove_query_params("skip")
+        query_string = url.include_query_params(after=found.next, **token).query
         headers["link"] = f'<{live.settings.base_path}/v1/jobs?{query_string}>; rel="next"'
     return http.JSONBytes(b'{"jobs":[' + jobs + b"]," + rest[1:], 200, headers)
 
@@ -186,6 +193,7 @@ def query(request: Request) -> Query:
         tag=parameters.get("tag") or None,
         parent=parameters.get("parent") or None,
         owner=parameters.get("owner") or None,
+        flag=next((it for it in FLAGS if it == http.choice(request, "flag", FLAGS)), None),
         q=q,
         ids=tuple(sorted(seen_ids(http.principal(request)))),
     )
@@ -217,6 +225,37 @@ async def cancel(request: Request) -> Response:
     force = http.switch(request, "force")
     slot = await live.cancel(request.path_params["id"], force=force, by=http.principal(request))
     return http.JSONBytes(await live.state(slot), 202, {"cache-control": "no-store"})
+
+
+class CancelMany(Struct, frozen=True, forbid_unknown_fields=True):
+    jobs: Annotated[list[Annotated[str, Bound(pattern=ID_PATTERN)]],
+                    Bound(min_length=1, max_length=1000)]  # fmt: skip
+    force: bool = False
+
+
+_cancel_many: Final = msgspec.json.Decoder(CancelMany)
+
+
+async def cancel_many(request: Request) -> Response:
+    """Each job has its own result: that one has ended meanwhile does not stop the others."""
+    live, by = http.service(request), http.principal(request)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
+    asked: CancelMany = say.decoded(_cancel_many, body)
+    ids = list(dict.fromkeys(asked.jobs))
+    # All at once, so that they share a transaction.
+    calls = [live.cancel(id, force=asked.force, by=by) for id in ids]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    results = [_cancelled(id, result) for id, result in zip(ids, found, strict=True)]
+    return http.JSONBytes(wire.encode({"results": results}), 200, {"cache-control": "no-store"})
+
+
+def _cancelled(id: str, result: Slot | BaseException) -> dict[str, Any]:
+    if isinstance(result, Slot):
+        return {"job": id, "ok": True, "status": result.head.status}
+    if isinstance(result, NotFound | Conflict):
+        return {"job": id, "ok": False, "code": result.code, "detail": result.detail}
+    raise result
 
 
 async def delete(request: Request) -> Response:

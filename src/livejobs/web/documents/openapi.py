@@ -12,13 +12,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from livejobs.core.model import LEVELS, STATUSES
+from livejobs.core.access import LADDER, NEEDS
+from livejobs.core.history import RANGES
+from livejobs.core.model import FLAGS, LEVELS, STATUSES
 from livejobs.core.reports import AnyReport, NewAnswer, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
+from livejobs.web.calls.jobs import CancelMany
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
+from livejobs.web.pages.badge import STYLES
+from livejobs.web.pages.embed import THEMES
 
 Schema = dict[str, Any]
 
@@ -64,6 +69,8 @@ SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false"]}
 NEXT: Final[Schema] = {"type": ["integer", "null"]}
 ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
 STREAM: Final = "text/event-stream"
+SVG: Final = "image/svg+xml"
+HTML: Final = "text/html"
 
 LIMIT: Final = Parameter("limit", whole(1, 1000), "At most this many; default 100.")
 AFTER: Final = Parameter("after", whole(0, 2**53), "Only entries after this `n`.")
@@ -139,6 +146,65 @@ FETCHED: Final = (
     Parameter("If-Range", TEXT, "Use `Range` only if the file still has this `ETag`.", "header"),
     KNOWN,
 )
+POINT: Final[Schema] = {
+    "type": "object",
+    "required": ["at", "created", "finished", "succeeded", "failed", "cancelled", "queued",
+                 "running", "p50", "p95"],
+    "properties": {
+        "at": TEXT,
+        **{name: {"type": "integer", "minimum": 0} for name in
+           ("created", "finished", "succeeded", "failed", "cancelled", "queued", "running")},
+        "p50": {"type": ["number", "null"]},
+        "p95": {"type": ["number", "null"]},
+    },
+}  # fmt: skip
+STATS: Final[Schema] = {
+    "type": "object",
+    "required": ["range", "step_seconds", "now", "total", "points"],
+    "properties": {
+        "range": {"enum": list(RANGES)},
+        "step_seconds": {"type": "integer"},
+        "now": {"type": "object"},
+        "total": POINT,
+        "points": {"type": "array", "items": POINT},
+    },
+}
+CANCELLED: Final[Schema] = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["job", "ok"],
+                "properties": {
+                    "job": TEXT,
+                    "ok": {"type": "boolean"},
+                    "status": {"enum": list(STATUSES)},
+                    "code": TEXT,
+                    "detail": TEXT,
+                },
+            },
+        }
+    },
+}
+SESSION: Final[Schema] = {
+    "type": "object",
+    "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
+                 "expires_at", "session_until"],
+    "properties": {
+        "name": TEXT,
+        "open": {"type": "boolean"},
+        "scopes": {"type": "array", "items": {"enum": list(LADDER)}},
+        "may": {"type": "array", "items": {"enum": list(NEEDS)}},
+        "projects": {"type": ["array", "null"], "items": TEXT},
+        "default_project": TEXT,
+        "jobs": {"type": ["array", "null"], "items": TEXT},
+        "expires_at": {"type": ["string", "null"]},
+        "session_until": {"type": ["string", "null"]},
+    },
+}  # fmt: skip
 DIGESTS: Final = (
     Parameter("Repr-Digest", TEXT, "SHA-256 of the file, which the server checks.", "header"),
     Parameter("Content-Digest", TEXT, "Same as `Repr-Digest`.", "header"),
@@ -162,8 +228,10 @@ METADATA: Final = _tus(
 OPERATIONS: Final = (
     Operation("get", "/v1/jobs", "List jobs, newest first", {
         200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
-    }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."), LIMIT,
-        Parameter("after", TEXT, "`next` of the previous page.")), errors=(400,)),
+    }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."),
+        Parameter("flag", {"enum": list(FLAGS)}, "Only jobs with this flag."), LIMIT,
+        Parameter("after", TEXT, "`next` of the previous page."),
+        Parameter("skip", whole(0, 1_000_000), "Leave out the newest N jobs.")), errors=(400,)),
     Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
               (IDEMPOTENCY,), NewJob, True, (409, 503), {"title": "Teaser", "type": "render"}),
     Operation("get", "/v1/jobs/{id}", "Get a job", {200: ref("Job"), 304: None},
@@ -179,6 +247,8 @@ OPERATIONS: Final = (
               (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
     Operation("post", "/v1/jobs/{id}/answer", "Answer what a job waits for", {202: ref("Job")},
               (), NewAnswer, errors=(409, 503), example={"n": 1, "value": True}),
+    Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
+              errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
@@ -189,9 +259,20 @@ OPERATIONS: Final = (
               {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
               (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
+    Operation("get", "/jobs/{id}/badge.svg", "Get a picture of a job's state",
+              {**dict.fromkeys((200, 401, 403, 404, 422, 429, 503), SVG), 304: None},
+              (Parameter("label", TEXT, "Default: the job's title."),
+               Parameter("style", {"enum": list(STYLES)}, "Default: flat."), KNOWN)),
+    Operation("get", "/jobs/{id}/embed", "Get a page with a job, for a frame in another page",
+              dict.fromkeys((200, 401, 403, 404, 422, 429, 503), HTML),
+              (Parameter("theme", {"enum": list(THEMES)}, "Default: the reader's own."),
+               Parameter("compact", SWITCH, "Show the job in one line."))),
     Operation("get", "/v1/events", "Stream many jobs", {200: STREAM},
               (*FILTERS, Parameter("jobs", TEXT, "Only these ids, with commas between."), *STREAMED,
                LIMIT)),
+    Operation("get", "/v1/jobs/{id}/audit", "List who did what to a job",
+              {200: listed("acts", ENTRY, NEXT)},
+              (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
     Operation("get", "/v1/jobs/{id}/files", "List files, with download counts",
               {200: LISTED_FILES}),
     Operation("post", "/v1/jobs/{id}/files", "Attach an existing file",
@@ -222,6 +303,10 @@ OPERATIONS: Final = (
     Operation("options", "/v1/jobs/{id}/uploads/{upload}", "Get the tus options", {204: None}),
     Operation("post", "/v1/tokens", "Create a short-lived token", {201: {"type": "object"}}, (),
               NewToken, True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
+    Operation("get", "/v1/session", "Get the rights of the credential", {200: SESSION}),
+    Operation("post", "/v1/session", "Log in: get the cookie of a browser, or renew it",
+              {200: SESSION}),
+    Operation("delete", "/v1/session", "Log out: remove the cookie", {204: None}),
     Operation("get", "/v1/keys", "List keys", {200: {"type": "object"}}),
     Operation("post", "/v1/keys", "Create a key, shown only once", {201: {"type": "object"}}, (),
               NewKey, errors=(409, 503),
@@ -229,6 +314,8 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "List audit records", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
+    Operation("get", "/v1/stats", "Get counts of jobs over time", {200: STATS, 304: None},
+              (PROJECT, Parameter("range", {"enum": list(RANGES)}, "Default: hour."), KNOWN)),
     Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
     Operation("get", "/healthz", "Check that the process answers", {200: {"type": "object"}}),
     Operation("get", "/readyz", "Check that the server takes reports",
@@ -237,11 +324,11 @@ OPERATIONS: Final = (
 
 # Groups of operations, by path; the first match counts.
 TAGS: Final = (
-    ("Live", r"/events$"),
+    ("Live", r"/events$|^/jobs/"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
-    ("Jobs", r"^/v1/jobs"),
-    ("Access", r"^/v1/(tokens|keys|audit)"),
-    ("Server", r"^/(healthz|readyz|metrics)"),
+    ("Jobs", r"^/v1/(jobs|cancel)"),
+    ("Access", r"^/v1/(tokens|session|keys|audit)"),
+    ("Server", r"^/(healthz|readyz|metrics|v1/stats)"),
     ("Other APIs", ""),
 )
 ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
@@ -257,7 +344,7 @@ class Part(NamedTuple):
 
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, NewAnswer, Receipt, NewKey, NewToken, Attach]
+    bodies = [NewJob, AnyReport, NewAnswer, Receipt, NewKey, NewToken, Attach, CancelMany]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -305,7 +392,9 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         "summary": operation.summary,
         "operationId": operation_id(operation.method, operation.path),
         "parameters": [parameter(one) for one in parameters],
-        "responses": {str(status): _answer(body) for status, body in operation.good.items()},
+        "responses": {
+            str(status): _answer(status, body) for status, body in operation.good.items()
+        },
     }
     for status in sorted(_errors(operation) - operation.good.keys()):
         result["responses"][str(status)] = problem()
@@ -362,12 +451,13 @@ def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
     return {"required": not operation.optional, "content": content}
 
 
-def _answer(body: Schema | str | None) -> dict[str, Any]:
+def _answer(status: int, body: Schema | str | None) -> dict[str, Any]:
+    word = "Success" if status < 400 else "Error"
     if body is None:
         return {"description": "Success, without a body"}
     if isinstance(body, str):
-        return {"description": "Success", "content": {body: {"schema": TEXT}}}
-    return {"description": "Success", "content": {"application/json": {"schema": body}}}
+        return {"description": word, "content": {body: {"schema": TEXT}}}
+    return {"description": word, "content": {"application/json": {"schema": body}}}
 
 
 def problem() -> dict[str, Any]:
@@ -410,6 +500,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "project": "Only this project.",
         "scopes": "At most the caller's own; default `view`.",
         "ttl_seconds": "Seconds until it expires; default 900.",
+    },
+    "CancelMany": {
+        "jobs": "At most 1000 ids.",
+        "force": "End them now, without their workers.",
     },
     "NewKey": {
         "name": "Owner of the jobs it creates, as `key:NAME`.",
