@@ -80,6 +80,8 @@ class Bridge:
     @quietly
     def sent(self, task: Task) -> None:
         """Create the job, queued. Costs the sender no more than putting it in a queue."""
+        if isinstance(task.parent, Task):
+            self.sent(task.parent)
         made = self.job(task)
         channel = made.channel
         if channel is None:
@@ -125,8 +127,10 @@ class Bridge:
         return self._runs.pop(id, None)
 
     def _made(self, task: Task, worker: dict[str, Any]) -> Run:
+        above = task.parent if isinstance(task.parent, Task) else None
         block = quietly(self.job)(task) or silent()
-        return Run(task, block, results=self.results, worker=worker)
+        parent = quietly(self.job)(above) if above else None
+        return Run(task, block, parent or silent(), results=self.results, worker=worker)
 
     def _entered(self, run: Run) -> Run:
         run.enter()

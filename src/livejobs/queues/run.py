@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from livejobs.client.worker import opened
@@ -26,9 +27,13 @@ RESULT: Final = 16 * 1024  # bytes of JSON: a larger result is left out
 class Run:
     """Verbs queue a report and return at once. The first end counts. None of them raises."""
 
-    def __init__(self, task: Task, job: Block, *, results: bool, worker: dict[str, Any]) -> None:
+    def __init__(
+        self, task: Task, job: Block, parent: Block, *, results: bool, worker: dict[str, Any]
+    ) -> None:
+        """`parent`: a job that has to be there before this one can be created as its child."""
         self.task = task
         self.job = job
+        self.parent = parent
         self.refused = False  # the job was cancelled before: do not start the task
         self._results = results
         self._worker = {"host": socket.gethostname(), "pid": os.getpid(), **worker}
@@ -40,18 +45,19 @@ class Run:
 
     def ask(self) -> None:
         """Create the job if it is absent, and wait until the server has said how it stands."""
-        channel = self._channel
-        if channel is None:
-            return
-        channel.wake()
-        with channel.changed:
-            channel.changed.wait_for(lambda: _known(channel), ASK)
+        for channel in (self.parent.channel, self._channel):
+            if channel is not None:
+                channel.wake()
+                with channel.changed:
+                    channel.changed.wait_for(partial(_known, channel), ASK)
 
     @quietly
     def enter(self) -> None:
         """The work begins, unless the job was cancelled: `refused` says so."""
-        if self.job.cancelled:
+        if self.job.cancelled or self.parent.cancelled:
             self.refused = True
+            if self._heard() != "cancelled":
+                self.job.end_cancelled()
             return
         if self._fresh and self._heard() == "running":  # by a worker that has gone
             self._say_retry("The worker was lost, and the task runs again.")

@@ -22,8 +22,9 @@ class Task(NamedTuple):
     queue: str | None = None
     args: Sequence[Any] = ()  # for a title function
     kwargs: Mapping[str, Any] = {}
-    parent: str | None = None  # the id of another task or group
+    parent: Task | str | None = None  # a Task is created first if it is absent; an id is there
     total: int | None = None  # children of a group
+    tags: Sequence[str] = ()  # beside the queue's name
 
 
 def job_id(task: str) -> str:
@@ -41,8 +42,12 @@ def creation(task: Task, library: str, title: str) -> dict[str, Any]:
         "id": job_id(task.id),
         "type": name,
         "title": shortened(title, TITLE) or name,
-        "parent": job_id(task.parent) if task.parent else None,
+        "parent": _parent(task.parent),
         "total": task.total,
-        "tags": [shortened(task.queue, NAME)] if task.queue else None,
+        "tags": [shortened(tag, NAME) for tag in (task.queue, *task.tags) if tag],
         "meta": {name: value for name, value in meta.items() if value is not None},
     }
+
+
+def _parent(parent: Task | str | None) -> str | None:
+    return job_id(parent.id if isinstance(parent, Task) else parent) if parent else None
