@@ -1,0 +1,142 @@
+"""What every queue's integration does; each one maps its library's own signals on it.
+
+    bridge.sent(task)                  when a task is sent: its job is created, queued
+    run = bridge.begin(task, queue=…)  in the worker, before the task; `run.refused`: leave it out
+    run.succeed(value)                 or fail(error), retry(error), cancel()
+    run.close()                        in the same thread or task as `begin`
+    bridge.cancelled(task)             revoked before a worker had it
+
+None of it raises, and without a URL none of it does anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+from livejobs.client.worker.block import Block, job, silent
+from livejobs.client.worker.job import described, formatted
+from livejobs.queues.quiet import logger, quietly
+from livejobs.queues.run import Run
+from livejobs.queues.task import Task, creation
+
+if TYPE_CHECKING:
+    from livejobs.client.sending.channel import Channel
+
+WAITING: Final = 5000  # jobs of sent tasks that the server has not answered for
+
+Title = Callable[..., str]
+
+
+class Bridge:
+    """One installation: what its options are, and which tasks run in this process."""
+
+    def __init__(
+        self,
+        library: str,
+        *,
+        url: str | None = None,
+        key: str | None = None,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        results: bool = True,
+        title: Title | None = None,
+    ) -> None:
+        """`include`, `exclude`: patterns of task names, as `app.reports.*`. `title`: called with
+        the task's arguments, returns the job's title."""
+        self.library = library
+        self.results = results
+        self._where: dict[str, Any] = {"url": url, "key": key}
+        self._include = include
+        self._exclude = exclude
+        self._title = title
+        self._runs: dict[str, Run] = {}
+        self._waiting: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._pid = os.getpid()
+
+    def wants(self, name: str) -> bool:
+        if any(fnmatchcase(name, pattern) for pattern in self._exclude):
+            return False
+        return self._include is None or any(fnmatchcase(name, one) for one in self._include)
+
+    def job(self, task: Task) -> Block:
+        """The task's job, which is created with the first report."""
+        if not self.wants(task.name):
+            return silent()
+        return job(**creation(task, self.library, self._title_of(task)), **self._where)
+
+    def _title_of(self, task: Task) -> str:
+        found = None
+        if self._title is not None:
+            found = quietly(self._title)(*task.args, **task.kwargs)
+        return str(found) if found else task.name.rpartition(".")[2]
+
+    # Where the task does not run
+
+    @quietly
+    def sent(self, task: Task) -> None:
+        """Create the job, queued. Costs the sender no more than putting it in a queue."""
+        made = self.job(task)
+        channel = made.channel
+        if channel is None:
+            return
+        if len(self._waiting) >= WAITING:
+            logger.debug("Job %s is created when its task starts: too many wait.", made.id)
+            return
+        self._waiting.add(channel)
+        made.create()
+
+    @quietly
+    def cancelled(self, task: Task) -> None:
+        """The queue has dropped the task."""
+        self.job(task).end_cancelled()
+
+    @quietly
+    def failed(self, task: Task, error: BaseException) -> None:
+        """Somebody else than the task's own process says so, such as its parent."""
+        self.job(task).fail(described(error), type(error).__name__, formatted(error))
+
+    # Where it runs
+
+    def begin(self, task: Task, **worker: Any) -> Run:
+        """Waits a moment to hear whether the job was cancelled. `worker`: beside host and pid."""
+        run = self._made(task, worker)
+        quietly(run.ask)()
+        return self._entered(run)
+
+    async def begin_async(self, task: Task, **worker: Any) -> Run:
+        run = self._made(task, worker)
+        if run.job.channel is not None:
+            await asyncio.to_thread(quietly(run.ask))
+        return self._entered(run)
+
+    def run(self, id: str) -> Run | None:
+        """The attempt of this task that runs in this process."""
+        self._forget_parent()
+        return self._runs.get(id)
+
+    def ended(self, id: str) -> Run | None:
+        """The same, the last time: `close` it."""
+        self._forget_parent()
+        return self._runs.pop(id, None)
+
+    def _made(self, task: Task, worker: dict[str, Any]) -> Run:
+        block = quietly(self.job)(task) or silent()
+        return Run(task, block, results=self.results, worker=worker)
+
+    def _entered(self, run: Run) -> Run:
+        run.enter()
+        self._forget_parent()
+        if not run.refused:
+            self._runs[run.task.id] = run
+        return run
+
+    def _forget_parent(self) -> None:
+        """In a child made by fork: what runs in the parent does not run here."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._runs.clear()
