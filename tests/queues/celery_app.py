@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, chord  # type: ignore[import-untyped]
+from celery import Celery, chord, group  # type: ignore[import-untyped]
 
 import livejobs
 
@@ -83,18 +83,24 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.task
-def hang() -> None:
-    signal.pause()
+@app.task(bind=True, max_retries=1)
+def end_as(self: Any, end: str) -> None:
+    if end == "failed" or (end == "retried" and not self.request.retries):
+        raise self.retry(countdown=0, exc=ValueError(end))
 
 
-@app.task(acks_late=True)
-def hang_once(path: str) -> str:
+@app.task(acks_late=True, reject_on_worker_lost=True)
+def die_once(path: str) -> str:
     if Path(path).exists():
         return "done"
     Path(path).touch()
-    signal.pause()
+    os.kill(os.getpid(), signal.SIGKILL)
     return "never"
+
+
+@app.task
+def hang() -> None:
+    signal.pause()
 
 
 def send(task: str, *args: Any, **options: Any) -> str:
@@ -119,6 +125,13 @@ def send_chain() -> str:
     first = (add.s(1, 1) | add.s(1) | add.s(1))()
     first.get(timeout=60)
     return str(first.id)
+
+
+def send_group(*ends: str) -> str:
+    """The id of a group whose tasks end like this."""
+    id = group(end_as.s(end) for end in ends)().id
+    assert livejobs.flush(60.0)
+    return str(id)
 
 
 def send_chord(numbers: int) -> str:

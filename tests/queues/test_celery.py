@@ -122,6 +122,17 @@ def test_the_tasks_of_a_chord_are_children_of_its_body(api: Api, send: Sender) -
     assert len(children) == job["children"]["succeeded"] == 20
 
 
+@pytest.mark.parametrize(
+    ("ends", "status"), [(["well", "retried", "well"], "succeeded"), (["well", "failed"], "failed")]
+)
+def test_a_group_is_a_job_that_ends_with_its_last_task(
+    api: Api, send: Sender, ends: list[str], status: str
+) -> None:
+    job = api.ended(send(f"send_group(*{ends!r})"))
+    assert (job["type"], job["status"]) == ("group", status)
+    assert job["progress"]["total"] == job["children"]["total"] == len(ends)
+
+
 def test_the_later_tasks_of_a_chain_are_children_of_the_first(api: Api, send: Sender) -> None:
     last = send("send_chain()")
     job = api.ended(last)
@@ -135,26 +146,18 @@ def test_a_task_whose_process_is_killed_has_failed(api: Api, send: Sender) -> No
     assert (job["status"], job["error"]["code"]) == ("failed", "WorkerLostError")
 
 
-def test_a_killed_worker_leaves_a_job_that_stalls_and_is_lost(redis: Redis, tmp_path: Path) -> None:
-    options = ("--heartbeat-timeout", "1", "--lost-after", "5")
-    with Server(tmp_path / "data", *options) as server, Api(server.url) as api:
+def test_a_task_that_is_delivered_again_is_another_attempt(
+    api: Api, send: Sender, tmp_path: Path
+) -> None:
+    job = api.ended(sent(send, "die_once", str(tmp_path / "died")))
+    assert (job["status"], job["result"], job["attempt"]) == ("succeeded", "done", 2)
+
+
+def test_a_killed_worker_leaves_a_job_that_is_lost(redis: Redis, tmp_path: Path) -> None:
+    with Server(tmp_path / "data", "--lost-after", "3") as server, Api(server.url) as api:
         env = environment(server.url, tmp_path / "spool", BROKER=redis.database())
         with Process(*WORKER, "-c", "1", env=env) as worker, Sender(APP, env) as send:
             lost = sent(send, "hang")
             api.until(lost, lambda job: job["status"] == "running")
             worker.kill()
         assert api.ended(lost)["error"]["code"] == "lost"
-
-
-def test_a_task_that_is_delivered_again_is_another_attempt(
-    redis: Redis, api: Api, tmp_path: Path
-) -> None:
-    env = environment(api.url, tmp_path / "spool", BROKER=redis.database())
-    with Sender(APP, env) as send:
-        with Process(*WORKER, "-c", "1", env=env) as worker:
-            id = sent(send, "hang_once", str(tmp_path / "hangs"))
-            api.until(id, lambda job: job["status"] == "running")
-            worker.kill()
-        with Process(*WORKER, "-c", "1", env=env):
-            job = api.ended(id)
-    assert (job["status"], job["result"], job["attempt"]) == ("succeeded", "done", 2)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from livejobs.client.worker.block import Block, job, silent
 from livejobs.client.worker.job import described, formatted
 from livejobs.queues.quiet import logger, quietly
-from livejobs.queues.run import Run
+from livejobs.queues.run import Run, settle
 from livejobs.queues.task import Task, creation
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ class Bridge:
 
     def job(self, task: Task) -> Block:
         """The task's job, which is created with the first report."""
-        if not self.wants(task.name):
+        if task.total is None and not self.wants(task.name):
             return silent()
         return job(**creation(task, self.library, self._title_of(task)), **self._where)
 
     def _title_of(self, task: Task) -> str:
         found = None
-        if self._title is not None:
+        if self._title is not None and task.total is None:
             found = quietly(self._title)(*task.args, **task.kwargs)
         return str(found) if found else task.name.rpartition(".")[2]
 
@@ -80,6 +81,8 @@ class Bridge:
     @quietly
     def sent(self, task: Task) -> None:
         """Create the job, queued. Costs the sender no more than putting it in a queue."""
+        if not self.wants(task.name) and task.total is None:
+            return
         if isinstance(task.parent, Task):
             self.sent(task.parent)
         made = self.job(task)
@@ -95,12 +98,18 @@ class Bridge:
     @quietly
     def cancelled(self, task: Task) -> None:
         """The queue has dropped the task."""
-        self.job(task).end_cancelled()
+        made = self.job(task)
+        channel = made.channel
+        made.end_cancelled()
+        _settle_later(task, channel)
 
     @quietly
     def failed(self, task: Task, error: BaseException) -> None:
         """Somebody else than the task's own process says so, such as its parent."""
-        self.job(task).fail(described(error), type(error).__name__, formatted(error))
+        made = self.job(task)
+        channel = made.channel
+        made.fail(described(error), type(error).__name__, formatted(error))
+        _settle_later(task, channel)
 
     # Where it runs
 
@@ -135,7 +144,9 @@ class Bridge:
     def _entered(self, run: Run) -> Run:
         run.enter()
         self._forget_parent()
-        if not run.refused:
+        if run.refused:
+            _settle_later(run.task, run.job.channel)
+        else:
             self._runs[run.task.id] = run
         return run
 
@@ -144,3 +155,9 @@ class Bridge:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._runs.clear()
+
+
+def _settle_later(task: Task, channel: Channel | None) -> None:
+    """A task that did not run may be the last of its group."""
+    if channel is not None and isinstance(task.parent, Task) and task.parent.total:
+        threading.Thread(target=quietly(settle), args=(task, channel), daemon=True).start()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 try:
-    from celery import signals  # type: ignore[import-untyped]
+    from celery import group, signals, uuid  # type: ignore[import-untyped]
     from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
 except ImportError as error:
     raise ImportError("livejobs.celery needs Celery 5: install 'celery'.") from error
@@ -22,6 +22,7 @@ from livejobs.queues.task import Task
 
 OWN: Final = "celery.*"  # tasks of Celery itself, such as celery.chord_unlock
 MARK: Final = "_livejobs"  # on what was changed already
+SIZE: Final = "livejobs_group"  # header of a message: how many tasks its group has
 
 
 def install(
@@ -45,6 +46,8 @@ def install(
     )  # fmt: skip
     listener = Listener(app, bridge, terminate=terminate)
     setattr(app, MARK, listener)
+    if not _listeners:
+        count_groups()
     _listeners.append(listener)
     for signal, receiver in listener.receivers().items():
         signal.connect(_receiver(receiver), weak=False)
@@ -74,20 +77,19 @@ class Listener:
     # In the sender
 
     def published(
-        self, sender: str, headers: Mapping[str, Any], body: Any, routing_key: str | None, **_: Any
+        self, sender: str, headers: dict[str, Any], body: Any, routing_key: str | None, **_: Any
     ) -> None:
-        if "id" not in headers or not isinstance(body, tuple):
-            return  # protocol 1
-        args, kwargs, embedded = body
-        task = described(sender, headers, routing_key, embedded.get("chord"), args, kwargs)
-        run = self.bridge.run(task.id)
+        if "id" not in headers or not isinstance(body, tuple) or _sender(sender) is not self:
+            return  # without an id it is protocol 1
+        run = self.bridge.run(headers["id"])
         if run is not None:
-            # The task sends itself again: `retry` or `replace`. The server has to know before
-            # another worker begins the next attempt.
-            run.retry(sys.exc_info()[1])
-            run.settle()
-        elif _sender(sender) is self:
-            self.bridge.sent(task)
+            _sent_again(run, headers)
+            return
+        if headers.get("group") in _sizes:
+            headers[SIZE] = _sizes[headers["group"]]
+        args, kwargs, embedded = body
+        chord = embedded.get("chord")
+        self.bridge.sent(described(sender, headers, routing_key, chord, args, kwargs))
 
     # In the worker
 
@@ -100,11 +102,11 @@ class Listener:
     def begins(self, sender: Any, task: Any, args: Any, kwargs: Any, **_: Any) -> None:
         if task.app is not self.app:
             return
-        about = of_request(task, args, kwargs)
+        about = of_request(task.name, task.request)
         run = self.bridge.begin(about, queue=about.queue, worker=task.request.hostname)
         setattr(task.request, MARK, run)
         if self.terminate and not run.refused:
-            revoke = partial(self.app.control.revoke, about.id, terminate=True)
+            revoke = functools.partial(self.app.control.revoke, about.id, terminate=True)
             run.on_cancel(revoke)
 
     def succeeded(self, sender: Any, result: Any, **_: Any) -> None:
@@ -120,7 +122,9 @@ class Listener:
         if run is not None:
             run.fail(exception)
         else:  # the worker's main process has found that the task's own process is gone
-            self.bridge.failed(Task(task_id, sender.name), exception)
+            known = request.id == task_id  # not after a hard time limit
+            about = of_request(sender.name, request) if known else Task(task_id, sender.name)
+            self.bridge.failed(about, exception)
         above = chord_of(request.chord, request.root_id if request.parent_id else None)
         if above is not None:
             self.bridge.failed(above, exception)
@@ -142,14 +146,52 @@ class Listener:
 
     def revoked(self, sender: Any, request: Any, **_: Any) -> None:
         if sender.app is self.app:
-            self.bridge.cancelled(Task(request.id, sender.name))
+            self.bridge.cancelled(of_request(sender.name, request))
 
     def unknown(self, sender: Any, name: str, id: str, exc: BaseException, **_: Any) -> None:
         if sender.app is self.app:
             self.bridge.failed(Task(id, name), exc)
 
 
+def _sent_again(run: Run, headers: dict[str, Any]) -> None:
+    """The task's own `retry` or `replace`. The server has to know before another worker begins
+    the next attempt."""
+    above = run.task.parent
+    if isinstance(above, Task) and above.total:
+        headers[SIZE] = above.total
+    run.retry(sys.exc_info()[1])
+    run.settle()
+
+
 _listeners: list[Listener] = []
+_sizes: dict[str, int] = {}  # of the groups that are being sent, by id
+
+
+def count_groups() -> None:
+    """Signals do not show how many tasks a group has."""
+    original = group.apply_async
+
+    @functools.wraps(original)
+    def apply_async(self: Any, *args: Any, **options: Any) -> Any:
+        id = options.get("task_id") or self.options.get("task_id") or uuid()
+        size = quietly(_size_of)(self)
+        if not size:
+            return original(self, *args, **options)
+        _sizes[id] = size
+        try:
+            return original(self, *args, **{**options, "task_id": id})
+        finally:
+            _sizes.pop(id, None)
+
+    group.apply_async = apply_async
+
+
+def _size_of(sent: Any) -> int | None:
+    """None: it holds other than plain tasks, or tasks that are not shown."""
+    plain = all(not task.get("subtask_type") for task in sent.tasks)
+    names = [task["task"] for task in sent.tasks] if plain else []
+    shown = all(_sender(name).bridge.wants(name) for name in names)
+    return len(names) if shown else None
 
 
 def _sender(name: str) -> Listener:
@@ -192,16 +234,12 @@ def refusing(kind: Any) -> None:
     kind.before_start = before_start
 
 
-def of_request(task: Any, args: Any, kwargs: Any) -> Task:
-    request = task.request
-    headers = {
-        "id": request.id,
-        "root_id": request.root_id,
-        "parent_id": request.parent_id,
-        "group": request.group,
-    }
+def of_request(name: str, request: Any) -> Task:
+    fields = ("id", "root_id", "parent_id", "group", SIZE)
+    headers = {field: getattr(request, field, None) for field in fields}
     queue = (request.delivery_info or {}).get("routing_key")
-    return described(task.name, headers, queue, request.chord, args, kwargs)
+    args, kwargs = request.args or (), request.kwargs or {}
+    return described(name, headers, queue, request.chord, args, kwargs)
 
 
 def described(
@@ -212,18 +250,19 @@ def described(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> Task:
-    """Tasks of a chord are children of its body. What a task sends, and the later tasks of a
-    chain, are children of the first one."""
+    """Tasks of a chord are children of its body, those of a group children of the group. What a
+    task sends, and the later tasks of a chain, are children of the first one."""
     root = headers.get("root_id") if headers.get("parent_id") else None
-    group = headers.get("group")
+    group_id, size = headers.get("group"), headers.get(SIZE)
+    above = Task(group_id, "group", parent=root, total=size) if group_id and size else None
     return Task(
         headers["id"],
         name,
         queue,
         args,
         kwargs,
-        parent=chord_of(chord, root) or root,
-        tags=(f"group:{group}",) if group else (),
+        parent=chord_of(chord, root) or above or root,
+        tags=(f"group:{group_id}",) if group_id else (),
     )
 
 

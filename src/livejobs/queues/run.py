@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from livejobs.client.worker import opened
 from livejobs.client.worker.block import Block
 from livejobs.client.worker.job import AT_THE_END, described, formatted
+from livejobs.queues.group import end_with_the_last
 from livejobs.queues.quiet import quietly
-from livejobs.queues.task import Task
+from livejobs.queues.task import Task, job_id
 
 if TYPE_CHECKING:
     from livejobs.client.sending.channel import Channel
@@ -115,8 +116,7 @@ class Run:
     @quietly
     def settle(self) -> None:
         """Wait until the server has everything, for a moment, else until it is on disk."""
-        if self._channel is not None:
-            self._channel.finish(AT_THE_END)
+        settle(self.task, self._channel)
 
     def close(self) -> None:
         self.leave()
@@ -140,6 +140,15 @@ class Run:
                 quietly(act)()
 
         threading.Thread(target=wait, name="livejobs-cancel", daemon=True).start()
+
+
+def settle(task: Task, channel: Channel | None) -> None:
+    if channel is None:
+        return
+    channel.finish(AT_THE_END)
+    above = task.parent
+    if isinstance(above, Task) and above.total and not channel.outbox.resting and not channel.away:
+        end_with_the_last(channel.target, job_id(above.id), above.total)
 
 
 def _known(channel: Channel) -> bool:
