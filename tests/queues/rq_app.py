@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from rq import Queue, Retry, cancel_job
+from rq import Queue, Retry, cancel_job, requeue_job
 from rq.job import Job
 
 import livejobs
@@ -17,9 +17,11 @@ import livejobs
 redis = Redis.from_url(os.environ["BROKER"])
 plain = Queue("plain", connection=redis)
 stopping = Queue("stopping", connection=redis)
+sync = Queue("sync", connection=redis, is_async=False)
 unseen = Queue("unseen", connection=redis)
 livejobs.rq.install(plain)
 livejobs.rq.install(plain)  # twice is harmless
+livejobs.rq.install(sync)
 livejobs.rq.install(stopping, terminate=True)
 
 
@@ -74,7 +76,7 @@ def die() -> None:
 def send(task: str, *args: Any, queue: str = "plain", retries: int = 0, after: Any = None) -> str:
     """The id of the task, once the server has its job."""
     retry = Retry(max=retries) if retries else None
-    queues = {"plain": plain, "stopping": stopping, "unseen": unseen}
+    queues = {"plain": plain, "stopping": stopping, "sync": sync, "unseen": unseen}
     function = f"tests.queues.rq_app.{task}"
     id = queues[queue].enqueue(function, *args, retry=retry, depends_on=after).id
     assert livejobs.flush(60.0)
@@ -84,6 +86,10 @@ def send(task: str, *args: Any, queue: str = "plain", retries: int = 0, after: A
 def cancel(id: str) -> None:
     cancel_job(id, redis)
     assert livejobs.flush(60.0)
+
+
+def requeue(id: str) -> None:
+    requeue_job(id, redis)
 
 
 def state_of(id: str) -> str:

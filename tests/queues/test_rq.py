@@ -79,6 +79,25 @@ def test_a_task_that_returns_a_retry_runs_again(api: Api, send: Sender, tmp_path
     assert (job["status"], job["result"], job["attempt"]) == ("succeeded", "done", 2)
 
 
+def test_a_failed_task_that_is_queued_again_is_another_job(
+    api: Api, send: Sender, tmp_path: Path
+) -> None:
+    first = api.ended(sent(send, "flaky", str(tmp_path)))
+    send(f"requeue({first['id']!r})")
+    last = api.ended(sent(send, "add", 1, 1))  # the worker has run the other one before
+    second = api.job(f"{first['id']}~2")
+    assert first["status"] == second["status"] == "failed"
+    assert (second["meta"]["task"], second["attempt"], last["attempt"]) == (first["id"], 1, 1)
+
+
+@pytest.mark.parametrize(("task", "status"), [("add", "succeeded"), ("broken", "failed")])
+def test_a_queue_without_a_worker_shows_its_tasks_too(
+    api: Api, send: Sender, task: str, status: str
+) -> None:
+    args = (1, 2) if task == "add" else ("hunter2",)
+    assert api.job(sent(send, task, *args, queue="sync"))["status"] == status
+
+
 def test_a_queue_that_is_not_installed_has_no_jobs(api: Api, send: Sender) -> None:
     id = sent(send, "add", 1, 2, queue="unseen")
     api.ended(sent(send, "add", 1, 2))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from livejobs.client.sending.channel import Channel
 
 WAITING: Final = 5000  # jobs of sent tasks that the server has not answered for
+RUNS: Final = 20  # of the same task after its end: more are not shown
 
 Title = Callable[..., str]
 
@@ -64,11 +65,11 @@ class Bridge:
             return False
         return self._include is None or any(fnmatchcase(name, one) for one in self._include)
 
-    def job(self, task: Task) -> Block:
+    def job(self, task: Task, nth: int = 1) -> Block:
         """The task's job, which is created with the first report."""
         if task.total is None and not self.wants(task.name):
             return silent()
-        return job(**creation(task, self.library, self._title_of(task)), **self._where)
+        return job(**creation(task, self.library, self._title_of(task), nth), **self._where)
 
     def _title_of(self, task: Task) -> str:
         found = None
@@ -116,13 +117,13 @@ class Bridge:
     def begin(self, task: Task, **worker: Any) -> Run:
         """Waits a moment to hear whether the job was cancelled. `worker`: beside host and pid."""
         run = self._made(task, worker)
-        quietly(run.ask)()
-        return self._entered(run)
+        return self._entered(quietly(self._asked)(run, worker) or run)
 
     async def begin_async(self, task: Task, **worker: Any) -> Run:
         run = self._made(task, worker)
         if run.job.channel is not None:
-            await asyncio.to_thread(quietly(run.ask))
+            asked = await asyncio.to_thread(quietly(self._asked), run, worker)
+            run = asked or run
         return self._entered(run)
 
     def run(self, id: str) -> Run | None:
@@ -135,9 +136,18 @@ class Bridge:
         self._forget_parent()
         return self._runs.pop(id, None)
 
-    def _made(self, task: Task, worker: dict[str, Any]) -> Run:
+    def _asked(self, run: Run, worker: dict[str, Any]) -> Run:
+        run.ask()
+        for nth in range(2, RUNS + 1):
+            if not run.finished:
+                break
+            run = self._made(run.task, worker, nth)
+            run.ask()
+        return run
+
+    def _made(self, task: Task, worker: dict[str, Any], nth: int = 1) -> Run:
         above = task.parent if isinstance(task.parent, Task) else None
-        block = quietly(self.job)(task) or silent()
+        block = quietly(self.job)(task, nth) or silent()
         parent = quietly(self.job)(above) if above else None
         return Run(task, block, parent or silent(), results=self.results, worker=worker)
 

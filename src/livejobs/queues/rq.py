@@ -23,6 +23,7 @@ from livejobs.queues.quiet import quietly
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
 
+SYNC: Final = "sync"  # the worker's name in a queue with is_async=False
 STOPPED: Final = "_stopped_job_id"  # of a worker: the job that it was told to stop
 
 
@@ -32,6 +33,10 @@ class Cancelled(Exception):
 
 class WorkHorseKilled(Exception):
     """The process of the task ended without an end of the task."""
+
+
+class RetriesUsed(Exception):
+    """The task returned a Retry once more than it allows."""
 
 
 class Installed:
@@ -122,7 +127,21 @@ def _tell(verb: Callable[[Task], None], job: Job) -> None:
 
 def _performing(original: Any, job: Job) -> Any:
     begin(job)
-    return original(job)
+    if job.worker_name != SYNC:
+        return original(job)  # the worker's methods hear of the end
+    try:
+        value = original(job)
+    except Exception as error:
+        _close(_ended(job), Run.fail, error)
+        raise
+    _close(_ended(job), Run.succeed, value)
+    return value
+
+
+def _close(run: Run | None, end: Callable[..., None], *said: Any) -> None:
+    if run is not None:
+        end(run, *said)
+        run.close()
 
 
 def begin(job: Job) -> None:
@@ -145,10 +164,8 @@ def _stop(run: Run, job: Job) -> None:
 
 
 def _succeeding(original: Any, worker: Worker, job: Job, *args: Any, **kwargs: Any) -> Any:
-    run = _ended(job)
-    if run is not None:
-        run.succeed(job._result)  # not to be had otherwise before it is stored
-        run.close()
+    value = job._result  # not to be had otherwise before it is stored
+    _close(_ended(job), Run.succeed, value)
     return original(worker, job, *args, **kwargs)
 
 
@@ -156,13 +173,11 @@ def _retrying(
     original: Any, worker: Worker, job: Job, queue: Queue, retry: Retry, *args: Any, **kwargs: Any
 ) -> Any:
     """The task has returned a Retry."""
-    run = _ended(job)
-    if run is not None:
-        if job.number_of_retries and job.number_of_retries >= retry.max:
-            run.fail(WorkHorseKilled("The task has used all of its retries."))
-        else:
-            run.retry()
-        run.close()
+    if job.number_of_retries and job.number_of_retries >= retry.max:
+        error = RetriesUsed(f"The task has used all of its {retry.max} retries.")
+        _close(_ended(job), Run.fail, error)
+    else:
+        _close(_ended(job), Run.retry)
     return original(worker, job, queue, retry, *args, **kwargs)
 
 

@@ -52,9 +52,19 @@ class Run:
                 with channel.changed:
                     channel.changed.wait_for(partial(_known, channel), ASK)
 
+    @property
+    def finished(self) -> bool:
+        """The task has ended before, and is run again all the same."""
+        channel = self._channel
+        if channel is None or not self._fresh or channel.cancelled:
+            return False
+        return bool(channel.heard.get("completed_at"))
+
     @quietly
     def enter(self) -> None:
         """The work begins, unless the job was cancelled: `refused` says so."""
+        if self._channel is None:
+            return
         if self.job.cancelled or self.parent.cancelled:
             self.refused = True
             if self._heard() != "cancelled":

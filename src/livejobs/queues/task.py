@@ -34,12 +34,13 @@ def job_id(task: str) -> str:
     return "task-" + sha256(task.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def creation(task: Task, library: str, title: str) -> dict[str, Any]:
-    """The arguments of `livejobs.job`."""
+def creation(task: Task, library: str, title: str, nth: int = 1) -> dict[str, Any]:
+    """The arguments of `livejobs.job`. `nth`: a task that is run again after its end, as by `rq
+    requeue`, is another job, since a finished job never changes."""
     name = shortened(task.name, NAME) or "task"
     meta = {"library": library, "task": task.id, "queue": task.queue}
     return {
-        "id": job_id(task.id),
+        "id": job_id(task.id if nth == 1 else f"{task.id}~{nth}"),
         "type": name,
         "title": shortened(title, TITLE) or name,
         "parent": _parent(task.parent),
