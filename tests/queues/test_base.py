@@ -162,15 +162,18 @@ run = bridge.begin(task)
 livejobs.current().log("working")
 run.succeed(3)
 run.close()
+for n in range(100):
+    bridge.sent(Task(f"waits{n}", "app.render"))
 print(run.refused)
 """
 
 
-def test_a_server_that_is_away_stops_no_task_and_its_reports_are_kept(tmp_path: Path) -> None:
+def test_a_server_that_is_away_stops_no_task_and_what_tasks_report_is_kept(tmp_path: Path) -> None:
     with hold_port() as held:  # nobody listens there
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         assert run_python(AWAY, environment(url, tmp_path / "spool")) == "False\n"
-    assert len(list((tmp_path / "spool").glob("*/*"))) == 1
+    # Jobs of tasks that were only sent come when the tasks start. The reporter has tried few.
+    assert 1 <= len(list((tmp_path / "spool").glob("*/*"))) < 100
 
 
 def test_too_many_waiting_jobs_are_created_when_their_tasks_start(

@@ -12,6 +12,7 @@ None of it raises, and without a URL none of it does anything.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 import weakref
@@ -19,6 +20,8 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+import livejobs.client.sending.process  # noqa: F401 - its exit handler has to be there first
+from livejobs.client.settings import URL
 from livejobs.client.worker.block import Block, job, silent
 from livejobs.client.worker.job import described, formatted
 from livejobs.queues.quiet import logger, quietly
@@ -28,7 +31,7 @@ from livejobs.queues.task import Task, creation
 if TYPE_CHECKING:
     from livejobs.client.sending.channel import Channel
 
-WAITING: Final = 5000  # jobs of sent tasks that the server has not answered for
+WAITING: Final = 1000  # jobs of sent tasks that the server has not answered for
 RUNS: Final = 20  # of the same task after its end: more are not shown
 
 Title = Callable[..., str]
@@ -59,15 +62,22 @@ class Bridge:
         self._runs: dict[str, Run] = {}
         self._waiting: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._pid = os.getpid()
+        atexit.register(self._at_exit)  # runs before the handler that was registered first
 
     def wants(self, name: str) -> bool:
         if any(fnmatchcase(name, pattern) for pattern in self._exclude):
             return False
         return self._include is None or any(fnmatchcase(name, one) for one in self._include)
 
+    def _shows(self, task: Task) -> bool:
+        """The server is asked for first: without one, a task costs next to nothing."""
+        if not (self._where["url"] or os.environ.get(URL)):
+            return False
+        return task.total is not None or self.wants(task.name)
+
     def job(self, task: Task, nth: int = 1) -> Block:
         """The task's job, which is created with the first report."""
-        if task.total is None and not self.wants(task.name):
+        if not self._shows(task):
             return silent()
         return job(**creation(task, self.library, self._title_of(task), nth), **self._where)
 
@@ -82,19 +92,25 @@ class Bridge:
     @quietly
     def sent(self, task: Task) -> None:
         """Create the job, queued. Costs the sender no more than putting it in a queue."""
-        if not self.wants(task.name) and task.total is None:
+        if not self._shows(task):
             return
         if isinstance(task.parent, Task):
             self.sent(task.parent)
+        if len(self._waiting) >= WAITING:
+            logger.debug("A job is created when its task starts: too many wait to be created.")
+            return
         made = self.job(task)
         channel = made.channel
-        if channel is None:
-            return
-        if len(self._waiting) >= WAITING:
-            logger.debug("Job %s is created when its task starts: too many wait.", made.id)
-            return
-        self._waiting.add(channel)
-        made.create()
+        if channel is not None:
+            self._waiting.add(channel)
+            made.create()
+
+    def _at_exit(self) -> None:
+        """While the server is away, jobs that wait are left to the workers: to keep each of them
+        safe on disk would take long."""
+        for channel in tuple(self._waiting):
+            if channel.away and not channel.outbox.last:
+                channel.outbox.over = True
 
     @quietly
     def cancelled(self, task: Task) -> None:
