@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, chord, group  # type: ignore[import-untyped]
+from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
 
 import livejobs
 
@@ -64,6 +65,16 @@ def flaky(self: Any, failures: int) -> str:
     except ConnectionError as error:
         raise self.retry(exc=error, countdown=0) from error
     return "open"
+
+
+@app.task
+def ignored() -> None:
+    raise Ignore
+
+
+@app.task
+def rejected() -> None:
+    raise Reject("not mine", requeue=False)
 
 
 @app.task

@@ -18,12 +18,6 @@ WORKER = f"-m celery -A {APP} worker --without-gossip --without-mingle --without
 
 
 @pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with Redis() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with (
         Server(tmp_path_factory.mktemp("server") / "data") as server,
@@ -79,6 +73,17 @@ def test_a_retry_is_another_attempt_of_the_same_job(api: Api, send: Sender) -> N
 def test_after_the_last_retry_the_job_has_failed(api: Api, send: Sender) -> None:
     job = api.ended(sent(send, "flaky", 9))
     assert (job["status"], job["attempt"], job["error"]["code"]) == ("failed", 4, "ConnectionError")
+
+
+@pytest.mark.parametrize(("task", "status"), [("ignored", "cancelled"), ("rejected", "failed")])
+def test_a_task_that_ends_itself_without_a_result_ends_its_job(
+    api: Api, send: Sender, task: str, status: str
+) -> None:
+    assert api.ended(sent(send, task))["status"] == status
+
+
+def test_a_task_that_has_expired_is_a_cancelled_job(api: Api, send: Sender) -> None:
+    assert api.ended(sent(send, "add", 1, 1, expires=-1))["status"] == "cancelled"
 
 
 def test_an_excluded_task_is_no_job(api: Api, send: Sender) -> None:

@@ -24,12 +24,6 @@ def work(env: Mapping[str, str], *options: str) -> Process:
 
 
 @pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with Redis() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("server")
     with Server(folder / "data") as server, Api(server.url) as client:
