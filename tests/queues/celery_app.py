@@ -105,6 +105,7 @@ def die_once(path: str) -> str:
     if Path(path).exists():
         return "done"
     Path(path).touch()
+    livejobs.flush(60.0)  # the server knows that it has begun
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
 
@@ -127,8 +128,10 @@ def consume(queue: str) -> None:
 
 
 def state_of(id: str) -> str:
-    """What Celery itself says."""
-    return str(app.AsyncResult(id).state)
+    """What Celery itself says in the end."""
+    result = app.AsyncResult(id)
+    result.get(timeout=60, propagate=False)
+    return str(result.state)
 
 
 def send_chain() -> str:
