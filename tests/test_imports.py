@@ -26,6 +26,7 @@ ORDER = [
     "faces", "server",
     "app",
     "client",
+    "queues",
     "",  # the package itself, which hands out the public names
     "demo",
     "cli",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from livejobs.client.worker.task import task
     from livejobs.client.worker.tqdm import tqdm
     from livejobs.config import Settings
+    from livejobs.queues import celery, rq
     from livejobs.service import Job, LiveJobs
 
 _PLACES: Final = {
@@ -61,6 +62,8 @@ _PLACES: Final = {
     "tqdm": "livejobs.client.worker.tqdm",
 }
 
+_QUEUES: Final = ("celery", "rq")  # modules of `livejobs.queues`; loading one loads its library
+
 __all__ = [
     "AsyncClient",
     "AsyncWorkerJob",
@@ -77,10 +80,12 @@ __all__ = [
     "Unreachable",
     "WorkerJob",
     "adopt",
+    "celery",
     "create_app",
     "current",
     "flush",
     "job",
+    "rq",
     "statistics",
     "task",
     "tqdm",
@@ -88,9 +93,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name in _QUEUES:
+        value: Any = import_module(f"livejobs.queues.{name}")
+    elif name in _PLACES:
+        value = getattr(import_module(_PLACES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_PLACES[name]), name)
     globals()[name] = value  # found without us from now on
     return value
 

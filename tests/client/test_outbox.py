@@ -57,6 +57,13 @@ def test_reports_are_numbered_in_the_order_they_were_said() -> None:
     assert [(report["producer"], report["n"]) for report in reports] == [("p", 1), ("p", 2)]
 
 
+def test_progress_is_sent_before_the_retry_that_follows_it() -> None:
+    box = a_box()
+    box.joined.say({"current": 1})
+    box.put("retry", encode({"type": "retry"}))
+    assert [report["type"] for report in said(box.next())] == ["progress", "retry"]
+
+
 def test_a_request_that_was_not_answered_is_sent_again_byte_for_byte() -> None:
     box = a_box("one")
     first = box.next()

@@ -132,9 +132,9 @@ class Outbox:
         """An entry, in order after all others. After the end, nothing is taken."""
         if self.ended or self.over:
             return
-        if kind in ENDS:
+        if kind in ENDS or kind == "retry":  # progress after a retry would start the job again
             self._settle()
-            self.ended = True
+        self.ended = kind in ENDS
         self._push(kind, body)
 
     def put_step(self, name: str, said: Mapping[str, Any]) -> None:
