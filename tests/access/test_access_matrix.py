@@ -55,6 +55,7 @@ CALLS = [
     Call("GET", "/v1/jobs", "view", 200, None, 403, "/v1/jobs?project=mine"),
     Call("POST", "/v1/jobs", "report", 201, {"project": "mine"}, 403),
     Call("POST", "/v1/jobs/{id}/cancel", "cancel", 202),
+    Call("POST", "/v1/jobs/{id}/answer", "cancel", 409, {"value": 1}),
     Call("GET", "/v1/jobs/{id}/logs", "view", 200),
     Call("GET", "/v1/jobs/{id}/results", "view", 200),
     Call("GET", "/v1/jobs/{id}/errors", "view", 200),

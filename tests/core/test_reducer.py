@@ -163,10 +163,20 @@ class AnyWorker(RuleBasedStateMachine):
         assert self.head.stalled == running
 
     @rule()
+    def be_answered(self) -> None:
+        was = self.head
+        if was.waiting is None:
+            with pytest.raises(reducer.NotWaiting):
+                reducer.answer(was, None, 1, "ann", self.now)
+            return
+        assert was.status == "running"
+        self.head = reducer.answer(was, was.waiting.n, 1, "ann", self.now)
+
+    @rule()
     def be_lost(self) -> None:
         was = self.head
         self.head = reducer.lose(was, self.now, 3600)
-        if was.status == "running":
+        if was.status == "running" and was.waiting is None:
             assert self.head.status == MOVES["running", "lose"]
             assert self.head.error is not None
             assert (self.head.status, self.head.error.code) == ("failed", "lost")
@@ -341,6 +351,7 @@ REPORTS: list[dict[str, Any]] = [
     {"type": "count", "counters": {}},
     {"type": "meta", "set": {}},
     {"type": "heartbeat"},
+    {"type": "ask", "prompt": "p"},
     {"type": "retry"},
     {"type": "succeed"},
     {"type": "fail", "message": "m"},

@@ -38,7 +38,7 @@ from livejobs.core.times import rfc3339
 
 Event: TypeAlias = Literal[
     "report", "retry", "succeed", "fail", "cancelled",
-    "cancel", "force_cancel", "answer", "stall", "lose", "file",
+    "cancel", "force_cancel", "stall", "lose", "file",
 ]  # fmt: skip
 
 # From a status, on an event, to a status. A finished status has no row. Every report is first a
@@ -56,7 +56,6 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
     ("running", "cancel"): "running",  # the worker decides when the job ends
     ("queued", "force_cancel"): "cancelled",
     ("running", "force_cancel"): "cancelled",
-    ("running", "answer"): "running",
     # from the server, when the worker is silent
     ("running", "stall"): "running",
     ("running", "lose"): "failed",
@@ -499,8 +498,7 @@ def answer(head: Head, n: int | None, value: Any, by: str, now: int) -> Head:
     """Take the answer to the open question. `n`: only if that is its number. The value was
     checked. Raises NotWaiting."""
     question = open_question(head, n)
-    draft = _Draft(head, now)
-    draft.move("answer")
+    draft = _Draft(head, now)  # no move: a job waits only while it runs
     draft.put(waiting=None, answer=Answer(question.n, value, by), replied=question)
     return draft.finish()
 
