@@ -334,6 +334,19 @@ def test_every_event_of_the_table_is_tried_here() -> None:
     assert {event for _, event in MOVES} == {*FROM_A_WORKER, *FROM_OTHERS} == {*get_args(Event)}
 
 
+def test_the_producer_silent_longest_is_forgotten_when_there_are_too_many() -> None:
+    def numbered(producer: int, n: int) -> dict[str, Any]:
+        return {"type": "count", "counters": {"c": 1}, "producer": str(producer), "n": n}
+
+    head = told(new(), *(numbered(producer, 1) for producer in range(1000)))
+    head = told(head, numbered(0, 2))  # it reports again, so another one is silent longest
+    head = decode_head(encode_head(head))  # as after a restart
+    head = told(head, numbered(1000, 1), numbered(0, 2), numbered(2, 1))
+    assert head.counters["c"] == 1002
+    assert len(head.producers) == 1000
+    assert "1" not in head.producers
+
+
 def test_reports_of_one_call_are_one_sample_of_the_rate() -> None:
     first, second = {"type": "progress", "current": 3}, {"type": "progress", "current": 5}
     together = told(new(), first, second).progress.pace

@@ -68,6 +68,9 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
 _STAYS: Final = frozenset(a for (a, event), b in MOVES.items() if event == "report" and a == b)
 
 
+PRODUCERS: Final = 1000  # whose numbers a job knows
+
+
 class Folded(NamedTuple):
     head: Head
     entries: tuple[Entry, ...]
@@ -289,7 +292,16 @@ def _advance(draft: _Draft, report: say.AnyReport, now: int) -> None:
     if apply is not None:
         apply(draft, report, now)
     if report.n is not None and report.producer is not None:
-        draft.own("producers")[report.producer] = report.n
+        _note_producer(draft.own("producers"), report.producer, report.n)
+
+
+def _note_producer(producers: dict[str, int], name: str, n: int) -> None:
+    """The one silent longest comes first, and is forgotten when there are too many: a job with
+    a new producer for each report would fill its head with them."""
+    producers.pop(name, None)
+    producers[name] = n
+    if len(producers) > PRODUCERS:
+        del producers[next(iter(producers))]
 
 
 # One function for each type of report: what the report changes. _APPLY finds the function by that
