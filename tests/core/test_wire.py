@@ -24,8 +24,8 @@ CURSOR = Cursor("k3f9", 17)
 NAMES = {
     "": "id project type title owner status stalled cancel_requested attempt progress steps "
     "counters meta tags parent children results results_total errors errors_total logs_total "
-    "error result worker waiting files queue created_at started_at updated_at completed_at heartbeat_at "
-    "expires_at timing cursor links",
+    "error result worker waiting files queue created_at started_at updated_at completed_at "
+    "heartbeat_at expires_at timing cursor links",
     "progress": "percent current total unit message rate eta_seconds",
     "steps": "name title status weight current total percent started_at completed_at",
     "children": "total queued running succeeded failed cancelled",
