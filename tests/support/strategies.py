@@ -25,7 +25,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 objects = st.dictionaries(texts, json_values, max_size=3)
-producers = st.fixed_dictionaries(
+_numbers = st.fixed_dictionaries(
     {},
     optional={
         "producer": st.sampled_from(["p", "q"]),
@@ -33,6 +33,7 @@ producers = st.fixed_dictionaries(
         "answered": st.integers(1, 3),
     },
 ).map(lambda said: said if "producer" in said else {k: said[k] for k in said if k != "n"})
+producers = st.deferred(lambda: _numbers)  # so that what is made of them has a short name
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -38,7 +38,7 @@ from livejobs.core.times import rfc3339
 
 Event: TypeAlias = Literal[
     "report", "retry", "succeed", "fail", "cancelled",
-    "cancel", "force_cancel", "answer", "stall", "lose", "file",
+    "cancel", "force_cancel", "stall", "lose", "file",
 ]  # fmt: skip
 
 # From a status, on an event, to a status. A finished status has no row. Every report is first a
@@ -56,7 +56,6 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
     ("running", "cancel"): "running",  # the worker decides when the job ends
     ("queued", "force_cancel"): "cancelled",
     ("running", "force_cancel"): "cancelled",
-    ("running", "answer"): "running",
     # from the server, when the worker is silent
     ("running", "stall"): "running",
     ("running", "lose"): "failed",
@@ -67,6 +66,9 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
 
 # Where a report leaves the status as it is: nearly always, so it is looked up in advance.
 _STAYS: Final = frozenset(a for (a, event), b in MOVES.items() if event == "report" and a == b)
+
+
+PRODUCERS: Final = 1000  # whose numbers a job knows
 
 
 class Folded(NamedTuple):
@@ -290,7 +292,16 @@ def _advance(draft: _Draft, report: say.AnyReport, now: int) -> None:
     if apply is not None:
         apply(draft, report, now)
     if report.n is not None and report.producer is not None:
-        draft.own("producers")[report.producer] = report.n
+        _note_producer(draft.own("producers"), report.producer, report.n)
+
+
+def _note_producer(producers: dict[str, int], name: str, n: int) -> None:
+    """The one silent longest comes first, and is forgotten when there are too many: a job with
+    a new producer for each report would fill its head with them."""
+    producers.pop(name, None)
+    producers[name] = n
+    if len(producers) > PRODUCERS:
+        del producers[next(iter(producers))]
 
 
 # One function for each type of report: what the report changes. _APPLY finds the function by that
@@ -499,8 +510,7 @@ def answer(head: Head, n: int | None, value: Any, by: str, now: int) -> Head:
     """Take the answer to the open question. `n`: only if that is its number. The value was
     checked. Raises NotWaiting."""
     question = open_question(head, n)
-    draft = _Draft(head, now)
-    draft.move("answer")
+    draft = _Draft(head, now)  # no move: a job waits only while it runs
     draft.put(waiting=None, answer=Answer(question.n, value, by), replied=question)
     return draft.finish()
 
