@@ -40,7 +40,7 @@ button, input, select, textarea { font: inherit; color: inherit; }
 .card {
   display: flex;
   flex-direction: column;
-  block-size: 100%;
+  min-block-size: 100%;
   padding: 14px 16px;
   border: 1px solid var(--line);
   border-radius: var(--radius);
@@ -135,9 +135,9 @@ h3 { margin-block-end: 4px; color: var(--soft); font-size: .92em; font-weight: 5
 h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 .errors li { padding-block: 1px; color: var(--bad); }
 
-.log-section { display: flex; flex: 1 1 auto !important; flex-direction: column; min-block-size: 0; }
+.log-section { display: flex; flex-direction: column; }
 .log {
-  flex: 1 1 auto; overflow: auto; max-block-size: var(--live-job-log-height, 168px); padding: 8px 10px; border: 1px solid var(--line);
+  overflow: auto; max-block-size: var(--live-job-log-height, 168px); padding: 8px 10px; border: 1px solid var(--line);
   border-radius: 8px; background: var(--sunken);
   font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain;
 }
@@ -160,7 +160,7 @@ h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 
 @container (max-width: 360px) {
   .card:not(.compact) { padding: 12px 12px; }
-  .rate, .line time { display: none; }
+  .amount, .rate, .line time { display: none; }
 }
 @keyframes wander { from { translate: -100%; } to { translate: 333%; } }
 @keyframes late { from { opacity: 0; } }

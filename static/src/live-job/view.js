@@ -127,9 +127,9 @@ export class View {
     if (this.#differs("steps", job.steps)) this.#showSteps(job.steps);
     // Of a job that comes into sight, only the head is known yet.
     if (job.errors) this.#showErrors(job);
-    if (job.logs) this.#showLog(job, whole);
     if (this.#differs("files", job.files)) this.#showFiles(job);
     this.sections.files.hidden = !job.files.length;
+    if (job.logs) this.#showLog(job, whole); // the last: it scrolls, and the others take its place
   }
 
   #differs(name, value) {
