@@ -62,15 +62,16 @@ class Jobs(Middleware):
     def before_enqueue(self, broker: Broker, message: Message[Any], delay: int) -> None:
         """A message that is sent again while it runs is retried. The server has to know before
         another worker can begin the next attempt."""
-        run = self._bridge.run(message.message_id)
+        run = origin.own(message.message_id)
         if run is not None:
+            self._forget(run)
             run.retry(sys.exception())
             run.settle()
         elif (root := origin.root()) is not None:
             message.options.setdefault(origin.ROOT, root)
 
     def after_enqueue(self, broker: Broker, message: Message[Any], delay: int) -> None:
-        if self._bridge.run(message.message_id) is None:
+        if origin.own(message.message_id) is None:
             self._bridge.sent(described(message))
 
     # Where it runs
@@ -102,9 +103,7 @@ class Jobs(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        origin.leave()
-        with self._ending:
-            run = self._bridge.ended(message.message_id)
+        run = self._left(message)
         if run is None:
             return
         if exception is None:
@@ -119,8 +118,7 @@ class Jobs(Middleware):
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         """Another middleware leaves the message out. It has failed if it is too old, for one."""
-        origin.leave()
-        run = self._bridge.ended(message.message_id)
+        run = self._left(message)
         if run is None:
             return
         reason = sys.exception()
@@ -130,6 +128,18 @@ class Jobs(Middleware):
         else:
             run.cancel()
         run.close()
+
+    def _left(self, message: MessageProxy) -> Run | None:
+        run = origin.own(message.message_id)
+        if run is not None:
+            self._forget(run)
+        origin.leave()
+        return run
+
+    def _forget(self, run: Run) -> None:
+        with self._ending:
+            if self._bridge.run(run.task.id) is run:
+                self._bridge.ended(run.task.id)
 
     def _fail_callback(self, task: Task, error: BaseException) -> None:
         """It is never sent when a message of its group has failed."""

@@ -10,6 +10,7 @@ from livejobs.queues.run import Run
 ROOT: Final = "livejobs_root"  # in a message, for libraries whose messages have room for it
 
 _root: ContextVar[str | None] = ContextVar(ROOT, default=None)
+_run: ContextVar[Run | None] = ContextVar("livejobs_run", default=None)
 
 
 def root_of(run: Run) -> str | None:
@@ -24,11 +25,20 @@ def root_of(run: Run) -> str | None:
 def enter(run: Run) -> None:
     """From now on this thread or asyncio task sends as the task of this run."""
     _root.set(root_of(run))
+    _run.set(run)
 
 
 def leave() -> None:
     _root.set(None)
+    _run.set(None)
 
 
 def root() -> str | None:
     return _root.get()
+
+
+def own(id: str) -> Run | None:
+    """The run of this thread or asyncio task, if it is of this task. The next attempt of the same
+    task may have begun elsewhere in the process, so the id alone does not tell."""
+    run = _run.get()
+    return run if run is not None and run.task.id == id else None

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 try:
     from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
@@ -62,23 +63,24 @@ class Jobs(TaskiqMiddleware):
         super().__init__()
         self._bridge = bridge
         self._terminate = terminate
-        self._errors: dict[str, BaseException] = {}
+        self._errors: WeakKeyDictionary[Run, BaseException] = WeakKeyDictionary()
 
     # Where a task is sent
 
     async def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """A task that is sent again while it runs is retried. The server has to know before another
         worker can start it."""
-        run = self._bridge.run(message.task_id)
+        run = origin.own(message.task_id)
         if run is not None:
-            run.retry(self._errors.get(message.task_id))
+            self._forget(run)
+            run.retry(self._errors.get(run))
             await asyncio.to_thread(run.settle)
         elif (root := origin.root()) is not None:
             message.labels.setdefault(origin.ROOT, root)
         return message
 
     def post_send(self, message: TaskiqMessage) -> None:
-        if self._bridge.run(message.task_id) is None:
+        if origin.own(message.task_id) is None:
             self._bridge.sent(self._task(message))
 
     # Where it runs
@@ -115,23 +117,29 @@ class Jobs(TaskiqMiddleware):
 
     def _left(self, run: Run, task: asyncio.Task[Any]) -> None:
         """Something went wrong around the task, such as another middleware."""
-        if self._bridge.run(run.task.id) is run:
-            self._bridge.ended(run.task.id)
-            self._errors.pop(run.task.id, None)
+        if self._forget(run):
             error = None if task.cancelled() else task.exception()
             run.fail(error or asyncio.CancelledError("The worker stopped."))
+
+    def _forget(self, run: Run) -> bool:
+        found = self._bridge.run(run.task.id) is run
+        if found:
+            self._bridge.ended(run.task.id)
+        return found
 
     def on_error(
         self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException
     ) -> None:
-        if self._bridge.run(message.task_id) is not None:
-            self._errors[message.task_id] = exception
+        run = origin.own(message.task_id)
+        if run is not None:
+            self._errors[run] = exception
 
     async def post_execute(self, message: TaskiqMessage, result: TaskiqResult[Any]) -> None:
+        run = origin.own(message.task_id)
         origin.leave()
-        run = self._bridge.ended(message.task_id)
         if run is not None:
-            self._end(run, result, self._errors.pop(message.task_id, None) or result.error)
+            self._forget(run)
+            self._end(run, result, self._errors.get(run) or result.error)
             await run.close_async()
 
     def _end(self, run: Run, result: TaskiqResult[Any], error: BaseException | None) -> None:
