@@ -1,0 +1,98 @@
+/** Jobs chosen in the list, and the bar that cancels them together. */
+
+import { finished } from "./describe.js";
+import { number } from "./format.js";
+import { cancelJobs } from "./server.js";
+import * as ui from "./ui.js";
+
+const plural = (n, word) => `${number.format(n)} ${word}${n === 1 ? "" : "s"}`;
+
+export class Selection {
+  ids = new Set();
+  #jobOf;
+  #onChange;
+  #bar;
+  #last = null; // where a range begins
+  #sure = false;
+
+  constructor(root, jobOf, onChange) {
+    this.#jobOf = jobOf;
+    this.#onChange = onChange;
+    this.#bar = ui.make("selection");
+    root.append(this.#bar);
+    const { cancel, clear } = this.#bar.parts;
+    cancel.onclick = () => this.#cancel();
+    clear.onclick = () => this.clear();
+  }
+
+  has(id) {
+    return this.ids.has(id);
+  }
+
+  toggle(id, on = !this.has(id)) {
+    this.ids[on ? "add" : "delete"](id);
+    this.#last = id;
+    this.#changed();
+  }
+
+  /** Select from the last chosen row to this one. `order` holds the ids of the list. */
+  extend(id, order) {
+    const [from, to] = [order.indexOf(this.#last), order.indexOf(id)].sort((a, b) => a - b);
+    if (from < 0) return this.toggle(id, true);
+    for (const each of order.slice(from, to + 1)) this.ids.add(each);
+    this.#last = id;
+    this.#changed();
+  }
+
+  clear() {
+    this.ids.clear();
+    this.#last = null;
+    this.#changed();
+  }
+
+  #changed() {
+    this.#sure = false;
+    this.#say("");
+    this.show();
+    this.#onChange();
+  }
+
+  get #open() {
+    return [...this.ids].filter((id) => {
+      const job = this.#jobOf(id);
+      return !job || !finished(job);
+    });
+  }
+
+  /** Follow the selection and the state of its jobs. */
+  show() {
+    const { text, cancel, clear, told } = this.#bar.parts;
+    this.#bar.hidden = this.ids.size === 0 && !told.lastText;
+    if (this.#bar.hidden) return;
+    const open = this.#open.length;
+    ui.put(text, this.#sure ? `Cancel ${plural(open, "job")}?` : `${number.format(this.ids.size)} selected`);
+    text.hidden = cancel.hidden = this.ids.size === 0;
+    cancel.disabled = open === 0;
+    ui.put(cancel, this.#sure ? `Cancel ${plural(open, "job")}` : "Cancel jobs");
+    cancel.classList.toggle("sure", this.#sure);
+    ui.put(clear, this.#sure ? "Keep them" : this.ids.size ? "Clear" : "Close");
+  }
+
+  #say(text) {
+    ui.put(this.#bar.parts.told, text);
+  }
+
+  async #cancel() {
+    if (!this.#sure) {
+      this.#sure = true;
+      return this.show();
+    }
+    const ids = this.#open;
+    this.#sure = false;
+    this.#bar.parts.cancel.disabled = true;
+    const told = await cancelJobs(ids);
+    this.clear();
+    this.#say(told);
+    this.show();
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * A long list of rows of one height, of which only those in the window are in the document. The
+ * page itself scrolls: the list is as high as all its rows.
+ */
+
+import { eachFrame, keyed } from "./ui.js";
+
+const SPARE = 12; // rows above and below the window
+
+export class VirtualList {
+  first = 0; // rows in the window
+  last = 0;
+  #list;
+  #options;
+  #drawn = "";
+  #height = 0;
+
+  /** `options`: `length()`, `key(index)`, `make(index)`, `fill(node, index)`, and `onDraw()`. */
+  constructor(list, options) {
+    this.#list = list;
+    this.#options = options;
+    this.draw = eachFrame(() => this.show());
+    addEventListener("scroll", this.draw, { passive: true });
+    addEventListener("resize", () => this.#measure());
+    this.#measure();
+  }
+
+  #measure() {
+    this.#height = parseFloat(getComputedStyle(this.#list).getPropertyValue("--row"));
+    this.show();
+  }
+
+  get #top() {
+    return this.#list.getBoundingClientRect().top + scrollY;
+  }
+
+  /** Whether the list's beginning is in the window. */
+  get isAtTop() {
+    return this.#list.getBoundingClientRect().top > -this.#height;
+  }
+
+  show() {
+    const { length, key, make, fill, onDraw } = this.#options;
+    const all = length();
+    const above = -this.#list.getBoundingClientRect().top / this.#height;
+    this.first = Math.max(0, Math.min(all, Math.floor(above)));
+    this.last = Math.min(all, Math.max(0, Math.ceil(above + innerHeight / this.#height)));
+    this.#list.style.setProperty("height", `${all * this.#height}px`);
+    const create = (index) => make(index);
+    const update = (node, index) => {
+      if (node.at !== index) node.style.setProperty("transform", `translateY(${index * this.#height}px)`);
+      node.at = index;
+      fill(node, index);
+    };
+    keyed(this.#list, this.#indexes(all), key, create, update);
+    onDraw();
+  }
+
+  /** The rows to draw. The one with the focus stays, so that the keyboard does not lose its place. */
+  #indexes(all) {
+    const from = Math.max(0, this.first - SPARE);
+    const to = Math.min(all, this.last + SPARE);
+    const indexes = Array.from({ length: Math.max(0, to - from) }, (_, n) => from + n);
+    const held = this.#options.kept();
+    if (held >= 0 && held < from) indexes.unshift(held);
+    if (held >= to && held < all) indexes.push(held);
+    return indexes;
+  }
+
+  /** Scroll so that a row is wholly in the window. */
+  reveal(index, margin = 96) {
+    const top = this.#top + index * this.#height;
+    if (top - margin < scrollY) scrollTo(0, top - margin);
+    else if (top + this.#height + margin > scrollY + innerHeight) {
+      scrollTo(0, top + this.#height + margin - innerHeight);
+    }
+    this.show();
+  }
+
+  /** Keep what the reader sees in its place, after rows above it came or went. */
+  shift(rows) {
+    if (rows) scrollBy(0, rows * this.#height);
+  }
+}
