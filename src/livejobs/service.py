@@ -380,9 +380,11 @@ class LiveJobs:
         self.check_running()
         return await self._lister.list(query, limit=limit, after=after)
 
-    async def audit(self, *, limit: int, before: int | None) -> Sequence[AuditEntry]:
-        """The audit trail, newest first."""
-        return await self.store.audit(limit=limit, before=before)
+    async def audit(
+        self, *, limit: int, before: int | None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        """The audit trail, newest first; with `job` only what was done to jobs with this id."""
+        return await self.store.audit(limit=limit, before=before, job=job)
 
     def end_of(self, project: str) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project."""

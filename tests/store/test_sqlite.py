@@ -17,11 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
+from livejobs.core.history import RANGES
 from livejobs.core.model import KINDS, STATUSES, Status
-from livejobs.store.base import Change, EntryQuery, Idempotency, Project, Query, StoreUnusable
+from livejobs.store.base import (
+    AuditRecord,
+    Change,
+    EntryQuery,
+    Idempotency,
+    Project,
+    Query,
+    StoreUnusable,
+)
 from livejobs.store.sqlite import finding, sql, writing
+from livejobs.store.sqlite.opening import migrate
 from livejobs.store.sqlite.store import Connection, SqliteStore
 from tests.store.test_store import add, create, delete, entry, found, job, numbers
 from tests.support.server import LONG_ENOUGH
@@ -207,6 +218,38 @@ async def test_an_older_schema_is_migrated_and_keeps_its_jobs(path: Path, tmp_pa
         assert db.execute("PRAGMA user_version").fetchone() == (len(script),)
 
 
+def version_4(path: Path) -> None:
+    """A database of version 4 with two running jobs; one is stalled."""
+    with closing(sqlite3.connect(path)) as db:
+        migrate(db, sql.MIGRATIONS[:4])
+        for n in range(2):
+            head = job(f"j{n}", status="running", stalled=n == 1)
+            db.execute("INSERT INTO jobs VALUES (?, ?, 1, 1, NULL, ?, ?)",
+                       (n, head.id, n, encode(head)))  # fmt: skip
+            db.execute("INSERT INTO labels VALUES ('', 1, 1, ?)", (n,))
+            act = encode(AuditRecord(1, "me", "cancel", "default", head.id))
+            db.execute("INSERT INTO acts (act) VALUES (?)", (act,))
+        db.execute("INSERT INTO counters VALUES ('', 1, 1, 2)")
+        db.execute("INSERT INTO projects VALUES (1, 'default', 'abc', 0)")
+        db.execute("INSERT INTO acts (act) VALUES (?)", (encode(AuditRecord(1, "me", "x")),))
+        db.commit()
+
+
+async def test_version_4_is_migrated_with_its_flags_and_acts(path: Path) -> None:
+    await asyncio.to_thread(version_4, path)
+    store = SqliteStore(path)
+    await store.open()
+    stalled = Query(None, flag="stalled")
+    assert await found(store, stalled) == ["j1"]
+    assert [it.record.job for it in await store.audit(limit=9, job="j1")] == ["j1"]
+    assert len(await store.audit(limit=9)) == 3
+    before = (await store.job("j1") or pytest.fail("it was there")).head
+    await store.commit([Change(before, replace(before, stalled=False))])
+    assert (await found(store, stalled), (await store.counts(stalled))["running"]) == ([], 0)
+    assert (await store.history(None, RANGES["hour"], 0)).now["running"] == 2
+    await store.close()
+
+
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     path: Path, tmp_path: Path
 ) -> None:
@@ -349,6 +392,7 @@ FILTERS = [
             Query(None, tag="x"),
             Query(None, parent="x"),
             Query(None, owner="x"),
+            Query(None, flag="stalled"),
             Query(None, q="xxx"),
         )
         for projects in (None, ("default",), two)
@@ -400,6 +444,7 @@ async def test_every_other_read_is_served_by_an_index(busy: SqliteStore) -> None
         busy.changes("default", 3, limit=3),
         busy.feed_entries("default", 0, 9, limit=3, kinds=KINDS),
         busy.repeated("a", "b", 3),
+        busy.audit(limit=3, job="a"),
     ):
         await assert_planned(busy, read)
 

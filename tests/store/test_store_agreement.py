@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, Record
+from livejobs.core.history import RANGES, History, Range
+from livejobs.core.model import FLAGS, KINDS, STATUSES, EntryKind, Head, Record
 from livejobs.store.base import Change, EntryQuery, Query
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
@@ -39,9 +40,13 @@ queries = st.builds(
     tag=some_labels,
     parent=some_labels,
     owner=some_labels,
+    flag=st.none() | st.sampled_from(FLAGS),
     q=st.none() | st.text("abcÄä \"'*%", min_size=3, max_size=4),
     ids=st.just(()) | st.lists(st.integers(0, 30).map(str), max_size=5).map(tuple),
 )
+
+
+HOUR = 3_600_000  # ms
 
 
 class Agreement(RuleBasedStateMachine):
@@ -56,6 +61,7 @@ class Agreement(RuleBasedStateMachine):
         self.heads: dict[str, Head] = {}
         self.pending: list[Change] = []
         self.fresh = count()
+        self.latest = 0
 
     @initialize()
     def open(self) -> None:
@@ -124,10 +130,24 @@ class Agreement(RuleBasedStateMachine):
         self.say(Change(before, after, tuple(entries)))
 
     @precondition(lambda self: self.heads)
-    @rule(data=st.data(), status=st.sampled_from(STATUSES), title=titles)
-    def move(self, data: st.DataObject, status: Any, title: str | None) -> None:
+    @rule(data=st.data(), status=st.sampled_from(STATUSES), title=titles, stalled=st.booleans())
+    def move(self, data: st.DataObject, status: Any, title: str | None, stalled: bool) -> None:
         before = self.some(data)
-        self.say(Change(before, replace(before, status=status, title=title)))
+        self.say(Change(before, replace(before, status=status, title=title, stalled=stalled)))
+
+    @precondition(lambda self: self.heads)
+    @rule(data=st.data(), at=st.integers(0, 2 * HOUR), ran=st.integers(0, HOUR))
+    def end(self, data: st.DataObject, at: int, ran: int) -> None:
+        before = self.some(data)
+        times = {"updated_at": at + ran, "started_at": at, "completed_at": at + ran}
+        self.latest = max(self.latest, at + ran)
+        self.say(Change(before, replace(before, status="succeeded", **times)))
+
+    @rule(range=st.sampled_from([*RANGES.values()]))
+    def history(self, range: Range) -> None:
+        since = max(0, range.since(self.latest))  # older steps may be gone
+        for projects in (None, ("default",), NAMES, ("none",), ()):
+            self.both("history", projects, range, since)
 
     @precondition(lambda self: self.heads)
     @rule(data=st.data())
@@ -208,6 +228,9 @@ def plain(value: Any) -> Any:
     """A form to compare, since msgspec's Raw equals only itself."""
     if isinstance(value, Record):
         return value.seq, value.job, value.entry.kind, value.entry.n, bytes(value.entry.value)
+    if isinstance(value, History):
+        steps = {at: {what: n for what, n in it.items() if n} for at, it in value.steps.items()}
+        return value.now, {at: it for at, it in steps.items() if it}
     if isinstance(value, list | tuple) and type(value) in {list, tuple}:
         return [plain(one) for one in value]
     return value

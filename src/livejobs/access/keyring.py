@@ -50,6 +50,7 @@ class Grant(Struct, frozen=True):
     projects: tuple[str, ...] | None
     jobs: frozenset[str] | None
     expires_at: int
+    session_until: int | None = None  # the token is of a login
 
 
 def operator() -> Principal:
@@ -266,6 +267,7 @@ class Keyring:
             projects=UNSET if grant.projects is None else grant.projects,
             jobs=UNSET if grant.jobs is None else tuple(sorted(grant.jobs)),
             key=UNSET if by.key is None else by.key,
+            session=UNSET if grant.session_until is None else grant.session_until // 1000,
         )
         common = {"iss": ISSUER, "aud": ISSUER, "iat": now // 1000, "jti": secrets.token_hex(8)}
         return jwt.encode(common | msgspec.to_builtins(claims), self._secret, algorithm="HS256")
@@ -281,6 +283,7 @@ class Claims(Struct, frozen=True):
     projects: tuple[str, ...] | UnsetType = UNSET
     jobs: tuple[str, ...] | UnsetType = UNSET
     key: str | UnsetType = UNSET
+    session: int | UnsetType = UNSET  # the end of a login, up to which its token can be renewed
 
     def principal(self) -> Principal:
         return Principal(
@@ -291,4 +294,5 @@ class Claims(Struct, frozen=True):
             key=None if self.key is UNSET else self.key,
             expires_at=self.exp * 1000,
             token=True,
+            session_until=None if self.session is UNSET else self.session * 1000,
         )

@@ -17,7 +17,7 @@ from livejobs.core.model import Head
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
 Action: TypeAlias = Literal[
     "view", "cancel", "report", "create", "upload", "token", "delete", "own", "audit", "keys",
-    "metrics",
+    "metrics", "stats", "trail",
 ]  # fmt: skip
 
 LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
@@ -25,6 +25,8 @@ LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
 NEEDS: Final[dict[Action, Scope]] = {
     "view": "view",
     "token": "view",  # a token has at most the caller's own rights
+    "stats": "view",
+    "trail": "view",  # who did what to a job
     "cancel": "cancel",
     "report": "report",
     "create": "report",
@@ -37,8 +39,9 @@ NEEDS: Final[dict[Action, Scope]] = {
 }
 
 
-# Actions on no single job: a token that is limited to some jobs may not do them.
-_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics"})
+# A token that is limited to some jobs may not do these: they are on no single job, or name others.
+# Such a token may be in the hands of anyone who was given a link.
+_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics", "stats", "trail"})
 # Actions on no single project: a credential that is limited to some projects may not do them.
 _OF_SERVER: Final[frozenset[Action]] = frozenset({"metrics"})
 
@@ -55,6 +58,7 @@ class Principal(Struct, frozen=True):
     key: str | None = None  # its key, or the key that minted its token: revoked, it ends both
     expires_at: int | None = None
     token: bool = False  # the credential is a token, not a key
+    session_until: int | None = None  # a token of a login, which can be renewed up to then
     cookie: bool = False  # the browser added it, so the page's origin must be checked
 
     @property
@@ -84,18 +88,30 @@ ANONYMOUS: Final = Principal("anonymous")
 
 
 def require(by: Principal, action: Action) -> None:
+    why_not = _why_not(by, action)
+    if why_not is not None:
+        raise why_not
+
+
+def _why_not(by: Principal, action: Action) -> Forbidden | None:
     if not by.may(action):
-        raise Forbidden(
+        return Forbidden(
             f"This needs the scope {NEEDS[action]!r}; the credential has {by.scope!r}.",
             code="missing_scope",
         )
     if by.jobs is not None and action in _OF_ALL:
-        raise Forbidden("The credential is limited to some jobs.", code="foreign_job")
+        return Forbidden("The credential is limited to some jobs.", code="foreign_job")
     if by.projects is not None and action in _OF_SERVER:
-        raise Forbidden(
+        return Forbidden(
             "The credential is limited to some projects, and this shows all of them.",
             code="foreign_project",
         )
+    return None
+
+
+def actions(by: Principal) -> tuple[Action, ...]:
+    """Everything that the caller may do, in its projects and on its jobs."""
+    return tuple(action for action in NEEDS if _why_not(by, action) is None)
 
 
 def require_project(by: Principal, project: str) -> None:

@@ -14,10 +14,12 @@ Number: TypeAlias = int | float
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Flag: TypeAlias = Literal["stalled"]
 EntryKind: TypeAlias = Literal["logs", "results", "errors"]
 
 STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
+FLAGS: Final[tuple[Flag, ...]] = ("stalled",)
 KINDS: Final[tuple[EntryKind, ...]] = ("logs", "results", "errors")
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 
@@ -150,6 +152,11 @@ class Head(Struct, frozen=True, omit_defaults=True):
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What a job can be found by that comes and goes while its status stays."""
+        return ("stalled",) if self.stalled else ()
 
     def total(self, kind: EntryKind) -> int:
         """How many entries of a kind the job has."""

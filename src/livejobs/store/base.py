@@ -5,6 +5,7 @@ Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
   its project in the order given. Calls to it never overlap: there is one committer.
 - A seq is never given twice in a project's epoch, whatever is deleted.
+- `commit` also adds the moves of its changes to the history, in the same transaction.
 - A read sees every commit that returned before the read began.
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
@@ -20,7 +21,8 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from livejobs.core.access import Scope
-from livejobs.core.model import Entry, EntryKind, File, Head, Record, Status, Stored
+from livejobs.core.history import History, Range
+from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
 
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
@@ -71,6 +73,12 @@ class Change(Struct, frozen=True):
         assert head is not None
         return head
 
+    @property
+    def moves(self) -> bool:
+        """Whether the job is created, deleted, or gets another status."""
+        before, after = self.before, self.after
+        return before is None or after is None or before.status != after.status
+
     def files(self) -> tuple[list[File], list[File]]:
         """The files that the change adds, and those that it takes away."""
         was = self.before.files if self.before else ()
@@ -97,6 +105,7 @@ class Query(Struct, frozen=True):
     tag: str | None = None
     parent: str | None = None
     owner: str | None = None
+    flag: Flag | None = None
     q: str | None = None  # part of id or title, case-insensitive, at least 3 characters
     ids: tuple[str, ...] = ()
 
@@ -215,6 +224,10 @@ class JobStore(Protocol):
     async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
         """Return the create call made with this key, if it has not expired."""
 
+    async def history(self, projects: tuple[str, ...] | None, range: Range, since: int) -> History:
+        """Return what was counted in the steps of a range, all projects together, from the step
+        that begins at `since`. Steps older than the range may be gone."""
+
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         """Return finished jobs whose expires_at has passed, the earliest first."""
 
@@ -276,9 +289,15 @@ class KeyStore(Protocol):
 
 
 class AuditStore(Protocol):
-    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
+    async def audit(
+        self, *, limit: int, before: int | None = None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
         """Return audit entries, newest first; `before` is the n of the last entry of the page
-        before. Of more than AUDIT_KEPT the oldest are forgotten."""
+        before. With `job` only those about jobs with this id. Of more than AUDIT_KEPT the oldest
+        are forgotten."""
+
+    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
+        """Write audit records of what changes nothing else."""
 
 
 class Store(JobStore, FileStore, KeyStore, AuditStore, Protocol):

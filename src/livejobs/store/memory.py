@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from livejobs.core.history import RANGES, History, Range, moves
 from livejobs.core.model import (
     KINDS,
     STATUSES,
@@ -81,6 +82,7 @@ class MemoryStore:
         self._audit: deque[AuditEntry] = deque(maxlen=AUDIT_KEPT)
         self._audited = 0
         self._files: dict[str, _File] = {}
+        self._history: dict[tuple[int, str], dict[int, Counter[int]]] = {}  # step, project, at
         self._pk = 0
 
     async def open(self) -> None:
@@ -108,6 +110,7 @@ class MemoryStore:
             self._forget(change.job, seq)
         else:
             self._keep(change.after, change.entries, seq)
+        self._count(change)
         came, went = change.files()
         for it in came:
             self._files[it.key] = _File(project.name, it.size or 0 if it.kept else 0)
@@ -118,6 +121,29 @@ class MemoryStore:
         if change.idempotency is not None:
             self._remember(change.idempotency, change.job.updated_at)
         return seq
+
+    def _count(self, change: Change) -> None:
+        if not change.moves:
+            return
+        head = change.job
+        for range in RANGES.values():
+            steps = self._history.setdefault((range.step, head.project), {})
+            at = range.begin(head.updated_at)
+            if at not in steps:
+                for old in [it for it in steps if it < range.since(head.updated_at)]:
+                    del steps[old]
+            counted = steps.setdefault(at, Counter())
+            for what, n in moves(change.before, change.after):
+                counted[what] += n
+
+    async def history(self, projects: tuple[str, ...] | None, range: Range, since: int) -> History:
+        found: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        for (step, project), steps in self._history.items():
+            if step == range.step and (projects is None or project in projects):
+                for at, counted in steps.items():
+                    if at >= since:
+                        found[at].update(counted)
+        return History(await self.counts(Query(projects)), found)
 
     def _keep(self, head: Head, entries: Sequence[Entry], seq: int) -> None:
         job = self._jobs.get(head.id)
@@ -188,9 +214,19 @@ class MemoryStore:
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return {key: self._files[key].tally for key in keys if key in self._files}
 
-    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
-        newest_first = reversed(self._audit)
-        return list(islice((it for it in newest_first if before is None or it.n < before), limit))
+    async def audit(
+        self, *, limit: int, before: int | None = None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        found = (
+            it
+            for it in reversed(self._audit)
+            if (before is None or it.n < before) and (job is None or it.record.job == job)
+        )
+        return list(islice(found, limit))
+
+    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
+        for record in records:
+            self._write_audit(record)
 
     async def job(self, id: str) -> Stored | None:
         job = self._jobs.get(id)
@@ -289,6 +325,7 @@ def _fits(head: Head, query: Query) -> bool:
         and query.type in (None, head.type)
         and query.parent in (None, head.parent)
         and query.owner in (None, head.owner)
+        and (query.flag is None or query.flag in head.flags)
         and (query.tag is None or query.tag in head.tags)
         and (not query.ids or head.id in query.ids)
         and (query.q is None or contains(head, query.q))

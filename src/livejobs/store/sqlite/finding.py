@@ -118,7 +118,7 @@ def _branch(stretch: Stretch, wanted: Iterable[str], before: int) -> tuple[str, 
 
 def _stretches(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> list[Sized]:
     """The stretches of the query's rarest label in its projects and statuses."""
-    among = _among(query, projects)
+    among = projects_of(query, projects)
     each = [list(_sized(db, label, query, among)) for label in _labels(query)]
     return min(each, key=lambda sized: sum(one.n for one in sized))
 
@@ -145,7 +145,7 @@ def _rest(
     """Add the conditions of the query other than ids and text."""
     if query.projects is not None:
         text += sql.HAS_PROJECT
-        params.append(_list(_among(query, projects)))
+        params.append(_list(projects_of(query, projects)))
     if query.statuses:
         text += sql.HAS_STATUS
         params.append(_list(STATUSES.index(status) for status in query.statuses))
@@ -157,7 +157,7 @@ def _rest(
 
 def _named(query: Query) -> list[str]:
     wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
-    named = (*wanted, ("tag", query.tag))
+    named = (*wanted, ("tag", query.tag), ("flag", query.flag))
     return [f"{kind}:{value}" for kind, value in named if value is not None]
 
 
@@ -166,7 +166,7 @@ def _labels(query: Query) -> list[str]:
     return _named(query) or [EVERY]
 
 
-def _among(query: Query, projects: Mapping[str, int]) -> set[int]:
+def projects_of(query: Query, projects: Mapping[str, int]) -> set[int]:
     if query.projects is None:
         return set(projects.values())
     return {projects[name] for name in query.projects if name in projects}

@@ -33,8 +33,18 @@ def drop_key(db: sqlite3.Connection, id: str, record: AuditRecord | None) -> Non
         write_audit(db, [record] if record else [])
 
 
-def read_audit(db: sqlite3.Connection, limit: int, before: int | None) -> list[AuditEntry]:
-    rows = db.execute(sql.AUDIT, (before if before is not None else 1 << 62, limit))
+def add_audit(db: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
+    with transaction(db):
+        write_audit(db, records)
+
+
+def read_audit(
+    db: sqlite3.Connection, limit: int, before: int | None, job: str | None
+) -> list[AuditEntry]:
+    page = (before if before is not None else 1 << 62, limit)
+    rows = (
+        db.execute(sql.AUDIT, page) if job is None else db.execute(sql.AUDIT_OF_JOB, (job, *page))
+    )
     return [AuditEntry(n, _record(record)) for n, record in rows]
 
 

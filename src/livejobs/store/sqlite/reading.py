@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from livejobs.core.history import History, Range
 from livejobs.core.model import (
     KINDS,
     STATUSES,
@@ -32,7 +34,7 @@ from livejobs.store.base import (
 )
 from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.finding import END, count, find
+from livejobs.store.sqlite.finding import END, count, find, projects_of
 from livejobs.store.sqlite.rows import LAST, key, kind_of, n_of
 
 _json = msgspec.json.Encoder().encode
@@ -83,6 +85,23 @@ def counts(
     with snapshot(db):
         found = count(db, replace(query, statuses=()), projects)
     return {status: found[status] for status in STATUSES}
+
+
+def history(
+    db: sqlite3.Connection,
+    names: tuple[str, ...] | None,
+    projects: Mapping[str, int],
+    range: Range,
+    since: int,
+) -> History:
+    query = Query(names)
+    steps: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    with snapshot(db):
+        among = _json(sorted(projects_of(query, projects))).decode()
+        for at, what, n in db.execute(sql.HISTORY, (range.step, among, since)):
+            steps[at][what] = n
+        found = count(db, query, projects)
+    return History({status: found[status] for status in STATUSES}, steps)
 
 
 def entries(db: sqlite3.Connection, query: EntryQuery) -> list[Record]:

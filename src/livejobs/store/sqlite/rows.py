@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from livejobs.core.history import RANGES, moves
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency
 
@@ -56,6 +57,8 @@ def labels(head: Head) -> Iterator[str]:
         yield f"parent:{head.parent}"
     for tag in head.tags:
         yield f"tag:{tag}"
+    for flag in head.flags:
+        yield f"flag:{flag}"
 
 
 class Life:
@@ -84,6 +87,7 @@ class Life:
             and a.status == b.status
             and a.expires_at == b.expires_at
             and a.tags == b.tags
+            and a.flags == b.flags
             and a.title == b.title
             and a.type == b.type
             and a.owner == b.owner
@@ -116,15 +120,15 @@ class Rows:
         self.idempotency: list[Idempotency] = []
         self.files: list[tuple[str, int, int]] = []  # key, project, size
         self.files_ended: list[tuple[str]] = []
+        self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
         self._projects = projects
         self._open: dict[str, Life] = {}
 
     @property
     def only_told(self) -> bool:
-        return (
-            not (self.moved or self.jobs or self.gone or self.idempotency or self.files)
-            and not self.files_ended
-        )
+        return not (
+            self.moved or self.jobs or self.gone or self.idempotency or self.files
+        ) and not (self.files_ended or self.counted)
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -145,6 +149,8 @@ class Rows:
         for entry in change.entries:
             place = key(life.pk, entry.kind, entry.n)
             self.told.append((entry.level, place, life.project, seq, bytes(entry.value)))
+        if change.moves:
+            self._count(change, life.project)
         came, went = change.files()
         self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
         self.files_ended += [(it.key,) for it in went]
@@ -154,6 +160,16 @@ class Rows:
         if change.idempotency is not None:
             self.idempotency.append(change.idempotency)
             self.now = max(self.now, head.updated_at)
+
+    def _count(self, change: Change, project: int) -> None:
+        at = change.job.updated_at
+        for what, n in moves(change.before, change.after):
+            for range in RANGES.values():
+                self.counted[range.step, project, range.begin(at), what] += n
+
+    def newest_steps(self) -> dict[tuple[int, int], int]:
+        """The last step that is counted in, by length and project."""
+        return {(step, project): at for step, project, at, _ in sorted(self.counted)}
 
     def _begin(self, change: Change, pks: Mapping[str, int]) -> Life:
         head = change.job

@@ -9,7 +9,7 @@ from typing import Final
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
 MIGRATIONS: Final = tuple(
     Path(__file__).with_name(name)
-    for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql")
+    for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql", "history.sql")
 )
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 
@@ -40,6 +40,13 @@ SEARCH_NEW: Final = (
     "INSERT INTO search (rowid, id, title) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL"
 )
 
+COUNTED_NEW: Final = (
+    "INSERT INTO history (step, project, at, what, n)"
+    " SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT DO UPDATE SET n = n + excluded.n"
+)
+COUNTED_GONE: Final = "DELETE FROM history WHERE step = ? AND project = ? AND at < ?"
+
 SEARCH_GONE: Final = "INSERT INTO search (search, rowid, id, title) VALUES ('delete', ?, ?, ?)"
 JOB_GONE: Final = "DELETE FROM jobs WHERE pk = ?"
 ENDED_NEW: Final = "INSERT INTO ended VALUES (?)"
@@ -56,9 +63,10 @@ KEYS: Final = "SELECT key FROM keys ORDER BY id"
 TOUCHED: Final = "UPDATE projects SET floor = floor + ? WHERE pk = 1"
 KEY_NEW: Final = "REPLACE INTO keys (id, key) VALUES (?, ?)"
 KEY_GONE: Final = "DELETE FROM keys WHERE id = ?"
-AUDIT_NEW: Final = "INSERT INTO acts (act) VALUES (?)"
+AUDIT_NEW: Final = "INSERT INTO acts (act, job) VALUES (?, ?)"
 AUDIT_TRIM: Final = "DELETE FROM acts WHERE n <= (SELECT max(n) FROM acts) - ?"
 AUDIT: Final = "SELECT n, act FROM acts WHERE n < ? ORDER BY n DESC LIMIT ?"
+AUDIT_OF_JOB: Final = "SELECT n, act FROM acts WHERE job = ? AND n < ? ORDER BY n DESC LIMIT ?"
 
 FILE_NEW: Final = "INSERT INTO files (key, project, size, ended, downloads) VALUES (?, ?, ?, 0, 0)"
 FILE_ENDED: Final = "UPDATE files SET ended = 1 WHERE key = ?"
@@ -112,6 +120,11 @@ FEED: Final = (
 REPEATED: Final = (
     "SELECT credential, key, body, job, expires_at FROM idempotency"
     " WHERE credential = ? AND key = ? AND expires_at > ?"
+)
+
+HISTORY: Final = (
+    "SELECT at, what, sum(n) FROM history WHERE step = ?"
+    " AND project IN (SELECT value FROM json_each(?)) AND at >= ? GROUP BY at, what"
 )
 
 # The length of every stretch with a label. It shows a query's stretches and its rarest label.

@@ -19,6 +19,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
 
+from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
@@ -187,6 +188,9 @@ class SqliteStore:
     async def repeated(self, credential: str, key: str, now: int) -> Idempotency | None:
         return await self._read(reading.repeated, credential, key, now)
 
+    async def history(self, projects: tuple[str, ...] | None, range: Range, since: int) -> History:
+        return await self._read(reading.history, projects, self._writer.project_pks, range, since)
+
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         return await self._read(reading.expired, now, limit)
 
@@ -219,8 +223,13 @@ class SqliteStore:
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return await self._read(keeping.downloads, keys)
 
-    async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
-        return await self._read(keeping.read_audit, limit, before)
+    async def audit(
+        self, *, limit: int, before: int | None = None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        return await self._read(keeping.read_audit, limit, before, job)
+
+    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
+        await self._write.run(keeping.add_audit, records)
 
     async def _read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

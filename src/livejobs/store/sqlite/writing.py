@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import astuple, replace
 
+from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.opening import rollback
@@ -39,6 +40,7 @@ class Writer:
         self._next_pk: int = db.execute(sql.LAST_PK).fetchone()[0] + 1
         self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
+        self._counted: dict[tuple[int, int], int] = {}  # the last step written, by step and project
         self._ended: list[int] = [pk for (pk,) in db.execute(sql.ENDED)]
 
     def project(self, name: str) -> Project:
@@ -101,11 +103,19 @@ class Writer:
             many(sql.GONE_NEW, rows.gone)
             many(sql.GONE_TRIM, floors.items())
             many(sql.FLOOR, [(floor, pk) for pk, floor in floors.items()])
+        fill(self._db, sql.COUNTED_NEW, [(*place, n) for place, n in rows.counted.items() if n])
+        many(sql.COUNTED_GONE, self._outdated(rows))
         many(sql.FILE_NEW, rows.files)
         many(sql.FILE_ENDED, rows.files_ended)
         if rows.idempotency:
             many(sql.IDEMPOTENCY_NEW, map(astuple, rows.idempotency))
             self._db.execute(sql.IDEMPOTENCY_TRIM, (rows.now,))
+
+    def _outdated(self, rows: Rows) -> list[tuple[int, int, int]]:
+        """What to remove of the history: once for each step that begins."""
+        begun = rows.newest_steps().items() - self._counted.items()
+        since = {range.step: range.since for range in RANGES.values()}
+        return [(step, project, since[step](at)) for (step, project), at in begun]
 
     def _sweep(self, ended: list[int]) -> list[int]:
         """Remove some entries of deleted jobs. Return the jobs that may still have entries."""
@@ -134,6 +144,7 @@ class Writer:
 
     def _moved_on(self, rows: Rows, floors: Mapping[int, int]) -> None:
         self._next_pk = rows.next_pk
+        self._counted |= rows.newest_steps()
         for pk, _, _ in rows.gone:
             self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)
         for name, seq in rows.seqs.items():
@@ -149,7 +160,7 @@ class Writer:
 
 def write_audit(db: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
     if records:
-        db.executemany(sql.AUDIT_NEW, [(_json(record),) for record in records])
+        db.executemany(sql.AUDIT_NEW, [(_json(it), it.job) for it in records])
         db.execute(sql.AUDIT_TRIM, (AUDIT_KEPT,))
 
 

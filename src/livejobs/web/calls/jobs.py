@@ -16,7 +16,7 @@ from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
 from livejobs.core.errors import Invalid
-from livejobs.core.model import STATUSES
+from livejobs.core.model import FLAGS, STATUSES
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
@@ -186,6 +186,7 @@ def query(request: Request) -> Query:
         tag=parameters.get("tag") or None,
         parent=parameters.get("parent") or None,
         owner=parameters.get("owner") or None,
+        flag=next((it for it in FLAGS if it == http.choice(request, "flag", FLAGS)), None),
         q=q,
         ids=tuple(sorted(seen_ids(http.principal(request)))),
     )

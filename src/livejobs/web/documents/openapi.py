@@ -12,7 +12,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from livejobs.core.model import LEVELS, STATUSES
+from livejobs.core.access import LADDER, NEEDS
+from livejobs.core.history import RANGES
+from livejobs.core.model import FLAGS, LEVELS, STATUSES
 from livejobs.core.reports import AnyReport, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
@@ -139,6 +141,45 @@ FETCHED: Final = (
     Parameter("If-Range", TEXT, "Use `Range` only if the file still has this `ETag`.", "header"),
     KNOWN,
 )
+POINT: Final[Schema] = {
+    "type": "object",
+    "required": ["at", "created", "finished", "succeeded", "failed", "cancelled", "queued",
+                 "running", "p50", "p95"],
+    "properties": {
+        "at": TEXT,
+        **{name: {"type": "integer", "minimum": 0} for name in
+           ("created", "finished", "succeeded", "failed", "cancelled", "queued", "running")},
+        "p50": {"type": ["number", "null"]},
+        "p95": {"type": ["number", "null"]},
+    },
+}  # fmt: skip
+STATS: Final[Schema] = {
+    "type": "object",
+    "required": ["range", "step_seconds", "now", "total", "points"],
+    "properties": {
+        "range": {"enum": list(RANGES)},
+        "step_seconds": {"type": "integer"},
+        "now": {"type": "object"},
+        "total": POINT,
+        "points": {"type": "array", "items": POINT},
+    },
+}
+SESSION: Final[Schema] = {
+    "type": "object",
+    "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
+                 "expires_at", "session_until"],
+    "properties": {
+        "name": TEXT,
+        "open": {"type": "boolean"},
+        "scopes": {"type": "array", "items": {"enum": list(LADDER)}},
+        "may": {"type": "array", "items": {"enum": list(NEEDS)}},
+        "projects": {"type": ["array", "null"], "items": TEXT},
+        "default_project": TEXT,
+        "jobs": {"type": ["array", "null"], "items": TEXT},
+        "expires_at": {"type": ["string", "null"]},
+        "session_until": {"type": ["string", "null"]},
+    },
+}  # fmt: skip
 DIGESTS: Final = (
     Parameter("Repr-Digest", TEXT, "SHA-256 of the file, which the server checks.", "header"),
     Parameter("Content-Digest", TEXT, "Same as `Repr-Digest`.", "header"),
@@ -162,7 +203,8 @@ METADATA: Final = _tus(
 OPERATIONS: Final = (
     Operation("get", "/v1/jobs", "List jobs, newest first", {
         200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
-    }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."), LIMIT,
+    }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."),
+        Parameter("flag", {"enum": list(FLAGS)}, "Only jobs with this flag."), LIMIT,
         Parameter("after", TEXT, "`next` of the previous page.")), errors=(400,)),
     Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
               (IDEMPOTENCY,), NewJob, True, (409, 503), {"title": "Teaser", "type": "render"}),
@@ -220,6 +262,10 @@ OPERATIONS: Final = (
     Operation("options", "/v1/jobs/{id}/uploads/{upload}", "Get the tus options", {204: None}),
     Operation("post", "/v1/tokens", "Create a short-lived token", {201: {"type": "object"}}, (),
               NewToken, True, example={"jobs": ["teaser"], "ttl_seconds": 900}),
+    Operation("get", "/v1/session", "Get the rights of the credential", {200: SESSION}),
+    Operation("post", "/v1/session", "Log in: get the cookie of a browser, or renew it",
+              {200: SESSION}),
+    Operation("delete", "/v1/session", "Log out: remove the cookie", {204: None}),
     Operation("get", "/v1/keys", "List keys", {200: {"type": "object"}}),
     Operation("post", "/v1/keys", "Create a key, shown only once", {201: {"type": "object"}}, (),
               NewKey, errors=(409, 503),
@@ -227,6 +273,8 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "List audit records", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
+    Operation("get", "/v1/stats", "Get counts of jobs over time", {200: STATS, 304: None},
+              (PROJECT, Parameter("range", {"enum": list(RANGES)}, "Default: hour."), KNOWN)),
     Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
     Operation("get", "/healthz", "Check that the process answers", {200: {"type": "object"}}),
     Operation("get", "/readyz", "Check that the server takes reports",
@@ -238,8 +286,8 @@ TAGS: Final = (
     ("Live", r"/events$"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/jobs"),
-    ("Access", r"^/v1/(tokens|keys|audit)"),
-    ("Server", r"^/(healthz|readyz|metrics)"),
+    ("Access", r"^/v1/(tokens|session|keys|audit)"),
+    ("Server", r"^/(healthz|readyz|metrics|v1/stats)"),
     ("Other APIs", ""),
 )
 ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
