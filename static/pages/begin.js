@@ -28,28 +28,30 @@ function curl(project) {
 
 const install = ["Install the package", "pip install livejobs"];
 
-function environment(project) {
+function environment() {
   const lines = [`export LIVEJOBS_URL=${BASE.href.replace(/\/$/, "")}`];
-  if (named(project)) lines.push(`export LIVEJOBS_PROJECT=${shellWord(project)}`);
   if (credential.token) lines.push("export LIVEJOBS_KEY=lj_…");
   return ["Name the server", lines.join("\n")];
 }
 
-const SDK = `import time
+function sdk(project) {
+  const place = named(project) && `, project=${JSON.stringify(project)}`;
+  return `import time
 import livejobs
 
-with livejobs.job("hello", title="Hello") as job:
+with livejobs.job("hello", title="Hello"${place}) as job:
     for n in job.track(range(100)):
         job.log(f"step {n}")
         time.sleep(0.1)`;
+}
 
 const RUN = `livejobs run --title "Hello" -- \\
   sh -c 'for n in $(seq 20); do echo "$n/20"; sleep 0.5; done'`;
 
 const WAYS = [
   ["curl", curl],
-  ["Python", (project) => [install, environment(project), ["Report from your code", SDK]]],
-  ["Any command", (project) => [install, environment(project), ["Run it as a job", RUN]]],
+  ["Python", (project) => [install, environment(), ["Report from your code", sdk(project)]]],
+  ["Any command", () => [install, environment(), ["Run it as a job", RUN]]],
 ];
 
 /** Fill the empty list's page. */

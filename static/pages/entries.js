@@ -63,6 +63,7 @@ export class Entries {
   /** Take a job. `fits`: it belongs to the list. Return its entry, or null if it is of no interest. */
   take(job, { fits, page = null, below = false }) {
     const known = this.get(job.id);
+    if (!fits) this.held.delete(job.id);
     if (known) return this.#renew(known, job, fits, page);
     if (below) return this.#add(job, page, { listed: false });
     if (!fits || (page === null && this.#isBeyond(job))) return null;
@@ -72,6 +73,7 @@ export class Entries {
 
   /** A job that a page still to be read will hold. */
   #isBeyond(job) {
+    if (this.next === undefined) return true;
     const last = this.#sorted.at(-1);
     return Boolean(this.next && last && newestFirst(last, job) < 0);
   }
@@ -79,7 +81,7 @@ export class Entries {
   #hold(job) {
     const entry = this.#make(job, null);
     this.held.set(job.id, entry);
-    return entry;
+    return this.#renew(entry, job, true, null);
   }
 
   #make({ id, created_at, parent }, page) {

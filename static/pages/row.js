@@ -2,7 +2,7 @@
 
 import { childrenText, markOf, messageText, nameOf, percentOf, stateText, timeText } from "./describe.js";
 import { age, since } from "./format.js";
-import { pageOf } from "./layout.js";
+import { listOf, pageOf } from "./layout.js";
 import * as ui from "./ui.js";
 
 const NEW = 10; // seconds for which a job arrives with motion
@@ -37,15 +37,15 @@ export function fillRow(row, entry, look) {
   ui.showBar(fill, percentOf(job), job.status === "running");
   open.hidden = !job.children.total;
   ui.put(row.parts.children, childrenText(job));
+  row.parts.children.href = listOf({ project: job.project, parent: job.id });
   row.said = "";
   fillTimes(row, entry, Date.now());
 }
 
-function showPlace(row, { depth, leaving }, { selected, current, expanded, index, length }) {
+function showPlace(row, { depth, leaving }, { selected, expanded, index, length }) {
   const { check, open } = row.parts;
   check.checked = selected;
   row.classList.toggle("selected", selected);
-  row.classList.toggle("current", current);
   row.classList.toggle("leaving", leaving);
   ui.attribute(open, "aria-expanded", expanded);
   ui.attribute(row, "data-depth", Math.min(depth, 4) || null);

@@ -10,8 +10,9 @@ async function ask(path, query) {
   return answer.json();
 }
 
+export const readJob = (path) => ask(path);
 export const readStats = (query) => ask("v1/stats", query);
-export const readSession = () => ask("v1/session");
+export const readProjects = () => ask("v1/projects").then(({ projects }) => projects);
 
 /** Cancel jobs. Return what became of it, in a sentence. */
 export async function cancelJobs(ids) {

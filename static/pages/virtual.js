@@ -12,22 +12,21 @@ export class VirtualList {
   last = 0;
   #list;
   #options;
-  #drawn = "";
   #height = 0;
 
-  /** `options`: `length()`, `key(index)`, `make(index)`, `fill(node, index)`, and `onDraw()`. */
+  /** `options`: `length()`, `key(index)`, `make(index)`, `fill(node, index)`;
+   * `kept()`: a row to draw wherever it is, or -1; `before()` and `after()` a drawing. */
   constructor(list, options) {
     this.#list = list;
     this.#options = options;
     this.draw = eachFrame(() => this.show());
     addEventListener("scroll", this.draw, { passive: true });
-    addEventListener("resize", () => this.#measure());
+    addEventListener("resize", () => (this.#measure(), this.draw()));
     this.#measure();
   }
 
   #measure() {
-    this.#height = parseFloat(getComputedStyle(this.#list).getPropertyValue("--row"));
-    this.show();
+    this.#height = parseFloat(getComputedStyle(this.#list).getPropertyValue("--row")) || 46;
   }
 
   get #top() {
@@ -40,7 +39,8 @@ export class VirtualList {
   }
 
   show() {
-    const { length, key, make, fill, onDraw } = this.#options;
+    const { length, key, make, fill, before, after } = this.#options;
+    before();
     const all = length();
     const above = -this.#list.getBoundingClientRect().top / this.#height;
     this.first = Math.max(0, Math.min(all, Math.floor(above)));
@@ -48,12 +48,12 @@ export class VirtualList {
     this.#list.style.setProperty("height", `${all * this.#height}px`);
     const create = (index) => make(index);
     const update = (node, index) => {
-      if (node.at !== index) node.style.setProperty("transform", `translateY(${index * this.#height}px)`);
-      node.at = index;
+      const top = index * this.#height;
+      if (node.top !== top) node.style.setProperty("transform", `translateY(${(node.top = top)}px)`);
       fill(node, index);
     };
     keyed(this.#list, this.#indexes(all), key, create, update);
-    onDraw();
+    after();
   }
 
   /** The rows to draw. The one with the focus stays, so that the keyboard does not lose its place. */
