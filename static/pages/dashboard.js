@@ -95,7 +95,7 @@ class ListPage {
     this.#selection = new Selection(
       this.#page,
       (id) => this.#entries.get(id)?.job,
-      () => this.#rows.draw(),
+      () => this.#selected(),
     );
     this.#rows = new VirtualList(rows, {
       length: () => this.#entries.length,
@@ -396,6 +396,11 @@ class ListPage {
     const order = extended ? this.#entries.order.map((entry) => entry.id) : [];
     if (extended) this.#selection.extend(id, order);
     else this.#selection.toggle(id);
+  }
+
+  #selected() {
+    this.#page.classList.toggle("selecting", this.#selection.ids.size > 0);
+    this.#rows.draw();
   }
 
   // Children
