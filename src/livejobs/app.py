@@ -28,6 +28,8 @@ from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
 from livejobs.web.pages import routes as pages
+from livejobs.web.pages.badge import badge
+from livejobs.web.pages.embed import embed
 from livejobs.web.resource import Resource
 from livejobs.web.streams import events as streams
 from livejobs.web.streams.socket import SOCKET
@@ -81,6 +83,8 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     *HOT,
     Resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
     Resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
+    # Not below /v1/jobs, where it could be the id of a job.
+    Resource("/v1/cancel", POST=change("cancel", jobs.cancel_many)),
     Resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),
     Resource("/v1/jobs/{id}/results", GET=read("view", entries.results)),
     Resource("/v1/jobs/{id}/errors", GET=read("view", entries.errors)),
@@ -109,10 +113,14 @@ ROUTES: Final[Sequence[BaseRoute]] = (
         POST=change("upload", resumable.post),
         OPTIONS=public(resumable.options),
     ),
+    Resource("/v1/jobs/{id}/audit", GET=read("trail", admin.audit_of_job)),
     Resource("/v1/jobs/{id}/events", GET=read("view", streams.job_events)),
     Resource("/v1/events", GET=read("view", streams.feed_events)),
     WebSocketRoute("/v1/ws", SOCKET),
     WebSocketRoute("/v1/jobs/{id}", SOCKET),
+    # These answer in their own form if the caller may not see the job, so they admit by themselves.
+    Resource("/jobs/{id}/badge.svg", GET=public(badge)),
+    Resource("/jobs/{id}/embed", GET=public(embed)),
     Resource("/v1/tokens", POST=change("token", admin.new_token)),
     Resource(
         "/v1/session",

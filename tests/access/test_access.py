@@ -19,7 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.api import Socket, hear
+from tests.support.api import Socket, hear, problem
+from tests.support.desk import eventually
 from tests.support.server import DidNotStart, Server
 
 ADMIN = "the-first-admin-key"
@@ -599,3 +600,77 @@ def test_the_audit_records_who_did_what(closed: Server, admin: Client) -> None:
         ("key:admin", "key.create", None),
     ]
     assert first["acts"] + rest == acts
+
+
+def acts_of(asker: Client, id: str, **query: Any) -> Any:
+    answer = asker.get(f"/v1/jobs/{id}/audit", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def did(found: Any) -> list[tuple[str, str, Any]]:
+    return [(act["by"], act["action"], act["detail"]) for act in found["acts"]]
+
+
+def test_a_job_shows_who_did_what_to_it(closed: Server, admin: Client) -> None:
+    ci, other = (make_key(admin, name)["key"] for name in ("ci", "other"))
+    with client(closed, ci) as owner, client(closed, other) as guest:
+        owner.put("/v1/jobs/j")
+        owner.put("/v1/jobs/noise")
+        owner.post("/v1/jobs/noise/cancel")
+        owner.post("/v1/jobs/j/reports", json={"type": "start"})
+        for one in (owner, guest):
+            assert one.put("/v1/jobs/j/files/f", content=b"f").status_code < 300
+        guest.post("/v1/jobs/j/cancel")
+        admin.post("/v1/jobs/j/cancel?force=1")
+        found = acts_of(owner, "j")
+        assert did(found) == [
+            ("key:admin", "cancel", {"force": True}),
+            ("key:other", "cancel", {}),
+            ("key:other", "upload", {"file": "f"}),
+            ("key:ci", "create", {}),
+        ]
+        assert found["next"] is None
+        assert {act["by_id"] for act in found["acts"]} == {None}
+        assert acts_of(admin, "j")["acts"][0]["by_id"].startswith("admin-")
+        paged: list[Any] = []
+        before: dict[str, Any] = {}
+        while True:
+            page = acts_of(owner, "j", limit=1, **before)
+            paged += page["acts"]
+            if page["next"] is None:
+                break
+            before = {"before": page["next"]}
+        assert paged == found["acts"]
+        guest.get("/v1/jobs/j/files/f")
+        eventually(lambda: acts_of(owner, "j")["acts"][0]["action"] == "download")
+        token = make_token(admin, jobs=["j"])
+        answer = httpx.get(f"{closed.url}/v1/jobs/j/audit?token={token}")
+        problem(answer, 403, "foreign_job")
+
+
+def test_acts_on_a_deleted_job_are_not_those_of_its_successor(
+    closed: Server, admin: Client
+) -> None:
+    for owner in ("key:x", "key:admin", "key:y"):
+        admin.put("/v1/jobs/again", json={"owner": owner})
+        admin.post("/v1/jobs/again/cancel")
+        found = acts_of(admin, "again", limit=2)
+        assert [act["action"] for act in found["acts"]] == ["cancel", "create"]
+        assert found["acts"][-1]["by"] == "key:admin"
+        named = {} if owner == "key:admin" else {"owner": owner}
+        assert found["acts"][-1]["detail"] == named
+        assert admin.delete("/v1/jobs/again").status_code == 204
+
+
+def test_a_link_that_a_person_shares_is_recorded(closed: Server, admin: Client) -> None:
+    admin.put("/v1/jobs/j")
+    make_token(admin, jobs=["j"])  # a program makes one for each of its pages
+    cookie = httpx.post(f"{closed.url}/v1/session", headers={"x-api-key": ADMIN}).cookies
+    own = {"origin": closed.url, "cookie": f"livejobs_token={cookie['livejobs_token']}"}
+    with Client(base_url=closed.url, headers=own) as page:
+        token = make_token(page, jobs=["j"], ttl_seconds=60)
+        [share, created] = acts_of(page, "j")["acts"]
+    assert (share["by"], share["action"], created["action"]) == ("key:admin", "share", "create")
+    assert share["detail"]["scope"] == "view"
+    assert token not in str(share)

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from livejobs import clock
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
+from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
@@ -34,6 +35,7 @@ from livejobs.files.partial import Declared, Partial, Partials
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
+from livejobs.jobs.acts import act_of_other
 from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
@@ -132,6 +134,7 @@ class Files:
         size: int | None = None,
         sha256: bytes | None = None,
         check: Check = nothing,
+        by: Principal | None = None,
     ) -> tuple[File, bool]:
         """Receive a file. Return it, and whether its name is new. The sender declared `size` and
         `sha256`; `check` raises if the sender has lost the right to upload."""
@@ -149,13 +152,13 @@ class Files:
                 hear(slot)
             await upload.finish()
             check_digest(upload, sha256)
-            return await self.keep(slot, name, upload, media_type, check)
+            return await self.keep(slot, name, upload, media_type, check, by)
         finally:
             upload.abandon()
             room.release()
 
     async def begin(
-        self, slot: Slot, name: str, *, media_type: str, length: int, metadata: str
+        self, slot: Slot, name: str, *, media_type: str, length: int, metadata: str, by: Principal
     ) -> Partial:
         """Begin a resumable upload."""
         name = checked_name(name)
@@ -165,7 +168,7 @@ class Files:
         partial = await self.partials.create(
             Declared(_new_key(), head.id, head.project, name, media_type, length, metadata)
         )
-        await self.finish(slot, partial)  # an empty file is complete
+        await self.finish(slot, partial, by=by)  # an empty file is complete
         return partial
 
     async def go_on(
@@ -175,6 +178,7 @@ class Files:
         offset: int,
         body: AsyncIterable[bytes],
         check: Check = nothing,
+        by: Principal | None = None,
     ) -> None:
         def heard() -> None:
             refuse_finished(slot)
@@ -182,9 +186,11 @@ class Files:
 
         with partial.claimed():
             await self.partials.receive(partial, offset, body, heard)
-        await self.finish(slot, partial, check)
+        await self.finish(slot, partial, check, by)
 
-    async def finish(self, slot: Slot, partial: Partial, check: Check = nothing) -> None:
+    async def finish(
+        self, slot: Slot, partial: Partial, check: Check = nothing, by: Principal | None = None
+    ) -> None:
         """Make a complete upload a file of the job."""
         if not partial.whole or partial.done:
             return
@@ -192,7 +198,7 @@ class Files:
             try:
                 await self.partials.read_back(partial)
                 declared = partial.declared
-                await self.keep(slot, declared.name, partial, declared.media_type, check)
+                await self.keep(slot, declared.name, partial, declared.media_type, check, by)
             except LivejobsError:
                 if not await self._run(partial.path.exists):  # the area has taken it
                     await self.partials.remove(partial)
@@ -200,7 +206,13 @@ class Files:
             await self.partials.finished(partial)
 
     async def keep(
-        self, slot: Slot, name: str, upload: Upload | Partial, media_type: str, check: Check
+        self,
+        slot: Slot,
+        name: str,
+        upload: Upload | Partial,
+        media_type: str,
+        check: Check,
+        by: Principal | None = None,
     ) -> tuple[File, bool]:
         """Move a complete upload to the file area and give the file to the job."""
         key = _new_key()
@@ -210,7 +222,7 @@ class Files:
             await self.area.keep(key, upload.path, name, media_type)
             check()  # again: an object store may have taken long
             file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
-            return file, await self._give(slot, file)
+            return file, await self._give(slot, file, by)
         except LivejobsError:
             with contextlib.suppress(LivejobsError):
                 await self.area.remove([key])
@@ -219,7 +231,12 @@ class Files:
             self._coming.discard(key)
 
     async def attach_path(
-        self, slot: Slot, path: str, name: str | None = None, media_type: str = ""
+        self,
+        slot: Slot,
+        path: str,
+        name: str | None = None,
+        media_type: str = "",
+        by: Principal | None = None,
     ) -> tuple[File, bool]:
         """Attach a file that is already on this machine."""
         refuse_finished(slot)
@@ -232,20 +249,23 @@ class Files:
         await opened.close()
         kind = checked_media_type(media_type, name)
         file = File(name, opened.size, kind, None, clock.now_ms(), _new_key(), path=path)
-        return file, await self._give(slot, file)
+        return file, await self._give(slot, file, by)
 
-    async def attach_url(self, slot: Slot, file: File) -> tuple[File, bool]:
+    async def attach_url(
+        self, slot: Slot, file: File, by: Principal | None = None
+    ) -> tuple[File, bool]:
         """Attach a file at another address. Downloads are redirected there."""
         refuse_finished(slot)
         file = replace(file, key=_new_key(), at=clock.now_ms())
-        return file, await self._give(slot, file)
+        return file, await self._give(slot, file, by)
 
-    async def _give(self, slot: Slot, file: File) -> bool:
+    async def _give(self, slot: Slot, file: File, by: Principal | None) -> bool:
         def operation(transaction: Transaction) -> bool:
             head = transaction.present(slot)
             after = reducer.take_file(head, file, transaction.now)
             self._check_size(after, "/name")
-            transaction.change(slot, after)
+            act = act_of_other(head, transaction.now, by, "upload", file=file.name)
+            transaction.change(slot, after, audit=act)
             return len(after.files) > len(head.files)
 
         with slot.held():

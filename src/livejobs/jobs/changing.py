@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from livejobs.core import reducer
 from livejobs.core.access import Principal
 from livejobs.core.errors import Conflict
-from livejobs.core.model import Head
+from livejobs.jobs.acts import act_on
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import AuditRecord
 
 
 class Changing:
@@ -27,7 +24,9 @@ class Changing:
             head = transaction.present(slot)
             after = reducer.cancel(head, transaction.now, force=force)
             if after is not head:
-                record = _audit(transaction, by, "cancel", head, {"force": True} if force else {})
+                record = act_on(
+                    head, transaction.now, by, "cancel", **({"force": True} if force else {})
+                )
                 transaction.change(slot, after, audit=record)
 
         with slot.held():
@@ -45,13 +44,7 @@ class Changing:
                     "first.",
                     code="job_not_finished",
                 )
-            transaction.delete(slot, _audit(transaction, by, "delete", head, {}))
+            transaction.delete(slot, act_on(head, transaction.now, by, "delete"))
 
         with slot.held():
             await self._committer.submit(operation)
-
-
-def _audit(
-    transaction: Transaction, by: Principal, action: str, head: Head, detail: dict[str, Any]
-) -> AuditRecord:
-    return AuditRecord(transaction.now, by.name, action, head.project, head.id, detail, by.key)

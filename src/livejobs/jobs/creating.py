@@ -21,6 +21,7 @@ from livejobs.core.access import ANONYMOUS, Principal, require, require_id, requ
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
+from livejobs.jobs.acts import act_of_other
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
@@ -121,7 +122,8 @@ class Creating:
             if transaction.slot(head.id) is not None:
                 raise _exists(head.id)
             self._check_room(transaction, project)
-            return transaction.create(head, self._settings.base_path, idempotency)
+            act = act_of_other(head, transaction.now, by, "create", owner=head.owner)
+            return transaction.create(head, self._settings.base_path, idempotency, act)
 
         return (await self._committer.submit(operation)).value
 

@@ -46,10 +46,16 @@ class Transaction:
             raise NotFound.job(slot.head.id)
         return head
 
-    def create(self, head: Head, base: str, idempotency: Idempotency | None = None) -> Slot:
+    def create(
+        self,
+        head: Head,
+        base: str,
+        idempotency: Idempotency | None = None,
+        audit: AuditRecord | None = None,
+    ) -> Slot:
         slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())
         self._slots[head.id] = slot
-        self._add(slot, Change(None, head, (), idempotency), None, head)
+        self._add(slot, Change(None, head, (), idempotency, audit), None, head)
         return slot
 
     def change(

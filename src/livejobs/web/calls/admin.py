@@ -17,11 +17,12 @@ from livejobs.access.keyring import new_key as made_key
 from livejobs.core import wire
 from livejobs.core.access import Principal, Scope, below, highest, require_project
 from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
-from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
+from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Head
 from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
+from livejobs.jobs.acts import act_on
 from livejobs.service import LiveJobs
-from livejobs.store.base import AuditRecord, Key
+from livejobs.store.base import AuditEntry, AuditRecord, Key
 from livejobs.web import http
 
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -132,12 +133,15 @@ async def new_token(request: Request) -> Response:
     asked: NewToken = decoded(_new_token, body) if body.strip() else NewToken()
     now = clock.now_ms()
     until = now + asked.ttl_seconds * 1000
+    heads = await _jobs(live, by, asked)
     grant = Grant(
         _scope(by, asked),
-        await _projects(by, asked),
-        await _jobs(live, by, asked),
+        _projects(by, asked),
+        by.jobs if asked.jobs is None else frozenset(asked.jobs),
         until if by.expires_at is None else min(until, by.expires_at),
     )
+    if by.cookie:  # a person gives it to another person; a program makes one for each of its pages
+        await live.store.add_audit(_shares(by, grant, heads, now))
     token = keyring.mint(by, grant, now)
     answer = {"token": token, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
     return http.JSONBytes(wire.encode(answer), 201, NO_STORE)
@@ -153,21 +157,25 @@ def _scope(by: Principal, asked: NewToken) -> Scope:
     return scope
 
 
-async def _projects(by: Principal, asked: NewToken) -> tuple[str, ...] | None:
+def _projects(by: Principal, asked: NewToken) -> tuple[str, ...] | None:
     if asked.project is None:
         return by.projects
     require_project(by, asked.project)
     return (asked.project,)
 
 
-async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> frozenset[str] | None:
-    if asked.jobs is None:
-        return by.jobs
-    for id in asked.jobs:
-        slot = await live.find(id, by)
-        if asked.project is not None and slot.head.project != asked.project:
-            raise NotFound.job(id)
-    return frozenset(asked.jobs)
+async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> list[Head]:
+    """The jobs that the token is for, once it is certain that the caller may see each."""
+    heads = [(await live.find(id, by)).head for id in asked.jobs or ()]
+    for head in heads:
+        if asked.project is not None and head.project != asked.project:
+            raise NotFound.job(head.id)
+    return heads
+
+
+def _shares(by: Principal, grant: Grant, heads: list[Head], now: int) -> list[AuditRecord]:
+    detail = {"scope": grant.scope, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
+    return [act_on(head, now, by, "share", **detail) for head in heads]
 
 
 # The audit trail
@@ -176,25 +184,58 @@ async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> frozenset[str
 async def audit(request: Request) -> Response:
     """Newest first. An admin of some projects sees only those projects."""
     live, by = http.service(request), http.principal(request)
-    limit = http.whole(request, "limit", 100, least=1, most=1000)
-    before = http.whole(request, "before", None, least=1, most=2**53)
+    limit, before = _page(request)
     entries = await live.audit(limit=limit, before=before)
     shown = [
-        {
-            "n": one.n,
-            "at": wire_time(one.record.at),
-            "by": one.record.by,
-            "by_id": one.record.by_id,
-            "action": one.record.action,
-            "project": one.record.project,
-            "job": one.record.job,
-            "detail": one.record.detail,
-        }
-        for one in entries
-        if by.projects is None or one.record.project in by.projects
+        _act(one, by) for one in entries if by.projects is None or one.record.project in by.projects
     ]
     next_ = entries[-1].n if len(entries) == limit else None
     return http.JSONBytes(wire.encode({"acts": shown, "next": next_}), 200, NO_STORE)
+
+
+async def audit_of_job(request: Request) -> Response:
+    """Newest first, down to the job's creation."""
+    live, by = http.service(request), http.principal(request)
+    head = (await live.find(request.path_params["id"], by)).head
+    limit, before = _page(request)
+    entries = await live.audit(limit=limit, before=before, job=head.id)
+    own = [one for one in entries if _is_of(one.record, head)]
+    begun = bool(own) and own[-1].record.action == "create"  # recorded if the owner is another
+    more = len(entries) == limit and own[-1:] == [*entries[-1:]] and not begun
+    if not (more or begun):
+        act = AuditRecord(head.created_at, head.owner, "create", head.project, head.id)
+        own.append(AuditEntry(0, act))
+    next_ = entries[-1].n if more else None
+    acts = [_act(one, by) for one in own]
+    return http.JSONBytes(wire.encode({"acts": acts, "next": next_}), 200, NO_STORE)
+
+
+def _is_of(record: AuditRecord, head: Head) -> bool:
+    """A job that was deleted may have had the same id."""
+    return (
+        record.project == head.project
+        and record.at >= head.created_at
+        and record.action != "delete"
+    )
+
+
+def _page(request: Request) -> tuple[int, int | None]:
+    limit = http.whole(request, "limit", 100, least=1, most=1000)
+    return limit, http.whole(request, "before", None, least=1, most=2**53)
+
+
+def _act(one: AuditEntry, by: Principal) -> dict[str, Any]:
+    it = one.record
+    return {
+        "n": one.n,
+        "at": wire_time(it.at),
+        "by": it.by,
+        "by_id": it.by_id if by.may("audit") else None,  # it names a key
+        "action": it.action,
+        "project": it.project,
+        "job": it.job,
+        "detail": it.detail,
+    }
 
 
 async def _json(request: Request, live: LiveJobs) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from typing import Final
+from typing import Annotated, Any, Final
 
 import anyio
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -15,8 +19,8 @@ from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
-from livejobs.core.errors import Invalid
-from livejobs.core.model import FLAGS, STATUSES
+from livejobs.core.errors import Conflict, Invalid, NotFound
+from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
@@ -209,6 +213,37 @@ async def cancel(request: Request) -> Response:
     force = http.switch(request, "force")
     slot = await live.cancel(request.path_params["id"], force=force, by=http.principal(request))
     return http.JSONBytes(await live.state(slot), 202, {"cache-control": "no-store"})
+
+
+class CancelMany(Struct, frozen=True, forbid_unknown_fields=True):
+    jobs: Annotated[list[Annotated[str, Bound(pattern=ID_PATTERN)]],
+                    Bound(min_length=1, max_length=1000)]  # fmt: skip
+    force: bool = False
+
+
+_cancel_many: Final = msgspec.json.Decoder(CancelMany)
+
+
+async def cancel_many(request: Request) -> Response:
+    """Each job has its own result: that one has ended meanwhile does not stop the others."""
+    live, by = http.service(request), http.principal(request)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
+    asked: CancelMany = say.decoded(_cancel_many, body)
+    ids = list(dict.fromkeys(asked.jobs))
+    # All at once, so that they share a transaction.
+    calls = [live.cancel(id, force=asked.force, by=by) for id in ids]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    results = [_cancelled(id, result) for id, result in zip(ids, found, strict=True)]
+    return http.JSONBytes(wire.encode({"results": results}), 200, {"cache-control": "no-store"})
+
+
+def _cancelled(id: str, result: Slot | BaseException) -> dict[str, Any]:
+    if isinstance(result, Slot):
+        return {"job": id, "ok": True, "status": result.head.status}
+    if isinstance(result, NotFound | Conflict):
+        return {"job": id, "ok": False, "code": result.code, "detail": result.detail}
+    raise result
 
 
 async def delete(request: Request) -> Response:

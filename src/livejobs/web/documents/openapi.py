@@ -19,8 +19,11 @@ from livejobs.core.reports import AnyReport, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
+from livejobs.web.calls.jobs import CancelMany
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
+from livejobs.web.pages.badge import STYLES
+from livejobs.web.pages.embed import THEMES
 
 Schema = dict[str, Any]
 
@@ -66,6 +69,8 @@ SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false"]}
 NEXT: Final[Schema] = {"type": ["integer", "null"]}
 ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
 STREAM: Final = "text/event-stream"
+SVG: Final = "image/svg+xml"
+HTML: Final = "text/html"
 
 LIMIT: Final = Parameter("limit", whole(1, 1000), "At most this many; default 100.")
 AFTER: Final = Parameter("after", whole(0, 2**53), "Only entries after this `n`.")
@@ -164,6 +169,26 @@ STATS: Final[Schema] = {
         "points": {"type": "array", "items": POINT},
     },
 }
+CANCELLED: Final[Schema] = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["job", "ok"],
+                "properties": {
+                    "job": TEXT,
+                    "ok": {"type": "boolean"},
+                    "status": {"enum": list(STATUSES)},
+                    "code": TEXT,
+                    "detail": TEXT,
+                },
+            },
+        }
+    },
+}
 SESSION: Final[Schema] = {
     "type": "object",
     "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
@@ -219,6 +244,8 @@ OPERATIONS: Final = (
               example={"type": "progress", "percent": 42}),
     Operation("post", "/v1/jobs/{id}/cancel", "Cancel a job", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
+    Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
+              errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
@@ -229,9 +256,20 @@ OPERATIONS: Final = (
               {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
               (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
+    Operation("get", "/jobs/{id}/badge.svg", "Get a picture of a job's state",
+              {**dict.fromkeys((200, 401, 403, 404, 422, 429, 503), SVG), 304: None},
+              (Parameter("label", TEXT, "Default: the job's title."),
+               Parameter("style", {"enum": list(STYLES)}, "Default: flat."), KNOWN)),
+    Operation("get", "/jobs/{id}/embed", "Get a page with a job, for a frame in another page",
+              dict.fromkeys((200, 401, 403, 404, 422, 429, 503), HTML),
+              (Parameter("theme", {"enum": list(THEMES)}, "Default: the reader's own."),
+               Parameter("compact", SWITCH, "Show the job in one line."))),
     Operation("get", "/v1/events", "Stream many jobs", {200: STREAM},
               (*FILTERS, Parameter("jobs", TEXT, "Only these ids, with commas between."), *STREAMED,
                LIMIT)),
+    Operation("get", "/v1/jobs/{id}/audit", "List who did what to a job",
+              {200: listed("acts", ENTRY, NEXT)},
+              (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
     Operation("get", "/v1/jobs/{id}/files", "List files, with download counts",
               {200: LISTED_FILES}),
     Operation("post", "/v1/jobs/{id}/files", "Attach an existing file",
@@ -285,9 +323,9 @@ OPERATIONS: Final = (
 
 # Groups of operations, by path; the first match counts.
 TAGS: Final = (
-    ("Live", r"/events$"),
+    ("Live", r"/events$|^/jobs/"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
-    ("Jobs", r"^/v1/jobs"),
+    ("Jobs", r"^/v1/(jobs|cancel)"),
     ("Access", r"^/v1/(tokens|session|keys|audit)"),
     ("Server", r"^/(healthz|readyz|metrics|v1/stats|v1/projects)"),
     ("Other APIs", ""),
@@ -305,7 +343,7 @@ class Part(NamedTuple):
 
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach]
+    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach, CancelMany]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -353,7 +391,9 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         "summary": operation.summary,
         "operationId": operation_id(operation.method, operation.path),
         "parameters": [parameter(one) for one in parameters],
-        "responses": {str(status): _answer(body) for status, body in operation.good.items()},
+        "responses": {
+            str(status): _answer(status, body) for status, body in operation.good.items()
+        },
     }
     for status in sorted(_errors(operation) - operation.good.keys()):
         result["responses"][str(status)] = problem()
@@ -410,12 +450,13 @@ def _body(operation: Operation, described: dict[int, Schema]) -> dict[str, Any]:
     return {"required": not operation.optional, "content": content}
 
 
-def _answer(body: Schema | str | None) -> dict[str, Any]:
+def _answer(status: int, body: Schema | str | None) -> dict[str, Any]:
+    word = "Success" if status < 400 else "Error"
     if body is None:
         return {"description": "Success, without a body"}
     if isinstance(body, str):
-        return {"description": "Success", "content": {body: {"schema": TEXT}}}
-    return {"description": "Success", "content": {"application/json": {"schema": body}}}
+        return {"description": word, "content": {body: {"schema": TEXT}}}
+    return {"description": word, "content": {"application/json": {"schema": body}}}
 
 
 def problem() -> dict[str, Any]:
@@ -458,6 +499,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "project": "Only this project.",
         "scopes": "At most the caller's own; default `view`.",
         "ttl_seconds": "Seconds until it expires; default 900.",
+    },
+    "CancelMany": {
+        "jobs": "At most 1000 ids.",
+        "force": "End them now, without their workers.",
     },
     "NewKey": {
         "name": "Owner of the jobs it creates, as `key:NAME`.",

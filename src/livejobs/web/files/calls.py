@@ -87,6 +87,7 @@ async def put(request: Request) -> Response:
         size=int(declared) if declared.isdigit() else None,
         sha256=_sent_digest(request),
         check=partial(http.require_valid, request.scope),
+        by=http.principal(request),
     )
     return shown(slot, file, new=new)
 
@@ -136,7 +137,8 @@ def _decoded_digest(name: str, value: str) -> bytes:
 
 async def attach(request: Request) -> Response:
     live = http.service(request)
-    slot = await live.find(request.path_params["id"], http.principal(request))
+    by = http.principal(request)
+    slot = await live.find(request.path_params["id"], by)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     if not body.strip():
@@ -145,9 +147,9 @@ async def attach(request: Request) -> Response:
     if (asked.path is None) == (asked.url is None):
         raise Invalid.at("/path", "Give either a path or a url.")
     if asked.path is not None:
-        file, new = await files.attach_path(slot, asked.path, asked.name, asked.media_type)
+        file, new = await files.attach_path(slot, asked.path, asked.name, asked.media_type, by)
     else:
-        file, new = await files.attach_url(slot, _elsewhere(asked))
+        file, new = await files.attach_url(slot, _elsewhere(asked), by)
     return shown(slot, file, new=new)
 
 

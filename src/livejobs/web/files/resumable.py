@@ -88,6 +88,7 @@ async def create(request: Request) -> Response:
         media_type=metadata.get("filetype", ""),
         length=number(request, "Upload-Length"),
         metadata=header,
+        by=http.principal(request),
     )
     location = f"{slot.base}/v1/jobs/{slot.head.id}/uploads/{partial.declared.id}"
     return Response(None, 201, {"location": location, **state(partial)})
@@ -143,7 +144,7 @@ async def head(request: Request) -> Response:
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
     files = http.service(request).files
-    await files.finish(slot, partial, check)  # its last request could not
+    await files.finish(slot, partial, check, http.principal(request))  # its last request could not
     headers = {
         **state(partial),
         "upload-offset": str(partial.size),
@@ -165,8 +166,8 @@ async def patch(request: Request) -> Response:
     offset = number(request, "Upload-Offset")
     slot, partial = await found(request)
     check = bound(http.require_valid, request.scope)
-    files = http.service(request).files
-    await files.go_on(slot, partial, offset, arriving(request), check)
+    files, by = http.service(request).files, http.principal(request)
+    await files.go_on(slot, partial, offset, arriving(request), check, by)
     return Response(status_code=204, headers={**state(partial), "upload-offset": str(partial.size)})
 
 

@@ -19,7 +19,9 @@ from livejobs.web.tags import not_modified
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; media-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' data:; media-src 'self'; font-src 'self'; "
+    "frame-src 'self'; "  # a PDF; every file is sandboxed by its own policy (see delivery.py)
+    "base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 PAGE: Final = {
