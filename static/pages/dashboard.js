@@ -13,7 +13,7 @@ import { watchFeed } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
-import { readStats } from "./server.js";
+import { readSession, readStats } from "./server.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -111,6 +111,7 @@ class ListPage {
     teach(this.#parts, project);
     showPlace(project);
     projectMenu(document.querySelector("[data-part=place]"), project);
+    this.#showRights();
     this.#showScope();
     this.#showTools();
   }
@@ -160,6 +161,12 @@ class ListPage {
       ArrowLeft: ({ target }) => this.#open(target, false),
       Escape: () => this.#escape(),
     });
+  }
+
+  /** A credential that may not cancel selects nothing. */
+  async #showRights() {
+    const { may } = await readSession().catch(() => ({ may: [] }));
+    this.#page.classList.toggle("watching-only", !may.includes("cancel"));
   }
 
   #showScope() {
@@ -393,6 +400,7 @@ class ListPage {
   }
 
   #mark(id, extended) {
+    if (this.#page.classList.contains("watching-only")) return;
     const order = extended ? this.#entries.order.map((entry) => entry.id) : [];
     if (extended) this.#selection.extend(id, order);
     else this.#selection.toggle(id);

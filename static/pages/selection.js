@@ -7,6 +7,19 @@ import * as ui from "./ui.js";
 
 const plural = (n, word) => `${number.format(n)} ${word}${n === 1 ? "" : "s"}`;
 
+/** What became of the jobs: a running one ends when its worker notices. */
+function resultText(results) {
+  const cancelled = results.filter(({ status }) => status === "cancelled").length;
+  const asked = results.filter(({ ok, status }) => ok && status !== "cancelled").length;
+  const refused = results.filter(({ ok }) => !ok);
+  const parts = [
+    cancelled && `${plural(cancelled, "job")} cancelled`,
+    asked && `${plural(asked, "job")} asked to stop`,
+    refused.length && `${number.format(refused.length)} not: ${refused[0].detail}`,
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
 export class Selection {
   ids = new Set();
   #jobOf;
@@ -90,7 +103,7 @@ export class Selection {
     const ids = this.#open;
     this.#sure = false;
     this.#bar.parts.cancel.disabled = true;
-    const told = await cancelJobs(ids);
+    const told = await cancelJobs(ids).then(resultText, (error) => error.message);
     this.clear();
     this.#say(told);
     this.show();

@@ -1,30 +1,28 @@
-/** What the dashboard asks the server besides the list: counts over time, rights, and cancelling. */
+/** What the dashboard asks the server besides the list: counts over time, projects, and cancelling. */
 
-import { address, cancelJob, credential } from "../livejobs.js";
+import { address, credential } from "../livejobs.js";
 
-const AT_ONCE = 4; // requests to cancel
+const AT_ONCE = 1000; // jobs to cancel with one request
 
-async function ask(path, query) {
-  const answer = await fetch(address(path, query), { headers: credential.headers });
-  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
-  return answer.json();
+async function ask(path, query, options = {}) {
+  const headers = { ...credential.headers, ...(options.body && { "content-type": "application/json" }) };
+  const answer = await fetch(address(path, query), { ...options, headers });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
+  return body;
 }
 
 export const readJob = (path) => ask(path);
 export const readStats = (query) => ask("v1/stats", query);
 export const readProjects = () => ask("v1/projects").then(({ projects }) => projects);
+export const readSession = () => ask("v1/session");
 
-/** Cancel jobs. Return what became of it, in a sentence. */
+/** Cancel jobs: the server's result for each. */
 export async function cancelJobs(ids) {
-  const left = [...ids];
-  const refusals = [];
-  const work = async () => {
-    for (let id; (id = left.pop()); ) {
-      await cancelJob(id).catch((error) => refusals.push(error.message));
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  const done = ids.length - refusals.length;
-  const said = `${done} of ${ids.length} asked to end.`;
-  return refusals.length ? `${said} ${refusals[0]}` : said;
+  const results = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const body = JSON.stringify({ jobs: ids.slice(at, at + AT_ONCE) });
+    results.push(...(await ask("v1/jobs/cancel", {}, { method: "POST", body })).results);
+  }
+  return results;
 }
