@@ -254,7 +254,7 @@ def test_charts_count_what_ends_and_tell_each_point(jobs: Jobs, visit: Opener) -
     page = visit(jobs.list)
     finished, failed, queue, _ = page.locator(".cards .card").all()
     expect(finished.locator("[data-part=figure]")).to_have_text("3")
-    expect(failed.locator("[data-part=figure]")).to_have_text("33.3%")
+    expect(failed.locator("[data-part=figure]")).to_have_text("33%")
     expect(queue.locator("[data-part=figure]")).to_have_text("1")
     assert finished.locator("path").get_attribute("d")
     jobs.report(jobs.create(), {"type": "start"}, {"type": "succeed"})
