@@ -1,10 +1,12 @@
 """What the SDK costs the job, as ratios within one run.
 
 - loop: `for x in job.track(range(N))` beside tqdm's, and beside the bare loop.
-- call: one `job.progress(n)` in a loop, while progress is joined; and without a server.
+- call: one `job.progress(n, total)` in a loop, while progress is joined; and without a server.
 - away: a job of arithmetic that reports each item, with a server that does not answer, beside the
   same work without livejobs.
 - memory: what a million log lines add, with a server that does not answer.
+- run: a program that prints a million lines, under `livejobs run` with a real server, beside the
+  same piped to `cat`.
 - import: `import livejobs; livejobs.job`, in a process of its own, beside an empty one.
 
 Rounds alternate between the sides; figures are medians, but where said otherwise."""
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from common import BIN, Server
 from tqdm import tqdm
 
 import livejobs
@@ -74,7 +77,7 @@ def bench_call(spool: str, n: int, rounds: int) -> None:
     def say(job: WorkerJob) -> float:
         def loop() -> None:
             for number in range(n):
-                job.progress(number)
+                job.progress(number, n)
 
         return timed(loop) / n
 
@@ -126,6 +129,27 @@ def bench_memory(spool: str, n: int) -> None:
     print(f"memory over {n:,} log lines: {' '.join(map(str, sizes))} MiB")
 
 
+def bench_run(spool: str, n: int, rounds: int) -> None:
+    program = f"for n in range({n}): print('line', n, 'of an output that goes on and on')"
+    command = [sys.executable, "-c", program]
+
+    def run(server: Server) -> float:
+        where = {"LIVEJOBS_URL": f"http://127.0.0.1:{server.port}", "LIVEJOBS_SPOOL": spool}
+        ours = [str(BIN / "livejobs"), "run", "--no-qr", "--", *command]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return timed(lambda: subprocess.run(ours, check=True, env=os.environ | where, **quiet))
+
+    def cat() -> float:
+        piped = [*("sh", "-c", '"$@" | cat > /dev/null', "sh"), *command]
+        return timed(lambda: subprocess.run(piped, check=True))
+
+    serve = [str(BIN / "livejobs"), "serve", "--port", "0", "--data", f"{spool}/data"]
+    with Server(serve) as server:
+        theirs, ours = compare(rounds, cat, lambda: run(server))
+    print(f"run: {n:,} lines in {theirs:.2f} s with cat, {ours:.2f} s with livejobs run; "
+          f"ratio {ours / theirs:.2f} (at most 1.3)")  # fmt: skip
+
+
 def bench_import(rounds: int) -> None:
     def run(code: str) -> float:
         command = [sys.executable, "-c", code]
@@ -148,6 +172,7 @@ def main() -> None:
     bench_call(spool, int(10**6 * scale), given.rounds)
     bench_away(spool, int(20_000 * scale), given.rounds)
     bench_memory(spool, int(10**6 * scale))
+    bench_run(spool, int(10**6 * scale), given.rounds)
     bench_import(2 * given.rounds)
 
 

@@ -22,11 +22,13 @@ ORDER = [
     "live", "files",
     "powers",
     "service",
-    "web", "demo",
+    "web",
     "faces", "server",
     "app",
     "client",
+    "queues",
     "",  # the package itself, which hands out the public names
+    "demo",
     "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""

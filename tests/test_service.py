@@ -56,6 +56,34 @@ async def said(pages: AsyncIterator[Sequence[Record]]) -> list[int]:
 # A job's life
 
 
+async def test_a_program_asks_and_is_answered(live: LiveJobs) -> None:
+    job = await live.create(id="j")
+
+    slot = await live.find("j")
+
+    async def waits() -> int:
+        while slot.head.waiting is None:
+            await slot.changed()
+        return slot.head.waiting.n
+
+    async def answer() -> None:
+        n = await waits()
+        with pytest.raises(Invalid, match="does not fit"):
+            await live.answer("j", "yes")
+        await live.answer("j", True, n=n)
+
+    value, _ = await asyncio.gather(job.ask("Publish?", {"type": "boolean"}), answer())
+    assert value is True
+    assert await job.ask("Publish?", timeout=0.01) is None
+    assert (await job.state())["waiting"] is None
+    with pytest.raises(Conflict):
+        await live.answer("j", True)
+    asking = asyncio.ensure_future(job.ask("Publish?"))
+    await waits()
+    await live.cancel("j", force=True)
+    assert await asking is None
+
+
 async def test_a_job_is_created_told_and_read(live: LiveJobs) -> None:
     job = await live.create(id="j", title="Teaser", total=10, meta={"k": 1}, tags=["nightly"])
     assert job.status == "queued"

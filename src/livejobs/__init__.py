@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from livejobs.client.worker.task import task
     from livejobs.client.worker.tqdm import tqdm
     from livejobs.config import Settings
+    from livejobs.queues import arq as arq
+    from livejobs.queues import celery as celery
+    from livejobs.queues import dramatiq as dramatiq
+    from livejobs.queues import huey as huey
+    from livejobs.queues import rq as rq
+    from livejobs.queues import taskiq as taskiq
     from livejobs.service import Job, LiveJobs
 
 _PLACES: Final = {
@@ -60,6 +66,10 @@ _PLACES: Final = {
     "task": "livejobs.client.worker.task",
     "tqdm": "livejobs.client.worker.tqdm",
 }
+
+# Modules of `livejobs.queues`. Loading one loads its library, which need not be there: so they are
+# not in `__all__`.
+_QUEUES: Final = ("arq", "celery", "dramatiq", "huey", "rq", "taskiq")
 
 __all__ = [
     "AsyncClient",
@@ -88,12 +98,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name in _QUEUES:
+        value: Any = import_module(f"livejobs.queues.{name}")
+    elif name in _PLACES:
+        value = getattr(import_module(_PLACES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_PLACES[name]), name)
     globals()[name] = value  # found without us from now on
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_QUEUES})

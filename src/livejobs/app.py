@@ -83,6 +83,7 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     *HOT,
     Resource("/v1/jobs", GET=read("view", jobs.listing), POST=change("create", jobs.create)),
     Resource("/v1/jobs/{id}/cancel", POST=change("cancel", jobs.cancel)),
+    Resource("/v1/jobs/{id}/answer", POST=change("cancel", jobs.answer)),
     # Not below /v1/jobs, where it could be the id of a job.
     Resource("/v1/cancel", POST=change("cancel", jobs.cancel_many)),
     Resource("/v1/jobs/{id}/logs", GET=read("view", entries.logs)),

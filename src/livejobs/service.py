@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Literal, Self
@@ -135,6 +136,25 @@ class Job:
 
     async def fail(self, message: str, **fields: Any) -> Receipt:
         return await self.report(say.Fail(message=message, **fields))
+
+    async def ask(
+        self, prompt: str, schema: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
+        """Ask a person, and return the answer. None: the time is over, or the question is void,
+        because the job was cancelled or has ended, or because another question came."""
+        n = (await self.report({"type": "ask", "prompt": prompt, "schema": schema})).asked
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._until_closed(n)
+        answer = self._slot.head.answer
+        if not self._live.over(self._slot):
+            await self.report(say.Heartbeat(answered=n))
+        return answer.value if answer is not None and answer.n == n else None
+
+    async def _until_closed(self, n: int | None) -> None:
+        slot = self._slot
+        while not self._live.over(slot) and slot.head.waiting and slot.head.waiting.n == n:
+            await slot.changed()
 
     async def ask_to_cancel(self) -> None:
         """Request the end of the job. Its worker sees `cancel_requested`, and reports the end."""
@@ -359,6 +379,13 @@ class LiveJobs:
         self.check_running()
         return await self._changing.cancel(id, force=force, by=by)
 
+    async def answer(
+        self, id: str, value: Any, *, n: int | None = None, by: Principal = ANONYMOUS
+    ) -> Slot:
+        """Answer what the job waits for. `n`: only if that is the number of its question."""
+        self.check_running()
+        return await self._changing.answer(id, value, n=n, by=by)
+
     async def delete(self, id: str, *, by: Principal = ANONYMOUS) -> None:
         """Delete a finished job with its entries and files."""
         self.check_running()
@@ -376,9 +403,11 @@ class LiveJobs:
         job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))
         return job
 
-    async def list(self, query: Query, *, limit: int = 100, after: str | None = None) -> Listing:
+    async def list(
+        self, query: Query, *, limit: int = 100, after: str | None = None, skip: int = 0
+    ) -> Listing:
         self.check_running()
-        return await self._lister.list(query, limit=limit, after=after)
+        return await self._lister.list(query, limit=limit, after=after, skip=skip)
 
     async def audit(
         self, *, limit: int, before: int | None, job: str | None = None

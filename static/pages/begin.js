@@ -1,6 +1,7 @@
 /** What an empty list teaches: the first job, in three ways. */
 
-import { BASE, credential } from "../livejobs.js";
+import { BASE } from "../livejobs.js";
+import { credential } from "./api.js";
 import * as ui from "./ui.js";
 
 /** JSON in one line, with spaces. A line break inside a string is escaped, so none is lost. */

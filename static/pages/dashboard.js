@@ -1,5 +1,6 @@
 /** The list of a project's jobs: charts, filters, and rows that follow the feed. */
 
+import { credential, readSession, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
 import { STATUSES, nameOf } from "./describe.js";
@@ -9,11 +10,10 @@ import { number } from "./format.js";
 import { help, listen } from "./keys.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
 import { Loader } from "./loading.js";
-import { watchFeed } from "../livejobs.js";
+import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
-import { readSession, readStats } from "./server.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -47,7 +47,6 @@ class ListPage {
   #rows;
   #charts;
   #selection;
-  #feed;
   #ready = false;
   #pointed = false; // the mouse is over the list
   #current = null; // id of the row that the keyboard is at
@@ -66,24 +65,23 @@ class ListPage {
       settled: () => this.#rows.draw(),
     });
     this.#build();
-    this.#feed = watchFeed(
-      { ...this.#filters.scope, limit: BEGIN, rate: 10 },
+    this.watch = watch(
+      { ...this.#filters.scope, limit: BEGIN },
       {
-        change: (job) => this.#change(job),
-        gone: (id) => this.#gone(id),
-        ready: () => this.#onReady(),
-        reset: () => this.#begin(),
-        state: (state) => this.#onState(state),
+        ...credential.watching,
+        rate: 10,
+        background: true, // see start.js
+        onChange: (job) => this.#change(job),
+        onGone: (id) => this.#gone(id),
+        onReady: () => this.#onReady(),
+        onReset: () => this.#begin(),
+        onState: (state) => this.#onState(state),
       },
     );
     this.#begin();
     this.#chart();
     setInterval(() => this.#tick(), 1000);
     setInterval(() => document.hidden || this.#chart(), STATS);
-  }
-
-  get stream() {
-    return this.#feed.stream;
   }
 
   // Building
@@ -259,16 +257,21 @@ class ListPage {
 
   // Jobs
 
+  /** The jobs of the feed; null until it connects. */
+  get #watched() {
+    return this.watch.jobs;
+  }
+
   #take(jobs, page) {
     for (const job of jobs) this.#admit(job, page);
-    if (page === 0) for (const job of this.#feed.jobs.values()) this.#admit(job, null);
+    if (page === 0) for (const job of this.#watched?.values() ?? []) this.#admit(job, null);
     if (this.#entries.read > MOST) return this.#begin();
     this.#rows.draw();
   }
 
   #admit(job, page) {
     this.#learn(job);
-    const known = this.#entries.get(job.id)?.job ?? this.#feed.jobs.get(job.id);
+    const known = this.#entries.get(job.id)?.job ?? this.#watched?.get(job.id);
     const newer = known && isNewer(known, job) ? known : job;
     const below = this.#entries.expanded.has(job.parent);
     return this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });

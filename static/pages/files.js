@@ -1,7 +1,8 @@
 /** A job's files: links that carry a token, and previews of what the browser can show. */
 
+import { address, credential, jobPath } from "./api.js";
 import { bytes } from "./format.js";
-import { address, credential, harmless, jobPath } from "../livejobs.js";
+import { harmless } from "./text.js";
 import { element, keyed, make, put } from "./ui.js";
 
 const PLAYERS = 3; // each may occupy one of the browser's six connections to a server

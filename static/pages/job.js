@@ -1,10 +1,12 @@
 /** One job's page: each section is drawn when a field that it shows has changed. */
 
+import { answerForm } from "./answer.js";
+import { cancelJob, credential, jobPath } from "./api.js";
 import * as describe from "./describe.js";
 import { carryToken, showFiles } from "./files.js";
 import { clock, number, since, span, valueText } from "./format.js";
 import { NOTICES, listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { cancelJob, jobPath, watchJob } from "../livejobs.js";
+import { watch } from "../livejobs.js";
 import { EARLIER, Log } from "./log.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
@@ -36,12 +38,14 @@ class JobPage {
     root.replaceChildren(page);
     this.#log = new Log(id, this.#parts, (error) => this.#showRefusal(error));
     this.#build();
-    const handlers = {
-      change: (job, delta) => this.#change(job, delta),
-      gone: () => this.#leave("gone"),
-      state: (state) => this.#onState(state),
-    };
-    this.stream = watchJob(id, handlers, { logs: 1, tail: EARLIER });
+    this.watch = watch(id, {
+      ...credential.watching,
+      logs: true,
+      tail: EARLIER,
+      background: true, // see pages.js
+      onChange: (job, delta) => this.#change(job, delta),
+      onState: (state) => this.#onState(state),
+    });
     setInterval(() => this.#job && this.#tick(), 1000);
   }
 
@@ -71,7 +75,7 @@ class JobPage {
 
   #leave(name) {
     this.#job = null;
-    this.stream?.close();
+    this.watch?.stop();
     document.title = NOTICES[name][0];
     showNotice(this.#root, name);
   }
@@ -83,6 +87,7 @@ class JobPage {
     if (!job) return;
     const changed = (...fields) => fields.some((field) => job[field] !== this.#shown[field]);
     if (changed("title", "type", "tags", "project")) this.#showHead(job);
+    if (changed("waiting")) this.#showQuestion(job.waiting);
     if (changed("steps")) this.#showSteps(job);
     if (changed("files")) this.#showFiles(job);
     if (changed("result")) this.#showBlock("result", job.result);
@@ -147,6 +152,12 @@ class JobPage {
     code.hidden = !job.error.code;
     ui.put(detail, job.error.detail === null ? "" : valueText(job.error.detail, 2));
     detail.hidden = job.error.detail === null;
+  }
+
+  #showQuestion(waiting) {
+    const { question } = this.#parts;
+    question.hidden = !waiting;
+    question.replaceChildren(...(waiting ? [answerForm(this.#id, waiting)] : []));
   }
 
   #showBlock(name, value) {

@@ -1,6 +1,7 @@
 /** What both pages share: links between them, the header, and notices in place of a page. */
 
-import { BASE, address, credential } from "../livejobs.js";
+import { address, credential } from "./api.js";
+import { BASE } from "../livejobs.js";
 import { make, partsOf, put } from "./ui.js";
 
 export const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);

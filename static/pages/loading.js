@@ -1,8 +1,7 @@
 /** Reads the list's pages as the reader comes to them, and what the feed does not send: counts, and
  * places in the queue. */
 
-import { jobPath, listJobs } from "../livejobs.js";
-import { readJob } from "./server.js";
+import { listJobs, readJob } from "./api.js";
 
 const PAGE = 100;
 const FAR = 1000; // jobs a page when the reader jumps ahead; the server sends fewer if they are large
@@ -88,7 +87,7 @@ export class Loader {
   }
 
   async #again(page, id) {
-    if (page === null) return [await readJob(jobPath(id))];
+    if (page === null) return [await readJob(id)];
     const { jobs } = await listJobs({ ...this.#filters.query, ...this.#entries.pages[page] });
     return jobs;
   }

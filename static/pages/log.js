@@ -1,7 +1,8 @@
 /** A job's log: the newest lines, older ones on request, and a view that follows the end. */
 
+import { readLogs } from "./api.js";
 import { clock, number } from "./format.js";
-import { KEPT, readLogs } from "../livejobs.js";
+import { KEPT } from "../livejobs.js";
 import { make, put, showTime } from "./ui.js";
 
 export const EARLIER = 500; // lines of the first view, and of each step back

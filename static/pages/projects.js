@@ -1,7 +1,7 @@
 /** The menu of projects, beside the project's name in the header. */
 
+import { readProjects } from "./api.js";
 import { listOf } from "./layout.js";
-import { readProjects } from "./server.js";
 import * as ui from "./ui.js";
 
 /** Put the menu after the place. A server with one project needs none. */

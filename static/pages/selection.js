@@ -1,8 +1,8 @@
 /** Jobs chosen in the list, and the bar that cancels them together. */
 
+import { cancelJobs } from "./api.js";
 import { finished } from "./describe.js";
 import { number } from "./format.js";
-import { cancelJobs } from "./server.js";
 import * as ui from "./ui.js";
 
 const plural = (n, word) => `${number.format(n)} ${word}${n === 1 ? "" : "s"}`;

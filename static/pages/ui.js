@@ -2,7 +2,7 @@
 
 import { markOf, percentOf } from "./describe.js";
 import { dateAndTime } from "./format.js";
-import { harmless } from "../livejobs.js";
+import { harmless } from "./text.js";
 
 /** A copy of a template. `parts` holds its `data-part` elements by name. */
 export function make(template) {

@@ -56,6 +56,7 @@ CALLS = [
     Call("POST", "/v1/jobs", "report", 201, {"project": "mine"}, 403),
     Call("POST", "/v1/jobs/{id}/cancel", "cancel", 202),
     Call("POST", "/v1/cancel", "cancel", 200, {"jobs": ["j"]}, 200),
+    Call("POST", "/v1/jobs/{id}/answer", "cancel", 409, {"value": 1}),
     Call("GET", "/v1/jobs/{id}/logs", "view", 200),
     Call("GET", "/v1/jobs/{id}/results", "view", 200),
     Call("GET", "/v1/jobs/{id}/errors", "view", 200),

@@ -47,7 +47,8 @@ def visit(browser: Browser) -> Iterator[Opener]:
     contexts = []
 
     def heard(message: ConsoleMessage) -> None:
-        away = "net::ERR_" in message.text or "the server responded with" in message.text
+        network = ("net::ERR_", "the server responded with", "WebSocket handshake")
+        away = any(words in message.text for words in network)
         if message.type in ("error", "warning") and not away:
             complaints.append(message.text)
 

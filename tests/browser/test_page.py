@@ -519,27 +519,6 @@ def test_a_list_that_is_newer_than_the_feed_wins(jobs: Jobs, visit: Opener) -> N
     assert told == [[False, True, False, False], "nine", True, "ten"]
 
 
-def test_the_client_stops_on_204(jobs: Jobs, visit: Opener) -> None:
-    id = jobs.create()
-    jobs.report(id, {"type": "succeed"})
-    page = visit(jobs.list)
-    states = page.evaluate(
-        """async ([id, since, patience]) => {
-          const { watchJob } = await import("/static/livejobs.js");
-          const states = [];
-          await new Promise((over) => {
-            const state = (name) => states.push(name) && name === "ended" && over();
-            watchJob(id, { change: () => states.push("change"), state }, { since });
-            setTimeout(over, patience);
-          });
-          return states;
-        }""",
-        [id, jobs.get(id)["cursor"], PATIENCE],
-    )
-    assert states[-1] == "ended"
-    assert "change" not in states
-
-
 def test_onmessage_of_a_plain_eventsource_is_a_complete_client(jobs: Jobs, visit: Opener) -> None:
     id = jobs.create(total=3)
     page = visit(jobs.list)

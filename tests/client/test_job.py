@@ -30,6 +30,25 @@ def test_a_block_is_a_job_from_its_start_to_its_end(api: Api) -> None:
     assert ended["status"] == "succeeded"
 
 
+def test_the_last_total_that_was_said_counts(api: Api) -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with livejobs.job("render") as job:
+        for said in [(1, 10), (2, 10), (3, 20), (4, 20), (5, 10), (6,)]:
+            job.progress(*said)
+        job.flush()
+        shown = api.job(job.id)["progress"]
+        job.progress(7, Odd())  # type: ignore[arg-type]
+        job.progress(8, 10.0)
+        job.progress(9, 10)
+    assert (shown["current"], shown["total"]) == (6, 10)
+    assert api.job(job.id)["progress"]["current"] == 9
+
+
 def test_every_verb_arrives(api: Api) -> None:
     with livejobs.job("render") as job:
         job.progress(5, 10, unit="pages", message="half")

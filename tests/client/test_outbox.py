@@ -57,6 +57,13 @@ def test_reports_are_numbered_in_the_order_they_were_said() -> None:
     assert [(report["producer"], report["n"]) for report in reports] == [("p", 1), ("p", 2)]
 
 
+def test_progress_is_sent_before_the_retry_that_follows_it() -> None:
+    box = a_box()
+    box.joined.say({"current": 1})
+    box.put("retry", encode({"type": "retry"}))
+    assert [report["type"] for report in said(box.next())] == ["progress", "retry"]
+
+
 def test_a_request_that_was_not_answered_is_sent_again_byte_for_byte() -> None:
     box = a_box("one")
     first = box.next()
@@ -107,6 +114,18 @@ def test_a_percent_and_an_amount_replace_each_other_as_on_the_server() -> None:
     assert box.joined.progress == {"current": 9}
     box.joined.advance(1)
     assert box.joined.progress == {"current": 9, "advance": 1}
+
+
+def test_an_amount_said_without_the_lock_comes_after_what_was_said_before() -> None:
+    joined = a_box().joined
+    joined.say({"current": 1, "total": 9, "message": "x"})
+    joined.latest = (2, joined.total)
+    joined.latest = (3,)
+    joined.say({"message": "y"})
+    assert joined.progress == {"current": 3, "total": 9, "message": "y"}
+    list(joined.take())
+    joined.latest = (4, joined.total)
+    assert joined.progress == {"current": 4, "total": 9}
 
 
 def test_a_steps_status_carries_the_progress_said_before_it() -> None:

@@ -163,10 +163,20 @@ class AnyWorker(RuleBasedStateMachine):
         assert self.head.stalled == running
 
     @rule()
+    def be_answered(self) -> None:
+        was = self.head
+        if was.waiting is None:
+            with pytest.raises(reducer.NotWaiting):
+                reducer.answer(was, None, 1, "ann", self.now)
+            return
+        assert was.status == "running"
+        self.head = reducer.answer(was, was.waiting.n, 1, "ann", self.now)
+
+    @rule()
     def be_lost(self) -> None:
         was = self.head
         self.head = reducer.lose(was, self.now, 3600)
-        if was.status == "running":
+        if was.status == "running" and was.waiting is None:
             assert self.head.status == MOVES["running", "lose"]
             assert self.head.error is not None
             assert (self.head.status, self.head.error.code) == ("failed", "lost")
@@ -324,6 +334,19 @@ def test_every_event_of_the_table_is_tried_here() -> None:
     assert {event for _, event in MOVES} == {*FROM_A_WORKER, *FROM_OTHERS} == {*get_args(Event)}
 
 
+def test_the_producer_silent_longest_is_forgotten_when_there_are_too_many() -> None:
+    def numbered(producer: int, n: int) -> dict[str, Any]:
+        return {"type": "count", "counters": {"c": 1}, "producer": str(producer), "n": n}
+
+    head = told(new(), *(numbered(producer, 1) for producer in range(1000)))
+    head = told(head, numbered(0, 2))  # it reports again, so another one is silent longest
+    head = decode_head(encode_head(head))  # as after a restart
+    head = told(head, numbered(1000, 1), numbered(0, 2), numbered(2, 1))
+    assert head.counters["c"] == 1002
+    assert len(head.producers) == 1000
+    assert "1" not in head.producers
+
+
 def test_reports_of_one_call_are_one_sample_of_the_rate() -> None:
     first, second = {"type": "progress", "current": 3}, {"type": "progress", "current": 5}
     together = told(new(), first, second).progress.pace
@@ -341,6 +364,7 @@ REPORTS: list[dict[str, Any]] = [
     {"type": "count", "counters": {}},
     {"type": "meta", "set": {}},
     {"type": "heartbeat"},
+    {"type": "ask", "prompt": "p"},
     {"type": "retry"},
     {"type": "succeed"},
     {"type": "fail", "message": "m"},

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from livejobs.core import reducer, wire
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import File, Head, decode_head, encode_head
+from livejobs.core.model import File, Head, Question, decode_head, encode_head
 from livejobs.core.uuid7 import uuid7
 from tests.support.strategies import new_jobs, wire_reports
 
@@ -24,14 +24,15 @@ CURSOR = Cursor("k3f9", 17)
 NAMES = {
     "": "id project type title owner status stalled cancel_requested attempt progress steps "
     "counters meta tags parent children results results_total errors errors_total logs_total "
-    "error result worker files queue created_at started_at updated_at completed_at heartbeat_at "
-    "expires_at timing cursor links",
+    "error result worker waiting files queue created_at started_at updated_at completed_at "
+    "heartbeat_at expires_at timing cursor links",
     "progress": "percent current total unit message rate eta_seconds",
     "steps": "name title status weight current total percent started_at completed_at",
     "children": "total queued running succeeded failed cancelled",
     "results": "n at value",
     "errors": "n at message item detail",
     "error": "message code detail",
+    "waiting": "n prompt schema at",
     "files": "name size media_type sha256 url",
     "queue": "position length eta_seconds",
     "timing": "queue_seconds run_seconds total_seconds",
@@ -64,7 +65,9 @@ def full() -> Any:
         {"type": "fail", "message": "m"},
         steps=["s"],
     )
-    head = replace(folded.head, files=(File("out.mp4", 123, "video/mp4"),))
+    question = Question(1, "Publish?", NOW)
+    files = (File("out.mp4", 123, "video/mp4"),)
+    head = replace(folded.head, files=files, waiting=question)
     lists: dict[str, list[msgspec.Raw]] = {"results": [], "errors": []}
     for entry in folded.entries:
         lists[entry.kind].append(entry.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads
+from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads, worker
 from tests.crash.checker import Broken
 
 
@@ -104,6 +104,22 @@ def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         uploads.full(cycles, Path(folder) / "disk", seed, click.echo)
+
+
+@main.command("worker")
+@click.option("--outage", default=30.0, help="Seconds.")
+def worker_(outage: float) -> None:
+    """The server is away while a worker runs, and while it ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker.drill(outage, Path(folder), click.echo)
+
+
+@main.command("forks")
+@click.option("--runs", default=200)
+def forks_(runs: int) -> None:
+    """Pools of eight processes that report to one job and to their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker.forks(runs, Path(folder), click.echo)
 
 
 if __name__ == "__main__":

@@ -165,9 +165,9 @@ class Agreement(RuleBasedStateMachine):
         self.loop.run(self.sqlite.close())
         self.loop.run(self.sqlite.open())
 
-    @rule(query=queries, limit=st.integers(1, 4))
-    def look(self, query: Query, limit: int) -> None:
-        page = self.both("list", query, limit=limit)
+    @rule(query=queries, limit=st.integers(1, 4), skip=st.integers(0, 5))
+    def look(self, query: Query, limit: int, skip: int) -> None:
+        page = self.both("list", query, limit=limit, skip=skip)
         if page.next is not None:
             self.both("list", query, limit=limit, before=page.next)
         self.both("counts", query)

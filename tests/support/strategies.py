@@ -25,9 +25,15 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 objects = st.dictionaries(texts, json_values, max_size=3)
-producers = st.fixed_dictionaries(
-    {}, optional={"producer": st.sampled_from(["p", "q"]), "n": st.integers(1, 6)}
-).map(lambda said: said if "producer" in said else {})
+_numbers = st.fixed_dictionaries(
+    {},
+    optional={
+        "producer": st.sampled_from(["p", "q"]),
+        "n": st.integers(1, 6),
+        "answered": st.integers(1, 3),
+    },
+).map(lambda said: said if "producer" in said else {k: said[k] for k in said if k != "n"})
+producers = st.deferred(lambda: _numbers)  # so that what is made of them has a short name
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -73,6 +79,7 @@ going_on: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("error", {"message": texts}, item=maybe(texts | st.integers(0, 9)), detail=json_values),
     said("count", {"counters": st.dictionaries(names, signed, max_size=2)}),
     said("meta", {"set": objects}),
+    said("ask", {"prompt": names}, schema=st.sampled_from([None, {"type": "boolean"}])),
 )
 ending: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("retry", error=retries),

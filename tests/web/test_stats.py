@@ -55,7 +55,7 @@ def test_counts_are_exact_after_a_kill(tmp_path: Path) -> None:
             assert (last["queued"], last["running"]) == (2, 1)
             assert found["now"] == {
                 "queued": 2, "running": 1, "succeeded": 0, "failed": 1, "cancelled": 1,
-                "stalled": 0,
+                "stalled": 0, "waiting": 0,
             }  # fmt: skip
             assert found["total"]["p95"] is not None
 
@@ -117,3 +117,32 @@ def test_stalled_jobs_are_counted_and_listed(closed: Server) -> None:
         listed = admin.get("/v1/jobs", params={"project": "st", "flag": "stalled"}).json()
         assert (listed["jobs"], listed["counts"]["running"]) == ([], 0)
         problem(admin.get("/v1/jobs?flag=odd"), 422, "invalid", "/flag")
+
+
+def test_waiting_jobs_are_counted_and_listed(closed: Server) -> None:
+    with client(closed) as admin:
+        for id in ("w", "fine"):
+            admin.post("/v1/jobs", json={"id": id, "project": "wt"})
+        admin.post("/v1/jobs/w/reports", json={"type": "ask", "prompt": "Publish?"})
+        assert stats(admin, project="wt")["now"]["waiting"] == 1
+        listed = admin.get("/v1/jobs", params={"project": "wt", "flag": "waiting"}).json()
+        assert [it["id"] for it in listed["jobs"]] == ["w"]
+        admin.post("/v1/jobs/w/answer", json={"value": True})
+        listed = admin.get("/v1/jobs", params={"project": "wt", "flag": "waiting"}).json()
+        assert (listed["jobs"], listed["counts"]["running"]) == ([], 0)
+
+
+def test_a_list_can_be_entered_anywhere(closed: Server) -> None:
+    with client(closed) as admin:
+        ids = [f"n{n}" for n in range(10)]
+        for id in ids:
+            admin.post("/v1/jobs", json={"id": id, "project": "long"})
+        asked = {"project": "long", "limit": "3", "skip": "4"}
+        page = admin.get("/v1/jobs", params=asked)
+        assert [it["id"] for it in page.json()["jobs"]] == ["n5", "n4", "n3"]
+        assert page.json()["counts"]["queued"] == 10
+        following = admin.get(page.links["next"]["url"]).json()
+        assert [it["id"] for it in following["jobs"]] == ["n2", "n1", "n0"]
+        assert admin.get("/v1/jobs?project=long&skip=10").json()["jobs"] == []
+        for wrong in ("-1", "x", "1000001", "1.5"):
+            problem(admin.get(f"/v1/jobs?skip={wrong}"), 422, "invalid", "/skip")

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from livejobs.cli.serve import EPILOG, run_server, setting_options
-from livejobs.demo.hands import playing
+from livejobs.demo.crew import working
 
 DATA: Final = "livejobs-demo"  # a folder of its own: the demo must not mix with real jobs
 
@@ -21,10 +21,10 @@ DATA: Final = "livejobs-demo"  # a folder of its own: the demo must not mix with
     type=click.FloatRange(0.1, 100),
     default=1,
     show_default=True,
-    help="How much faster than real work the simulated jobs run.",
+    help="How much faster than real work the jobs run.",
 )
 def demo(pace: float, **flags: object) -> None:
     """Run the server with simulated jobs of all kinds."""
     if "LIVEJOBS_DATA" not in os.environ:
         flags["data"] = flags["data"] or DATA
-    run_server(flags, partial(playing, pace=pace))
+    run_server(flags, partial(working, pace=pace))

@@ -26,6 +26,7 @@ SECTIONS: Final = {
         "logs": Place("logs", "Print a job's log."),
         "get": Place("get", "Download a job's files."),
         "wait": Place("wait", "Wait until a job has ended."),
+        "answer": Place("answer", "Answer what a job waits for."),
         "cancel": Place("cancel", "Cancel a job."),
     },
     "Report on jobs": {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import click
@@ -18,8 +19,8 @@ from livejobs.service import LiveJobs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Runs for as long as the server does.
-Beside: TypeAlias = Callable[[LiveJobs], AbstractAsyncContextManager[Any]]
+# Runs for as long as the server does. It gets the server's URL.
+Beside: TypeAlias = Callable[[LiveJobs, str], AbstractAsyncContextManager[Any]]
 
 EPILOG: Final = (
     "You can also set each option by a variable (LIVEJOBS_PORT for --port) or by a key in the "
@@ -54,9 +55,9 @@ def serve(**flags: object) -> None:
     run_server(flags)
 
 
-def run_server(flags: Mapping[str, object], beside: Beside = nullcontext) -> None:
+def run_server(flags: Mapping[str, object], beside: Beside | None = None) -> None:
     live, app, settings = assemble(flags)
-    run(app, settings, drain=live.drain, beside=beside(live))
+    run(app, settings, drain=live.drain, beside=partial(beside, live) if beside else nullcontext)
 
 
 def assemble(flags: Mapping[str, object]) -> tuple[LiveJobs, App, Settings]:

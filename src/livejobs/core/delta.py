@@ -27,7 +27,7 @@ EMPTY = Delta({}, {})
 _ABSENT = object()
 
 # Fields that hold any JSON. True equals 1 in Python, but not in JSON.
-_FREE: Final = frozenset({"meta", "result", "error", "worker"})
+_FREE: Final = frozenset({"meta", "result", "error", "worker", "waiting"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 

@@ -14,12 +14,12 @@ Number: TypeAlias = int | float
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Flag: TypeAlias = Literal["stalled"]
+Flag: TypeAlias = Literal["stalled", "waiting"]
 EntryKind: TypeAlias = Literal["logs", "results", "errors"]
 
 STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
-FLAGS: Final[tuple[Flag, ...]] = ("stalled",)
+FLAGS: Final[tuple[Flag, ...]] = ("stalled", "waiting")
 KINDS: Final[tuple[EntryKind, ...]] = ("logs", "results", "errors")
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 
@@ -93,6 +93,23 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     detail: Any = None
 
 
+class Question(Struct, frozen=True, omit_defaults=True):
+    """What a job needs from a person."""
+
+    n: int  # 1, 2, 3 … within the job
+    prompt: str
+    at: int
+    schema: dict[str, Any] | None = None  # of the answer; None: any JSON
+
+
+class Answer(Struct, frozen=True):
+    """The answer to a question, kept until the worker confirms that it has it."""
+
+    n: int
+    value: Any
+    by: str
+
+
 class File(Struct, frozen=True, omit_defaults=True):
     """A file of a job. Its bytes are in the file area under `key`, at a path, or at a URL."""
 
@@ -140,6 +157,11 @@ class Head(Struct, frozen=True, omit_defaults=True):
     error: Failure | None = None
     result: Any = None
     worker: dict[str, Any] | None = None
+    waiting: Question | None = None
+    answer: Answer | None = None
+    replied: Question | None = None  # what `answer` is the answer to
+    questions: int = 0  # how many were asked
+    asker: tuple[str, int] | None = None  # the producer of the last question, and its number there
     files: tuple[File, ...] = ()
     started_at: int | None = None
     completed_at: int | None = None
@@ -156,7 +178,8 @@ class Head(Struct, frozen=True, omit_defaults=True):
     @property
     def flags(self) -> tuple[Flag, ...]:
         """What a job can be found by that comes and goes while its status stays."""
-        return ("stalled",) if self.stalled else ()
+        stalled: tuple[Flag, ...] = ("stalled",) if self.stalled else ()
+        return stalled if self.waiting is None else (*stalled, "waiting")
 
     def total(self, kind: EntryKind) -> int:
         """How many entries of a kind the job has."""

@@ -6,7 +6,7 @@ producer counts once. Nothing here reads a clock or does I/O; `now` is passed in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -21,6 +21,7 @@ from livejobs.core.errors import Conflict
 from livejobs.core.model import (
     FINISHED,
     LEVELS,
+    Answer,
     Entry,
     EntryKind,
     Failure,
@@ -29,6 +30,7 @@ from livejobs.core.model import (
     Level,
     Plan,
     Progress,
+    Question,
     Status,
     Step,
 )
@@ -66,10 +68,18 @@ MOVES: Final[dict[tuple[Status, Event], Status]] = {
 _STAYS: Final = frozenset(a for (a, event), b in MOVES.items() if event == "report" and a == b)
 
 
+PRODUCERS: Final = 1000  # whose numbers a job knows
+
+
 class Folded(NamedTuple):
     head: Head
     entries: tuple[Entry, ...]
     accepted: int  # reports that were applied; numbers seen before are skipped
+
+
+class NotWaiting(Conflict):
+    title = "The job does not wait for this answer"
+    default_code = "not_waiting"
 
 
 class Finished(Conflict):
@@ -77,7 +87,10 @@ class Finished(Conflict):
     default_code = "job_finished"
 
     def __init__(self, head: Head) -> None:
-        super().__init__(f"Job {head.id!r} has {head.status}; a finished job never changes.")
+        super().__init__(
+            f"Job {head.id!r} has {head.status}; a finished job never changes.",
+            extra={"job_status": head.status},
+        )
 
 
 def may(head: Head, event: Event) -> bool:
@@ -205,9 +218,14 @@ class _Draft:
         if status == head.status:
             return False
         put(head, "status", status)
+        self.forget_question()
         if status in FINISHED:
             self._end(status)
         return True
+
+    def forget_question(self) -> None:
+        """Nobody waits for an answer any more, and an answer that nobody has fetched is void."""
+        self.put(waiting=None, answer=None, replied=None)
 
     def own(self, name: str) -> dict[str, Any]:
         """A dictionary of the head, copied at its first change and changed in place after it."""
@@ -268,11 +286,22 @@ def _advance(draft: _Draft, report: say.AnyReport, now: int) -> None:
     if draft.head.status not in _STAYS:
         draft.move("report")
         draft.put(started_at=now, error=None)
+    if report.answered is not None:
+        _answered(draft, report.answered)
     apply = _APPLY.get(type(report))
     if apply is not None:
         apply(draft, report, now)
     if report.n is not None and report.producer is not None:
-        draft.own("producers")[report.producer] = report.n
+        _note_producer(draft.own("producers"), report.producer, report.n)
+
+
+def _note_producer(producers: dict[str, int], name: str, n: int) -> None:
+    """The one silent longest comes first, and is forgotten when there are too many: a job with
+    a new producer for each report would fill its head with them."""
+    producers.pop(name, None)
+    producers[name] = n
+    if len(producers) > PRODUCERS:
+        del producers[next(iter(producers))]
 
 
 # One function for each type of report: what the report changes. _APPLY finds the function by that
@@ -365,6 +394,37 @@ def _meta(draft: _Draft, report: say.Meta, now: int) -> None:
             meta[key] = value
 
 
+def _ask(draft: _Draft, report: say.Ask, now: int) -> None:
+    """A question takes the place of the one before: with two, two answers would have to be kept.
+    But the same question of another producer is the one that a worker before it asked."""
+    head = draft.head
+    asker = None
+    if report.producer is not None and report.n is not None:
+        asker = (report.producer, report.n)
+    if not _continues(head, report):
+        n = head.questions + 1
+        question = Question(n, report.prompt, now, report.schema)
+        draft.put(questions=n, waiting=question, answer=None, replied=None)
+    put(head, "asker", asker)
+
+
+def _continues(head: Head, report: say.Ask) -> bool:
+    last = head.waiting or head.replied
+    if last is None or head.asker is None or report.n is None:
+        return False
+    same = (last.prompt, last.schema) == (report.prompt, report.schema)
+    return same and report.producer not in (None, head.asker[0])
+
+
+def _answered(draft: _Draft, n: int) -> None:
+    """Another number is of a question that is gone."""
+    head = draft.head
+    if head.answer is not None and head.answer.n == n:
+        draft.put(answer=None, replied=None)
+    if head.waiting is not None and head.waiting.n == n:
+        put(head, "waiting", None)
+
+
 def _retry(draft: _Draft, report: say.Retry, now: int) -> None:
     if draft.head.cancel_requested:  # a worker that gives up on such a job need not start it again
         draft.move("cancelled")
@@ -411,6 +471,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     say.Error: _error,
     say.Count: _count,
     say.Meta: _meta,
+    say.Ask: _ask,
     say.Retry: _retry,
     say.Succeed: _succeed,
     say.Fail: _fail,
@@ -441,7 +502,38 @@ def cancel(head: Head, now: int, *, force: bool = False) -> Head:
     if head.cancel_requested and not moved:
         return head
     put(draft.head, "cancel_requested", True)
+    draft.forget_question()
     return draft.finish()
+
+
+def answer(head: Head, n: int | None, value: Any, by: str, now: int) -> Head:
+    """Take the answer to the open question. `n`: only if that is its number. The value was
+    checked. Raises NotWaiting."""
+    question = open_question(head, n)
+    draft = _Draft(head, now)  # no move: a job waits only while it runs
+    draft.put(waiting=None, answer=Answer(question.n, value, by), replied=question)
+    return draft.finish()
+
+
+def open_question(head: Head, n: int | None) -> Question:
+    question = head.waiting
+    if question is None:
+        raise NotWaiting(f"Job {head.id!r} is {head.status}, and does not wait for an answer.")
+    if n is not None and n != question.n:
+        raise NotWaiting(f"Job {head.id!r} waits for the answer to question {question.n}, not {n}.")
+    return question
+
+
+def asked(head: Head, reports: Sequence[say.AnyReport]) -> int | None:
+    """The number of the question that these reports asked, once they are in the head. None: they
+    asked none, or another producer has asked since."""
+    if not head.questions:
+        return None
+    last = next((it for it in reversed(reports) if type(it) is say.Ask), None)
+    if last is None:
+        return None
+    by = None if last.producer is None or last.n is None else (last.producer, last.n)
+    return head.questions if by == head.asker else None
 
 
 def stall(head: Head, now: int) -> Head:
@@ -454,7 +546,8 @@ def stall(head: Head, now: int) -> Head:
 
 
 def lose(head: Head, now: int, silent_seconds: float) -> Head:
-    if not may(head, "lose"):
+    """While the job waits for a person, the clock for this stands still."""
+    if head.waiting is not None or not may(head, "lose"):
         return head
     draft = _Draft(head, now)
     draft.move("lose")

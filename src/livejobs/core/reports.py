@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from livejobs.core.errors import BadJson, BatchTooLarge, FieldError, Invalid, LineTooLong
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
+from livejobs.core.questions import PROMPT_BYTES, check_question
 
 SAFE: Final = 2**53  # the largest whole number every JSON reader holds exactly
 DEPTH: Final = 32  # levels of nesting in a field
@@ -43,6 +44,8 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
 
     producer: Annotated[str, Bound(min_length=1, max_length=128)] | None = None
     n: Annotated[int, Bound(ge=1, le=SAFE)] | None = None
+    # The worker is done with this question: it has the answer, or waits for it no longer.
+    answered: Annotated[int, Bound(ge=1, le=SAFE)] | None = None
 
 
 class Start(Report, frozen=True, tag="start"):
@@ -98,6 +101,13 @@ class Heartbeat(Report, frozen=True, tag="heartbeat"):
     pass
 
 
+class Ask(Report, frozen=True, tag="ask"):
+    """The job waits for the answer of a person."""
+
+    prompt: Annotated[str, Bound(min_length=1, max_length=PROMPT_BYTES)]
+    schema: dict[str, Any] | None = None
+
+
 class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     message: str
     code: str | None = None
@@ -132,6 +142,7 @@ AnyReport: TypeAlias = (
     | Count
     | Meta
     | Heartbeat
+    | Ask
     | Retry
     | Succeed
     | Fail
@@ -166,9 +177,17 @@ class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
     webhooks: Annotated[list[Any], Bound(extra_json_schema={"maxItems": 0})] = []
 
 
+class NewAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an answer."""
+
+    value: Any
+    n: Annotated[int, Bound(ge=1, le=SAFE)] | None = None  # None: whatever the job waits for
+
+
 _one = msgspec.json.Decoder(AnyReport)
 _many = msgspec.json.Decoder(list[AnyReport])
 _new_job = msgspec.json.Decoder(NewJob)
+_answer = msgspec.json.Decoder(NewAnswer)
 
 
 def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
@@ -225,6 +244,13 @@ def decode_new_job(body: bytes) -> NewJob:
     if _may_be_odd(body):
         _check_value(new.meta, "/meta")
     return new
+
+
+def decode_answer(body: bytes) -> NewAnswer:
+    answer: NewAnswer = decoded(_answer, body)
+    if _may_be_odd(body):
+        _check_value(answer.value, "/value")
+    return answer
 
 
 # A JSON path as msgspec writes it: `$[3].set[...]` ends in the last name that msgspec knows.
@@ -343,6 +369,7 @@ _FREE: Final[dict[type, tuple[str, ...]]] = {
     Error: ("item", "detail"),
     Count: ("counters",),
     Meta: ("set",),
+    Ask: ("schema",),
     Retry: ("error",),
     Succeed: ("result",),
     Fail: ("detail",),
@@ -359,6 +386,8 @@ def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
     if odd:
         for field in _FREE.get(kind, ()):
             _check_value(getattr(report, field), f"{at}/{field}")
+    if type(report) is Ask:
+        check_question(report.prompt, report.schema, at)
 
 
 def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:

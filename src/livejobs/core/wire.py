@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Children, Failure, File, Head, Progress, Step
+from livejobs.core.model import Children, Failure, File, Head, Progress, Question, Step
 from livejobs.core.progress import as_percent, percent, step_fraction
 from livejobs.core.times import rfc3339, wire_time
 
@@ -63,6 +63,7 @@ def fields(
         "error": _error(head.error),
         "result": head.result,
         "worker": head.worker,
+        "waiting": _waiting(head.waiting),
         "files": [file(head.id, f, base) for f in head.files],
         "queue": queue,
         "created_at": rfc3339(head.created_at),
@@ -140,6 +141,17 @@ def _error(error: Failure | None) -> dict[str, Any] | None:
     if error is None:
         return None
     return {"message": error.message, "code": error.code, "detail": error.detail}
+
+
+def _waiting(question: Question | None) -> dict[str, Any] | None:
+    if question is None:
+        return None
+    return {
+        "n": question.n,
+        "prompt": question.prompt,
+        "schema": question.schema,
+        "at": rfc3339(question.at),
+    }
 
 
 def timing(head: Head) -> dict[str, float | None]:

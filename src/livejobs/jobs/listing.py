@@ -26,9 +26,11 @@ class Lister:
         self._reader = reader
         self._committer = committer
 
-    async def list(self, query: Query, *, limit: int, after: str | None) -> Listing:
+    async def list(self, query: Query, *, limit: int, after: str | None, skip: int = 0) -> Listing:
         before = None if after is None else self._position(after)
-        page = await self._store.list(query, limit=limit, before=before, most_bytes=PAGE_BYTES)
+        page = await self._store.list(
+            query, limit=limit, before=before, skip=skip, most_bytes=PAGE_BYTES
+        )
         counts = await self._store.counts(query)
         slots = tuple(self._reader.slot(stored) for stored in page.jobs)
         return Listing(slots, self._token(page.next), counts)

@@ -13,19 +13,23 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
-from livejobs.core.model import Head, Status, encode_head
+from livejobs.core.model import Answer, Head, Status, encode_head
+from livejobs.core.questions import VALUE_BYTES
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, omit_defaults=True):
     """The answer to a worker once its reports are on disk."""
 
     cursor: str
     status: Status
     accepted: int
     cancel_requested: bool
+    asked: int | None = None  # the number of the question that these reports asked
+    waiting: int | None = None  # the number of the open question
+    answer: Answer | None = None  # repeated until a report carries `answered`
 
 
 class LinesReceipt(Struct, frozen=True):
@@ -54,7 +58,7 @@ class Reporting:
         if self._only_heartbeats(slot, reports):
             slot.note_heartbeat(clock.now_ms())
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
-            return _receipt(slot, slot.head, slot.seq, new)
+            return _receipt(slot, slot.head, slot.seq, new, reports)
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
             head = transaction.present(slot)
@@ -66,7 +70,7 @@ class Reporting:
         with slot.held():
             outcome = await self._committer.submit(operation)
         head, accepted = outcome.value
-        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted)
+        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted, reports)
 
     async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
         """Apply reports that came line by line: all before the first that must be refused."""
@@ -82,7 +86,7 @@ class Reporting:
             outcome = await self._committer.submit(operation)
         head, accepted, kept, refused = outcome.value
         seq = outcome.seqs.get(slot, slot.seq)
-        return LinesReceipt(_receipt(slot, head, seq, accepted), kept, refused)
+        return LinesReceipt(_receipt(slot, head, seq, accepted, reports), kept, refused)
 
     def _fold_lines(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
@@ -142,7 +146,7 @@ class Reporting:
         head = slot.head
         if head.status != "running" or head.stalled or slot.gone:
             return False
-        return all(type(report) is say.Heartbeat for report in reports)
+        return all(type(it) is say.Heartbeat and it.answered is None for it in reports)
 
     def check_size(self, head: Head, at: str) -> None:
         self._measure(head, at)
@@ -152,6 +156,8 @@ class Reporting:
         limit = self.bounds.head
         if head.finished:  # a job whose head is full must still be able to end
             limit += limit // 32 + 64  # the constant is for the times that the server adds
+        if head.answer is not None:  # whoever answers can't make room in the head
+            limit += VALUE_BYTES
         size = len(encode_head(head))
         if size > limit:
             detail = (
@@ -171,9 +177,18 @@ def encoded(value: object) -> bytes:
         ) from None
 
 
-def _receipt(slot: Slot, head: Head, seq: int, accepted: int) -> Receipt:
-    cursor = Cursor(slot.epoch, seq)
-    return Receipt(str(cursor), head.status, accepted, head.cancel_requested)
+def _receipt(
+    slot: Slot, head: Head, seq: int, accepted: int, reports: Sequence[say.AnyReport]
+) -> Receipt:
+    return Receipt(
+        str(Cursor(slot.epoch, seq)),
+        head.status,
+        accepted,
+        head.cancel_requested,
+        reducer.asked(head, reports),
+        None if head.waiting is None else head.waiting.n,
+        head.answer,
+    )
 
 
 # The fields of a report that can make the head larger by more than digits.
@@ -183,6 +198,7 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
     say.Step: ("title", "name"),
     say.Count: ("counters",),
     say.Meta: ("set",),
+    say.Ask: ("schema", "prompt"),
     say.Retry: ("error",),
     say.Succeed: ("result",),
     say.Fail: ("detail", "message"),
@@ -190,7 +206,7 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 # The most that a report adds to a head beside its own text: digits, times, a rate.
-_BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400}
+_BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400, say.Ask: 300}
 _DIGITS: Final = 48
 _START: Final = 60  # a status and a time, as any report starts a queued job
 # These are short and change much: every step, or everything of an attempt.

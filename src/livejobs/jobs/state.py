@@ -107,8 +107,10 @@ class Slot:
 
     def take(self, head: Head, seq: int, entries: Sequence[Entry]) -> None:
         """Apply a change that is on disk."""
+        answered = self.head.waiting is not None and head.waiting is None
         self.head, self.seq = head, seq
-        if head.heartbeat_at != self.heartbeat_at:
+        # While the job waited for a person, this clock stood still.
+        if answered or head.heartbeat_at != self.heartbeat_at:
             self.silent_since = clock.monotonic()
         # A finished job never changes, so a heartbeat that came during this commit is dropped.
         last = None if head.finished else self.heartbeat_at

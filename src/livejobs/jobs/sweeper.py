@@ -93,7 +93,7 @@ class Sweeper:
         if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
             return head
         silent = clock.monotonic() - slot.silent_since
-        if self._lost_after and silent >= self._lost_after:
+        if self._lost_after and silent >= self._lost_after and head.waiting is None:
             return reducer.lose(head, now, silent)
         if head.heartbeat_timeout and silent >= head.heartbeat_timeout:
             return reducer.stall(head, now)

@@ -30,6 +30,7 @@ from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_cont
 from livejobs.server.websocket import WebSocketConnection
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
+Beside: TypeAlias = Callable[[str], AbstractAsyncContextManager[Any]]
 
 DRAIN_SECONDS = 2
 UNSENT = 32 << 10  # bytes that the kernel holds for a connection and has not sent yet
@@ -53,16 +54,16 @@ def run(
     settings: Settings,
     *,
     drain: Drain = nothing,
-    beside: AbstractAsyncContextManager[Any] | None = None,
+    beside: Beside = nullcontext,
     limits: ConnectionLimits | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Exceptions of the app's start are raised here. `beside` is
-    entered when the app has started, and left before the app stops."""
+    """Serve until SIGTERM or SIGINT. Exceptions of the app's start are raised here. `beside` gets
+    the server's URL. It is entered when the app has started, and left before the app stops."""
     configure_logging(settings.log_level)
     limits = limits or limits_of(settings)
     config = uvicorn_config(app, settings, limits)
     with listen(settings.host, settings.port, limits) as sock:
-        server = Server(config, app, settings, drain, beside or nullcontext())
+        server = Server(config, app, settings, drain, beside)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([sock]))
 
@@ -74,7 +75,7 @@ class Server(uvicorn.Server):
         app: Starlette,
         settings: Settings,
         drain: Drain,
-        beside: AbstractAsyncContextManager[Any],
+        beside: Beside,
     ) -> None:
         super().__init__(config)
         self.app, self.settings = app, settings
@@ -85,8 +86,10 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         # The app's lifespan is entered here, and uvicorn's is off. So errors of the start are
         # raised unchanged, and the app stops properly also after a second signal.
+        assert sockets
+        url = url_of(sockets[0], self.settings)
         with self.capture_signals():
-            async with self.app.router.lifespan_context(self.app), self.beside:
+            async with self.app.router.lifespan_context(self.app), self.beside(url):
                 await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -189,9 +189,11 @@ class JobStore(Protocol):
         *,
         limit: int,
         before: int | None = None,
+        skip: int = 0,
         most_bytes: int | None = None,
     ) -> Page:
-        """Return the newest matching jobs; `before` is the `next` of the page before. With
+        """Return the newest matching jobs; `before` is the `next` of the page before. The newest
+        `skip` of those are left out. With
         `most_bytes` the page ends with the job whose head makes it reach that size."""
 
     async def counts(self, query: Query) -> Mapping[Status, int]:

@@ -241,10 +241,11 @@ class MemoryStore:
         *,
         limit: int,
         before: int | None = None,
+        skip: int = 0,
         most_bytes: int | None = None,
     ) -> Page:
         found = (job for job in self._matching(query) if before is None or job.pk < before)
-        jobs = list(islice(found, limit + 1))
+        jobs = list(islice(found, skip, skip + limit + 1))
         shown = up_to(jobs[:limit], lambda job: _size(job.stored), most_bytes)
         more = len(jobs) > len(shown)
         return Page(tuple(job.stored for job in shown), shown[-1].pk if more else None)

@@ -21,13 +21,16 @@ from tests.support.server import LONG_ENOUGH, Server
 SERVERS = {"starlette", "uvicorn", "uvloop", "aiosqlite", "sse_starlette", "websockets", "msgspec"}
 
 
-@pytest.mark.parametrize("name", ["watch", "jobs", "logs", "get", "wait", "cancel", "report"])
+@pytest.mark.parametrize(
+    "name", ["watch", "jobs", "logs", "get", "wait", "answer", "cancel", "report"]
+)
 def test_a_command_for_readers_loads_nothing_of_the_server(name: str) -> None:
     program = f"""
 import sys
 from livejobs.cli.main import main
 try:
-    main([{name!r}, "--url", "http://127.0.0.1:9"] + (["x"] if {name!r} != "jobs" else []))
+    words = {{"jobs": [], "answer": ["x", "true"]}}.get({name!r}, ["x"])
+    main([{name!r}, "--url", "http://127.0.0.1:9", *words])
 except SystemExit as end:
     assert end.code in (0, 2), end.code  # report has no lines to send
 print(*sorted({{module.partition(".")[0] for module in sys.modules}} & {SERVERS!r}))
@@ -334,3 +337,23 @@ def test_the_tab_key_completes_commands_options_and_jobs(shell: Shell, api: Api)
     for name in ("bash", "zsh", "fish"):
         source = Shell(shell.url, _LIVEJOBS_COMPLETE=f"{name}_source")
         assert "_LIVEJOBS_COMPLETE" in source.run().stdout
+
+
+# answer
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [(["true"], True), (["tomorrow"], "tomorrow"), (["3", "--text"], "3"), (["--", "-3"], -3)],
+)
+def test_a_question_is_answered(shell: Shell, api: Api, words: list[str], value: object) -> None:
+    id = api.create()
+    api.report(id, {"type": "ask", "prompt": "Which?"})
+    assert shell.out("answer", "--n", "1", id, *words) == f"Job {id} has the answer.\n"
+    assert api.report(id, {"type": "heartbeat"})["answer"]["value"] == value
+
+
+def test_an_answer_that_nobody_waits_for_is_refused_with_the_reason(shell: Shell, api: Api) -> None:
+    refused = shell.run("answer", api.create(), "true")
+    assert refused.returncode == 2
+    assert "does not wait for an answer" in refused.stderr

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -64,6 +67,31 @@ def test_a_recorded_pip(runner: Runner, api: Api, tmp_path: Path) -> None:
     assert (progress["current"], progress["total"], progress["unit"]) == (1.2, 1.2, "MB")
     logs = all_logs(api, done.job)
     assert (len(logs), logs[-1]) == (4, "Would install hypothesis-6.170.17")
+
+
+def test_pip_installs_a_package(runner: Runner, api: Api, files: str) -> None:
+    need(find_spec("pip"), "pip is not in this environment")
+    wheel = runner.folder / "web" / "large_package-1.0-py3-none-any.whl"
+    info = "large_package-1.0.dist-info"
+    with ZipFile(wheel, "w") as file:
+        file.writestr("large_package.bin", os.urandom(3_000_000))
+        file.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: large-package\nVersion: 1.0\n"
+        )
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/RECORD", "")
+    install = ["-m", "pip", "install", "--isolated", "--no-index", "--no-deps", "--no-cache-dir"]
+    where = ["--target", "installed", f"{files.rpartition('/')[0]}/{wheel.name}"]
+    pip = failing(sys.executable, *install, *where)
+    with screen(runner, *pip, TERM="xterm", PIP_DISABLE_PIP_VERSION_CHECK="1") as shown:
+        assert shown.end() == 9
+    assert (runner.folder / "installed" / "large_package.bin").stat().st_size == 3_000_000
+    assert "━".encode() in shown.seen
+    progress = api.job(job_on(shown))["progress"]
+    assert (progress["current"], progress["total"], progress["unit"]) == (3.0, 3.0, "MB")
+    assert any("Successfully installed" in line for line in all_logs(api, job_on(shown)))
 
 
 @pytest.mark.parametrize("options", [[], ["-nostats", "-progress", "pipe:1"]])

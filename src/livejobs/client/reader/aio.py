@@ -88,6 +88,11 @@ class AsyncClient:
             "POST", job_path(id, "cancel"), params=query({"force": force or None})
         )
 
+    async def answer(self, id: str, value: Any, n: int | None = None) -> Json:
+        """Answer what the job waits for. `n`: only if that is the number of its question."""
+        body = {"value": value} if n is None else {"value": value, "n": n}
+        return await self._json("POST", job_path(id, "answer"), json=body)
+
     async def wait(self, id: str, timeout: float | None = None) -> Json:
         """The job once it has ended. TimeoutError: it has not, after so many seconds."""
         end = time.monotonic() + (float("inf") if timeout is None else timeout)

@@ -79,6 +79,11 @@ class Client:
         """Ask the job's worker to stop. `force`: end the job now."""
         return self._json("POST", job_path(id, "cancel"), params=query({"force": force or None}))
 
+    def answer(self, id: str, value: Any, n: int | None = None) -> Json:
+        """Answer what the job waits for. `n`: only if that is the number of its question."""
+        body = {"value": value} if n is None else {"value": value, "n": n}
+        return self._json("POST", job_path(id, "answer"), json=body)
+
     def wait(self, id: str, timeout: float | None = None) -> Json:
         """The job once it has ended. TimeoutError: it has not, after so many seconds."""
         end = time.monotonic() + (float("inf") if timeout is None else timeout)

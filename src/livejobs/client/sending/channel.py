@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 from livejobs.client.plain import encode
 from livejobs.client.sending.guard import Guard
 from livejobs.client.sending.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.sending.question import Question, Questions
 from livejobs.client.sending.spool import Spool
 from livejobs.client.settings import Target
 
@@ -62,11 +63,13 @@ class Channel:
         self.changed = threading.Condition()
         self.spool: Spool | None = None
         self.sources: list[Source] = []
+        self.questions = Questions()
         self.open = 0  # blocks: while there is one, silence is filled with heartbeats
         self.awake = False  # the sender knows that there is something to send
         self.cancelled = False
         self.heard: Mapping[str, Any] = {}  # the newest answer; `changed` tells when there is one
         self.page: str | None = None  # with a token, where the server gave one
+        self.parent: str | None = None  # of the job, once the server has answered its creation
         self.away = False  # the server does not answer: waiting for it is no use
         self.heir = False  # it sends what a process that has gone has left
         self._beat = False
@@ -103,6 +106,28 @@ class Channel:
             self.wake()
         return self.outbox.bytes > self.share
 
+    def ask(self, report: Mapping[str, Any], told: Callable[[], None]) -> Question:
+        """Queue a question. `told`: see Question."""
+        question = Question(told)
+        self.guard.run(self._ask, question, encode(report))
+        self.wake()
+        return question
+
+    def _ask(self, question: Question, body: bytes) -> None:
+        if self.outbox.ended or self.outbox.over:
+            question.settle()
+            return
+        self.outbox.put("ask", body)
+        self.questions.add(question, self.outbox.last)
+
+    def give_up(self, question: Question) -> None:
+        """Nobody waits for the answer any more, so nobody should be asked for it."""
+        if n := self.questions.give_up(question):
+            self._confirm(n)
+
+    def _confirm(self, n: int) -> None:
+        self.say("heartbeat", {"type": "heartbeat", "answered": n})
+
     def step(self, name: str, said: Mapping[str, Any]) -> bool:
         """A step's progress is joined; all else about it is an entry."""
         only_progress = said.keys() <= {"current", "total"} and not self.outbox.joined.full
@@ -112,9 +137,16 @@ class Channel:
             self.wake()
         return self.outbox.bytes > self.share
 
-    def current(self, value: Any) -> None:
-        """Progress of just an amount, as in a hot loop: no lock."""
-        self.outbox.joined.latest = (value,)
+    def current(self, value: Any, total: Any = None) -> None:
+        """Progress of just an amount, as in a hot loop: no lock. A total needs the lock when it is
+        new, because the next amount without a total must not take its place."""
+        joined = self.outbox.joined
+        if total is None:
+            joined.latest = (value,)
+        elif total.__class__ is joined.total.__class__ and total == joined.total:
+            joined.latest = (value, total)
+        else:
+            self.progress({"current": value, "total": total})
         if not self.awake:
             self.wake()
 
@@ -193,6 +225,8 @@ class Channel:
                 return
             records = self.spool.read(first) if self.spool is not None else []
             self.guard.run(self.outbox.refill, records)
+            if self.heir:  # nothing of it may be left to send
+                self.tidy()
         if not records:
             self._log([News("lost", "The spool has lost reports.")])
 
@@ -203,6 +237,8 @@ class Channel:
             self._hear(answer.said)
         elif verdict is Verdict.OVER and "has cancelled" in answer.reason:
             self.cancelled = True
+        if self.outbox.over:
+            self.questions.end()
         self.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
         news, self.outbox.news = self.outbox.news, []
         self._log(news)
@@ -217,8 +253,13 @@ class Channel:
     def _hear(self, said: Mapping[str, Any]) -> None:
         """What every answer carries, whatever it acknowledges."""
         self.heard = said
+        self.parent = said.get("parent", self.parent)
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
+        if "accepted" in said:  # a receipt, and not the job that was created
+            through = self.outbox.through
+            for n in self.questions.hear(said, through, cancelled=self.cancelled):
+                self._confirm(n)
         view = said.get("view")
         if isinstance(view, dict) and isinstance(view.get("url"), str):
             self.page = urljoin(self.target.url, view["url"])

@@ -13,6 +13,7 @@ Said = dict[str, Any]
 
 STEPS: Final = 500  # steps and counters kept until the next request; more are not joined any more
 _WHOLE: Final = ("current", "advance", "total")  # these take the place of a percent
+_LATEST: Final = ("current", "total")  # what `latest` holds
 
 
 class Joined:
@@ -20,8 +21,9 @@ class Joined:
 
     def __init__(self) -> None:
         self.latest: tuple[Any, ...] = ()
-        """The newest `current`, for loops that say nothing else. Set without a lock, each time to
-        a new tuple; whoever comes next puts it with the rest."""
+        """The newest `current`, and perhaps `total`, for loops that say nothing else. Set without a
+        lock, each time to a new tuple; whoever comes next puts it with the rest."""
+        self.total: int | float | None = None  # the newest that was said under the guard
         self.steps: dict[str, Said] = {}
         self.counters: dict[str, Any] = {}
         self._progress: Said = {}
@@ -41,13 +43,16 @@ class Joined:
         latest = self.latest
         if latest is not self._put:
             self._put = latest
-            self._replace({"current": latest[0]})
+            self._replace(dict(zip(_LATEST, latest, strict=False)))
         return self._progress
 
     def say(self, said: Mapping[str, Any]) -> None:
         """Progress. Fields that are not named stay as they are."""
-        _ = self.progress  # what was said before comes first
+        if self.latest is not self._put:
+            _ = self.progress  # what was said before comes first
         self._replace(said)
+        if "total" in said and type(said["total"]) in (int, float):  # others may not compare
+            self.total = said["total"]
 
     def _replace(self, said: Mapping[str, Any]) -> None:
         if "percent" in self._progress and not said.keys().isdisjoint(_WHOLE):

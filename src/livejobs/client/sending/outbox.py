@@ -105,6 +105,7 @@ class Outbox:
         self._attached = attached
         self._known = False  # the server has answered for this job
         self._missing = 0
+        self._inherited = False
         self._suffix = b',"producer":"%b","n":%%d}' % producer.encode()
         self._n = 0
         self._most = BATCH  # records in the next request
@@ -121,6 +122,7 @@ class Outbox:
         box = cls(producer, creation, attached=True)
         box._n = box.spooled = last
         box._gap = (first, last) if first <= last else None
+        box._inherited = True
         box.ended = True
         return box
 
@@ -130,9 +132,9 @@ class Outbox:
         """An entry, in order after all others. After the end, nothing is taken."""
         if self.ended or self.over:
             return
-        if kind in ENDS:
+        if kind in ENDS or kind == "retry":  # progress after a retry would start the job again
             self._settle()
-            self.ended = True
+        self.ended = kind in ENDS
         self._push(kind, body)
 
     def put_step(self, name: str, said: Mapping[str, Any]) -> None:
@@ -351,6 +353,12 @@ class Outbox:
         """The lowest number that is not answered for yet."""
         return self.acked + 1
 
+    @property
+    def through(self) -> int:
+        """Everything up to this number is answered for: acknowledged, refused, or dropped."""
+        last = self._n  # before looking at the rest: a record may come in between
+        return self.acked if self.unanswered else last
+
     def settle(self) -> None:
         """Before the process lets go of the queue: what was joined is kept as well."""
         if not (self.ended or self.over):
@@ -399,8 +407,10 @@ class Outbox:
         assert self._gap is not None
         last = self._gap[1]
         back = [record for record in records if record.n <= last]
-        self._head.extend(back)
-        self.bytes += sum(map(_size, back))
+        # Nobody waits for the answers to what a process asked that has gone.
+        kept = [record for record in back if not (self._inherited and record.kind == "ask")]
+        self._head.extend(kept)
+        self.bytes += sum(map(_size, kept))
         if not back or back[-1].n >= last:
             self._gap = None
             self._head.extend(self._tail)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from livejobs.client.worker.ask import ask_async
 from livejobs.client.worker.job import Level, Number, StepStatus, WorkerJob
 
 if TYPE_CHECKING:
@@ -125,6 +126,17 @@ class AsyncWorkerJob:
     def meta(self, **values: Any) -> Awaitable[Any]:
         self._job.meta(**values)
         return self._done()
+
+    async def ask(
+        self, prompt: object, schema: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
+        channel = self._job.live()
+        if channel is None or channel.cancelled:
+            return None
+        value = await ask_async(channel, str(prompt), schema, timeout)
+        if value is None:
+            self._job.live()  # raises Cancelled where that was asked for
+        return value
 
     def heartbeat(self) -> Awaitable[Any]:
         self._job.heartbeat()

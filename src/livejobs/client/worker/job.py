@@ -130,13 +130,11 @@ class WorkerJob:
             return
         if channel.cancelled and self.raises:
             self.cancel()
-        more = total is not None or percent is not None or unit is not None or message is not None
+        more = percent is not None or unit is not None or message is not None
         if more or current is None:
-            channel.progress(
-                given(current=current, total=total, percent=percent, unit=unit, message=message)
-            )
+            channel.progress(_progress(current, total, percent, unit, message))
         else:
-            channel.current(current)
+            channel.current(current, total)
 
     def advance(self, by: Number = 1) -> None:
         """So much more is done. Several threads and processes may advance the same job."""
@@ -203,6 +201,23 @@ class WorkerJob:
     def meta(self, **values: Any) -> None:
         """Facts about the job, merged with those that are there. None removes one."""
         self._say("meta", {"type": "meta", "set": values})
+
+    def ask(
+        self, prompt: object, schema: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
+        """Ask a person, and wait for the answer. `schema`: a JSON Schema that the answer must fit.
+        None: the time is over, nobody can be asked, or the question is void, as when the job is
+        cancelled or asks another question."""
+        channel = self.live()
+        if channel is None or channel.cancelled:
+            return None
+        # Loaded on use: few jobs ask.
+        from livejobs.client.worker.ask import ask  # noqa: PLC0415 - see above
+
+        value = ask(channel, str(prompt), schema, timeout)
+        if value is None:
+            self.live()  # raises Cancelled where that was asked for
+        return value
 
     def heartbeat(self) -> None:
         """The worker is alive. An open block sends this itself."""
@@ -413,6 +428,28 @@ def _worker() -> dict[str, Any]:
     from socket import gethostname  # noqa: PLC0415 - see above
 
     return {"pid": os.getpid(), "host": gethostname(), "python": sys.version.split()[0]}
+
+
+def _progress(
+    current: Number | None,
+    total: Number | None,
+    percent: float | None,
+    unit: str | None,
+    message: str | None,
+) -> dict[str, Any]:
+    """As `given`, for calls in a hot loop: in a fifth of its time."""
+    said: dict[str, Any] = {}
+    if current is not None:
+        said["current"] = current
+    if total is not None:
+        said["total"] = total
+    if percent is not None:
+        said["percent"] = percent
+    if unit is not None:
+        said["unit"] = unit
+    if message is not None:
+        said["message"] = message
+    return said
 
 
 def given(**values: Any) -> dict[str, Any]:

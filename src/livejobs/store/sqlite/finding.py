@@ -38,17 +38,22 @@ class Sized(NamedTuple):
 
 
 def find(
-    db: sqlite3.Connection, query: Query, projects: Mapping[str, int], limit: int, before: int
+    db: sqlite3.Connection,
+    query: Query,
+    projects: Mapping[str, int],
+    limit: int,
+    before: int,
+    skip: int = 0,
 ) -> list[int]:
-    """The newest `limit` jobs older than `before`."""
+    """The newest `limit` jobs older than `before`, without the newest `skip` of those."""
     few = _few(db, query, projects)
     if few is not None:
-        return sorted((pk for pk, _ in few if pk < before), reverse=True)[:limit]
+        return sorted((pk for pk, _ in few if pk < before), reverse=True)[skip : skip + limit]
     if query.q is not None:
         text, params = _text(query, projects, before)
-        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit])]
+        return [row[0] for row in db.execute(text + sql.FOUND_TEXT, [*params, limit, skip])]
     stretches = [one.stretch for one in _stretches(db, query, projects)]
-    return _walk(db, stretches, _labels(query), limit, before)
+    return _walk(db, stretches, _labels(query), limit, before, skip)
 
 
 def count(db: sqlite3.Connection, query: Query, projects: Mapping[str, int]) -> Counter[Status]:
@@ -93,16 +98,21 @@ def _walk(
     wanted: Sequence[str],
     limit: int,
     before: int,
+    skip: int = 0,
 ) -> list[int]:
     """Read some stretches as one, newest first. SQLite merges the sorted branches while it reads
     them, and reads only what is taken."""
     found: list[int] = []
+    if len(stretches) > BRANCHES:  # each statement sees a part, so none knows how many to skip
+        limit, skip, rest = limit + skip, 0, skip
+    else:
+        rest = 0
     for start in range(0, len(stretches), BRANCHES):
         branches = [_branch(one, wanted, before) for one in stretches[start : start + BRANCHES]]
         text = " UNION ALL ".join(text for text, _ in branches) + sql.FOUND
         params = [param for _, params in branches for param in params]
-        found += [row[0] for row in db.execute(text, [*params, limit])]
-    return sorted(found, reverse=True)[:limit]
+        found += [row[0] for row in db.execute(text, [*params, limit, skip])]
+    return sorted(found, reverse=True)[rest:limit]
 
 
 def _length(db: sqlite3.Connection, stretch: Stretch, wanted: Sequence[str]) -> int:

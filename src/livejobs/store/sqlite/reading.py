@@ -69,10 +69,11 @@ def page(
     projects: Mapping[str, int],
     limit: int,
     before: int | None,
+    skip: int,
     most_bytes: int | None,
 ) -> Page:
     with snapshot(db):
-        pks = find(db, query, projects, limit + 1, END if before is None else before)
+        pks = find(db, query, projects, limit + 1, END if before is None else before, skip)
         with closing(db.execute(sql.JOBS_NEWEST, (_json(pks[:limit]).decode(),))) as rows:
             shown = up_to(rows, _size, most_bytes)
     more = len(pks) > len(shown)

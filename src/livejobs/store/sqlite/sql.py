@@ -143,8 +143,8 @@ FIND_TEXT: Final = (
 FIND_IDS: Final = "SELECT pk FROM jobs AS found WHERE id IN (SELECT value FROM json_each(?))"
 HAS_PROJECT: Final = " AND project IN (SELECT value FROM json_each(?))"
 HAS_STATUS: Final = " AND status IN (SELECT value FROM json_each(?))"
-FOUND_TEXT: Final = " ORDER BY search.rowid DESC LIMIT ?"
-FOUND: Final = " ORDER BY pk DESC LIMIT ?"
+FOUND_TEXT: Final = " ORDER BY search.rowid DESC LIMIT ? OFFSET ?"
+FOUND: Final = " ORDER BY pk DESC LIMIT ? OFFSET ?"
 HOW_MANY: Final = "SELECT count(*) FROM ({})"
 COUNTED: Final = (
     "SELECT count(*) FILTER (WHERE status = 0), count(*) FILTER (WHERE status = 1),"

@@ -155,10 +155,11 @@ class SqliteStore:
         *,
         limit: int,
         before: int | None = None,
+        skip: int = 0,
         most_bytes: int | None = None,
     ) -> Page:
         pks = self._writer.project_pks
-        return await self._read(reading.page, query, pks, limit, before, most_bytes)
+        return await self._read(reading.page, query, pks, limit, before, skip, most_bytes)
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)

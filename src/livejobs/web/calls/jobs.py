@@ -1,4 +1,4 @@
-"""The job over REST: create, read, list, cancel, delete."""
+"""The job over REST: create, read, list, answer, cancel, delete."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from livejobs.web.streams.events import job_events, seen_ids
 from livejobs.web.tags import not_modified, quote
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
+MOST_SKIPPED: Final = 1_000_000
 POLL_AGAIN: Final = b"2"  # seconds, for Retry-After while a job is unfinished
 POLL: Final = "poll"  # the key of a poll's answer in the slot
 
@@ -165,6 +166,7 @@ async def listing(request: Request) -> Response:
         query(request),
         limit=http.whole(request, "limit", 100, least=1, most=1000),
         after=request.query_params.get("after"),
+        skip=http.whole(request, "skip", 0, least=0, most=MOST_SKIPPED),
     )
     now = clock.now_ms()
     jobs = b",".join(slot.head_json(now) for slot in found.slots)
@@ -172,7 +174,8 @@ async def listing(request: Request) -> Response:
     headers = {"cache-control": "private, no-cache", "vary": http.VARY}
     if found.next is not None:
         token = {"token": request.scope[TOKEN]} if TOKEN in request.scope else {}
-        query_string = request.url.include_query_params(after=found.next, **token).query
+        url = request.url.remove_query_params("skip")
+        query_string = url.include_query_params(after=found.next, **token).query
         headers["link"] = f'<{live.settings.base_path}/v1/jobs?{query_string}>; rel="next"'
     return http.JSONBytes(b'{"jobs":[' + jobs + b"]," + rest[1:], 200, headers)
 
@@ -205,7 +208,16 @@ def projects(request: Request) -> tuple[str, ...] | None:
     return (project,)
 
 
-# Ending
+# Answering and ending
+
+
+async def answer(request: Request) -> Response:
+    live = http.service(request)
+    http.check_json(request.scope)
+    body = await http.read_body(request.scope, request.receive, live.bounds.body)
+    given, by = say.decode_answer(body), http.principal(request)
+    slot = await live.answer(request.path_params["id"], given.value, n=given.n, by=by)
+    return http.JSONBytes(await live.state(slot), 202, {"cache-control": "no-store"})
 
 
 async def cancel(request: Request) -> Response:

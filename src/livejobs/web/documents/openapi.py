@@ -15,7 +15,7 @@ from starlette.responses import Response
 from livejobs.core.access import LADDER, NEEDS
 from livejobs.core.history import RANGES
 from livejobs.core.model import FLAGS, LEVELS, STATUSES
-from livejobs.core.reports import AnyReport, NewJob
+from livejobs.core.reports import AnyReport, NewAnswer, NewJob
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
@@ -230,7 +230,8 @@ OPERATIONS: Final = (
         200: listed("jobs", ref("Job"), {"type": ["string", "null"]}, counts={"type": "object"}),
     }, (*FILTERS, Parameter("q", TEXT, "Part of an id or title; at least 3 characters."),
         Parameter("flag", {"enum": list(FLAGS)}, "Only jobs with this flag."), LIMIT,
-        Parameter("after", TEXT, "`next` of the previous page.")), errors=(400,)),
+        Parameter("after", TEXT, "`next` of the previous page."),
+        Parameter("skip", whole(0, 1_000_000), "Leave out the newest N jobs.")), errors=(400,)),
     Operation("post", "/v1/jobs", "Create a job", {201: ref("Job"), 200: ref("Job")},
               (IDEMPOTENCY,), NewJob, True, (409, 503), {"title": "Teaser", "type": "render"}),
     Operation("get", "/v1/jobs/{id}", "Get a job", {200: ref("Job"), 304: None},
@@ -244,6 +245,8 @@ OPERATIONS: Final = (
               example={"type": "progress", "percent": 42}),
     Operation("post", "/v1/jobs/{id}/cancel", "Cancel a job", {202: ref("Job")},
               (Parameter("force", SWITCH, "End it now, without its worker."),), errors=(409, 503)),
+    Operation("post", "/v1/jobs/{id}/answer", "Answer what a job waits for", {202: ref("Job")},
+              (), NewAnswer, errors=(409, 503), example={"n": 1, "value": True}),
     Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
               errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
@@ -343,7 +346,7 @@ class Part(NamedTuple):
 
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
-    bodies = [NewJob, AnyReport, Receipt, NewKey, NewToken, Attach, CancelMany]
+    bodies = [NewJob, AnyReport, NewAnswer, Receipt, NewKey, NewToken, Attach, CancelMany]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -514,6 +517,13 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "cursor": "The job's position after these reports.",
         "accepted": "Reports that were applied. Repeated numbers are skipped.",
         "cancel_requested": "The worker should end the job.",
+        "asked": "The number of the question that these reports asked.",
+        "waiting": "The number of the question that the job waits for.",
+        "answer": "The answer, until a report carries its `n` as `answered`.",
+    },
+    "NewAnswer": {
+        "n": "Only if the job waits for this question; default: whatever it waits for.",
+        "value": "The answer. It fits the question's schema.",
     },
     "Job": {
         "project": "A feed stays within one project.",
@@ -523,6 +533,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
         "steps": "`name title status weight current total percent started_at completed_at`.",
         "counters": "Sums of what workers count.",
+        "waiting": "What the job needs from a person: `n prompt schema at`. Null if nothing.",
         "cursor": "Position of this state, for `since`, `Last-Event-ID` and `If-None-Match`.",
         "links": "`self events logs page`.",
     },
@@ -543,6 +554,7 @@ JOB: Final[Schema] = {
         "counters": {"type": "object"},
         "meta": {"type": "object"},
         "tags": {"type": "array", "items": TEXT},
+        "waiting": {"type": ["object", "null"]},
         "cursor": TEXT,
         "links": {"type": "object"},
     },

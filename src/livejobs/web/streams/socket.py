@@ -323,7 +323,7 @@ class Conversation:
         checked = self._live.reporting.decode(bytes(message.reports))
         slot = await self._live.find(message.job, by)
         receipt = await self._live.reporting.apply(slot, checked)
-        await self._reply({"op": "ack", "id": message.id, **msgspec.structs.asdict(receipt)})
+        await self._reply({"op": "ack", "id": message.id, **msgspec.to_builtins(receipt)})
 
     # Subscriptions
 

@@ -1,0 +1,172 @@
+"""What a question may look like, and whether an answer fits it.
+
+A schema comes from a worker, and an answer from whoever may cancel the job. So both have bounds:
+nothing is fetched, patterns take linear time, and references can't multiply the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from livejobs.core.errors import FieldError, Invalid
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator, ValidationError
+
+PROMPT_BYTES: Final = 4 * 1024
+SCHEMA_BYTES: Final = 16 * 1024
+VALUE_BYTES: Final = 16 * 1024
+LEVELS: Final = 16  # of a schema, with what its references name
+PLACES: Final = 2_000  # lists and objects in a schema, counted wherever a reference names them
+PATTERNS: Final = 20
+PATTERN_BYTES: Final = 1024 * 1024  # of a compiled pattern
+# To list every error takes long for a large value. Such a value gets its first error only.
+SHORT: Final = 1024
+ERRORS: Final = 20
+WORDS: Final = 300  # characters of an error
+
+# These name another document, or depend on how the validator came to them.
+REFUSED: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"})
+
+
+def check_question(prompt: str, schema: Mapping[str, Any] | None, at: str) -> None:
+    """Raise Invalid for a question that nobody could answer, or that could take too long."""
+    _check_size(len(prompt.encode()), PROMPT_BYTES, f"{at}/prompt", "A prompt")
+    if schema is not None:
+        _check_schema(schema, f"{at}/schema")
+
+
+def check_answer(value: Any, schema: Mapping[str, Any] | None) -> None:
+    """Raise Invalid with a pointer into the value for each place that does not fit."""
+    size = len(msgspec.json.encode(value))
+    _check_size(size, VALUE_BYTES, "/value", "An answer")
+    if schema is None:
+        return
+    validator = _validator(schema)
+    if not validator.is_valid(value):
+        errors = [_described(error) for error in _errors(validator, value, size)]
+        raise Invalid("The answer does not fit the question's schema.", errors=errors)
+
+
+def _check_size(size: int, most: int, at: str, what: str) -> None:
+    if size > most:
+        raise Invalid.at(at, f"{what} takes at most {most} bytes; this one has {size}.")
+
+
+def _check_schema(schema: Mapping[str, Any], at: str) -> None:
+    _check_size(len(msgspec.json.encode(schema)), SCHEMA_BYTES, at, "A schema")
+    patterns = 0
+    for places, place in enumerate(_places(schema, schema, 0, at), 1):
+        patterns += _patterns(place)
+        if places > PLACES or patterns > PATTERNS:
+            raise Invalid.at(
+                at, f"A schema takes at most {PLACES} lists and objects and {PATTERNS} patterns, "
+                "counted again for each $ref to them.",
+            )  # fmt: skip
+    _check_meaning(schema, at)
+
+
+def _places(value: Any, root: Mapping[str, Any], depth: int, at: str) -> Iterator[Any]:
+    """Each list and object of the schema, also those that a reference names."""
+    if not isinstance(value, dict | list):
+        return
+    if depth > LEVELS:
+        raise Invalid.at(
+            at, f"A schema may be nested at most {LEVELS} levels deep, and may not contain itself."
+        )
+    yield value
+    if isinstance(value, dict):
+        yield from _places(_referred(value, root, at), root, depth + 1, at)
+        value = list(value.values())
+    for inner in value:
+        yield from _places(inner, root, depth + 1, at)
+
+
+def _patterns(place: Any) -> int:
+    if not isinstance(place, dict):
+        return 0
+    named = place.get("patternProperties")
+    return isinstance(place.get("pattern"), str) + (len(named) if isinstance(named, dict) else 0)
+
+
+def _referred(value: Mapping[str, Any], root: Mapping[str, Any], at: str) -> Any:
+    """What the schema at this place refers to, or None."""
+    odd = next((name for name in REFUSED if isinstance(value.get(name), str)), None)
+    if odd is not None:
+        raise Invalid.at(at, f"A schema may not contain {odd!r}.")
+    reference = value.get("$ref")
+    if not isinstance(reference, str):  # a property may have this name
+        return None
+    for group in ("$defs", "definitions"):
+        name = reference.removeprefix(f"#/{group}/")
+        known = root.get(group)
+        if name != reference and isinstance(known, dict) and name in known:
+            return known[name]
+    raise Invalid.at(at, "A $ref may only name a schema in '#/$defs/'.")
+
+
+def _check_meaning(schema: Mapping[str, Any], at: str) -> None:
+    # Loaded on use, as below.
+    from jsonschema_rs import ValidationError  # noqa: PLC0415 - most servers never need it
+
+    try:
+        _validator(schema)
+    except ValidationError as error:
+        path = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
+        detail = f"This is no JSON Schema: {_shown(error.message)}"
+        if path.endswith("/pattern"):
+            detail += " Patterns have no look-around and no back-references, and are short."
+        raise Invalid.at(at + path, detail) from None
+    except ValueError as error:
+        raise Invalid.at(at, f"This is no JSON Schema: {_shown(str(error))}") from None
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    # It takes 15 MB and 50 ms to load, so a server that gets no question does without.
+    from jsonschema_rs import Draft202012Validator, RegexOptions  # noqa: PLC0415 - see above
+
+    said = {name: value for name, value in schema.items() if name != "$schema"}
+    # This engine takes linear time for every pattern; it has no look-around and no back-references.
+    patterns = RegexOptions(size_limit=PATTERN_BYTES, dfa_size_limit=PATTERN_BYTES)
+    return Draft202012Validator(
+        said, pattern_options=patterns, offline=True, validate_formats=True, mask="This"
+    )
+
+
+def _errors(validator: Draft202012Validator, value: Any, size: int) -> list[ValidationError]:
+    # Loaded on use, as above.
+    from jsonschema_rs import ValidationError  # noqa: PLC0415 - most servers never need it
+
+    if size <= SHORT:
+        return list(validator.iter_errors(value))[:ERRORS]
+    try:
+        validator.validate(value)
+    except ValidationError as error:
+        return [error]
+    return []
+
+
+def _described(error: ValidationError) -> FieldError:
+    path = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
+    return FieldError(f"/value{path}", _sentence(error))
+
+
+def _sentence(error: ValidationError) -> str:
+    """For alternatives, why each of them does not fit: the library names only the keyword."""
+    branches = getattr(error.kind, "context", None)
+    reasons = dict.fromkeys(branch[0].message for branch in branches or () if branch)
+    if reasons and error.kind.name in ("anyOf", "oneOf"):
+        return _shown(f"Fits none of the choices: {'; '.join(reasons)}")
+    return _shown(error.message)
+
+
+def _shown(text: str) -> str:
+    text = text if len(text) <= WORDS else text[:WORDS] + "…"
+    return text if text.endswith((".", "…")) else f"{text}."
+
+
+def _escape(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,105 @@
+/** What the pages ask the server besides watching: addresses, the credential, lists and actions. */
+
+import { BASE } from "../livejobs.js";
+
+/** The address of a path on the server. Empty query values are left out. */
+export function address(path, query = {}) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
+  }
+  return url;
+}
+
+export const jobPath = (id) => `v1/jobs/${encodeURIComponent(id)}`;
+
+/**
+ * The tab's credential. The token may be part of an address; the key is sent in headers only, and
+ * gets the next token when one expires. With an open server there is neither.
+ */
+export const credential = {
+  get token() {
+    return sessionStorage.getItem("livejobs_token");
+  },
+
+  get key() {
+    return sessionStorage.getItem("livejobs_key");
+  },
+
+  /** Move `?token=` from the page's address into the tab: people copy and share addresses. */
+  fromAddress() {
+    const url = new URL(location.href);
+    const token = url.searchParams.get("token");
+    if (!token) return;
+    sessionStorage.setItem("livejobs_token", token);
+    sessionStorage.removeItem("livejobs_key");
+    url.searchParams.delete("token");
+    history.replaceState(history.state, "", url);
+  },
+
+  get headers() {
+    const bearer = this.key ?? this.token;
+    return bearer ? { authorization: `Bearer ${bearer}` } : {};
+  },
+
+  /** The options with which `watch` uses this credential. */
+  get watching() {
+    return {
+      token: this.token,
+      renew: async () => ((await this.renew()) ? this.token : null),
+    };
+  },
+
+  /** Exchange a key for a new token. Return whether the server issued one. */
+  async renew(key = this.key) {
+    if (!key) return false;
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    const answer = await fetch(address("v1/tokens"), { method: "POST", headers, body: "{}" });
+    if (!answer.ok) return false;
+    sessionStorage.setItem("livejobs_token", (await answer.json()).token);
+    sessionStorage.setItem("livejobs_key", key);
+    return true;
+  },
+};
+
+/** The server's JSON, or an Error with the detail of its problem. */
+async function ask(url, options = {}) {
+  const headers = { ...credential.headers, ...options.headers };
+  const answer = await fetch(url, { ...options, headers });
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
+  const error = new Error(body.detail ?? `The server answered ${answer.status}.`);
+  throw Object.assign(error, { errors: body.errors ?? [] });
+}
+
+export const listJobs = (query) => ask(address("v1/jobs", query));
+export const readLogs = (id, query) => ask(address(`${jobPath(id)}/logs`, query));
+export const cancelJob = (id, query = {}) =>
+  ask(address(`${jobPath(id)}/cancel`, query), { method: "POST" });
+/** Answer question `n`, which the job waits for. */
+export const answerJob = (id, n, value) =>
+  ask(address(`${jobPath(id)}/answer`), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ n, value }),
+  });
+export const readJob = (id) => ask(address(jobPath(id)));
+export const readStats = (query) => ask(address("v1/stats", query));
+export const readSession = () => ask(address("v1/session"));
+export const readProjects = () => ask(address("v1/projects")).then(({ projects }) => projects);
+
+const AT_ONCE = 1000; // jobs to cancel with one request
+
+/** Cancel jobs: the server's result for each. */
+export async function cancelJobs(ids) {
+  const results = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const answer = await ask(address("v1/cancel"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jobs: ids.slice(at, at + AT_ONCE) }),
+    });
+    results.push(...answer.results);
+  }
+  return results;
+}

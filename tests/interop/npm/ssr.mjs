@@ -1,0 +1,9 @@
+// Renders the hooks where there is no browser, and prints the markup.
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { useJob, useJobs } from "livejobs/react";
+
+function Percent() {
+  return `${useJob("teaser").state}, ${useJobs().jobs.length} jobs`;
+}
+console.log(renderToString(createElement(Percent)));
