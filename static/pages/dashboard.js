@@ -21,7 +21,7 @@ import { VirtualList } from "./virtual.js";
 const BEGIN = 100; // jobs that the feed sends first
 const MOST = 150_000; // rows before the list begins again
 const TYPING = 200; // ms after the last letter until the server searches
-const STATS = 5000; // ms
+const STATS = 15_000; // ms, while no job changes its status
 const FLAGS = { waiting: "Waiting", stalled: "Stalled" };
 const TABS = [
   ["", "", "All"],
@@ -61,7 +61,10 @@ class ListPage {
     this.#loader = new Loader(this.#filters, this.#entries, {
       jobs: (jobs, page) => this.#take(jobs, page),
       queue: (jobs) => this.#placed(jobs),
-      counts: () => this.#showCounts(),
+      counts: () => {
+        this.#showCounts();
+        this.#chart();
+      },
       settled: () => this.#rows.draw(),
     });
     this.#build();
