@@ -149,7 +149,6 @@ class ListPage {
     rows.addEventListener("focusin", ({ target }) => this.#come(target.closest(".row")?.dataset.id));
     rows.addEventListener("focusout", () => setTimeout(() => this.#hold()));
     rows.addEventListener("click", (event) => this.#click(event));
-    addEventListener("scroll", () => this.#hold(), { passive: true });
     listen({
       "/": () => (this.#parts.q.focus(), this.#parts.q.select(), true),
       "?": () => ((this.#help ??= help()).showModal(), true),
