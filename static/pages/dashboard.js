@@ -52,6 +52,7 @@ class ListPage {
   #current = null; // id of the row that the keyboard is at
   #named = { type: new Set(), tag: new Set() }; // what there is to filter by
   #help = null;
+  #timers;
 
   constructor(root, query) {
     this.#filters = new Filters(query);
@@ -83,8 +84,10 @@ class ListPage {
     );
     this.#begin();
     this.#chart();
-    setInterval(() => this.#tick(), 1000);
-    setInterval(() => document.hidden || this.#chart(), STATS);
+    this.#timers = [
+      setInterval(() => this.#tick(), 1000),
+      setInterval(() => document.hidden || this.#chart(), STATS),
+    ];
   }
 
   // Building
@@ -93,11 +96,11 @@ class ListPage {
     const { cards, ranges, rows } = this.#parts;
     const { project } = this.#filters.scope;
     this.#charts = new Charts(cards, ranges, (range) => this.#chooseRange(range));
-    this.#selection = new Selection(
-      this.#page,
-      (id) => this.#entries.get(id)?.job,
-      () => this.#selected(),
-    );
+    this.#selection = new Selection(this.#page, {
+      jobOf: (id) => this.#entries.get(id)?.job,
+      unfinished: () => this.#loader.unfinished(),
+      changed: () => this.#selected(),
+    });
     this.#rows = new VirtualList(rows, {
       length: () => this.#entries.length,
       key: (index) => (this.#entries.order[index]?.job ? this.#entries.order[index].id : `gap ${index}`),
@@ -311,7 +314,9 @@ class ListPage {
   #onState(state) {
     showConnection(state);
     if (state === "live" && this.#ready) this.#loader.recount();
-    if (state === "denied" || state === "refused") showNotice(document.getElementById("main"), state);
+    if (state !== "denied" && state !== "refused") return;
+    for (const timer of this.#timers) clearInterval(timer);
+    showNotice(document.getElementById("main"), state);
   }
 
   // Rows
@@ -386,9 +391,18 @@ class ListPage {
     const only = !chosen.type && !chosen.tag && !chosen.q;
     ui.put(why, (only && NONE[chosen.flag || chosen.status]) || "No job matches.");
     news.hidden = !this.#entries.held.size;
+    this.#showReading();
     const n = this.#entries.held.size;
     ui.put(news, `${number.format(n)} new ${n === 1 ? "job" : "jobs"}`);
     document.body.classList.toggle("bare", !empty.hidden);
+  }
+
+  /** After a jump far ahead: how far the list is read. */
+  #showReading() {
+    const { order, read, total, next } = this.#entries;
+    const { reading } = this.#parts;
+    reading.hidden = !next || this.#rows.last < order.length + 20;
+    if (!reading.hidden) ui.put(reading, `Reading ${number.format(read)} of ${number.format(total)}`);
   }
 
   #tick() {

@@ -98,6 +98,20 @@ export class Loader {
     return jobs;
   }
 
+  /** The ids of the unfinished jobs that match, at most a thousand. */
+  async unfinished() {
+    const query = filled(this.#filters.query);
+    const ids = [];
+    let after = "";
+    if (!["queued", "running", undefined].includes(query.status)) return ids;
+    do {
+      const page = await listJobs({ status: "queued,running", ...query, limit: FAR, after });
+      ids.push(...page.jobs.filter((job) => job.completed_at === null).map((job) => job.id));
+      after = page.next;
+    } while (after && ids.length < FAR);
+    return ids.slice(0, FAR);
+  }
+
   /** Count soon, and at most every two seconds. */
   recount() {
     this.#outdated = true;
@@ -128,5 +142,6 @@ export class Loader {
   }
 }
 
+const filled = (query) => Object.fromEntries(Object.entries(query).filter(([, value]) => value));
 const countOf = (query) =>
   listJobs({ ...query, limit: 1 }).then(({ counts }) => sum(counts), () => 0);

@@ -211,6 +211,21 @@ def test_a_refusal_to_cancel_is_told(jobs: Jobs, visit: Opener) -> None:
     expect(page.get_by_text("Disk full")).to_be_visible()
 
 
+def test_all_unfinished_jobs_of_a_filter_are_selected(jobs: Jobs, visit: Opener) -> None:
+    for n in range(4):
+        jobs.create(title=f"Job {n}", type="export")
+    jobs.report(jobs.create(title="Over", type="export"), {"type": "succeed"})
+    jobs.create(title="Other", type="render")
+    page = visit(f"{jobs.list}&type=export")
+    page.get_by_role("checkbox", name="Select Job 3").click()
+    page.get_by_role("button", name="Select all unfinished").click()
+    expect(page.get_by_text("4 selected")).to_be_visible()
+    page.get_by_role("button", name="Cancel jobs").click()
+    page.get_by_role("button", name="Cancel 4 jobs").click()
+    expect(page.get_by_text("4 jobs cancelled")).to_be_visible()
+    expect(page.get_by_role("button", name="Queued 0")).to_be_visible()
+
+
 # Filters and charts
 
 
@@ -223,12 +238,18 @@ def test_filters_are_in_the_address_and_go_back_with_it(jobs: Jobs, visit: Opene
     page.get_by_role("button", name="Stalled 1").click()
     expect(titles(page)).to_have_text(["Silent"])
     expect(page).to_have_url(re.compile(r"\?flag=stalled&project="))
+    jobs.report(silent, {"type": "ask", "prompt": "Send it?"})
+    page.get_by_role("button", name="Waiting 1").click()
+    expect(row(page, "Silent")).to_contain_text("“Send it?”")
+    expect(row(page, "Silent")).to_contain_text("Waiting for an answer")
     page.get_by_role("button", name="All 2").click()
     page.get_by_label("Tag", exact=True).select_option("nightly")
     expect(titles(page)).to_have_text(["Tagged"])
     expect(page).to_have_url(re.compile(r"\?tag=nightly&project="))
-    page.go_back()
-    page.go_back()
+    for _ in range(3):
+        page.go_back()
+    expect(page).to_have_url(re.compile("flag=stalled"))
+    jobs.report(silent, {"type": "progress", "current": 1})
     expect(titles(page)).to_have_text(["Silent"])
     expect(page.get_by_role("button", name="Stalled 1")).to_have_attribute("aria-pressed", "true")
 
