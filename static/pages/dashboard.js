@@ -5,7 +5,7 @@ import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
 import { STATUSES, nameOf } from "./describe.js";
 import { Entries } from "./entries.js";
-import { Filters } from "./filters.js";
+import { FLAGS, Filters } from "./filters.js";
 import { number } from "./format.js";
 import { help, listen } from "./keys.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
@@ -22,7 +22,6 @@ const BEGIN = 100; // jobs that the feed sends first
 const MOST = 150_000; // rows before the list begins again
 const TYPING = 200; // ms after the last letter until the server searches
 const STATS = 15_000; // ms, while no job changes its status
-const FLAGS = { waiting: "Waiting", stalled: "Stalled" };
 const TABS = [
   ["", "", "All"],
   ["queued", "", "Queued"],
@@ -78,7 +77,10 @@ class ListPage {
         onChange: (job) => this.#change(job),
         onGone: (id) => this.#gone(id),
         onReady: () => this.#onReady(),
-        onReset: () => this.#begin(),
+        onReset: () => {
+          this.#entries.clear();
+          this.#begin();
+        },
         onState: (state) => this.#onState(state),
       },
     );
@@ -279,14 +281,15 @@ class ListPage {
     const known = this.#entries.get(job.id)?.job ?? this.#watched?.get(job.id);
     const newer = known && isNewer(known, job) ? known : job;
     const below = this.#entries.expanded.has(job.parent);
-    return this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });
+    const entry = this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });
+    if (entry && newer !== known) entry.seen = Date.now();
+    return entry;
   }
 
   #change(job) {
     const before = this.#entries.get(job.id)?.job;
-    const entry = this.#admit(job, null);
+    this.#admit(job, null);
     if (!before || before.status !== job.status || before.stalled !== job.stalled) this.#loader.recount();
-    if (entry) entry.seen = Date.now();
     if (this.#selection.has(job.id)) this.#selection.show();
     this.#rows.draw();
   }
@@ -295,7 +298,9 @@ class ListPage {
   #placed(jobs) {
     for (const { id, cursor, queue } of jobs) {
       const entry = this.#entries.get(id);
-      if (entry?.job?.cursor === cursor) entry.job = { ...entry.job, queue };
+      if (entry?.job?.cursor !== cursor) continue;
+      entry.job = { ...entry.job, queue };
+      entry.seen = Date.now();
     }
   }
 
@@ -316,6 +321,7 @@ class ListPage {
     if (state === "live" && this.#ready) this.#loader.recount();
     if (state !== "denied" && state !== "refused") return;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#loader.stop();
     showNotice(document.getElementById("main"), state);
   }
 
