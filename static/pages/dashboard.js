@@ -114,7 +114,7 @@ class ListPage {
     });
     this.#buildTools();
     this.#listen();
-    teach(this.#parts, project);
+    teach(this.#parts, project, Boolean(credential.token));
     showPlace(project);
     projectMenu(document.querySelector("[data-part=place]"), project);
     this.#showRights();
@@ -170,8 +170,9 @@ class ListPage {
 
   /** A credential that may not cancel selects nothing. */
   async #showRights() {
-    const { may } = await readSession().catch(() => ({ may: [] }));
+    const { may, open } = await readSession().catch(() => ({ may: [], open: true }));
     this.#page.classList.toggle("watching-only", !may.includes("cancel"));
+    if (!open) teach(this.#parts, this.#filters.scope.project, true);
   }
 
   #showScope() {
