@@ -26,12 +26,16 @@ const TEXTS = ["src", "token", "theme", "view"];
 const FLAGS = ["compact", "readonly"];
 const OWN = ["job", "renew", ...TEXTS, ...FLAGS];
 
-// One frame draws all elements that changed, and one timer moves all that count down.
+// One frame draws the elements that changed, as many as fit; one timer moves all that count down.
+const BUDGET = 8; // ms of a frame
 const changed = new Set();
 const drawAll = eachFrame(() => {
-  const now = [...changed];
-  changed.clear();
-  for (const draw of now) draw();
+  const end = performance.now() + BUDGET;
+  for (const draw of changed) {
+    changed.delete(draw);
+    draw();
+    if (performance.now() > end) return drawAll();
+  }
 });
 const counting = new Set();
 let timer = 0;
