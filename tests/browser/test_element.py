@@ -39,7 +39,8 @@ HEAR = """
     for (const it of document.querySelectorAll("live-job:not([data-heard])")) {
       it.dataset.heard = "";
       for (const name of ["change", "end", "error"])
-        it.addEventListener(name, ({ detail }) => heard.push([name, detail.detail ?? detail.job?.status]));
+        it.addEventListener(name, ({ detail: { detail, job } }) =>
+          heard.push([name, detail ?? job?.status]));
     }
   }).observe(document, { childList: true, subtree: true });
 """
@@ -235,7 +236,8 @@ def test_screen_readers_hear_quarters_and_the_end(show: Any, worker: Worker) -> 
         """() => {
           window.said = [];
           const node = document.querySelector("live-job").shadowRoot.querySelector(".sr");
-          new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true });
+          const observer = new MutationObserver(() => said.push(node.textContent));
+          observer.observe(node, { childList: true });
         }"""
     )
     for percent in (6, 7, 30, 31, 49, 60, 61):
@@ -348,7 +350,8 @@ def test_an_element_that_is_older_than_its_script_is_upgraded(
     expect(page.get_by_text("Please wait")).to_be_visible()
     page.evaluate(
         """async ([id, url]) => {
-          Object.assign(document.querySelector("live-job"), { job: id, theme: "dark", readonly: true });
+          const it = document.querySelector("live-job");
+          Object.assign(it, { job: id, theme: "dark", readonly: true });
           await import(`${url}/static/live-job.js`);
         }""",
         [id, server.url],

@@ -64,8 +64,8 @@ button, input, select, textarea { font: inherit; color: inherit; }
   flex: none; inline-size: 16px; block-size: 16px;
   fill: none; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round;
 }
-.disc { stroke: var(--track); transition: fill .4s, stroke .4s; }
-.arc { stroke: var(--accent); stroke-width: 2; transition: stroke-dasharray .4s; }
+.disc { stroke: var(--track); }
+.arc { stroke: var(--accent); stroke-width: 2; }
 .tick, .cross, .dash, .ask { display: none; stroke: var(--on-disc); }
 [data-kind]:not([data-kind="running"], [data-kind="stalled"], [data-kind="cancelling"]) > .arc { display: none; }
 [data-kind="stalled"] > .arc { stroke: var(--warn-fill); }
@@ -154,6 +154,8 @@ h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 .file a span { overflow: hidden; text-overflow: ellipsis; }
 .file .arrow { stroke: var(--soft); }
 .file .size { flex: none; color: var(--soft); }
+
+::slotted([slot="footer"]) { margin-block-start: 10px; }
 
 .notice { display: flex; gap: 8px; align-items: center; min-block-size: 1.54em; color: var(--soft); }
 .sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
