@@ -32,7 +32,7 @@ const CSS = `
 :host([theme="light"]) { color-scheme: light; }
 :host([theme="dark"]) { color-scheme: dark; }
 *, ::before, ::after { box-sizing: border-box; }
-p, ol, ul, h3 { margin: 0; padding: 0; font: inherit; }
+p, ol, ul { margin: 0; padding: 0; font: inherit; }
 ol, ul { list-style: none; }
 button, input, select, textarea { font: inherit; color: inherit; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -124,6 +124,7 @@ input:not([type="checkbox"]), select, textarea {
 textarea { font-family: var(--mono); resize: vertical; }
 
 .steps { margin-block-start: 12px; }
+.steps, .files { overflow: auto; max-block-size: 300px; }
 .step { display: flex; gap: 8px; align-items: center; padding-block: 2px; }
 .step .name { flex: 1; min-inline-size: 0; }
 .step .time { flex: none; color: var(--soft); font-variant-numeric: tabular-nums; }
@@ -131,8 +132,8 @@ textarea { font-family: var(--mono); resize: vertical; }
 .step .glyph { inline-size: 14px; block-size: 14px; }
 
 section { margin-block-start: 12px; }
-h3 { margin-block-end: 4px; color: var(--soft); font-size: .92em; font-weight: 500; }
-h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
+.heading { margin-block-end: 4px; color: var(--soft); font-size: .92em; font-weight: 500; }
+.heading .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 .errors li { padding-block: 1px; color: var(--bad); }
 
 .log-section { display: flex; flex-direction: column; }
@@ -176,12 +177,14 @@ h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 }
 `;
 
-let sheet = null;
+const sheets = new WeakMap(); // a sheet belongs to a document, and an element may move to another
 
 export function adopt(root) {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
+  const { ownerDocument: page } = root;
+  if (!sheets.has(page)) {
+    const sheet = new page.defaultView.CSSStyleSheet();
     sheet.replaceSync(CSS);
+    sheets.set(page, sheet);
   }
-  root.adoptedStyleSheets = [sheet];
+  root.adoptedStyleSheets = [sheets.get(page)];
 }
