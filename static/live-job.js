@@ -141,7 +141,7 @@ section { margin-block-start: 12px; }
 .log {
   overflow: auto; max-block-size: var(--live-job-log-height, 168px); padding: 8px 10px; border: 1px solid var(--line);
   border-radius: 8px; background: var(--sunken);
-  font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain;
+  font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain; scrollbar-width: thin;
 }
 .line { display: flex; gap: 10px; border-inline-start: 2px solid transparent; margin-inline-start: -8px; padding-inline-start: 6px; white-space: pre-wrap; }
 .line time { flex: none; color: var(--soft); }
