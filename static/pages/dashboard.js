@@ -247,7 +247,7 @@ class ListPage {
   // Charts
 
   get #range() {
-    return this.#filters.range in RANGES ? this.#filters.range : "hour";
+    return Object.hasOwn(RANGES, this.#filters.range) ? this.#filters.range : "hour";
   }
 
   #chooseRange(range) {
