@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from livejobs.core import reducer
 from livejobs.core import reports as say
-from livejobs.core.errors import Invalid
+from livejobs.core.errors import BatchTooLarge, Invalid
 from livejobs.core.model import Head
 from livejobs.core.questions import SCHEMA_BYTES, VALUE_BYTES, check_answer, check_question
 from livejobs.core.reducer import NotWaiting
@@ -249,7 +249,7 @@ def test_schemas_that_are_slow_to_read_are_refused() -> None:
 def test_the_questions_of_one_call_share_what_their_schemas_may_take() -> None:
     pattern = {"type": "ask", "prompt": "?", "schema": {"pattern": r"^\p{L}+$"}}
     assert len(read(*[pattern] * 20)) == 20
-    with pytest.raises(Invalid, match="20 patterns") as found:
+    with pytest.raises(BatchTooLarge, match="20 patterns") as found:
         read(*[pattern] * 21)
     assert found.value.errors[0].pointer == "/20/schema"
 

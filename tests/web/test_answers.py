@@ -128,10 +128,12 @@ def test_lines_may_hold_any_number_of_questions_and_an_array_only_some(api: Api)
     receipt = api.post(f"/v1/jobs/{id}/reports", content=lines, headers=NDJSON).json()
     assert (receipt["asked"], receipt["accepted"]) == (30, 30)
     answer = api.post(f"/v1/jobs/{id}/reports", json=asks)
-    problem(answer, 422, "invalid", "/20/schema")
+    problem(answer, 413, "batch_too_large", "/20/schema")
     # Written in another way, they are not told apart before they are read.
     lines = lines.replace("ask", "\\u0061sk")
-    problem(api.post(f"/v1/jobs/{id}/reports", content=lines, headers=NDJSON), 422, "invalid")
+    problem(
+        api.post(f"/v1/jobs/{id}/reports", content=lines, headers=NDJSON), 413, "batch_too_large"
+    )
 
 
 def test_a_large_answer_fits_into_a_full_head(api: Api) -> None:

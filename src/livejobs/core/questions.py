@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from livejobs.core.errors import FieldError, Invalid
+from livejobs.core.errors import BatchTooLarge, FieldError, Invalid
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -42,21 +42,24 @@ REFUSED: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "
 
 
 class Room:
-    """What the schemas of one call may still take."""
+    """What the schemas of one call may still take. A schema that fits alone but not after others is
+    no mistake of its own: its sender divides the call."""
 
-    __slots__ = ("patterns", "places")
+    __slots__ = ("patterns", "places", "shared")
 
     def __init__(self) -> None:
-        self.places, self.patterns = PLACES, PATTERNS
+        self.places, self.patterns, self.shared = PLACES, PATTERNS, False
 
     def take(self, place: Any, at: str) -> None:
         self.places -= _cost(place)
         self.patterns -= _patterns(place)
         if self.places < 0 or self.patterns < 0:
-            raise Invalid.at(
-                at, f"The schemas of one call take at most {PLACES} values and {PATTERNS} "
-                "patterns, counted again for each $ref to them.",
-            )  # fmt: skip
+            detail = (
+                f"The schemas of one call take at most {PLACES} values and {PATTERNS} patterns, "
+                "counted again for each $ref to them."
+            )
+            error = BatchTooLarge if self.shared else Invalid
+            raise error(detail, errors=[FieldError(at, detail)])
 
 
 def check_question(
@@ -93,6 +96,7 @@ def _check_schema(schema: Mapping[str, Any], at: str, room: Room) -> None:
     _check_size(len(msgspec.json.encode(schema)), SCHEMA_BYTES, at, "A schema")
     for place in _places(schema, schema, 0, at):
         room.take(place, at)
+    room.shared = True
     _check_meaning(schema, at)
 
 
