@@ -16,9 +16,12 @@ from typing import Any
 import httpx2 as httpx
 import jwt
 import pytest
+from starlette.testclient import TestClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from livejobs import LiveJobs, Settings, clock, create_app
+from livejobs.store.memory import MemoryStore
 from tests.support.api import Socket, hear, problem
 from tests.support.desk import eventually
 from tests.support.server import DidNotStart, Server
@@ -647,6 +650,19 @@ def test_a_job_shows_who_did_what_to_it(closed: Server, admin: Client) -> None:
         token = make_token(admin, jobs=["j"])
         answer = httpx.get(f"{closed.url}/v1/jobs/j/audit?token={token}")
         problem(answer, 403, "foreign_job")
+
+
+def test_acts_are_of_the_job_also_after_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = clock.now_ms
+    app = create_app(LiveJobs(Settings(data=tmp_path), store=MemoryStore()))
+    with TestClient(app, base_url="http://127.0.0.1") as asker:
+        asker.put("/v1/jobs/j")
+        monkeypatch.setattr(clock, "now_ms", lambda: real() - 3_600_000)
+        asker.post("/v1/jobs/j/cancel")
+        acts = asker.get("/v1/jobs/j/audit").json()["acts"]
+    assert [act["action"] for act in acts] == ["cancel", "create"]
 
 
 def test_acts_on_a_deleted_job_are_not_those_of_its_successor(

@@ -153,6 +153,20 @@ def test_an_open_server_needs_no_login(server: Server) -> None:
         assert "set-cookie" not in answer.headers
 
 
+def test_sharing_is_recorded_once_a_job_and_not_what_a_guest_passes_on(
+    closed: Server, admin: Client
+) -> None:
+    admin.put("/v1/jobs/passed")
+    asked = {"jobs": ["passed"] * 100}
+    with browser(closed, cookie(log_in(closed, ADMIN)).value) as page:
+        token = page.post("/v1/tokens", json=asked).json()["token"]
+    assert claims(token)["jobs"] == ["passed"]
+    with browser(closed, token) as guest:
+        assert guest.post("/v1/tokens", json=asked).status_code == 201
+    acts = admin.get("/v1/jobs/passed/audit").json()["acts"]
+    assert [act["action"] for act in acts] == ["share", "create"]
+
+
 def test_a_shared_link_shows_one_job_only(closed: Server, admin: Client) -> None:
     admin.put("/v1/jobs/a")
     admin.put("/v1/jobs/b")

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from livejobs.core import reducer
 from livejobs.core import reports as say
-from livejobs.core.errors import Invalid
+from livejobs.core.errors import BatchTooLarge, Invalid
 from livejobs.core.model import Head
 from livejobs.core.questions import SCHEMA_BYTES, VALUE_BYTES, check_answer, check_question
 from livejobs.core.reducer import NotWaiting
@@ -209,6 +209,49 @@ def test_patterns_take_linear_time() -> None:
     assert "look-around" in refused({"pattern": "(?=a)"})
     assert "look-around" in refused({"pattern": r"(\pL{500}){500}"})
     assert "20 patterns" in refused({"anyOf": [{"pattern": "a"}] * 21})
+
+
+A_HALF = [{"not": {"const": n}} for n in range(1, 400)]  # each item is compared with each
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"items": {"allOf": A_HALF}}, [0] * 8_000),
+        ({"items": {"allOf": [{"multipleOf": 0.01}] * 50}}, [1e300] * 100),
+        ({"items": {"allOf": [{"format": "idn-hostname"}] * 50}}, ["ü" * 20] * 100),
+        ({"items": {"anyOf": [{"items": {"anyOf": [{"const": 1}] * 40}}] * 20}}, [[0] * 8] * 40),
+    ],
+)
+def test_an_answer_that_would_take_long_to_compare_is_refused(schema: Any, value: Any) -> None:
+    check_question("?", schema, "")
+    assert "too large" in wrong(value, schema)["/value"]
+
+
+def test_an_answer_of_many_fields_is_compared_and_a_large_one_is_told_its_first_error() -> None:
+    names = [f"field {n}" for n in range(100)]
+    field = {"type": "string", "title": "Name", "maxLength": 20}
+    form = {"properties": dict.fromkeys(names, field), "required": names}
+    check_question("?", form, "")
+    check_answer(dict.fromkeys(names, "short"), form)
+    prices = {"items": {"type": "number", "minimum": 0, "multipleOf": 0.01}}
+    check_answer([12.34] * 500, prices)
+    few = {"properties": dict.fromkeys(names[:40], field)}
+    assert len(wrong(dict.fromkeys(names[:40], 7), few)) == 1
+
+
+def test_schemas_that_are_slow_to_read_are_refused() -> None:
+    assert "look-around" in refused({"pattern": r"\p{L}{20}"})
+    assert "1e-9 to 1e15" in refused({"multipleOf": 1e-300})
+    assert "at most" in refused({"allOf": [{"format": "idn-email"}] * 200})
+
+
+def test_the_questions_of_one_call_share_what_their_schemas_may_take() -> None:
+    pattern = {"type": "ask", "prompt": "?", "schema": {"pattern": r"^\p{L}+$"}}
+    assert len(read(*[pattern] * 20)) == 20
+    with pytest.raises(BatchTooLarge, match="20 patterns") as found:
+        read(*[pattern] * 21)
+    assert found.value.errors[0].pointer == "/20/schema"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,6 +70,22 @@ async def test_silence_makes_a_job_stall_and_then_be_lost(live: Live, clock: Clo
         await jobs.sweeper.sweep()
         assert (await job.state())["stalled"] is True
         clock.wait(3540)
+        await jobs.sweeper.sweep()
+        assert (await job.state())["error"]["code"] == "lost"
+
+
+async def test_an_answer_that_comes_with_a_sweep_does_not_lose_the_job(
+    live: Live, clock: Clock
+) -> None:
+    """While the job waited, the clock for this stood still."""
+    async with live() as jobs:
+        job = await running(jobs)
+        await job.report(say.Ask(prompt="Publish?"))
+        clock.wait(3601)
+        # The answer is first in the transaction in which the sweep ends its job.
+        await asyncio.gather(jobs.answer(job.id, True), jobs.sweeper.sweep())
+        assert (await job.state())["status"] == "running"
+        clock.wait(3601)
         await jobs.sweeper.sweep()
         assert (await job.state())["error"]["code"] == "lost"
 

@@ -121,6 +121,21 @@ def test_lines_carry_questions_too(api: Api) -> None:
     assert (receipt["asked"], receipt["accepted"]) == (1, 2)
 
 
+def test_lines_may_hold_any_number_of_questions_and_an_array_only_some(api: Api) -> None:
+    """The schemas of an array are read at once, and meanwhile the server does nothing else."""
+    id, asks = api.create(), [{**ASK, "schema": {"pattern": f"^{n}+$"}} for n in range(30)]
+    lines = "".join(json.dumps(it) + "\n" for it in asks)
+    receipt = api.post(f"/v1/jobs/{id}/reports", content=lines, headers=NDJSON).json()
+    assert (receipt["asked"], receipt["accepted"]) == (30, 30)
+    answer = api.post(f"/v1/jobs/{id}/reports", json=asks)
+    problem(answer, 413, "batch_too_large", "/20/schema")
+    # Written in another way, they are not told apart before they are read.
+    lines = lines.replace("ask", "\\u0061sk")
+    problem(
+        api.post(f"/v1/jobs/{id}/reports", content=lines, headers=NDJSON), 413, "batch_too_large"
+    )
+
+
 def test_a_large_answer_fits_into_a_full_head(api: Api) -> None:
     id = api.create()
     full = {"type": "meta", "set": {"k": "x" * (127 * 1024)}}

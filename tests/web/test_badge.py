@@ -148,6 +148,14 @@ class Page(HTMLParser):
             self.text = data
 
 
+def test_on_an_open_server_a_made_up_token_makes_no_button(server: Server) -> None:
+    """There everyone is an admin, so a page of another site could lead a visitor to a click."""
+    httpx.put(f"{server.url}/v1/jobs/framed")
+    for query in ("", "?token=", "?token=x", "?token=a.b.c"):
+        element = Page(httpx.get(f"{server.url}/jobs/framed/embed{query}")).element
+        assert element == {"src": "../../", "job": "framed", "readonly": None}
+
+
 def test_an_embedded_page_holds_the_element_and_its_state_as_text(
     closed: Server, admin: httpx.Client
 ) -> None:

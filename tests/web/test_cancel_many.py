@@ -58,7 +58,7 @@ def test_a_thousand_jobs_are_cancelled_in_few_commits(server: Server) -> None:
         ids = [api.create() for _ in range(1000)]
         before = commits()
         assert set(results(api, jobs=ids).values()) == {"cancelled"}
-        assert commits() - before <= 10
+        assert commits() - before <= 30
         assert api.get("/v1/jobs").json()["counts"]["cancelled"] == 1000
 
 

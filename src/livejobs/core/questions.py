@@ -1,7 +1,8 @@
 """What a question may look like, and whether an answer fits it.
 
 A schema comes from a worker, and an answer from whoever may cancel the job. So both have bounds:
-nothing is fetched, patterns take linear time, and references can't multiply the work.
+nothing is fetched, patterns take linear time, and neither references nor a long answer can multiply
+the work. The library holds the event loop while it works.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from livejobs.core.errors import FieldError, Invalid
+from livejobs.core.errors import BatchTooLarge, FieldError, Invalid
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -20,11 +21,19 @@ PROMPT_BYTES: Final = 4 * 1024
 SCHEMA_BYTES: Final = 16 * 1024
 VALUE_BYTES: Final = 16 * 1024
 LEVELS: Final = 16  # of a schema, with what its references name
-PLACES: Final = 2_000  # lists and objects in a schema, counted wherever a reference names them
+# In the schemas of one call: lists, objects and other values, counted wherever a reference names
+# them. Some checks take as long as many others.
+PLACES: Final = 5_000
+HEAVY: Final = 50
 PATTERNS: Final = 20
-PATTERN_BYTES: Final = 1024 * 1024  # of a compiled pattern
-# To list every error takes long for a large value. Such a value gets its first error only.
-SHORT: Final = 1024
+PATTERN_BYTES: Final = 64 * 1024  # of a compiled pattern; one of a letter of any language takes 40
+STEPS: Final = (1e-9, 1e15)  # of `multipleOf`; others are compared as fractions of many digits
+# Each part of a schema may meet each part of an answer, as in a list of alternatives. Past WORK the
+# answer is refused. An error of alternatives lists all of their errors, which takes longer: past
+# FIRST it is not described, and past EVERY only the first one is.
+WORK: Final = 60_000
+FIRST: Final = 20_000
+EVERY: Final = 1_000
 ERRORS: Final = 20
 WORDS: Final = 300  # characters of an error
 
@@ -32,11 +41,35 @@ WORDS: Final = 300  # characters of an error
 REFUSED: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef"})
 
 
-def check_question(prompt: str, schema: Mapping[str, Any] | None, at: str) -> None:
-    """Raise Invalid for a question that nobody could answer, or that could take too long."""
+class Room:
+    """What the schemas of one call may still take. A schema that fits alone but not after others is
+    no mistake of its own: its sender divides the call."""
+
+    __slots__ = ("patterns", "places", "shared")
+
+    def __init__(self) -> None:
+        self.places, self.patterns, self.shared = PLACES, PATTERNS, False
+
+    def take(self, place: Any, at: str) -> None:
+        self.places -= _cost(place)
+        self.patterns -= _patterns(place)
+        if self.places < 0 or self.patterns < 0:
+            detail = (
+                f"The schemas of one call take at most {PLACES} values and {PATTERNS} patterns, "
+                "counted again for each $ref to them."
+            )
+            error = BatchTooLarge if self.shared else Invalid
+            raise error(detail, errors=[FieldError(at, detail)])
+
+
+def check_question(
+    prompt: str, schema: Mapping[str, Any] | None, at: str, room: Room | None = None
+) -> None:
+    """Raise Invalid for a question that nobody could answer, or that could take too long. `room`:
+    what the questions before it in the same call have left."""
     _check_size(len(prompt.encode()), PROMPT_BYTES, f"{at}/prompt", "A prompt")
     if schema is not None:
-        _check_schema(schema, f"{at}/schema")
+        _check_schema(schema, f"{at}/schema", room or Room())
 
 
 def check_answer(value: Any, schema: Mapping[str, Any] | None) -> None:
@@ -45,9 +78,12 @@ def check_answer(value: Any, schema: Mapping[str, Any] | None) -> None:
     _check_size(size, VALUE_BYTES, "/value", "An answer")
     if schema is None:
         return
+    work = sum(map(_cost, _places(schema, schema, 0, ""))) * _values(value)
+    if work > WORK:
+        raise Invalid.at("/value", "The answer is too large to compare it with this schema.")
     validator = _validator(schema)
     if not validator.is_valid(value):
-        errors = [_described(error) for error in _errors(validator, value, size)]
+        errors = _errors(validator, value, work)
         raise Invalid("The answer does not fit the question's schema.", errors=errors)
 
 
@@ -56,33 +92,52 @@ def _check_size(size: int, most: int, at: str, what: str) -> None:
         raise Invalid.at(at, f"{what} takes at most {most} bytes; this one has {size}.")
 
 
-def _check_schema(schema: Mapping[str, Any], at: str) -> None:
+def _check_schema(schema: Mapping[str, Any], at: str, room: Room) -> None:
     _check_size(len(msgspec.json.encode(schema)), SCHEMA_BYTES, at, "A schema")
-    patterns = 0
-    for places, place in enumerate(_places(schema, schema, 0, at), 1):
-        patterns += _patterns(place)
-        if places > PLACES or patterns > PATTERNS:
-            raise Invalid.at(
-                at, f"A schema takes at most {PLACES} lists and objects and {PATTERNS} patterns, "
-                "counted again for each $ref to them.",
-            )  # fmt: skip
+    for place in _places(schema, schema, 0, at):
+        room.take(place, at)
+    room.shared = True
     _check_meaning(schema, at)
 
 
 def _places(value: Any, root: Mapping[str, Any], depth: int, at: str) -> Iterator[Any]:
-    """Each list and object of the schema, also those that a reference names."""
+    """Each value in the schema, also those that a reference names."""
+    yield value
     if not isinstance(value, dict | list):
         return
     if depth > LEVELS:
         raise Invalid.at(
             at, f"A schema may be nested at most {LEVELS} levels deep, and may not contain itself."
         )
-    yield value
     if isinstance(value, dict):
-        yield from _places(_referred(value, root, at), root, depth + 1, at)
+        _check_step(value.get("multipleOf"), at)
+        referred = _referred(value, root, at)
+        if referred is not None:
+            yield from _places(referred, root, depth + 1, at)
         value = list(value.values())
     for inner in value:
         yield from _places(inner, root, depth + 1, at)
+
+
+def _check_step(step: Any, at: str) -> None:
+    if isinstance(step, int | float) and not STEPS[0] <= step <= STEPS[1]:
+        raise Invalid.at(at, "The value of multipleOf is from 1e-9 to 1e15.")
+
+
+def _cost(place: Any) -> int:
+    if not isinstance(place, dict):
+        return 1
+    heavy = isinstance(place.get("multipleOf"), float)
+    slow = str(place.get("format")).startswith(("idn-", "uri-template"))
+    return HEAVY if heavy or slow else 1
+
+
+def _values(value: Any) -> int:
+    """How many values are in the answer. Numbers with many digits count as many."""
+    if isinstance(value, dict | list):
+        return 1 + sum(map(_values, value.values() if isinstance(value, dict) else value))
+    heavy = isinstance(value, float) and value != 0 and not STEPS[0] <= abs(value) <= STEPS[1]
+    return HEAVY if heavy else 1
 
 
 def _patterns(place: Any) -> int:
@@ -136,16 +191,18 @@ def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
     )
 
 
-def _errors(validator: Draft202012Validator, value: Any, size: int) -> list[ValidationError]:
+def _errors(validator: Draft202012Validator, value: Any, work: int) -> list[FieldError]:
     # Loaded on use, as above.
     from jsonschema_rs import ValidationError  # noqa: PLC0415 - most servers never need it
 
-    if size <= SHORT:
-        return list(validator.iter_errors(value))[:ERRORS]
+    if work <= EVERY:
+        return [_described(it) for it in list(validator.iter_errors(value))[:ERRORS]]
+    if work > FIRST:
+        return [FieldError("/value", "This does not fit, and is too large to find out where.")]
     try:
         validator.validate(value)
     except ValidationError as error:
-        return [error]
+        return [_described(error)]
     return []
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from livejobs.core.errors import BadJson, BatchTooLarge, FieldError, Invalid, LineTooLong
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
-from livejobs.core.questions import PROMPT_BYTES, check_question
+from livejobs.core.questions import PROMPT_BYTES, Room, check_question
 
 SAFE: Final = 2**53  # the largest whole number every JSON reader holds exactly
 DEPTH: Final = 32  # levels of nesting in a field
@@ -200,9 +200,9 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
     if len(reports) > bounds.batch:
         detail = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
         raise BatchTooLarge(detail, errors=[FieldError("", detail)])
-    odd = _may_be_odd(body, len(reports))
+    odd, room = _may_be_odd(body, len(reports)), Room()
     for at, report in enumerate(reports):
-        _check(report, bounds, f"/{at}", odd)
+        _check(report, bounds, f"/{at}", odd, room)
     return reports
 
 
@@ -218,15 +218,15 @@ def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
         raise BadJson("A report is not on one line.")
     if len(body) > bounds.body and max(map(len, lines)) > bounds.body:
         raise BadJson("A line is too long.")
-    odd = _may_be_odd(body, len(reports))
+    odd, room = _may_be_odd(body, len(reports)), Room()
     for report in reports:
-        _check(report, bounds, "", odd)
+        _check(report, bounds, "", odd, room)
     return reports
 
 
-def decode_line(line: bytes, bounds: Bounds) -> AnyReport:
+def decode_line(line: bytes, bounds: Bounds, room: Room | None = None) -> AnyReport:
     report: AnyReport = decoded(_one, line)
-    _check(report, bounds, "", _may_be_odd(line))
+    _check(report, bounds, "", _may_be_odd(line), room)
     return report
 
 
@@ -376,7 +376,7 @@ _FREE: Final[dict[type, tuple[str, ...]]] = {
 }
 
 
-def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
+def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool, room: Room | None) -> None:
     """The rules that types can't express."""
     if report.n is not None and report.producer is None:
         raise Invalid.at(f"{at}/n", "A numbered report needs 'producer' as well.")
@@ -387,7 +387,7 @@ def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool) -> None:
         for field in _FREE.get(kind, ()):
             _check_value(getattr(report, field), f"{at}/{field}")
     if type(report) is Ask:
-        check_question(report.prompt, report.schema, at)
+        check_question(report.prompt, report.schema, at, room)
 
 
 def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:

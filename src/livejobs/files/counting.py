@@ -149,5 +149,6 @@ def _audit(sents: Sequence[Sent]) -> AuditRecord:
         detail["ranges"] = ranges[:SHOWN]
     head = first.head
     return AuditRecord(
-        clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id
+        *(clock.now_ms(), first.by, "download", head.project, head.id, detail, first.by_id),
+        created_at=head.created_at,
     )

@@ -10,7 +10,7 @@ from livejobs.store.base import AuditRecord
 
 
 def act_on(head: Head, now: int, by: Principal, action: str, **detail: Any) -> AuditRecord:
-    return AuditRecord(now, by.name, action, head.project, head.id, detail, by.key)
+    return AuditRecord(now, by.name, action, head.project, head.id, detail, by.key, head.created_at)
 
 
 def act_of_other(

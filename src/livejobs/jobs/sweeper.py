@@ -89,8 +89,12 @@ class Sweeper:
 
     def _silent(self, slot: Slot, head: Head, now: int) -> Head:
         """The head after this silence: unchanged, stalled, or lost."""
-        # The head may be from a transaction in which the worker has just reported.
-        if head.status != "running" or head.heartbeat_at != slot.head.heartbeat_at:
+        # The head may be from a transaction in which the worker has just reported, or has just got
+        # its answer.
+        known = slot.head
+        if head.status != "running" or head.heartbeat_at != known.heartbeat_at:
+            return head
+        if head.waiting is not known.waiting:
             return head
         silent = clock.monotonic() - slot.silent_since
         if self._lost_after and silent >= self._lost_after and head.waiting is None:

@@ -39,6 +39,7 @@ class AuditRecord(Struct, frozen=True):
     job: str | None = None
     detail: dict[str, Any] = {}
     by_id: str | None = None  # the id of the key in `by`, or of the key that minted its token
+    created_at: int | None = None  # of the job, since its id may be given again
 
 
 class AuditEntry(Struct, frozen=True):

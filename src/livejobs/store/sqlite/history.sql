@@ -3,7 +3,7 @@
 -- What is counted in a step of time: see core/history.py. There are steps of several lengths.
 CREATE TABLE history (
   step INTEGER NOT NULL,            -- ms
-  project INTEGER NOT NULL,
+  project INTEGER NOT NULL,         -- 0: all together, so that a dashboard reads few rows
   at INTEGER NOT NULL,              -- when the step begins
   what INTEGER NOT NULL,
   n INTEGER NOT NULL,

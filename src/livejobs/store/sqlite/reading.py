@@ -35,7 +35,7 @@ from livejobs.store.base import (
 from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.finding import END, count, find, projects_of
-from livejobs.store.sqlite.rows import LAST, key, kind_of, n_of
+from livejobs.store.sqlite.rows import ALL, LAST, key, kind_of, n_of
 
 _json = msgspec.json.Encoder().encode
 
@@ -98,7 +98,7 @@ def history(
     query = Query(names)
     steps: defaultdict[int, dict[int, int]] = defaultdict(dict)
     with snapshot(db):
-        among = _json(sorted(projects_of(query, projects))).decode()
+        among = _json([ALL] if names is None else sorted(projects_of(query, projects))).decode()
         for at, what, n in db.execute(sql.HISTORY, (range.step, among, since)):
             steps[at][what] = n
         found = count(db, query, projects)

@@ -16,6 +16,7 @@ from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency
 
 EVERY: Final = ""  # a label that every job has
+ALL: Final = 0  # in the history: the sum of all projects, which has its own rows
 
 Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
 ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
@@ -166,6 +167,7 @@ class Rows:
         for what, n in moves(change.before, change.after):
             for range in RANGES.values():
                 self.counted[range.step, project, range.begin(at), what] += n
+                self.counted[range.step, ALL, range.begin(at), what] += n
 
     def newest_steps(self) -> dict[tuple[int, int], int]:
         """The last step that is counted in, by length and project."""

@@ -140,7 +140,9 @@ async def new_token(request: Request) -> Response:
         by.jobs if asked.jobs is None else frozenset(asked.jobs),
         until if by.expires_at is None else min(until, by.expires_at),
     )
-    if by.cookie:  # a person gives it to another person; a program makes one for each of its pages
+    # A person gives it to another person; a program makes one for each of its pages. Whoever was
+    # given a link could as well pass that on, and must not fill the audit trail.
+    if by.cookie and by.jobs is None:
         await live.record(_shares(by, grant, heads, now))
     token = keyring.mint(by, grant, now)
     answer = {"token": token, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
@@ -166,7 +168,7 @@ def _projects(by: Principal, asked: NewToken) -> tuple[str, ...] | None:
 
 async def _jobs(live: LiveJobs, by: Principal, asked: NewToken) -> list[Head]:
     """The jobs that the token is for, once it is certain that the caller may see each."""
-    heads = [(await live.find(id, by)).head for id in asked.jobs or ()]
+    heads = [(await live.find(id, by)).head for id in dict.fromkeys(asked.jobs or ())]
     for head in heads:
         if asked.project is not None and head.project != asked.project:
             raise NotFound.job(head.id)
@@ -211,12 +213,13 @@ async def audit_of_job(request: Request) -> Response:
 
 
 def _is_of(record: AuditRecord, head: Head) -> bool:
-    """A job that was deleted may have had the same id."""
-    return (
-        record.project == head.project
-        and record.at >= head.created_at
-        and record.action != "delete"
-    )
+    """A job that was deleted may have had the same id. The time of an act tells little: the clock
+    may have been set back after the job was created."""
+    if record.project != head.project or record.action == "delete":
+        return False
+    if record.created_at is None:  # written by an older version
+        return record.at >= head.created_at
+    return record.created_at == head.created_at
 
 
 def _page(request: Request) -> tuple[int, int | None]:

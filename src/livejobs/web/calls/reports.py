@@ -4,7 +4,7 @@ it arrives.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -18,6 +18,7 @@ from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
+from livejobs.core.questions import Room
 from livejobs.jobs.committer import shutting_down
 from livejobs.jobs.reporting import LinesReceipt, Receipt
 from livejobs.jobs.state import Slot
@@ -62,8 +63,8 @@ async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Princi
             if lines:
                 lines[0], rest = bytes(rest) + lines[0], bytearray()
             rest += begun
-            for at in range(0, len(lines), AT_ONCE):
-                await taken.keep(lines[at : at + AT_ONCE])
+            for group in _groups(lines):
+                await taken.keep(group)
             if len(rest) > live.bounds.body:
                 taken.refuse(http.too_large(live.bounds.body, "A line"))
     except ClientDisconnect:
@@ -71,6 +72,17 @@ async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Princi
     if rest:
         await taken.keep([bytes(rest)])
     return taken.receipt()
+
+
+def _groups(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """A question ends a group: questions that are checked together have less room."""
+    first = 0
+    for at, line in enumerate(lines, 1):
+        if at - first == AT_ONCE or b'"ask"' in line:
+            yield lines[first:at]
+            first = at
+    if first < len(lines):
+        yield lines[first:]
 
 
 async def _pieces(receive: Receive, live: LiveJobs, taken: Lines) -> AsyncIterator[bytes]:
@@ -140,13 +152,14 @@ class Lines:
         self, lines: Sequence[bytes]
     ) -> tuple[list[say.AnyReport], LivejobsError | None]:
         good: list[say.AnyReport] = []
+        room = Room()
         for number, line in enumerate(lines, self._read + 1):
             if not line.strip():
                 continue
             try:
                 if len(line) > self._bounds.body:
                     raise http.too_large(self._bounds.body, "A line")
-                good.append(say.decode_line(line, self._bounds))
+                good.append(say.decode_line(line, self._bounds, room))
             except LivejobsError as error:
                 error.extra["line"] = number
                 return good, error

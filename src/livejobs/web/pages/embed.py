@@ -66,8 +66,8 @@ def _body(request: Request, state: State, theme: str, *, compact: bool) -> str:
         return f"<p>{text}</p>"
     looks = (f' theme="{theme}"' if theme else "") + (" compact" if compact else "")
     # Any site may frame this page and lead its visitors to a button in it. Where the visitor's own
-    # rights would count, there must be no button.
-    token = request.scope.get(TOKEN)
+    # rights would count, there must be no button. An open server ignores tokens, so there they do.
+    token = request.scope.get(TOKEN) if http.principal(request).token else None
     rights = f' token="{escape(token)}"' if token else " readonly"
     job = escape(state.head.id)
     return f'<live-job src="../../" job="{job}"{rights}{looks}>{text}</live-job>'
