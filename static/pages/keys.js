@@ -21,7 +21,9 @@ export function help() {
     name.append(...key.split(" ").map((word) => ui.element(word === "/" && key !== "/" ? "span" : "kbd", word)));
     dialog.parts.keys.append(name, text);
   }
-  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close(); // without a value: false would cancel the click
+  };
   document.body.append(dialog);
   return dialog;
 }

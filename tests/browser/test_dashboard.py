@@ -192,7 +192,8 @@ def test_jobs_are_selected_and_cancelled_by_keyboard_alone(jobs: Jobs, visit: Op
     assert jobs.get(ids[3])["status"] == "queued"
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Find a job")
-    page.keyboard.press("Escape")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("g")
     page.keyboard.press("Enter")
     expect(page).to_have_url(jobs.page(ids[3]))
