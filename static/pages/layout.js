@@ -3,7 +3,7 @@
 import { address, credential } from "./api.js";
 import { BASE } from "../livejobs.js";
 import { logIn, session } from "./session.js";
-import { make, partsOf, put } from "./ui.js";
+import { make, put } from "./ui.js";
 
 export const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);
 export const listOf = ({ project, ...rest }) =>
@@ -32,43 +32,44 @@ export function showConnection(state) {
 export const NOTICES = {
   missing: ["There is no such job", "It may have been deleted, or its address has a typo."],
   denied: ["A key is needed", "This server shows jobs only to clients with a key."],
-  expired: ["This link has ended", "Ask for a new link, or log in with a key."],
-  forbidden: ["Your key does not allow this", "Log in with a key that may see it."],
   refused: ["This address is not valid", "The server does not accept its parameters."],
   gone: ["This job was deleted", "Its log and its files were deleted with it."],
 };
+const EXPIRED = ["This link has ended", "Ask for a new link, or log in with a key."];
+const FORBIDDEN = ["Your key does not allow this", "Log in with a key that does."];
 
 /** Replace the page with a notice. */
 export async function showNotice(root, name) {
-  const isDenied = name === "denied";
-  const [title, text] = NOTICES[isDenied ? await denial() : name];
+  if (name === "denied") return showLogin(root, await denial(), () => location.reload());
   const node = make("notice");
-  put(node.parts.title, title);
-  put(node.parts.text, text);
+  put(node.parts.title, NOTICES[name][0]);
+  put(node.parts.text, NOTICES[name][1]);
   node.parts.list.href = BASE;
-  node.parts.list.hidden = isDenied;
-  node.parts.form.hidden = !isDenied;
-  askForKey(node.parts.form, () => location.reload());
   root.replaceChildren(node);
 }
 
 /** Why the server shows nothing to this tab. */
 async function denial() {
-  if (await session().catch(() => null)) return "forbidden";
-  return credential.token ? "expired" : "denied";
+  if (await session().catch(() => null)) return FORBIDDEN;
+  return credential.token ? EXPIRED : NOTICES.denied;
 }
 
-/** Log in with the form's key, and then call `done`. */
-export function askForKey(form, done) {
-  const { key, submit, refused } = partsOf(form);
-  form.addEventListener("submit", async (event) => {
+/** Replace the page with the form that asks for a key. With a good key, call `done`. */
+export function showLogin(root, [title, text], done) {
+  const page = make("login");
+  const { parts } = page;
+  put(parts.title, title);
+  put(parts.lead, text);
+  root.replaceChildren(page);
+  parts.form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    refused.hidden = submit.disabled = true;
-    const why = await logIn(key.value.trim());
-    submit.disabled = false;
+    parts.refused.hidden = parts.submit.disabled = true;
+    const why = await logIn(parts.key.value.trim());
+    parts.submit.disabled = false;
     if (!why) return done();
-    put(refused, why);
-    refused.hidden = false;
-    key.select();
+    put(parts.refused, why);
+    parts.refused.hidden = false;
+    parts.key.select();
   });
+  return parts;
 }

@@ -73,4 +73,4 @@ export function target(wanted) {
   return isOurs && url.pathname !== loginPage().pathname ? url : BASE;
 }
 
-export const loginPage = (from = "") => address("login", { to: from });
+export const loginPage = () => address("login");

@@ -39,7 +39,7 @@ function titleOf(by) {
   return credential.token ? `A link of ${nameOf(by)}` : nameOf(by);
 }
 
-const DOES = { view: "see jobs", cancel: "cancel jobs", report: "report jobs", admin: "manage keys" };
+const DOES = { view: "see jobs", cancel: "cancel them", report: "report on them", admin: "manage keys" };
 
 const rightsOf = (by) => [
   ["May", by.open ? "" : by.scopes.map((scope) => DOES[scope] ?? scope).join(", ")],
@@ -62,6 +62,6 @@ async function leave() {
 
 function putBelow(list, button) {
   const { right, bottom } = button.getBoundingClientRect();
-  list.style.setProperty("right", `${Math.max(8, document.documentElement.clientWidth - right)}px`);
-  list.style.setProperty("top", `${bottom + 8}px`);
+  list.style.setProperty("left", `${Math.max(8, right + scrollX - list.offsetWidth)}px`);
+  list.style.setProperty("top", `${bottom + scrollY + 8}px`);
 }
