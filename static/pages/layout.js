@@ -2,7 +2,7 @@
 
 import { address, credential } from "./api.js";
 import { BASE } from "../livejobs.js";
-import { logIn, session } from "./session.js";
+import { logIn, sessionNow } from "./session.js";
 import { make, put } from "./ui.js";
 
 export const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);
@@ -50,7 +50,8 @@ export async function showNotice(root, name) {
 
 /** Why the server shows nothing to this tab. */
 async function denial() {
-  if (await session().catch(() => null)) return FORBIDDEN;
+  if (await sessionNow().catch(() => null)) return FORBIDDEN;
+  document.querySelector("[data-part=user]").replaceChildren();
   return credential.token ? EXPIRED : NOTICES.denied;
 }
 

@@ -65,7 +65,7 @@ async function create(parts, by, done) {
     if (by.open) await logIn(made.key); // else this page would lock its own user out
     done();
   } catch (error) {
-    ui.put(refused, reasonOf(error));
+    ui.put(refused, error instanceof TypeError ? "The server does not accept this key." : error.message);
     refused.hidden = false;
   }
   key.value = "";
@@ -79,11 +79,6 @@ function request({ name, scopes, projects, ends, key }, by) {
   const body = { name: name.value.trim(), scopes: [scope], ...(named.length && { projects: named }), ...(until && { expires_at: until }) };
   const headers = { "content-type": "application/json", ...(!by.open && { authorization: `Bearer ${key.value.trim()}` }) };
   return { method: "POST", headers, body: JSON.stringify(body) };
-}
-
-function reasonOf({ message, errors = [] }) {
-  if (/ByteString|ISO-8859-1|header/i.test(message)) return "The server does not accept this key.";
-  return [message, ...errors.map((one) => one.detail)].join(" ");
 }
 
 function show({ form, made, title, secret, copy }, { name, key }) {

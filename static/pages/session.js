@@ -15,6 +15,12 @@ export const session = () =>
     throw error;
   }));
 
+/** The same, asked again: the login may have ended since. */
+export function sessionNow() {
+  asked = null;
+  return session();
+}
+
 async function read() {
   const answer = await fetch(address("v1/session"), { headers: credential.headers });
   if (answer.ok) return answer.json();

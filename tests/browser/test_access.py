@@ -19,7 +19,7 @@ ADMIN = "the-first-admin-key"
 
 ELSEWHERE = [
     "//evil.example/x", "https://evil.example", "javascript:alert(1)", "/\\evil.example", "/login",
-    "\t//evil.example", "http:evil.example:99999", "/login?to=/login", "",
+    "\t//evil.example", "/login?to=/login", "",
 ]  # fmt: skip
 
 
@@ -165,9 +165,9 @@ def test_a_renewed_cookie_keeps_a_socket_without_a_gap(
         }""",
         closed.url,
     )
-    page.wait_for_function("states.includes('live')")
+    page.wait_for_function("() => states.includes('live')")
     page.context.add_cookies([{**cookie, "value": longer.cookies["livejobs_token"]}])  # type: ignore[list-item]
-    page.wait_for_function("renewals > 0")
+    page.wait_for_function("() => renewals > 0")
     message = f"after {uuid4().hex}"
     admin.post("/v1/jobs/j/reports", json={"type": "log", "message": message})
     page.wait_for_function(
@@ -261,12 +261,15 @@ def test_a_refused_key_is_told_in_the_form(
     page.get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Your admin key").fill(ADMIN)
-    for name, projects, refusal in [(taken, "", "exists already"), ("x1", "no/project", "project")]:
-        dialog.get_by_label("Name").fill(name)
-        dialog.get_by_label("Projects").fill(projects)
-        dialog.get_by_label("Your admin key").fill(ADMIN)
-        dialog.get_by_role("button", name="Create key").click()
-        expect(dialog.get_by_role("alert")).to_contain_text(refusal)
+    dialog.get_by_label("Name").fill(taken)
+    dialog.get_by_label("Your admin key").fill(ADMIN)
+    dialog.get_by_role("button", name="Create key").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("exists already")
+    dialog.get_by_label("Name").fill("other")
+    dialog.get_by_label("Projects").fill("films no/project")
+    dialog.get_by_label("Your admin key").fill(ADMIN)
+    dialog.get_by_role("button", name="Create key").click()  # the browser says why
+    expect(dialog.get_by_label("Projects")).to_be_focused()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
 
@@ -280,6 +283,6 @@ def test_the_first_key_of_an_open_server_logs_its_maker_in(visit: Opener, server
     dialog.get_by_label("Name").fill("me")
     dialog.get_by_role("button", name="Create key").click()
     dialog.get_by_role("button", name="Done").click()
-    expect(page.get_by_role("row").filter(has_text="me")).to_contain_text("admin")
+    expect(page.get_by_role("row", name="Revoke me")).to_contain_text("admin")
     assert httpx.get(f"{server.url}/v1/jobs").status_code == 401
     expect(menu(page)).to_contain_text("me")
