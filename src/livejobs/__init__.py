@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from livejobs.client.worker.task import task
     from livejobs.client.worker.tqdm import tqdm
     from livejobs.config import Settings
-    from livejobs.queues import celery, rq
+    from livejobs.queues import arq as arq
+    from livejobs.queues import celery as celery
+    from livejobs.queues import dramatiq as dramatiq
+    from livejobs.queues import huey as huey
+    from livejobs.queues import rq as rq
+    from livejobs.queues import taskiq as taskiq
     from livejobs.service import Job, LiveJobs
 
 _PLACES: Final = {
@@ -62,7 +67,9 @@ _PLACES: Final = {
     "tqdm": "livejobs.client.worker.tqdm",
 }
 
-_QUEUES: Final = ("celery", "rq")  # modules of `livejobs.queues`; loading one loads its library
+# Modules of `livejobs.queues`. Loading one loads its library, which need not be there: so they are
+# not in `__all__`.
+_QUEUES: Final = ("arq", "celery", "dramatiq", "huey", "rq", "taskiq")
 
 __all__ = [
     "AsyncClient",
@@ -80,12 +87,10 @@ __all__ = [
     "Unreachable",
     "WorkerJob",
     "adopt",
-    "celery",
     "create_app",
     "current",
     "flush",
     "job",
-    "rq",
     "statistics",
     "task",
     "tqdm",
@@ -104,4 +109,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_QUEUES})

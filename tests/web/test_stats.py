@@ -55,7 +55,7 @@ def test_counts_are_exact_after_a_kill(tmp_path: Path) -> None:
             assert (last["queued"], last["running"]) == (2, 1)
             assert found["now"] == {
                 "queued": 2, "running": 1, "succeeded": 0, "failed": 1, "cancelled": 1,
-                "stalled": 0,
+                "stalled": 0, "waiting": 0,
             }  # fmt: skip
             assert found["total"]["p95"] is not None
 
@@ -117,6 +117,19 @@ def test_stalled_jobs_are_counted_and_listed(closed: Server) -> None:
         listed = admin.get("/v1/jobs", params={"project": "st", "flag": "stalled"}).json()
         assert (listed["jobs"], listed["counts"]["running"]) == ([], 0)
         problem(admin.get("/v1/jobs?flag=odd"), 422, "invalid", "/flag")
+
+
+def test_waiting_jobs_are_counted_and_listed(closed: Server) -> None:
+    with client(closed) as admin:
+        for id in ("w", "fine"):
+            admin.post("/v1/jobs", json={"id": id, "project": "wt"})
+        admin.post("/v1/jobs/w/reports", json={"type": "ask", "prompt": "Publish?"})
+        assert stats(admin, project="wt")["now"]["waiting"] == 1
+        listed = admin.get("/v1/jobs", params={"project": "wt", "flag": "waiting"}).json()
+        assert [it["id"] for it in listed["jobs"]] == ["w"]
+        admin.post("/v1/jobs/w/answer", json={"value": True})
+        listed = admin.get("/v1/jobs", params={"project": "wt", "flag": "waiting"}).json()
+        assert (listed["jobs"], listed["counts"]["running"]) == ([], 0)
 
 
 def test_a_list_can_be_entered_anywhere(closed: Server) -> None:

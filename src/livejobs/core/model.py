@@ -14,12 +14,12 @@ Number: TypeAlias = int | float
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 StepStatus: TypeAlias = Literal["pending", "running", "succeeded", "failed", "skipped"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Flag: TypeAlias = Literal["stalled"]
+Flag: TypeAlias = Literal["stalled", "waiting"]
 EntryKind: TypeAlias = Literal["logs", "results", "errors"]
 
 STATUSES: Final[tuple[Status, ...]] = ("queued", "running", "succeeded", "failed", "cancelled")
 FINISHED: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
-FLAGS: Final[tuple[Flag, ...]] = ("stalled",)
+FLAGS: Final[tuple[Flag, ...]] = ("stalled", "waiting")
 KINDS: Final[tuple[EntryKind, ...]] = ("logs", "results", "errors")
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 
@@ -178,7 +178,8 @@ class Head(Struct, frozen=True, omit_defaults=True):
     @property
     def flags(self) -> tuple[Flag, ...]:
         """What a job can be found by that comes and goes while its status stays."""
-        return ("stalled",) if self.stalled else ()
+        stalled: tuple[Flag, ...] = ("stalled",) if self.stalled else ()
+        return stalled if self.waiting is None else (*stalled, "waiting")
 
     def total(self, kind: EntryKind) -> int:
         """How many entries of a kind the job has."""

@@ -85,7 +85,7 @@ class Bridge:
         found = None
         if self._title is not None and task.total is None:
             found = quietly(self._title)(*task.args, **task.kwargs)
-        return str(found) if found else task.name.rpartition(".")[2]
+        return str(found) if found else task.name.replace(":", ".").rpartition(".")[2]
 
     # Where the task does not run
 

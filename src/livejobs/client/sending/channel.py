@@ -69,6 +69,7 @@ class Channel:
         self.cancelled = False
         self.heard: Mapping[str, Any] = {}  # the newest answer; `changed` tells when there is one
         self.page: str | None = None  # with a token, where the server gave one
+        self.parent: str | None = None  # of the job, once the server has answered its creation
         self.away = False  # the server does not answer: waiting for it is no use
         self.heir = False  # it sends what a process that has gone has left
         self._beat = False
@@ -252,6 +253,7 @@ class Channel:
     def _hear(self, said: Mapping[str, Any]) -> None:
         """What every answer carries, whatever it acknowledges."""
         self.heard = said
+        self.parent = said.get("parent", self.parent)
         if said.get("cancel_requested") or said.get("status") == "cancelled":
             self.cancelled = True
         if "accepted" in said:  # a receipt, and not the job that was created
