@@ -20,7 +20,7 @@ from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.service import LiveJobs
 from livejobs.web import http, problems
-from livejobs.web.calls import admin, entries, jobs, metrics, reports, session, stats
+from livejobs.web.calls import admin, entries, jobs, metrics, projects, reports, session, stats
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.fast import RAISED, FastPath, Hot, Raised
 from livejobs.web.files import calls as files
@@ -131,6 +131,7 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     ),
     Resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     Resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
+    Resource("/v1/projects", GET=read("stats", projects.projects)),
     Resource("/v1/stats", GET=read("stats", stats.stats)),
     Resource("/v1/audit", GET=read("audit", admin.audit)),
     Resource("/metrics", GET=public(metrics.exposed)),  # admits by itself: a setting decides

@@ -435,6 +435,12 @@ class LiveJobs:
         epoch = self.committer.epochs.get(project)
         return None if epoch is None else Cursor(epoch, self.committer.seqs.get(project, 0))
 
+    def projects(self, by: Principal) -> Sequence[str]:
+        """The names of the projects that the caller may see, in alphabetical order."""
+        return sorted(
+            name for name in self.committer.epochs if by.projects is None or name in by.projects
+        )
+
     def queue_length(self, slot: Slot) -> int:
         """How many jobs wait in the queue that the job is, or was, in."""
         return self.lanes.length(slot.head)

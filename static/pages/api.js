@@ -72,3 +72,23 @@ export const answerJob = (id, n, value) =>
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ n, value }),
   });
+export const readJob = (id) => ask(address(jobPath(id)));
+export const readStats = (query) => ask(address("v1/stats", query));
+export const readSession = () => ask(address("v1/session"));
+export const readProjects = () => ask(address("v1/projects")).then(({ projects }) => projects);
+
+const AT_ONCE = 1000; // jobs to cancel with one request
+
+/** Cancel jobs: the server's result for each. */
+export async function cancelJobs(ids) {
+  const results = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const answer = await ask(address("v1/cancel"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jobs: ids.slice(at, at + AT_ONCE) }),
+    });
+    results.push(...answer.results);
+  }
+  return results;
+}

@@ -1,324 +1,496 @@
-/** The list of a project's jobs: filters, counts, and rows that follow the feed. */
+/** The list of a project's jobs: charts, filters, and rows that follow the feed. */
 
-import { credential, listJobs } from "./api.js";
-import { STATUSES, messageText, nameOf, percentOf, stateText, timeText } from "./describe.js";
-import { age, number, since } from "./format.js";
+import { credential, readSession, readStats } from "./api.js";
+import { teach } from "./begin.js";
+import { Charts, RANGES } from "./charts.js";
+import { STATUSES, nameOf } from "./describe.js";
+import { Entries } from "./entries.js";
+import { FLAGS, Filters } from "./filters.js";
+import { number } from "./format.js";
+import { help, listen } from "./keys.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
-import { BASE, Jobs, newestFirst, watch } from "../livejobs.js";
+import { Loader } from "./loading.js";
+import { watch } from "../livejobs.js";
+import { projectMenu } from "./projects.js";
+import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
+import { Selection } from "./selection.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
+import { VirtualList } from "./virtual.js";
 
-const PAGE = 100;
-const SCOPE = ["project", "parent", "tag"]; // set by the address only
-const FILTERS = ["status", "type", "q"];
+const BEGIN = 100; // jobs that the feed sends first
+const MOST = 150_000; // rows before the list begins again
+const TYPING = 200; // ms after the last letter until the server searches
+const STATS = 15_000; // ms, while no job changes its status
+const TABS = [
+  ["", "", "All"],
+  ["queued", "", "Queued"],
+  ["running", "", "Running"],
+  ...Object.entries(FLAGS).map(([flag, label]) => ["", flag, label]),
+  ...Object.entries(STATUSES).slice(2).map(([status, label]) => [status, "", label]),
+];
+const NONE = {
+  waiting: "No job waits for an answer.",
+  stalled: "No job is stalled.",
+  queued: "No job is in the queue.",
+  running: "No job is running.",
+  failed: "No job has failed.",
+};
 
 class ListPage {
-  #scope;
-  #filter;
+  #filters;
   #parts;
-  #jobs = new Jobs(); // those of the feed and of the list
-  #seen = new Map(); // when each job last changed, for its countdown
-  #dirty = new Set(); // ids of rows to update
-  #stale = true; // the rows and their order must be computed again
+  #page;
+  #entries = new Entries();
+  #loader;
+  #rows;
+  #charts;
+  #selection;
   #ready = false;
-  #most = PAGE; // rows
-  #next = null; // cursor of the list's next page, if any
-  #request = null; // the newest request for the list; answers to earlier ones are ignored
-  #counting = 0; // timer of the next count
-  #outdated = false; // something changed since the last count
-  #draw = ui.eachFrame(() => this.#show());
+  #pointed = false; // the mouse is over the list
+  #current = null; // id of the row that the keyboard is at
+  #named = { type: new Set(), tag: new Set() }; // what there is to filter by
+  #help = null;
+  #timers;
 
   constructor(root, query) {
-    this.#scope = { ...pick(query, SCOPE), project: query.get("project") || "default" };
-    this.#filter = pick(query, FILTERS);
-    const page = ui.make("list-page");
-    this.#parts = page.parts;
-    root.replaceChildren(page);
+    this.#filters = new Filters(query);
+    this.#page = ui.make("list-page");
+    this.#parts = this.#page.parts;
+    root.replaceChildren(this.#page);
+    this.#loader = new Loader(this.#filters, this.#entries, {
+      jobs: (jobs, page) => this.#take(jobs, page),
+      queue: (jobs) => this.#placed(jobs),
+      counts: () => {
+        this.#showCounts();
+        this.#chart();
+      },
+      settled: () => this.#rows.draw(),
+    });
     this.#build();
     this.watch = watch(
-      { ...this.#scope, limit: PAGE },
+      { ...this.#filters.scope, limit: BEGIN },
       {
         ...credential.watching,
         rate: 10,
-        background: true, // see pages.js
-        onChange: (job) => this.#hear(job),
-        onGone: (id) => this.#jobs.delete(id) && this.#rearrange(),
-        onReady: () => {
-          this.#ready = true;
-          this.#rearrange();
-        },
+        background: true, // see start.js
+        onChange: (job) => this.#change(job),
+        onGone: (id) => this.#gone(id),
+        onReady: () => this.#onReady(),
         onReset: () => {
-          this.#jobs.clear();
+          this.#entries.clear();
           this.#begin();
         },
         onState: (state) => this.#onState(state),
       },
     );
-    this.#load();
-    setInterval(() => this.#tick(), 1000);
+    this.#begin();
+    this.#chart();
+    this.#timers = [
+      setInterval(() => this.#tick(), 1000),
+      setInterval(() => document.hidden || this.#chart(), STATS),
+    ];
   }
 
-  // Tools
+  // Building
 
   #build() {
-    const { statuses, type, q, more, clear, commands } = this.#parts;
-    for (const [status, label] of [["", "All"], ...Object.entries(STATUSES)]) {
-      const button = ui.element("button", undefined, { type: "button", "data-status": status });
-      button.append(ui.element("span", label), ui.element("b", ""));
-      button.onclick = () => this.#choose({ status });
+    const { cards, ranges, rows } = this.#parts;
+    const { project } = this.#filters.scope;
+    this.#charts = new Charts(cards, ranges, (range) => this.#chooseRange(range));
+    this.#selection = new Selection(this.#page, {
+      jobOf: (id) => this.#entries.get(id)?.job,
+      unfinished: () => this.#loader.unfinished(),
+      changed: () => this.#selected(),
+    });
+    this.#rows = new VirtualList(rows, {
+      length: () => this.#entries.length,
+      key: (index) => (this.#entries.order[index]?.job ? this.#entries.order[index].id : `gap ${index}`),
+      make: (index) => this.#make(index),
+      fill: (node, index) => this.#fill(node, index),
+      kept: () => (rows.contains(document.activeElement) ? this.#at(this.#current) : -1),
+      before: () => this.#arrange(),
+      after: () => this.#drawn(),
+    });
+    this.#buildTools();
+    this.#listen();
+    teach(this.#parts, project);
+    showPlace(project);
+    projectMenu(document.querySelector("[data-part=place]"), project);
+    this.#showRights();
+    this.#showScope();
+    this.#showTools();
+  }
+
+  #buildTools() {
+    const { statuses, type, tag, q, clear, news } = this.#parts;
+    for (const [status, flag, label] of TABS) {
+      const button = ui.element("button", undefined, { type: "button" });
+      Object.assign(button, { status, flag, onclick: () => this.#choose({ status, flag }) });
+      button.append(ui.element("span", label), ui.element("b", "", { class: "num" }));
       statuses.append(button);
     }
     type.onchange = () => this.#choose({ type: type.value });
-    q.value = this.#filter.q;
-    q.oninput = () => this.#choose({ q: q.value.trim() }, 200);
-    more.onclick = () => this.#showMore();
-    clear.onclick = () => this.#choose({ status: "", type: "", q: (q.value = "") });
-    for (const [task, code] of firstSteps(this.#scope.project)) {
-      const command = ui.make("command");
-      ui.put(command.parts.task, task);
-      ui.put(command.parts.code, code);
-      command.parts.copy.onclick = () => ui.copy(command.parts.copy, code);
-      commands.append(command);
-    }
-    addEventListener("keydown", (event) => {
-      const typing = event.target.matches?.("input, select, textarea");
-      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      q.focus();
+    tag.onchange = () => this.#choose({ tag: tag.value });
+    q.oninput = () => this.#choose({ q: q.value.trim() }, { typed: true });
+    clear.onclick = () => this.#choose({ status: "", flag: "", type: "", tag: "", q: "" });
+    news.onclick = () => this.#letIn();
+    addEventListener("popstate", () => {
+      this.#filters.read(new URLSearchParams(location.search));
+      this.#begin();
+      this.#chart();
     });
-    this.#showPlace();
-    this.#showTools();
   }
 
-  #showPlace() {
-    const { project, parent, tag } = this.#scope;
-    showPlace(project);
+  #listen() {
+    const { listed, rows } = this.#parts;
+    const point = (over) => (event) => {
+      if (event.pointerType !== "mouse") return;
+      this.#pointed = over;
+      this.#hold();
+    };
+    listed.addEventListener("pointerenter", point(true));
+    listed.addEventListener("pointerleave", point(false));
+    rows.addEventListener("focusin", ({ target }) => this.#come(target.closest(".row")?.dataset.id));
+    rows.addEventListener("focusout", () => setTimeout(() => this.#hold()));
+    rows.addEventListener("click", (event) => this.#click(event));
+    listen({
+      "/": () => (this.#parts.q.focus(), this.#parts.q.select(), true),
+      "?": () => ((this.#help ??= help()).showModal(), true),
+      j: () => this.#step(1),
+      k: () => this.#step(-1),
+      g: () => this.#goTo(0),
+      x: () => this.#select(false),
+      X: () => this.#select(true),
+      ArrowRight: ({ target }) => this.#open(target, true),
+      ArrowLeft: ({ target }) => this.#open(target, false),
+      Escape: () => this.#escape(),
+    });
+  }
+
+  /** A credential that may not cancel selects nothing. */
+  async #showRights() {
+    const { may } = await readSession().catch(() => ({ may: [] }));
+    this.#page.classList.toggle("watching-only", !may.includes("cancel"));
+  }
+
+  #showScope() {
     const { scope } = this.#parts;
-    scope.hidden = !parent && !tag;
+    const { project, parent } = this.#filters.scope;
+    scope.hidden = !parent;
+    if (!parent) return;
     const link = (text, href) => ui.element("a", text, { href });
-    if (parent) scope.append("Children of ", link(parent, pageOf(parent)), " ");
-    if (tag) scope.append("Tagged ", ui.element("b", tag), " ");
-    scope.append(link("Show all", listOf({ project })));
+    scope.append("Children of ", link(parent, pageOf(parent)), link("Show all jobs", listOf({ project })));
   }
 
-  #choose(chosen, delay = 0) {
-    Object.assign(this.#filter, chosen);
-    history.replaceState(null, "", listOf({ ...this.#scope, ...this.#filter }));
-    this.#showTools();
-    this.#begin(delay);
-  }
+  // Filters
 
-  #showTools() {
-    const { statuses, type } = this.#parts;
-    for (const button of statuses.children) {
-      ui.attribute(button, "aria-pressed", button.dataset.status === this.#filter.status);
-    }
-    const types = new Set([...this.#jobs.values()].map((job) => job.type));
-    types.add(this.#filter.type);
-    const options = ["", ...[...types].filter(Boolean).sort()];
-    const create = (name) => ui.element("option", name || "All types", { value: name });
-    if (!type.nodes) type.replaceChildren();
-    ui.keyed(type, options, (name) => name, create, () => {});
-    type.value = this.#filter.type;
-    type.hidden = options.length < 2;
-  }
-
-  // Lists
-
-  /** The list's parameters. The server's text search needs at least three letters. */
-  get #query() {
-    const { status, type, q } = this.#filter;
-    return { ...this.#scope, status, type, q: q.length < 3 ? "" : q.slice(0, 200) };
+  #choose(chosen, how = {}) {
+    this.#filters.choose(chosen, how);
+    this.#begin(how.typed ? TYPING : 0);
   }
 
   #begin(delay = 0) {
-    this.#most = PAGE;
-    this.#next = null;
-    this.#load(delay);
-    this.#rearrange();
+    const { any, scope } = this.#filters;
+    this.#loader.begin(delay);
+    this.#entries.grouped = !any && !scope.parent;
+    this.#showTools();
+    this.#loader.recount();
+    this.#rows.draw();
   }
 
-  async #load(delay = 0) {
-    const request = (this.#request = Symbol("request"));
-    if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
-    if (this.#request !== request) return;
-    try {
-      const page = await listJobs({ ...this.#query, limit: PAGE, after: this.#next });
-      if (this.#request !== request) return;
-      this.#request = null;
-      this.#next = page.next;
-      for (const job of page.jobs) if (this.#jobs.take(job)) this.#change(job);
-      this.#showCounts(page.counts);
-    } catch {
-      this.#request = null; // the server is away; the stream's state shows it
+  #showTools() {
+    const { statuses, q } = this.#parts;
+    const { chosen } = this.#filters;
+    for (const button of statuses.children) {
+      const isChosen = button.status === chosen.status && button.flag === chosen.flag;
+      ui.attribute(button, "aria-pressed", isChosen);
     }
-    this.#rearrange();
+    if (document.activeElement !== q) q.value = chosen.q;
+    this.#showNames("type", "All types");
+    this.#showNames("tag", "All tags");
+    this.#charts.choose(this.#range);
   }
 
-  #showMore() {
-    this.#most += PAGE;
-    if (this.#next) this.#load();
-    this.#rearrange();
+  #showNames(field, all) {
+    const select = this.#parts[field];
+    const chosen = this.#filters.chosen[field];
+    const names = ["", ...new Set([...this.#named[field], chosen].filter(Boolean))].sort();
+    const create = (name) => ui.element("option", name || all, { value: name });
+    ui.keyed(select, names, (name) => name, create, () => {});
+    select.value = chosen;
+    select.hidden = names.length < 2;
   }
 
-  #rearrange() {
-    this.#stale = true;
-    this.#draw();
-    this.#recount();
-  }
-
-  /** Count soon, and at most every two seconds. */
-  #recount() {
-    this.#outdated = true;
-    this.#counting ||= setTimeout(() => this.#count(), 100);
-  }
-
-  /** Read counts and queue positions from the list: the feed does not send them. */
-  async #count() {
-    this.#outdated = false;
-    try {
-      const page = await listJobs({ ...this.#query, status: "queued", limit: PAGE });
-      this.#showCounts(page.counts);
-      for (const { id, cursor, queue } of page.jobs) {
-        const job = this.#jobs.get(id);
-        if (job?.cursor === cursor) this.#jobs.set(id, { ...job, queue });
-        this.#dirty.add(id);
-      }
-      this.#draw();
-    } catch {
-      // The server is away. When it returns, the stream's state counts again.
+  /** Learn what the jobs can be filtered by. Workers may invent names without end. */
+  #learn(job) {
+    for (const [field, names] of [["type", [job.type]], ["tag", job.tags]]) {
+      const known = this.#named[field];
+      const fresh = names.filter((name) => name && !known.has(name) && known.size < 200);
+      for (const name of fresh) known.add(name);
+      if (fresh.length) this.#showNames(field, field === "type" ? "All types" : "All tags");
     }
-    setTimeout(() => {
-      this.#counting = 0;
-      if (this.#outdated) this.#recount();
-    }, 2000);
   }
 
-  #showCounts(counts) {
-    const all = Object.keys(STATUSES).reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  #showCounts() {
+    const { counts } = this.#loader;
     for (const button of this.#parts.statuses.children) {
-      const status = button.dataset.status;
-      ui.put(button.lastChild, number.format(status ? (counts[status] ?? 0) : all));
+      ui.put(button.lastChild, number.format(counts[button.flag || button.status || "all"] ?? 0));
     }
-    const name = this.#scope.project === "default" ? "Jobs" : this.#scope.project;
+    const { project } = this.#filters.scope;
+    const name = project === "default" ? "Jobs" : project;
     document.title = counts.running ? `${name} (${counts.running} running)` : name;
+    this.#rows.draw();
   }
 
-  // Rows
+  // Charts
 
-  #hear(job) {
-    if (this.#jobs.take(job)) this.#change(job);
+  get #range() {
+    return this.#filters.range in RANGES ? this.#filters.range : "hour";
+  }
+
+  #chooseRange(range) {
+    this.#filters.chooseRange(range === "hour" ? "" : range);
+    this.#chart();
+  }
+
+  async #chart() {
+    const range = this.#range;
+    this.#charts.choose(range);
+    const { project } = this.#filters.scope;
+    const stats = await readStats({ project, range }).catch(() => null);
+    if (stats && range === this.#range) this.#charts.show(stats);
+  }
+
+  // Jobs
+
+  /** The jobs of the feed; null until it connects. */
+  get #watched() {
+    return this.watch.jobs;
+  }
+
+  #take(jobs, page) {
+    for (const job of jobs) this.#admit(job, page);
+    if (page === 0) for (const job of this.#watched?.values() ?? []) this.#admit(job, null);
+    if (this.#entries.read > MOST) return this.#begin();
+    this.#rows.draw();
+  }
+
+  #admit(job, page) {
+    this.#learn(job);
+    const known = this.#entries.get(job.id)?.job ?? this.#watched?.get(job.id);
+    const newer = known && isNewer(known, job) ? known : job;
+    const below = this.#entries.expanded.has(job.parent);
+    const entry = this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });
+    if (entry && newer !== known) entry.seen = Date.now();
+    return entry;
   }
 
   #change(job) {
-    const row = this.#parts.rows.nodes?.get(job.id);
-    if (!row || row.job.status !== job.status) this.#recount();
-    if (!row || Object.values(this.#filter).some(Boolean)) this.#stale = true;
-    this.#seen.set(job.id, Date.now());
-    this.#dirty.add(job.id);
-    this.#draw();
+    const before = this.#entries.get(job.id)?.job;
+    this.#admit(job, null);
+    if (!before || before.status !== job.status || before.stalled !== job.stalled) this.#loader.recount();
+    if (this.#selection.has(job.id)) this.#selection.show();
+    this.#rows.draw();
   }
 
-  #matches(job) {
-    const { status, type, q } = this.#filter;
-    if ((status && job.status !== status) || (type && job.type !== type)) return false;
-    const text = `${job.id}\n${job.title ?? ""}`.toLowerCase();
-    return !q || text.includes(q.toLowerCase());
+  /** Places in the queue, which the feed does not send. */
+  #placed(jobs) {
+    for (const { id, cursor, queue } of jobs) {
+      const entry = this.#entries.get(id);
+      if (entry?.job?.cursor !== cursor) continue;
+      entry.job = { ...entry.job, queue };
+      entry.seen = Date.now();
+    }
   }
 
-  #show() {
-    if (this.#stale) this.#arrange();
-    else for (const id of this.#dirty) this.#update(this.#parts.rows.nodes.get(id));
-    this.#dirty.clear();
-    this.#stale = false;
+  #gone(id) {
+    this.#entries.drop(id);
+    this.#loader.recount();
+    this.#rows.draw();
   }
 
-  #arrange() {
-    const all = [...this.#jobs.values()];
-    const found = all.filter((job) => this.#matches(job)).sort(newestFirst);
-    const { rows, waiting, nothing, empty, more } = this.#parts;
-    const create = (job) => this.#makeRow(job);
-    ui.keyed(rows, found.slice(0, this.#most), (job) => job.id, create, (row) => this.#update(row));
-    const settled = this.#ready && !this.#request;
-    waiting.hidden = found.length > 0 || settled;
-    ui.attribute(rows, "aria-busy", !settled);
-    empty.hidden = !settled || all.length > 0 || Boolean(this.#scope.parent || this.#scope.tag);
-    nothing.hidden = !settled || found.length > 0 || !empty.hidden;
-    more.hidden = !this.#next && found.length <= this.#most;
-    document.body.classList.toggle("bare", !empty.hidden);
-    this.#showTools();
-    for (const id of this.#seen.keys()) if (!this.#jobs.has(id)) this.#seen.delete(id);
-  }
-
-  #makeRow(job) {
-    const row = ui.make("row");
-    const link = row.firstElementChild;
-    link.href = pageOf(job.id);
-    row.glyph = ui.make("glyph");
-    link.prepend(row.glyph);
-    row.key = job.id;
-    row.classList.toggle("arriving", this.#ready && since(job.created_at, Date.now()) < 10);
-    return row;
-  }
-
-  #update(row) {
-    const job = row && this.#jobs.get(row.key);
-    if (!job || row.job === job) return;
-    row.job = job;
-    const { title, type, message, fill, word } = row.parts;
-    ui.attribute(row, "data-status", job.stalled ? "stalled" : job.status);
-    ui.showGlyph(row.glyph, job);
-    ui.put(title, nameOf(job));
-    ui.put(type, job.type ?? "");
-    ui.put(message, messageText(job, Date.now()));
-    const state = stateText(job);
-    ui.put(word, state);
-    word.classList.toggle("number", state.endsWith("%") && job.status === "running");
-    ui.showBar(fill, percentOf(job), job.status === "running");
-    this.#updateTime(row, Date.now());
-  }
-
-  #updateTime(row, now) {
-    const { job } = row;
-    ui.put(row.parts.time, timeText(job, this.#seen.get(job.id) ?? now, now));
-    ui.showTime(row.parts.age, job.created_at, age(job.created_at, now));
-    if (job.stalled) ui.put(row.parts.message, messageText(job, now));
-  }
-
-  #tick() {
-    for (const row of this.#parts.rows.children) this.#updateTime(row, Date.now());
+  #onReady() {
+    this.#ready = true;
+    this.#loader.recount();
+    this.#rows.draw();
   }
 
   #onState(state) {
     showConnection(state);
-    if (state === "live" && this.#ready) this.#recount();
-    if (state === "denied" || state === "refused") showNotice(document.getElementById("main"), state);
+    if (state === "live" && this.#ready) this.#loader.recount();
+    if (state !== "denied" && state !== "refused") return;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#loader.stop();
+    showNotice(document.getElementById("main"), state);
+  }
+
+  // Rows
+
+  #at(id) {
+    const entry = id && this.#entries.get(id);
+    return entry ? this.#entries.order.indexOf(entry) : -1;
+  }
+
+  /** Keep the places of rows while somebody may be about to click one, or reads further down. */
+  #hold() {
+    const { rows } = this.#parts;
+    const busy = this.#pointed || rows.contains(document.activeElement) || !this.#rows.isAtTop;
+    const holding = busy && this.#ready && this.#loader.settled && this.#entries.order.length > 0;
+    if (holding === this.#entries.holding) return;
+    this.#entries.holding = holding;
+    if (!holding) this.#entries.release();
+    this.#rows.draw();
+  }
+
+  #letIn() {
+    this.#entries.release();
+    this.#rows.show();
+    scrollTo(0, 0);
+  }
+
+  /** Put the rows in order. What is in the window stays where it is. */
+  #arrange() {
+    const { first, isAtTop } = this.#rows;
+    const seen = this.#entries.order[first];
+    if (!this.#entries.arrange() || isAtTop || !seen) return;
+    const now = this.#entries.order.indexOf(seen);
+    if (now >= 0) this.#rows.shift(now - first);
+  }
+
+  #make(index) {
+    const entry = this.#entries.order[index];
+    return entry?.job ? makeRow(entry.job, this.#ready) : makeGap();
+  }
+
+  #fill(node, index) {
+    const entry = this.#entries.order[index];
+    if (!entry?.job || !node.parts) return;
+    fillRow(node, entry, {
+      index,
+      length: this.#entries.length,
+      selected: this.#selection.has(entry.id),
+      expanded: this.#entries.expanded.has(entry.id),
+    });
+  }
+
+  #drawn() {
+    const { first, last } = this.#rows;
+    const entries = this.#entries;
+    this.#hold();
+    this.#showState();
+    this.#loader.more(last);
+    this.#loader.refill(entries.order.slice(first, last));
+    entries.trim(first, last);
+  }
+
+  #showState() {
+    const { rows, loading, nothing, empty, why, news } = this.#parts;
+    const { chosen, any, scope } = this.#filters;
+    const settled = this.#ready && this.#loader.settled;
+    const none = this.#entries.length === 0 && this.#entries.held.size === 0;
+    loading.hidden = !none || settled;
+    rows.hidden = none;
+    ui.attribute(rows, "aria-busy", !settled);
+    empty.hidden = !settled || !none || any || Boolean(scope.parent);
+    nothing.hidden = !settled || !none || !empty.hidden;
+    const only = !chosen.type && !chosen.tag && !chosen.q;
+    ui.put(why, (only && NONE[chosen.flag || chosen.status]) || "No job matches.");
+    news.hidden = !this.#entries.held.size;
+    this.#showReading();
+    const n = this.#entries.held.size;
+    ui.put(news, `${number.format(n)} new ${n === 1 ? "job" : "jobs"}`);
+    document.body.classList.toggle("bare", !empty.hidden);
+  }
+
+  /** After a jump far ahead: how far the list is read. */
+  #showReading() {
+    const { order, read, total, next } = this.#entries;
+    const { reading } = this.#parts;
+    reading.hidden = !next || this.#rows.last < order.length + 20;
+    if (!reading.hidden) ui.put(reading, `Reading ${number.format(read)} of ${number.format(total)}`);
+  }
+
+  #tick() {
+    for (const row of this.#parts.rows.children) {
+      const entry = row.job && this.#entries.get(row.job.id);
+      if (entry) fillTimes(row, entry, Date.now());
+    }
+  }
+
+  #click({ target, shiftKey }) {
+    const id = target.closest(".row")?.dataset.id;
+    if (target.matches("input")) this.#mark(id, shiftKey);
+    if (target.matches("[data-part=open]")) this.#expand(id);
+  }
+
+  #mark(id, extended) {
+    if (this.#page.classList.contains("watching-only")) return;
+    const order = extended ? this.#entries.order.map((entry) => entry.id) : [];
+    if (extended) this.#selection.extend(id, order);
+    else this.#selection.toggle(id);
+  }
+
+  #selected() {
+    this.#page.classList.toggle("selecting", this.#selection.ids.size > 0);
+    this.#rows.draw();
+  }
+
+  // Children
+
+  async #expand(id, open = !this.#entries.expanded.has(id)) {
+    this.#entries.expand(id, open);
+    this.#rows.show();
+    if (!open) return;
+    const jobs = await this.#loader.children(id).catch(() => []);
+    for (const job of jobs) this.#admit(job, null);
+    this.#rows.draw();
+  }
+
+  // Keyboard
+
+  #come(id) {
+    this.#current = id ?? this.#current;
+    this.#hold();
+  }
+
+  #step(step) {
+    const at = this.#at(this.#current);
+    return this.#goTo(at < 0 ? this.#rows.first : at + step);
+  }
+
+  #goTo(index) {
+    const entry = this.#entries.order[index];
+    if (!entry) return true;
+    this.#current = entry.id;
+    this.#rows.reveal(index);
+    this.#parts.rows.nodes.get(entry.id)?.parts?.title.focus({ preventScroll: true });
+    return true;
+  }
+
+  #select(extended) {
+    if (this.#at(this.#current) < 0) return undefined;
+    this.#mark(this.#current, extended);
+    return true;
+  }
+
+  #open(target, open) {
+    const id = target.closest?.(".row")?.dataset.id;
+    const entry = id && this.#entries.get(id);
+    if (!entry) return undefined;
+    if (!open && !this.#entries.expanded.has(id)) return this.#goTo(this.#at(entry.parent));
+    if (entry.job?.children.total) this.#expand(id, open);
+    return true;
+  }
+
+  #escape() {
+    if (this.#selection.ids.size) this.#selection.clear();
+    else document.activeElement.blur();
+    return undefined;
   }
 }
 
-const pick = (query, names) =>
-  Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""]));
-
-/** JSON in one line, with spaces. A line break inside a string is escaped, so none is lost. */
-const spaced = (value) =>
-  JSON.stringify(value, null, 1).replace(/\n */g, " ").replace(/([{[]) | ([\]}])/g, "$1$2");
-
-/** The text as one quoted word of a shell. */
-const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
-/** Commands that create and finish a first job: pairs of task and command. */
-function firstSteps(project) {
-  const job = { ...(project === "default" ? {} : { project }), title: "Hello", total: 100 };
-  const progress = { type: "progress", current: 42, message: "Warming up" };
-  const key = credential.token ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
-  const curl = (target, body) =>
-    `curl ${target}${key} \\\n  --json ${shellWord(spaced(body))}`;
-  const hello = new URL("v1/jobs/hello", BASE);
-  return [
-    ["Create a job", curl(`-X PUT ${hello}`, job)],
-    ["Report its progress", curl(`${hello}/reports`, progress)],
-    ["Finish it", curl(`${hello}/reports`, { type: "succeed" })],
-  ];
-}
+const seq = (job) => Number(job.cursor.slice(job.cursor.lastIndexOf(".") + 1));
+const isNewer = (a, b) => seq(a) > seq(b);
 
 start((root) => new ListPage(root, new URLSearchParams(location.search)));

@@ -14,6 +14,9 @@ export const nameOf = (job) => job.title || job.id;
 export const finished = (job) => job.completed_at !== null;
 export const percentOf = (job) => job.progress.percent;
 
+/** What a glyph and a colour show of the job: its status, unless it waits for a person or is stalled. */
+export const markOf = (job) => (job.waiting ? "waiting" : job.stalled ? "stalled" : job.status);
+
 /** The job's state in one to four words: "42%", "2 of 5 in line", "Failed at 30%". */
 export function stateText(job) {
   if (job.status === "queued") return job.queue ? placeText(job.queue) : "Queued";
@@ -22,6 +25,7 @@ export function stateText(job) {
     return reached ? `Failed at ${reached}%` : STATUSES[job.status];
   }
   if (job.cancel_requested) return "Cancelling";
+  if (job.waiting) return "Waiting for an answer";
   return percentOf(job) === null ? "Running" : `${percentOf(job)}%`;
 }
 
@@ -31,6 +35,7 @@ const placeText = ({ position, length }) =>
 /** The job's message: its error, a note that it is stalled, its own message or its running step. */
 export function messageText(job, now) {
   if (job.error && job.status !== "succeeded") return job.error.message;
+  if (job.waiting) return `“${job.waiting.prompt}”`;
   if (job.stalled) return `Stalled: no report for ${passedSince(job.heartbeat_at, now)}`;
   const step = job.steps.find((each) => each.status === "running");
   return (finished(job) ? "" : job.progress.message) || (step ? step.title || step.name : "");
@@ -41,7 +46,7 @@ const passedSince = (time, now) => span(Math.floor(since(time, now)));
 /** Seconds left, counted down since the estimate arrived; null without an estimate. */
 export function secondsLeft(job, seenAt, now) {
   const eta = job.status === "queued" ? job.queue?.eta_seconds : job.progress.eta_seconds;
-  if (eta === null || eta === undefined || job.stalled || finished(job)) return null;
+  if (eta === null || eta === undefined || job.stalled || job.waiting || finished(job)) return null;
   return Math.max(0, Math.round(eta - (now - seenAt) / 1000));
 }
 
@@ -54,6 +59,15 @@ export function timeText(job, seenAt, now) {
   if (seconds) return `${span(seconds)} left`;
   const passed = Math.floor(since(job.started_at, now));
   return passed ? `for ${span(passed)}` : "";
+}
+
+/** The children in a few words: "8 children, 3 running, 1 failed". */
+export function childrenText({ children }) {
+  const { total, running, failed } = children;
+  if (!total) return "";
+  const count = `${amount(total)} ${total === 1 ? "child" : "children"}`;
+  const some = Object.entries({ running, failed }).filter(([, n]) => n);
+  return [count, ...some.map(([name, n]) => `${amount(n)} ${name}`)].join(", ");
 }
 
 /** The job's state as the first word of the tab's title. */

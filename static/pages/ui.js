@@ -1,6 +1,6 @@
 /** Elements: copies of templates, text, lists that follow their items, and small drawings. */
 
-import { percentOf } from "./describe.js";
+import { markOf, percentOf } from "./describe.js";
 import { dateAndTime } from "./format.js";
 import { harmless } from "./text.js";
 
@@ -62,7 +62,7 @@ export function facts(list, pairs) {
 }
 
 export function showGlyph(glyph, job) {
-  attribute(glyph, "data-status", job.stalled ? "stalled" : job.status);
+  attribute(glyph, "data-status", markOf(job));
   attribute(glyph.children[1], "stroke-dasharray", `${percentOf(job) ?? 25} 100`);
 }
 

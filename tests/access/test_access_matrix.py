@@ -93,6 +93,7 @@ CALLS = [
     Call("POST", "/v1/keys", "admin", 422, {}, 422),
     Call("DELETE", "/v1/keys/{id}", "admin", 404),
     Call("GET", "/v1/audit", "admin", 200, None, 200),
+    Call("GET", "/v1/projects", "view", 200, None, 200),
     Call("GET", "/v1/stats", "view", 200, None, 403, "/v1/stats?project=mine"),
     Call("GET", "/metrics", "admin", 200, None, 403, of_server=True),
     Call("GET", "/api/v1/consolidation/status/{job_id}", "view", 200, None, 403),

@@ -185,25 +185,6 @@ def test_a_job_that_no_longer_matches_leaves(jobs: Jobs, visit: Opener) -> None:
     expect(row(page, "Short")).to_be_visible()
 
 
-def test_older_jobs_are_loaded_and_found(jobs: Jobs, visit: Opener) -> None:
-    for n in range(205):
-        jobs.create(title=f"Job {n:03}")
-    page = visit(jobs.list)
-    rows = page.locator(".row")
-    expect(rows).to_have_count(100)
-    expect(page.get_by_role("button", name="All 205")).to_be_visible()
-    for shown in (200, 205):
-        page.get_by_role("button", name="Load more").click()
-        expect(rows).to_have_count(shown)
-    expect(page.get_by_role("button", name="Load more")).to_be_hidden()
-    titles = page.locator(".row .title").all_text_contents()
-    assert titles == [f"Job {n:03}" for n in reversed(range(205))]
-    page.reload()
-    expect(rows).to_have_count(100)
-    page.get_by_label("Find by title or id").fill("Job 003")
-    expect(page.locator(".row .title")).to_have_text(["Job 003"])
-
-
 def test_places_in_the_queue_move_up(jobs: Jobs, visit: Opener) -> None:
     first, _, _ = (jobs.create(title=title, type="t") for title in ("one", "two", "three"))
     page = visit(jobs.list)

@@ -314,6 +314,8 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "List audit records", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
+    Operation("get", "/v1/projects", "List the projects that the credential may see",
+              {200: {"type": "object"}}),
     Operation("get", "/v1/stats", "Get counts of jobs over time", {200: STATS, 304: None},
               (PROJECT, Parameter("range", {"enum": list(RANGES)}, "Default: hour."), KNOWN)),
     Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
@@ -328,7 +330,7 @@ TAGS: Final = (
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/(jobs|cancel)"),
     ("Access", r"^/v1/(tokens|session|keys|audit)"),
-    ("Server", r"^/(healthz|readyz|metrics|v1/stats)"),
+    ("Server", r"^/(healthz|readyz|metrics|v1/stats|v1/projects)"),
     ("Other APIs", ""),
 )
 ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
