@@ -76,7 +76,7 @@ function ownEvents(job, acts) {
   const events = [
     !acts.some(({ action }) => action === "create") && [job.created_at, 0, "The job was created"],
     job.started_at && [job.started_at, 1, `${attempt}${worker}`],
-    job.waiting && [job.waiting.at, 1, `Question ${job.waiting.n}: “${job.waiting.prompt}”`],
+    job.waiting && [job.waiting.at, 2, `Question ${job.waiting.n}: “${job.waiting.prompt}”`],
     job.completed_at && [job.completed_at, 3, endText(job)],
   ];
   return events.filter(Boolean).map(([at, order, text]) => ({ key: `${at} ${text}`, at, order, by: null, text }));

@@ -7,6 +7,7 @@ import * as ui from "./ui.js";
 const FIRST = 50;
 const MORE = 200;
 const COLUMNS = 12;
+const exact = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 8 });
 const SHORT = 120; // characters of a value that stay in one line
 
 /** Entries of one kind: those that the job holds, and older ones from the server. */
@@ -167,8 +168,8 @@ function rest(value, fields) {
 function cell(value) {
   if (value === undefined) return ui.element("td");
   const isNumber = typeof value === "number";
-  const text = isNumber ? number.format(value) : valueText(value);
-  const td = ui.element("td", undefined, { class: isNumber ? "num" : typeof value === "string" ? "words" : "json" });
+  const text = isNumber ? exact.format(value) : valueText(value);
+  const td = ui.element("td", undefined, { class: isNumber ? "num" : typeof value === "string" ? "words" : "value" });
   td.append(ui.element("span", text));
   if (isNumber) td.title = String(value);
   return td;

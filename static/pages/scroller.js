@@ -26,6 +26,7 @@ export class Scroller {
   #first = 0; // index of the first row in the document
   #base = 0; // its place
   #top = 0; // the box's place
+  #size = 0; // and its height
   #draw = eachFrame(() => this.draw());
 
   /** `make(index)` makes a row. `drawn(from, to)` and `follow(following)` hear of changes. */
@@ -103,6 +104,7 @@ export class Scroller {
   /** The box is shown again, or has another size. */
   again() {
     if (!this.#isShown) return;
+    this.#size = this.#box.clientHeight;
     if (this.following) return this.toEnd();
     if (this.#box.scrollTop !== this.#top) this.#box.scrollTop = this.#top;
     this.draw();
@@ -139,6 +141,7 @@ export class Scroller {
 
   #scrolled() {
     if (!this.#isShown) return;
+    if (this.#box.clientHeight !== this.#size) return this.again(); // the browser moved it, not the reader
     const up = this.#box.scrollTop < this.#top - 1;
     this.#top = this.#box.scrollTop;
     const left = this.#space.offsetHeight - this.#top - this.#box.clientHeight;
