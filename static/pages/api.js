@@ -63,6 +63,22 @@ export async function ask(url, options = {}) {
 
 export const listJobs = (query) => ask(address("v1/jobs", query));
 export const readLogs = (id, query) => ask(address(`${jobPath(id)}/logs`, query));
+export const readEntries = (id, kind, query) => ask(address(`${jobPath(id)}/${kind}`, query));
+export const readAudit = (id, query) => ask(address(`${jobPath(id)}/audit`, query));
+/** A token that shows this job, and nothing else. */
+export const shareJob = (id, seconds) =>
+  ask(address("v1/tokens"), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jobs: [id], scopes: ["view"], ttl_seconds: seconds }),
+  });
+/** The whole log as text. */
+export async function logText(id) {
+  const headers = { ...credential.headers, accept: "text/plain" };
+  const answer = await fetch(address(`${jobPath(id)}/logs`), { headers });
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+  return answer.blob();
+}
 export const cancelJob = (id, query = {}) =>
   ask(address(`${jobPath(id)}/cancel`, query), { method: "POST" });
 /** Answer question `n`, which the job waits for. */

@@ -2,6 +2,7 @@
 
 import { address, credential, jobPath } from "./api.js";
 import { bytes } from "./format.js";
+import { isReadable, readable } from "./reading.js";
 import { harmless } from "./text.js";
 import { element, keyed, make, put } from "./ui.js";
 
@@ -55,7 +56,25 @@ function makeFile(path, file) {
   put(name, file.name);
   put(size, file.size === null ? "" : bytes(file.size));
   carryToken(link, path);
+  if (isReadable(file)) offer(row, path, file);
   return row;
+}
+
+/** Offer to show the file below its row. */
+function offer(row, path, file) {
+  const { look } = row.parts;
+  look.hidden = false;
+  look.setAttribute("aria-label", `Preview ${harmless(file.name)}`);
+  look.onclick = async () => {
+    row.shown?.remove();
+    const isOpen = look.getAttribute("aria-expanded") === "true";
+    look.setAttribute("aria-expanded", !isOpen);
+    put(look, isOpen ? "Preview" : "Hide");
+    if (isOpen) return;
+    const box = (row.shown = element("div", undefined, { class: "preview reading" }));
+    row.append(box);
+    box.append(await readable(path, file));
+  };
 }
 
 /** `v` tells a replaced file from the cached one of the same name. */

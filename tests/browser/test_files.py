@@ -61,7 +61,7 @@ def downloaded(page: Page, name: str) -> tuple[str, bytes]:
 def test_files_appear_when_uploaded_and_a_click_downloads_them(desk: Desk, visit: Opener) -> None:
     job, data = desk.job(), os.urandom(123_456)
     page = visit(page_of(desk, job))
-    expect(page.get_by_role("heading", name="Files")).to_be_hidden()
+    expect(page.get_by_role("tab", name="Files")).to_have_attribute("aria-selected", "false")
     desk.put(job, "größe 1.bin", data)
     expect(row(page, "größe 1.bin")).to_contain_text("123.5 kB")
     assert downloaded(page, "größe 1.bin") == ("größe 1.bin", data)
@@ -164,7 +164,9 @@ def test_players_leave_connections_for_other_requests(
     expect(page.locator(".file")).to_have_count(8)
     expect(page.locator("audio")).to_have_count(3)
     desk.http.post(f"{job}/reports", json={"type": "log", "message": "still heard"})
+    page.get_by_role("tab", name="Log").click()
     expect(page.get_by_text("still heard")).to_be_visible()
+    page.get_by_role("tab", name="Files").click()
     assert len(downloaded(page, "7.wav")[1]) == len(voice)
 
 
