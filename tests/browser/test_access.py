@@ -146,9 +146,10 @@ def test_the_login_ends_with_its_key(visit: Opener, closed: Server, admin: httpx
 def test_a_renewed_cookie_keeps_a_socket_without_a_gap(
     visit: Opener, closed: Server, admin: httpx.Client
 ) -> None:
-    """The page has two watches, so they are on a WebSocket, which ends with its first cookie."""
-    first = admin.post("/v1/tokens", json={"ttl_seconds": 2}).json()["token"]
-    longer = admin.post("/v1/session", headers={"x-api-key": new_key(admin)["key"]})
+    """The page has two watches, so they are on a WebSocket, which ends with the first key."""
+    keys = [new_key(admin), new_key(admin)]
+    logins = [admin.post("/v1/session", headers={"x-api-key": key["key"]}) for key in keys]
+    first, second = [login.cookies["livejobs_token"] for login in logins]
     page = visit(f"{closed.url}/docs")
     cookie = {"name": "livejobs_token", "url": closed.url, "httpOnly": True}
     page.context.add_cookies([{**cookie, "value": first}])  # type: ignore[list-item]
@@ -166,7 +167,8 @@ def test_a_renewed_cookie_keeps_a_socket_without_a_gap(
         closed.url,
     )
     page.wait_for_function("() => states.includes('live')")
-    page.context.add_cookies([{**cookie, "value": longer.cookies["livejobs_token"]}])  # type: ignore[list-item]
+    page.context.add_cookies([{**cookie, "value": second}])  # type: ignore[list-item]
+    admin.delete(f"/v1/keys/{keys[0]['id']}").raise_for_status()
     page.wait_for_function("() => renewals > 0")
     message = f"after {uuid4().hex}"
     admin.post("/v1/jobs/j/reports", json={"type": "log", "message": message})
