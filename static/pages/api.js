@@ -90,7 +90,6 @@ export const answerJob = (id, n, value) =>
   });
 export const readJob = (id) => ask(address(jobPath(id)));
 export const readStats = (query) => ask(address("v1/stats", query));
-export const readSession = () => ask(address("v1/session"));
 export const readProjects = () => ask(address("v1/projects")).then(({ projects }) => projects);
 
 const AT_ONCE = 1000; // jobs to cancel with one request

@@ -1,7 +1,7 @@
 /** What an empty list teaches: the first job, in three ways. */
 
 import { BASE } from "../livejobs.js";
-import { credential } from "./api.js";
+import { isClosed } from "./session.js";
 import * as ui from "./ui.js";
 
 /** JSON in one line, with spaces. A line break inside a string is escaped, so none is lost. */
@@ -17,7 +17,7 @@ const named = (project) => (project === "default" ? "" : project);
 function curl(project) {
   const job = { ...(named(project) && { project }), title: "Hello", total: 100 };
   const progress = { type: "progress", current: 42, message: "Warming up" };
-  const key = credential.token ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
+  const key = isClosed() ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
   const request = (target, body) => `curl ${target}${key} \\\n  --json ${shellWord(spaced(body))}`;
   const hello = new URL("v1/jobs/hello", BASE);
   return [
@@ -31,7 +31,7 @@ const install = ["Install the package", "pip install livejobs"];
 
 function environment() {
   const lines = [`export LIVEJOBS_URL=${BASE.href.replace(/\/$/, "")}`];
-  if (credential.token) lines.push("export LIVEJOBS_KEY=lj_…");
+  if (isClosed()) lines.push("export LIVEJOBS_KEY=lj_…");
   return ["Name the server", lines.join("\n")];
 }
 
@@ -57,6 +57,7 @@ const WAYS = [
 
 /** Fill the empty list's page. */
 export function teach({ ways, commands }, project) {
+  ways.replaceChildren();
   const choose = (chosen) => {
     for (const tab of ways.children) ui.attribute(tab, "aria-selected", tab === chosen);
     for (const tab of ways.children) tab.tabIndex = tab === chosen ? 0 : -1;

@@ -1,6 +1,6 @@
 /** The list of a project's jobs: charts, filters, and rows that follow the feed. */
 
-import { credential, readSession, readStats } from "./api.js";
+import { credential, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
 import { STATUSES, nameOf } from "./describe.js";
@@ -14,6 +14,7 @@ import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
+import { isClosed, session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -115,6 +116,7 @@ class ListPage {
     this.#buildTools();
     this.#listen();
     teach(this.#parts, project);
+    session().then(() => isClosed() && teach(this.#parts, project), () => {});
     showPlace(project);
     projectMenu(document.querySelector("[data-part=place]"), project);
     this.#showRights();
@@ -170,7 +172,7 @@ class ListPage {
 
   /** A credential that may not cancel selects nothing. */
   async #showRights() {
-    const { may } = await readSession().catch(() => ({ may: [] }));
+    const { may } = (await session().catch(() => null)) ?? { may: [] };
     this.#page.classList.toggle("watching-only", !may.includes("cancel"));
   }
 

@@ -7,6 +7,10 @@ const RENEW_EVERY = 10 * 60_000; // ms between looks at the cookie's end
 const HALF_DAY = 12 * 3_600_000; // ms; the cookie lasts a day
 const tabs = new BroadcastChannel(`livejobs login ${BASE}`);
 let asked = null;
+let closed = false;
+
+/** Whether others need a key to ask this server, as far as it is known by now. */
+export const isClosed = () => closed;
 
 /** What the credential may do, as the server says; null if there is none. */
 export const session = () =>
@@ -23,8 +27,9 @@ export function sessionNow() {
 
 async function read() {
   const answer = await fetch(address("v1/session"), { headers: credential.headers });
-  if (answer.ok) return answer.json();
-  if (answer.status === 401) return null;
+  const by = answer.ok ? await answer.json() : null;
+  closed = !by?.open;
+  if (by || answer.status === 401) return by;
   throw new Error(`The server answered ${answer.status}.`);
 }
 
