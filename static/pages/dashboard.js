@@ -14,7 +14,7 @@ import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
-import { isClosed, session } from "./session.js";
+import { session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -115,8 +115,7 @@ class ListPage {
     });
     this.#buildTools();
     this.#listen();
-    teach(this.#parts, project);
-    session().then(() => isClosed() && teach(this.#parts, project), () => {});
+    teach(this.#parts, project, Boolean(credential.token));
     showPlace(project);
     projectMenu(document.querySelector("[data-part=place]"), project);
     this.#showRights();
@@ -172,8 +171,9 @@ class ListPage {
 
   /** A credential that may not cancel selects nothing. */
   async #showRights() {
-    const { may } = (await session().catch(() => null)) ?? { may: [] };
+    const { may, open } = (await session().catch(() => null)) ?? { may: [], open: true };
     this.#page.classList.toggle("watching-only", !may.includes("cancel"));
+    if (!open) teach(this.#parts, this.#filters.scope.project, true);
   }
 
   #showScope() {
@@ -248,7 +248,7 @@ class ListPage {
   // Charts
 
   get #range() {
-    return this.#filters.range in RANGES ? this.#filters.range : "hour";
+    return Object.hasOwn(RANGES, this.#filters.range) ? this.#filters.range : "hour";
   }
 
   #chooseRange(range) {

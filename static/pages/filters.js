@@ -20,8 +20,8 @@ export class Filters {
 
   read(query) {
     const chosen = (this.chosen = pick(query, FILTERS));
-    if (!(chosen.status in STATUSES)) chosen.status = "";
-    if (!(chosen.flag in FLAGS)) chosen.flag = "";
+    if (!Object.hasOwn(STATUSES, chosen.status)) chosen.status = "";
+    if (!Object.hasOwn(FLAGS, chosen.flag)) chosen.flag = "";
     this.range = query.get("range") ?? "";
   }
 

@@ -11,6 +11,8 @@ const SEARCHED = 1000; // jobs looked through for a text that is too short for t
 const CHILDREN = 200;
 const PAUSE = 2000; // ms between two counts, or after a failure
 
+const NOTHING = { jobs: [], next: null, counts: {} }; // what filters find that the server refuses
+
 const sum = (counts) => Object.values(counts).reduce((all, n) => all + n, 0);
 
 export class Loader {
@@ -55,7 +57,8 @@ export class Loader {
     const request = (this.#request = Symbol("request"));
     if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
     if (this.#request !== request) return;
-    const page = await listJobs({ ...this.#filters.query, limit, after }).catch(() => null);
+    const query = { ...this.#filters.query, limit, after };
+    const page = await listJobs(query).catch((error) => (error.errors?.length ? NOTHING : null));
     if (this.#request !== request) return;
     this.#request = null;
     if (page) this.#take(page, after, limit);

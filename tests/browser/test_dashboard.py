@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Opener
+from tests.browser.test_access import ADMIN
 from tests.browser.test_page import HOSTILE, Jobs, progress, row
 from tests.support.server import BIN, Server
 
@@ -322,3 +323,29 @@ def test_the_lines_to_copy_create_a_job(tmp_path: Path, jobs: Jobs, visit: Opene
     again = command.replace("sleep 0.5", "true")
     done = subprocess.run(["bash", "-c", again], check=True, env=env, capture_output=True)
     assert b"20/20" in done.stdout
+
+
+# Rights
+
+
+def test_what_a_token_may_not_do_is_not_offered(tmp_path: Path, visit: Opener) -> None:
+    with (
+        Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server,
+        httpx2.Client(base_url=server.url, headers={"x-api-key": ADMIN}) as admin,
+    ):
+        for id in ("a", "b"):
+            admin.put(f"/v1/jobs/{id}", json={"title": f"Job {id}"})
+
+        def opened(**rights: Any) -> Page:
+            token = admin.post("/v1/tokens", json={"scopes": ["view"], **rights}).json()["token"]
+            return visit(f"{server.url}/?token={token}")
+
+        page, of_one = opened(), opened(jobs=["a"])
+        expect(titles(page)).to_have_text(["Job b", "Job a"])
+        expect(page.locator(".cards")).to_be_visible()
+        expect(page.locator(".watching-only")).to_be_attached()
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        expect(page.get_by_role("region", name="Selected jobs")).to_be_hidden()
+        expect(titles(of_one)).to_have_text(["Job a"])
+        expect(of_one.locator(".cards")).to_be_hidden()
