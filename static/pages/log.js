@@ -52,7 +52,9 @@ export class Log {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#filter(), TYPING);
     };
-    find.onkeydown = ({ key }) => key === "Enter" && this.#filter();
+    find.onkeydown = ({ key }) => {
+      if (key === "Enter") this.#filter(); // returning false would take the key from the field
+    };
     level.onchange = () => this.#filter();
     times.append(...Object.entries(SHOWN).map(([value, text]) => element("option", text, { value })));
     times.onchange = () => this.#scroller.renew();
@@ -77,6 +79,7 @@ export class Log {
     this.#job = job;
     const lines = job.logs.filter((line) => line.n > this.#last);
     this.#parts.empty.hidden = job.logs_total > 0;
+    this.#parts.log.style.setProperty("--digits", String(job.logs_total).length);
     if (!lines.length) return;
     this.#last = lines.at(-1).n;
     this.#lines.take(lines);

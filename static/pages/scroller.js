@@ -27,6 +27,7 @@ export class Scroller {
   #base = 0; // its place
   #top = 0; // the box's place
   #size = 0; // and its height
+  #revealed = null; // the row to keep in its place, until the reader scrolls
   #draw = eachFrame(() => this.draw());
 
   /** `make(index)` makes a row. `drawn(from, to)` and `follow(following)` hear of changes. */
@@ -91,7 +92,7 @@ export class Scroller {
   /** Make rows in the document again, all or those that `which` names. What the reader sees stays. */
   renew(which = () => true) {
     if (!this.#isShown) return;
-    const at = this.current;
+    const at = this.#revealed ?? this.current;
     const before = this.#placeOf(at);
     [...this.#rows.children].forEach((row, n) => {
       if (which(row)) row.replaceWith(this.#make(this.#first + n));
@@ -127,6 +128,7 @@ export class Scroller {
 
   reveal(index) {
     this.#follow(false);
+    this.#revealed = index;
     if (!this.#isShown) return void (this.#top = index * this.#step);
     this.#build(index);
     this.#scrollTo(this.#placeOf(index) - this.#box.clientHeight / 3);
@@ -142,11 +144,13 @@ export class Scroller {
   #scrolled() {
     if (!this.#isShown) return;
     if (this.#box.clientHeight !== this.#size) return this.again(); // the browser moved it, not the reader
-    const up = this.#box.scrollTop < this.#top - 1;
+    if (Math.abs(this.#box.scrollTop - this.#top) < 1) return; // it was moved from here
+    this.#revealed = null;
+    const up = this.#box.scrollTop < this.#top;
     this.#top = this.#box.scrollTop;
     const left = this.#space.offsetHeight - this.#top - this.#box.clientHeight;
     if (up && left > NEAR) this.#follow(false);
-    else if (left <= NEAR && this.#last === this.length) this.#follow(true);
+    else if (!up && left <= NEAR) this.#follow(true);
     this.#draw();
   }
 
@@ -163,6 +167,7 @@ export class Scroller {
 
   /** Move the rows and the window together, to where the scroll bar would have them. */
   #settle() {
+    this.draw(); // the rows may still be those of the place before
     if (!this.#isShown || !this.#count || this.#last === this.length) return;
     const shift = (this.#first ? this.#first * this.#step : 0) - this.#base;
     if (Math.abs(shift) < 1) return;

@@ -33,10 +33,13 @@ export function shareDialog(id) {
     navigator.clipboard.writeText(address.value).then(() => ui.put(dialog.parts.copy, "Copied"), () => {});
   };
   dialog.parts.close.onclick = () => dialog.close();
-  dialog.onclick = (event) => event.target === dialog && dialog.close();
-  document.body.append(dialog);
+  dialog.onclick = ({ target }) => {
+    if (target === dialog) dialog.close();
+  };
+  dialog.onclose = () => dialog.remove();
   return {
     async open() {
+      document.body.append(dialog);
       made.hidden = refused.hidden = true;
       ui.put(dialog.parts.copy, "Copy");
       dialog.showModal();
