@@ -19,8 +19,10 @@ def severe(page: Page, within: str = "html") -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(SOURCE.read_text() + ";0")
     # A colour on its way is neither of the two that a person will see.
-    page.evaluate("document.getAnimations().forEach((it) => it.finish?.call ? end(it) : 0);"
-                  "function end(it) { try { it.finish() } catch { it.cancel() } }")
+    page.evaluate(
+        "document.getAnimations().forEach((it) => it.finish?.call ? end(it) : 0);"
+        "function end(it) { try { it.finish() } catch { it.cancel() } }"
+    )
     found: Any = page.evaluate("(it) => axe.run(it, { resultTypes: ['violations'] })", within)
     return [
         f"{rule['id']}: {node['html'][:160]} ({node['failureSummary'].splitlines()[-1].strip()})"
