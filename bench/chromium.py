@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from common import need
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 # The page's own frames, while it scrolls `distance` pixels in `seconds`.
@@ -77,9 +77,9 @@ class Chromium:
 
 @contextmanager
 def chromium() -> Iterator[Chromium]:
-    path = shutil.which("chromium")
-    if path is None:
-        sys.exit("please install: apt-get install chromium")
+    if not (path := shutil.which("chromium")):
+        need("chromium")
+        path = shutil.which("chromium")
     arguments = ["--disable-gpu", "--enable-precise-memory-info"]
     arguments += ["--no-sandbox"] * (os.geteuid() == 0)
     with sync_playwright() as playwright:

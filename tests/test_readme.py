@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -14,10 +15,24 @@ from tests.support.server import BIN, LONG_ENOUGH, Server
 README = Path(__file__).parents[1] / "README.md"
 
 
+def blocks(language: str) -> list[str]:
+    fence = rf"^```{language}\n(.*?)^```$"
+    found = re.findall(fence, README.read_text(), re.DOTALL | re.MULTILINE)
+    assert found
+    return found
+
+
 def commands() -> str:
-    blocks = re.findall(r"^```bash\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-    assert blocks
-    return "\n".join(blocks)
+    return "\n".join(blocks("bash"))
+
+
+def test_the_python_of_the_readme_does_what_it_says(server: Server, tmp_path: Path) -> None:
+    made = "from celery import Celery\napp = Celery()\n"
+    program = "\n".join([made, *blocks("python")])
+    environment = {"LIVEJOBS_URL": server.url, "LIVEJOBS_SPOOL": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=os.environ | environment, check=True)
+    (job,) = httpx2.get(server.url + "/v1/jobs?q=final cut").json()["jobs"]
+    assert (job["status"], job["progress"]["current"]) == ("succeeded", 1000)
 
 
 def test_the_commands_of_the_readme_do_what_it_says(server: Server, tmp_path: Path) -> None:

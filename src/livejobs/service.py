@@ -24,7 +24,8 @@ from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import LivejobsError, NotStarted
-from livejobs.core.model import File, Status, Stored
+from livejobs.core.history import History, Range
+from livejobs.core.model import FLAGS, File, Flag, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.jobs.changing import Changing
@@ -42,7 +43,7 @@ from livejobs.live.hub import Hub
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
-from livejobs.store.base import AuditEntry, Query, Store
+from livejobs.store.base import AuditEntry, AuditRecord, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
 
 log = logging.getLogger("livejobs")
@@ -414,6 +415,20 @@ class LiveJobs:
     ) -> Sequence[AuditEntry]:
         """The audit trail, newest first; with `job` only what was done to jobs with this id."""
         return await self.store.audit(limit=limit, before=before, job=job)
+
+    async def record(self, acts: Sequence[AuditRecord]) -> None:
+        """Add to the audit trail what changed no job."""
+        await self.store.add_audit(acts)
+
+    async def history(self, projects: tuple[str, ...] | None, range: Range, now: int) -> History:
+        """What was counted in the range that ends now; None: of all projects."""
+        self.check_running()
+        return await self.store.history(projects, range, range.since(now))
+
+    async def flagged(self, projects: tuple[str, ...] | None) -> dict[Flag, int]:
+        """How many jobs have each flag."""
+        counts = {flag: await self.store.counts(Query(projects, flag=flag)) for flag in FLAGS}
+        return {flag: sum(by_status.values()) for flag, by_status in counts.items()}
 
     def end_of(self, project: str) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project."""

@@ -1,7 +1,6 @@
 /** What an empty list teaches: the first job, in three ways. */
 
 import { BASE } from "../livejobs.js";
-import { credential } from "./api.js";
 import * as ui from "./ui.js";
 
 /** JSON in one line, with spaces. A line break inside a string is escaped, so none is lost. */
@@ -14,10 +13,10 @@ const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const named = (project) => (project === "default" ? "" : project);
 
 /** Commands that create and finish a first job: pairs of task and command. */
-function curl(project) {
+function curl(project, isClosed) {
   const job = { ...(named(project) && { project }), title: "Hello", total: 100 };
   const progress = { type: "progress", current: 42, message: "Warming up" };
-  const key = credential.token ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
+  const key = isClosed ? ` \\\n  -H "x-api-key: $LIVEJOBS_KEY"` : "";
   const request = (target, body) => `curl ${target}${key} \\\n  --json ${shellWord(spaced(body))}`;
   const hello = new URL("v1/jobs/hello", BASE);
   return [
@@ -29,9 +28,9 @@ function curl(project) {
 
 const install = ["Install the package", "pip install livejobs"];
 
-function environment() {
+function environment(isClosed) {
   const lines = [`export LIVEJOBS_URL=${BASE.href.replace(/\/$/, "")}`];
-  if (credential.token) lines.push("export LIVEJOBS_KEY=lj_…");
+  if (isClosed) lines.push("export LIVEJOBS_KEY=lj_…");
   return ["Name the server", lines.join("\n")];
 }
 
@@ -51,16 +50,17 @@ const RUN = `livejobs run --title "Hello" -- \\
 
 const WAYS = [
   ["curl", curl],
-  ["Python", (project) => [install, environment(), ["Report from your code", sdk(project)]]],
-  ["Any command", () => [install, environment(), ["Run it as a job", RUN]]],
+  ["Python", (project, isClosed) => [install, environment(isClosed), ["Report from your code", sdk(project)]]],
+  ["Any command", (_, isClosed) => [install, environment(isClosed), ["Run it as a job", RUN]]],
 ];
 
-/** Fill the empty list's page. */
-export function teach({ ways, commands }, project) {
+/** Fill the empty list's page. `isClosed`: the server needs a key. */
+export function teach({ ways, commands }, project, isClosed) {
+  ways.replaceChildren();
   const choose = (chosen) => {
     for (const tab of ways.children) ui.attribute(tab, "aria-selected", tab === chosen);
     for (const tab of ways.children) tab.tabIndex = tab === chosen ? 0 : -1;
-    commands.replaceChildren(...chosen.steps(project).map(newStep));
+    commands.replaceChildren(...chosen.steps(project, isClosed).map(newStep));
   };
   for (const [name, steps] of WAYS) {
     const tab = ui.element("button", name, { type: "button", role: "tab", "aria-controls": "commands" });

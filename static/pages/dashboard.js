@@ -1,11 +1,11 @@
 /** The list of a project's jobs: charts, filters, and rows that follow the feed. */
 
-import { credential, readSession, readStats } from "./api.js";
+import { credential, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
 import { STATUSES, nameOf } from "./describe.js";
 import { Entries } from "./entries.js";
-import { Filters } from "./filters.js";
+import { FLAGS, Filters } from "./filters.js";
 import { number } from "./format.js";
 import { help, listen } from "./keys.js";
 import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.js";
@@ -14,6 +14,7 @@ import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
+import { session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -21,8 +22,7 @@ import { VirtualList } from "./virtual.js";
 const BEGIN = 100; // jobs that the feed sends first
 const MOST = 150_000; // rows before the list begins again
 const TYPING = 200; // ms after the last letter until the server searches
-const STATS = 5000; // ms
-const FLAGS = { waiting: "Waiting", stalled: "Stalled" };
+const STATS = 15_000; // ms, while no job changes its status
 const TABS = [
   ["", "", "All"],
   ["queued", "", "Queued"],
@@ -52,6 +52,7 @@ class ListPage {
   #current = null; // id of the row that the keyboard is at
   #named = { type: new Set(), tag: new Set() }; // what there is to filter by
   #help = null;
+  #timers;
 
   constructor(root, query) {
     this.#filters = new Filters(query);
@@ -61,7 +62,10 @@ class ListPage {
     this.#loader = new Loader(this.#filters, this.#entries, {
       jobs: (jobs, page) => this.#take(jobs, page),
       queue: (jobs) => this.#placed(jobs),
-      counts: () => this.#showCounts(),
+      counts: () => {
+        this.#showCounts();
+        this.#chart();
+      },
       settled: () => this.#rows.draw(),
     });
     this.#build();
@@ -74,14 +78,19 @@ class ListPage {
         onChange: (job) => this.#change(job),
         onGone: (id) => this.#gone(id),
         onReady: () => this.#onReady(),
-        onReset: () => this.#begin(),
+        onReset: () => {
+          this.#entries.clear();
+          this.#begin();
+        },
         onState: (state) => this.#onState(state),
       },
     );
     this.#begin();
     this.#chart();
-    setInterval(() => this.#tick(), 1000);
-    setInterval(() => document.hidden || this.#chart(), STATS);
+    this.#timers = [
+      setInterval(() => this.#tick(), 1000),
+      setInterval(() => document.hidden || this.#chart(), STATS),
+    ];
   }
 
   // Building
@@ -90,11 +99,11 @@ class ListPage {
     const { cards, ranges, rows } = this.#parts;
     const { project } = this.#filters.scope;
     this.#charts = new Charts(cards, ranges, (range) => this.#chooseRange(range));
-    this.#selection = new Selection(
-      this.#page,
-      (id) => this.#entries.get(id)?.job,
-      () => this.#selected(),
-    );
+    this.#selection = new Selection(this.#page, {
+      jobOf: (id) => this.#entries.get(id)?.job,
+      unfinished: () => this.#loader.unfinished(),
+      changed: () => this.#selected(),
+    });
     this.#rows = new VirtualList(rows, {
       length: () => this.#entries.length,
       key: (index) => (this.#entries.order[index]?.job ? this.#entries.order[index].id : `gap ${index}`),
@@ -106,7 +115,7 @@ class ListPage {
     });
     this.#buildTools();
     this.#listen();
-    teach(this.#parts, project);
+    teach(this.#parts, project, Boolean(credential.token));
     showPlace(project);
     projectMenu(document.querySelector("[data-part=place]"), project);
     this.#showRights();
@@ -146,7 +155,6 @@ class ListPage {
     rows.addEventListener("focusin", ({ target }) => this.#come(target.closest(".row")?.dataset.id));
     rows.addEventListener("focusout", () => setTimeout(() => this.#hold()));
     rows.addEventListener("click", (event) => this.#click(event));
-    addEventListener("scroll", () => this.#hold(), { passive: true });
     listen({
       "/": () => (this.#parts.q.focus(), this.#parts.q.select(), true),
       "?": () => ((this.#help ??= help()).showModal(), true),
@@ -163,8 +171,9 @@ class ListPage {
 
   /** A credential that may not cancel selects nothing. */
   async #showRights() {
-    const { may } = await readSession().catch(() => ({ may: [] }));
+    const { may, open } = (await session().catch(() => null)) ?? { may: [], open: true };
     this.#page.classList.toggle("watching-only", !may.includes("cancel"));
+    if (!open) teach(this.#parts, this.#filters.scope.project, true);
   }
 
   #showScope() {
@@ -239,7 +248,7 @@ class ListPage {
   // Charts
 
   get #range() {
-    return this.#filters.range in RANGES ? this.#filters.range : "hour";
+    return Object.hasOwn(RANGES, this.#filters.range) ? this.#filters.range : "hour";
   }
 
   #chooseRange(range) {
@@ -274,14 +283,15 @@ class ListPage {
     const known = this.#entries.get(job.id)?.job ?? this.#watched?.get(job.id);
     const newer = known && isNewer(known, job) ? known : job;
     const below = this.#entries.expanded.has(job.parent);
-    return this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });
+    const entry = this.#entries.take(newer, { fits: this.#filters.matches(newer), page, below });
+    if (entry && newer !== known) entry.seen = Date.now();
+    return entry;
   }
 
   #change(job) {
     const before = this.#entries.get(job.id)?.job;
-    const entry = this.#admit(job, null);
+    this.#admit(job, null);
     if (!before || before.status !== job.status || before.stalled !== job.stalled) this.#loader.recount();
-    if (entry) entry.seen = Date.now();
     if (this.#selection.has(job.id)) this.#selection.show();
     this.#rows.draw();
   }
@@ -290,7 +300,9 @@ class ListPage {
   #placed(jobs) {
     for (const { id, cursor, queue } of jobs) {
       const entry = this.#entries.get(id);
-      if (entry?.job?.cursor === cursor) entry.job = { ...entry.job, queue };
+      if (entry?.job?.cursor !== cursor) continue;
+      entry.job = { ...entry.job, queue };
+      entry.seen = Date.now();
     }
   }
 
@@ -309,7 +321,10 @@ class ListPage {
   #onState(state) {
     showConnection(state);
     if (state === "live" && this.#ready) this.#loader.recount();
-    if (state === "denied" || state === "refused") showNotice(document.getElementById("main"), state);
+    if (state !== "denied" && state !== "refused") return;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#loader.stop();
+    showNotice(document.getElementById("main"), state);
   }
 
   // Rows
@@ -384,9 +399,18 @@ class ListPage {
     const only = !chosen.type && !chosen.tag && !chosen.q;
     ui.put(why, (only && NONE[chosen.flag || chosen.status]) || "No job matches.");
     news.hidden = !this.#entries.held.size;
+    this.#showReading();
     const n = this.#entries.held.size;
     ui.put(news, `${number.format(n)} new ${n === 1 ? "job" : "jobs"}`);
     document.body.classList.toggle("bare", !empty.hidden);
+  }
+
+  /** After a jump far ahead: how far the list is read. */
+  #showReading() {
+    const { order, read, total, next } = this.#entries;
+    const { reading } = this.#parts;
+    reading.hidden = !next || this.#rows.last < order.length + 20;
+    if (!reading.hidden) ui.put(reading, `Reading ${number.format(read)} of ${number.format(total)}`);
   }
 
   #tick() {

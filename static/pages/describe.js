@@ -46,7 +46,7 @@ const passedSince = (time, now) => span(Math.floor(since(time, now)));
 /** Seconds left, counted down since the estimate arrived; null without an estimate. */
 export function secondsLeft(job, seenAt, now) {
   const eta = job.status === "queued" ? job.queue?.eta_seconds : job.progress.eta_seconds;
-  if (eta === null || eta === undefined || job.stalled || finished(job)) return null;
+  if (eta === null || eta === undefined || job.stalled || job.waiting || finished(job)) return null;
   return Math.max(0, Math.round(eta - (now - seenAt) / 1000));
 }
 

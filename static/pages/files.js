@@ -8,7 +8,6 @@ import { element, keyed, make, put } from "./ui.js";
 
 const PLAYERS = 3; // each may occupy one of the browser's six connections to a server
 const PICTURES = 24;
-const FRESH = 60_000; // ms for which a new token is used without another renewal
 
 /** Fill the list of files; the first few that a browser can show get a preview. */
 export function showFiles(list, job) {
@@ -20,20 +19,9 @@ export function showFiles(list, job) {
 
 const pathOf = (job, file) => `${jobPath(job.id)}/files/${encodeURIComponent(file.name)}`;
 
-/** A link must hold no key, and its token expires: with a key, a click first renews the token. */
+/** The token of a shared link goes along. A login needs none: its cookie goes by itself. */
 export function carryToken(link, path, query = {}) {
-  const refresh = () => (link.href = address(path, { ...query, token: credential.token }));
-  let renewed = 0;
-  refresh();
-  link.onpointerdown = refresh;
-  link.onclick = async (event) => {
-    if (!credential.key || Date.now() - renewed < FRESH) return;
-    event.preventDefault();
-    await credential.renew().catch(() => false);
-    refresh();
-    renewed = Date.now();
-    link.click();
-  };
+  link.href = address(path, { ...query, token: credential.token });
 }
 
 /** The tag that can show a file of this type, or null. */

@@ -1,9 +1,11 @@
 /** What the list shows: read from the page's address, and written to it, so that it can be shared. */
 
+import { STATUSES } from "./describe.js";
 import { listOf } from "./layout.js";
 
 const SCOPE = ["project", "parent"]; // what the page watches: another scope is another page
 const FILTERS = ["status", "flag", "type", "tag", "q"];
+export const FLAGS = { waiting: "Waiting", stalled: "Stalled" };
 const LEAST = 3; // letters that the server searches for
 const MOST = 200;
 
@@ -17,7 +19,9 @@ export class Filters {
   }
 
   read(query) {
-    this.chosen = pick(query, FILTERS);
+    const chosen = (this.chosen = pick(query, FILTERS));
+    if (!Object.hasOwn(STATUSES, chosen.status)) chosen.status = "";
+    if (!Object.hasOwn(FLAGS, chosen.flag)) chosen.flag = "";
     this.range = query.get("range") ?? "";
   }
 

@@ -11,7 +11,7 @@ export function makeRow(job, isLive) {
   const row = ui.make("row");
   row.parts.title.href = pageOf(job.id);
   row.glyph = ui.make("glyph");
-  row.parts.mark.prepend(row.glyph);
+  row.parts.mark.append(row.glyph);
   row.dataset.id = job.id;
   row.classList.toggle("arriving", isLive && since(job.created_at, Date.now()) < NEW);
   return row;

@@ -22,18 +22,18 @@ function resultText(results) {
 
 export class Selection {
   ids = new Set();
-  #jobOf;
-  #onChange;
+  #list;
   #bar;
   #last = null; // where a range begins
   #sure = false;
 
-  constructor(root, jobOf, onChange) {
-    this.#jobOf = jobOf;
-    this.#onChange = onChange;
+  /** `list`: `jobOf(id)`, `unfinished()` reads the ids of all that could be cancelled, `changed()`. */
+  constructor(root, list) {
+    this.#list = list;
     this.#bar = ui.make("selection");
     root.append(this.#bar);
-    const { cancel, clear } = this.#bar.parts;
+    const { all, cancel, clear } = this.#bar.parts;
+    all.onclick = () => this.#selectAll();
     cancel.onclick = () => this.#cancel();
     clear.onclick = () => this.clear();
   }
@@ -57,6 +57,15 @@ export class Selection {
     this.#changed();
   }
 
+  async #selectAll() {
+    const { all } = this.#bar.parts;
+    all.disabled = true;
+    const ids = await this.#list.unfinished().catch(() => []);
+    all.disabled = false;
+    for (const id of ids) this.ids.add(id);
+    this.#changed();
+  }
+
   clear() {
     this.ids.clear();
     this.#last = null;
@@ -67,24 +76,25 @@ export class Selection {
     this.#sure = false;
     this.#say("");
     this.show();
-    this.#onChange();
+    this.#list.changed();
   }
 
   get #open() {
     return [...this.ids].filter((id) => {
-      const job = this.#jobOf(id);
+      const job = this.#list.jobOf(id);
       return !job || !finished(job);
     });
   }
 
   /** Follow the selection and the state of its jobs. */
   show() {
-    const { text, cancel, clear, told } = this.#bar.parts;
+    const { text, all, cancel, clear, told } = this.#bar.parts;
     this.#bar.hidden = this.ids.size === 0 && !told.lastText;
     if (this.#bar.hidden) return;
     const open = this.#open.length;
     ui.put(text, this.#sure ? `Cancel ${plural(open, "job")}?` : `${number.format(this.ids.size)} selected`);
     text.hidden = cancel.hidden = this.ids.size === 0;
+    all.hidden = this.#sure || this.ids.size === 0;
     cancel.disabled = open === 0;
     ui.put(cancel, this.#sure ? `Cancel ${plural(open, "job")}` : "Cancel jobs");
     cancel.classList.toggle("sure", this.#sure);

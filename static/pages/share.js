@@ -1,8 +1,9 @@
 /** A link to this job for somebody who has no key. It ends by itself. */
 
-import { readSession, shareJob } from "./api.js";
+import { shareJob } from "./api.js";
 import { dateAndTime } from "./format.js";
 import { pageOf } from "./layout.js";
+import { session } from "./session.js";
 import * as ui from "./ui.js";
 
 export function shareDialog(id) {
@@ -42,9 +43,9 @@ export function shareDialog(id) {
       made.hidden = refused.hidden = true;
       ui.put(dialog.parts.copy, "Copy");
       dialog.showModal();
-      const session = await readSession().catch(() => null);
-      form.hidden = Boolean(session?.open);
-      if (session?.open) show(pageOf(id).href, "This server runs open: whoever can reach it sees this job.");
+      const by = await session().catch(() => null);
+      form.hidden = Boolean(by?.open);
+      if (by?.open) show(pageOf(id).href, "This server runs open: whoever can reach it sees this job.");
     },
   };
 }

@@ -1,9 +1,9 @@
 /** Lines to copy that show this job elsewhere. */
 
-import { credential } from "./api.js";
 import { BASE } from "../livejobs.js";
 import { nameOf } from "./describe.js";
 import { pageOf } from "./layout.js";
+import { isClosed } from "./session.js";
 import * as ui from "./ui.js";
 
 const escaped = (text) => text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
@@ -11,7 +11,7 @@ const markdown = (text) => text.replace(/[\\[\]`*_<>\n]/g, (char) => (char === "
 
 function snippets(job) {
   const [id, page] = [encodeURIComponent(job.id), pageOf(job.id)];
-  const closed = Boolean(credential.token);
+  const closed = isClosed();
   const key = closed ? ' \\\n  -H "x-api-key: $LIVEJOBS_KEY"' : "";
   const api = new URL(`v1/jobs/${id}`, BASE);
   const token = closed ? "?token=…" : "";

@@ -5,7 +5,7 @@
 
 import { eachFrame, keyed } from "./ui.js";
 
-const SPARE = 12; // rows above and below the window
+const SPARE = 8; // rows above and below the window
 
 export class VirtualList {
   first = 0; // rows in the window
@@ -13,6 +13,7 @@ export class VirtualList {
   #list;
   #options;
   #height = 0;
+  #above = 0; // rows above the window
 
   /** `options`: `length()`, `key(index)`, `make(index)`, `fill(node, index)`;
    * `kept()`: a row to draw wherever it is, or -1; `before()` and `after()` a drawing. */
@@ -33,16 +34,17 @@ export class VirtualList {
     return this.#list.getBoundingClientRect().top + scrollY;
   }
 
-  /** Whether the list's beginning is in the window. */
+  /** Whether the list's beginning was in the window at the last drawing. */
   get isAtTop() {
-    return this.#list.getBoundingClientRect().top > -this.#height;
+    return this.#above < 1;
   }
 
   show() {
     const { length, key, make, fill, before, after } = this.#options;
     before();
     const all = length();
-    const above = -this.#list.getBoundingClientRect().top / this.#height;
+    // Read once and before anything changes: a later read would make the browser lay out twice.
+    const above = (this.#above = -this.#list.getBoundingClientRect().top / this.#height);
     this.first = Math.max(0, Math.min(all, Math.floor(above)));
     this.last = Math.min(all, Math.max(0, Math.ceil(above + innerHeight / this.#height)));
     this.#list.style.setProperty("height", `${all * this.#height}px`);

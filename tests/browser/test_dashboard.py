@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Opener
+from tests.browser.test_access import ADMIN
 from tests.browser.test_page import HOSTILE, Jobs, progress, row
 from tests.support.server import BIN, Server
 
@@ -32,9 +33,9 @@ def jobs(shared: Server, http: httpx2.Client) -> Jobs:
 
 @pytest.fixture(scope="module")
 def many(shared: Server, http: httpx2.Client) -> Jobs:
-    """A project with 320 jobs."""
+    """A project with 230 jobs."""
     jobs = Jobs(shared.url, http)
-    for n in range(320):
+    for n in range(230):
         jobs.create(title=f"Job {n:03}")
     return jobs
 
@@ -54,19 +55,19 @@ def test_a_long_list_is_read_while_it_scrolls_and_stays_a_small_document(
     many: Jobs, visit: Opener
 ) -> None:
     page = visit(many.list)
-    expect(page.get_by_role("button", name="All 320")).to_be_visible()
-    expect(titles(page).first).to_have_text("Job 319")
+    expect(page.get_by_role("button", name="All 230")).to_be_visible()
+    expect(titles(page).first).to_have_text("Job 229")
     seen: list[str] = []
-    for n in reversed(range(0, 320, 8)):
-        page.evaluate(f"scrollTo(0, document.querySelector('.rows').offsetTop + {(319 - n)} * 46)")
+    for n in reversed(range(0, 230, 8)):
+        page.evaluate(f"scrollTo(0, document.querySelector('.rows').offsetTop + {(229 - n)} * 46)")
         expect(row(page, f"Job {n:03}")).to_be_attached()
         seen += [text for text in titles(page).all_text_contents() if text not in seen]
         assert page.locator(".row, .gap").count() < 60
-    assert sorted(seen) == [f"Job {n:03}" for n in range(320)]
+    assert sorted(seen) == [f"Job {n:03}" for n in range(230)]
     shown = titles(page).all_text_contents()
     assert shown == sorted(shown, reverse=True)
     page.evaluate("scrollTo(0, 0)")
-    expect(titles(page).first).to_have_text("Job 319")
+    expect(titles(page).first).to_have_text("Job 229")
 
 
 def test_a_job_far_down_is_found_by_its_title(many: Jobs, visit: Opener) -> None:
@@ -211,6 +212,21 @@ def test_a_refusal_to_cancel_is_told(jobs: Jobs, visit: Opener) -> None:
     expect(page.get_by_text("Disk full")).to_be_visible()
 
 
+def test_all_unfinished_jobs_of_a_filter_are_selected(jobs: Jobs, visit: Opener) -> None:
+    for n in range(4):
+        jobs.create(title=f"Job {n}", type="export")
+    jobs.report(jobs.create(title="Over", type="export"), {"type": "succeed"})
+    jobs.create(title="Other", type="render")
+    page = visit(f"{jobs.list}&type=export")
+    page.get_by_role("checkbox", name="Select Job 3").click()
+    page.get_by_role("button", name="Select all unfinished").click()
+    expect(page.get_by_text("4 selected")).to_be_visible()
+    page.get_by_role("button", name="Cancel jobs").click()
+    page.get_by_role("button", name="Cancel 4 jobs").click()
+    expect(page.get_by_text("4 jobs cancelled")).to_be_visible()
+    expect(page.get_by_role("button", name="Queued 0")).to_be_visible()
+
+
 # Filters and charts
 
 
@@ -223,12 +239,18 @@ def test_filters_are_in_the_address_and_go_back_with_it(jobs: Jobs, visit: Opene
     page.get_by_role("button", name="Stalled 1").click()
     expect(titles(page)).to_have_text(["Silent"])
     expect(page).to_have_url(re.compile(r"\?flag=stalled&project="))
+    jobs.report(silent, {"type": "ask", "prompt": "Send it?"})
+    page.get_by_role("button", name="Waiting 1").click()
+    expect(row(page, "Silent")).to_contain_text("“Send it?”")
+    expect(row(page, "Silent")).to_contain_text("Waiting for an answer")
     page.get_by_role("button", name="All 2").click()
-    page.get_by_label("Tag").select_option("nightly")
+    page.get_by_label("Tag", exact=True).select_option("nightly")
     expect(titles(page)).to_have_text(["Tagged"])
     expect(page).to_have_url(re.compile(r"\?tag=nightly&project="))
-    page.go_back()
-    page.go_back()
+    for _ in range(3):
+        page.go_back()
+    expect(page).to_have_url(re.compile("flag=stalled"))
+    jobs.report(silent, {"type": "progress", "current": 1})
     expect(titles(page)).to_have_text(["Silent"])
     expect(page.get_by_role("button", name="Stalled 1")).to_have_attribute("aria-pressed", "true")
 
@@ -276,7 +298,7 @@ def test_names_from_workers_are_text_in_every_menu(jobs: Jobs, visit: Opener) ->
     page = visit(jobs.list)
     expect(row(page, HOSTILE)).to_be_visible()
     for name in ("Type", "Tag"):
-        expect(page.get_by_label(name).locator("option").nth(1)).to_have_text(HOSTILE)
+        expect(page.get_by_label(name, exact=True).locator("option").nth(1)).to_have_text(HOSTILE)
     row(page, HOSTILE).get_by_role("checkbox").click()
     assert page.evaluate("window.hit") is None
     assert page.locator("img, main script").count() == 0
@@ -301,3 +323,29 @@ def test_the_lines_to_copy_create_a_job(tmp_path: Path, jobs: Jobs, visit: Opene
     again = command.replace("sleep 0.5", "true")
     done = subprocess.run(["bash", "-c", again], check=True, env=env, capture_output=True)
     assert b"20/20" in done.stdout
+
+
+# Rights
+
+
+def test_what_a_token_may_not_do_is_not_offered(tmp_path: Path, visit: Opener) -> None:
+    with (
+        Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server,
+        httpx2.Client(base_url=server.url, headers={"x-api-key": ADMIN}) as admin,
+    ):
+        for id in ("a", "b"):
+            admin.put(f"/v1/jobs/{id}", json={"title": f"Job {id}"})
+
+        def opened(**rights: Any) -> Page:
+            token = admin.post("/v1/tokens", json={"scopes": ["view"], **rights}).json()["token"]
+            return visit(f"{server.url}/?token={token}")
+
+        page, of_one = opened(), opened(jobs=["a"])
+        expect(titles(page)).to_have_text(["Job b", "Job a"])
+        expect(page.locator(".cards")).to_be_visible()
+        expect(page.locator(".watching-only")).to_be_attached()
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        expect(page.get_by_role("region", name="Selected jobs")).to_be_hidden()
+        expect(titles(of_one)).to_have_text(["Job a"])
+        expect(of_one.locator(".cards")).to_be_hidden()

@@ -75,7 +75,7 @@ def server(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 def test_the_package_holds_the_client_and_no_page(project: Path) -> None:
     files = {path.name for path in (project / "node_modules" / "livejobs").iterdir()}
-    names = {"livejobs", "react", "vue"}
+    names = {"livejobs", "live-job", "react", "vue"}
     assert files == {f"{name}{end}" for name in names for end in (".js", ".d.ts")} | {
         "package.json"
     }
@@ -103,7 +103,7 @@ def test_the_built_page_of_another_origin_shows_a_moving_job(origin: str, server
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{origin}/?id=teaser&tag=a&url={server.url}")
         expect(page.locator("#jobs")).to_have_text("Teaser 0%")
-        page.get_by_role("button").click()
+        page.get_by_role("button", name="Watch").click()
         for percent in (10, 42):
             line = {"type": "log", "message": f"at {percent}"}
             progress = {"type": "progress", "current": percent}
@@ -111,6 +111,9 @@ def test_the_built_page_of_another_origin_shows_a_moving_job(origin: str, server
             expect(page.locator("#job")).to_have_text(f"running {percent}%")
             expect(page.locator("#jobs")).to_have_text(f"Teaser {percent}%")
             expect(page.locator("#in-vue")).to_have_text(f"{percent}%")
+            bar = page.locator("live-job").get_by_role("progressbar")
+            expect(bar).to_have_attribute("aria-valuenow", str(percent))
+        expect(page.locator("#changes")).to_have_text("more than one")
         expect(page.locator("#log")).to_have_text("at 10,at 42")
         sockets = re.search(r'_viewers{kind="socket"} (\S+)', http.get("/metrics").text)
         assert sockets is not None

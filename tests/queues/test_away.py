@@ -67,4 +67,4 @@ def test_tasks_run_all_the_same(there: bool, tmp_path: Path) -> None:
             timeout=LONG_ENOUGH, check=True,
         )  # fmt: skip
     assert ran.stdout.split() == ["dramatiq", "huey", "taskiq"], ran.stderr
-    assert len(list((tmp_path / "spool").glob("*/*/"))) == (3 if there else 0)
+    assert any((tmp_path / "spool").glob("*/*/")) == there

@@ -86,6 +86,10 @@ class Jobs(TaskiqMiddleware):
     # Where it runs
 
     async def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
+        before = self._bridge.run(message.task_id)
+        if before is not None:  # requeued, and its hooks have not run yet
+            self._forget(before)
+            before.retry()
         run = await self._bridge.begin_async(self._task(message), queue=self._queue(message))
         if run.refused:
             message.labels["retry_on_error"] = False
@@ -138,8 +142,8 @@ class Jobs(TaskiqMiddleware):
         run = origin.own(message.task_id)
         origin.leave()
         if run is not None:
-            self._forget(run)
-            self._end(run, result, self._errors.get(run) or result.error)
+            if self._forget(run):  # else it was retried
+                self._end(run, result, self._errors.get(run) or result.error)
             await run.close_async()
 
     def _end(self, run: Run, result: TaskiqResult[Any], error: BaseException | None) -> None:

@@ -141,7 +141,7 @@ async def new_token(request: Request) -> Response:
         until if by.expires_at is None else min(until, by.expires_at),
     )
     if by.cookie:  # a person gives it to another person; a program makes one for each of its pages
-        await live.store.add_audit(_shares(by, grant, heads, now))
+        await live.record(_shares(by, grant, heads, now))
     token = keyring.mint(by, grant, now)
     answer = {"token": token, "expires_at": wire_time(grant.expires_at // 1000 * 1000)}
     return http.JSONBytes(wire.encode(answer), 201, NO_STORE)

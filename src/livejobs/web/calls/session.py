@@ -31,13 +31,13 @@ async def show(request: Request) -> Response:
 
 async def begin(request: Request) -> Response:
     """Log in with the key or token of a header, or renew the login of the cookie."""
-    live, by = http.service(request), http.principal(request)
-    if not live.keyring.closed:  # everyone is admin, and a token would end with the first key
+    keyring, by = http.service(request).keyring, http.principal(request)
+    if not keyring.closed:  # everyone is admin, and a token would end with the first key
         return _shown(request, by)
     now = clock.now_ms()
     grant = Grant(by.scope, by.projects, by.jobs, *_ends(request, by, now))
-    token = live.keyring.mint(by, grant, now)
-    answer = _shown(request, live.keyring.identify(token, now))
+    token = keyring.mint(by, grant, now)
+    answer = _shown(request, keyring.identify(token, now))
     _set_cookie(request, answer, token, (grant.expires_at - now) // 1000)
     return answer
 
@@ -81,9 +81,10 @@ def _set_cookie(request: Request, answer: Response, token: str, seconds: int) ->
 
 
 def _shown(request: Request, by: Principal) -> Response:
+    keyring = http.service(request).keyring
     shown: dict[str, Any] = {
         "name": by.name,
-        "open": not http.service(request).keyring.closed,
+        "open": not keyring.closed,
         "scopes": below(by.scope),
         "may": actions(by),
         "projects": by.projects,

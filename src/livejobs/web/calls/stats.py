@@ -11,9 +11,7 @@ from starlette.responses import Response
 from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.history import RANGES, Point, RangeName, points, total
-from livejobs.core.model import FLAGS
 from livejobs.core.times import wire_time
-from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.calls.jobs import projects
 from livejobs.web.ready import Given, ready
@@ -22,17 +20,16 @@ NAMES: Final[tuple[RangeName, ...]] = get_args(RangeName)
 
 
 async def stats(request: Request) -> Response:
-    store, asked = http.service(request).store, projects(request)
+    live, asked = http.service(request), projects(request)
     wanted = http.choice(request, "range", NAMES)
     name = next((it for it in NAMES if it == wanted), NAMES[0])
     range, now = RANGES[name], clock.now_ms()
-    history = await store.history(asked, range, range.since(now))
+    history = await live.history(asked, range, now)
     found = points(history, range, now)
-    flags = {flag: sum((await store.counts(Query(asked, flag=flag))).values()) for flag in FLAGS}
     body = wire.encode({
         "range": name,
         "step_seconds": range.step // 1000,
-        "now": {**history.now, **flags},
+        "now": {**history.now, **await live.flagged(asked)},
         "total": _shown(total(found, history)),
         "points": [_shown(point) for point in found],
     })  # fmt: skip

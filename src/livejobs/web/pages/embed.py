@@ -19,7 +19,7 @@ HEADERS: Final = {
     "cache-control": "no-store",  # the token is in it
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' data:; media-src 'self'; base-uri 'none'; form-action 'none'; "
+        "font-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors *"
     ),
     "cross-origin-resource-policy": "cross-origin",

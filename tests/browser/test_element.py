@@ -1,0 +1,487 @@
+"""The element `<live-job>`, in Chromium, in pages of another origin."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from livejobs.web.pages.assets import static_dir
+from tests.access.test_access import KEYED, client, make_token
+from tests.browser.conftest import EAGER, PATIENCE, Opener
+from tests.browser.site import Site
+from tests.browser.test_watching import Worker
+from tests.support.desk import eventually
+from tests.support.needs import need
+from tests.support.server import Server
+
+STATIC = static_dir()
+BUNDLE = Path(__file__).parents[1] / "interop" / "bundle.mjs"
+LANGUAGES = ["en", "de", "fr", "es", "pt", "ja", "zh"]
+# No inline style, no inline script, no markup from strings: what a careful site allows.
+STRICT = (
+    "default-src 'none'; script-src {server}; connect-src {server} {socket}; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+# Keeps what the elements of a page tell, from before they are defined.
+HEAR = """
+  window.heard = [];
+  new MutationObserver(() => {
+    for (const it of document.querySelectorAll("live-job:not([data-heard])")) {
+      it.dataset.heard = "";
+      for (const name of ["change", "end", "error"])
+        it.addEventListener(name, ({ detail }) => heard.push([name, detail.detail ?? detail.job?.status]));
+    }
+  }).observe(document, { childList: true, subtree: true });
+"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("element") / "data"
+    with Server(data, "--cors-origins", site.origin) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def closed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("element") / "closed"
+    with Server(data, "--cors-origins", site.origin, env=KEYED) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server: Server) -> Iterator[Worker]:
+    worker = Worker(server.url)
+    with worker.http:
+        yield worker
+
+
+@pytest.fixture
+def show(site: Site, server: Server, visit: Opener) -> Any:
+    """Opens a page of the other site with this body, and the one script."""
+
+    def show(body: str, *, at: Server = server, policy: str = "", **more: Any) -> Page:
+        script = f'<script type="module" src="{at.url}/static/live-job.js"></script>'
+        html = f"<!doctype html><html lang=en><title>Site</title>{script}<main>{body}</main>"
+        page: Page = visit(site.write(f"/{uuid4().hex}", html, policy), **more)
+        return page
+
+    return show
+
+
+def element(id: str, attributes: str = "") -> str:
+    return f'<live-job job="{id}" {attributes}></live-job>'
+
+
+def bar(page: Page) -> Locator:
+    return page.get_by_role("progressbar")
+
+
+def heard(page: Page) -> list[Any]:
+    told: list[Any] = page.evaluate("heard")
+    return told
+
+
+# What it shows
+
+
+def test_one_tag_in_a_strict_page_of_another_origin_shows_a_moving_job(
+    show: Any, server: Server, worker: Worker
+) -> None:
+    steps = [{"name": "load", "title": "Load scene"}, {"name": "render"}]
+    id = worker.create(title="City flyover", unit="frames", steps=steps)
+    socket = server.url.replace("http", "ws")
+    page = show(element(id), policy=STRICT.format(server=server.url, socket=socket))
+    expect(page.get_by_text("City flyover")).to_be_visible()
+    expect(page.get_by_text("Next in line")).to_be_visible()
+    step = {"type": "step", "name": "load", "status": "succeeded"}
+    worker.report(id, step, {"type": "error", "message": "Checksum differs", "item": "tile 7"})
+    for percent in (10, 42):
+        worker.reach(id, percent)
+        expect(bar(page)).to_have_attribute("aria-valuenow", str(percent))
+        expect(page.get_by_text(f"at {percent}")).to_be_visible()
+    expect(page.get_by_text("42 of 100 frames")).to_be_visible()
+    expect(page.get_by_text("tile 7: Checksum differs")).to_be_visible()
+    load = page.get_by_role("listitem").filter(has_text="Load scene")
+    expect(load.get_by_role("img", name="Succeeded")).to_be_visible()
+    worker.http.put(f"/v1/jobs/{id}/files/clip.txt", content=b"film").raise_for_status()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="clip.txt").click()
+    assert Path(download.value.path()).read_bytes() == b"film"
+    worker.report(id, {"type": "succeed"})
+    expect(page.get_by_text("Succeeded").last).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
+def test_a_page_hears_each_change_and_the_end_once(show: Any, worker: Worker, site: Site) -> None:
+    id = worker.create()
+    page = show("")
+    page.evaluate(HEAR)
+    page.evaluate(f"document.querySelector('main').innerHTML = '{element(id)}'")
+    expect(bar(page)).to_have_attribute("aria-valuenow", "0")
+    worker.reach(id, 30)
+    expect(bar(page)).to_have_attribute("aria-valuenow", "30")
+    worker.report(id, {"type": "fail", "message": "Out of memory"})
+    expect(page.get_by_text("Out of memory")).to_be_visible()
+    expect(page.get_by_text("Failed at 30%")).to_be_visible()
+    page.wait_for_function("heard.some(([name]) => name === 'end')")
+    told = heard(page)
+    assert [name for name, _ in told].count("end") == 1
+    assert told[0] == ["change", "queued"]
+    assert ["change", "failed"] in told
+    it = "document.querySelector('live-job')"
+    assert page.evaluate(f"[{it}.job.error.message, {it}.state]") == ["Out of memory", "ended"]
+
+
+HOSTILE = '<img src=x onerror="window.hacked=1"><b>bold</b>\u202e\x1b[31m{0}'
+
+
+def test_no_text_of_a_worker_becomes_markup(show: Any, worker: Worker) -> None:
+    long = HOSTILE + "x" * 3000
+    id = worker.create(title=HOSTILE * 3, unit=HOSTILE[:20], type="<i>t</i>",
+                       steps=[{"name": "s", "title": HOSTILE}])  # fmt: skip
+    name = "<img src=x onerror=hacked=1>.txt"
+    worker.http.put(f"/v1/jobs/{id}/files/{name}", content=b"1").raise_for_status()
+    worker.report(
+        id,
+        {"type": "progress", "current": 3, "message": HOSTILE},
+        {"type": "log", "message": long},
+        {"type": "error", "message": HOSTILE, "item": HOSTILE},
+        {"type": "ask", "prompt": HOSTILE, "schema": {"enum": [HOSTILE, "javascript:alert(1)"]}},
+    )
+    page = show(element(id) + element(id, "compact"))
+    expect(page.get_by_role("log")).to_contain_text("xxx")
+    expect(page.get_by_role("link")).to_contain_text(name)
+    tags = page.evaluate(
+        """() => [...document.querySelectorAll("live-job")].flatMap((it) =>
+          [...it.shadowRoot.querySelectorAll("*")].map((node) => node.localName))"""
+    )
+    assert not {"img", "b", "script"} & set(tags)
+    assert tags.count("i") == 2  # the two bars
+    assert page.evaluate("window.hacked") is None
+    text = page.evaluate("document.querySelector('live-job').shadowRoot.textContent")
+    assert HOSTILE.splitlines()[0].replace("\u202e\x1b[31m", "\\u202e") in text
+    worker.report(id, {"type": "fail", "message": HOSTILE, "code": "x"})
+    expect(page.get_by_text("Failed at 3%").first).to_be_visible()
+
+
+def test_states_without_a_job_have_words_and_slots(show: Any, worker: Worker) -> None:
+    slots = '<b slot="empty">Nothing here yet</b><i slot="footer">by us</i>'
+    id = worker.create(title="Real")
+    page = show(
+        "<live-job id=none></live-job>"
+        f"<live-job id=missing job=nope-{uuid4().hex}></live-job>"
+        f"<live-job id=mine job=nope>{slots}</live-job>"
+        "<live-job id=wrong src='http://[' job=x></live-job>"
+        f"<live-job id=titled job={id}><b slot=title>Our title</b></live-job>"
+    )
+    expect(page.locator("#none").get_by_text("No job is chosen.")).to_be_visible()
+    expect(page.locator("#missing").get_by_text("There is no such job.")).to_be_visible()
+    expect(page.locator("#mine").get_by_text("Nothing here yet")).to_be_visible()
+    expect(page.locator("#mine").get_by_text("by us")).to_be_visible()
+    expect(page.locator("#wrong").get_by_text("src: http://[")).to_be_visible()
+    expect(page.locator("#titled").get_by_text("Our title")).to_be_visible()
+    expect(page.locator("#titled").get_by_text("Real")).to_be_hidden()
+
+
+def test_every_language_has_every_text(show: Any, worker: Worker) -> None:
+    id = worker.create(title="Film")
+    page = show(element(id, 'lang="de"'))
+    words = page.evaluate("customElements.get('live-job').words")
+    assert list(words) == LANGUAGES
+    values = {
+        lang: {k: re.findall(r"\{\d\}", v) for k, v in own.items()} for lang, own in words.items()
+    }
+    for lang in LANGUAGES:
+        assert values[lang].keys() == values["en"].keys()
+        assert all(sorted(values[lang][key]) == values["en"][key] for key in values["en"]), lang
+    expect(page.get_by_role("button", name="Abbrechen")).to_be_visible()
+    worker.reach(id, 42)
+    expect(page.get_by_text("42 %")).to_be_visible()
+    for lang, word in [
+        ("ja", "キャンセル"),
+        ("pt-BR", "Cancelar"),
+        ("en_US", "Cancel"),
+        ("!", "Cancel"),
+    ]:
+        page.evaluate(f"document.querySelector('live-job').lang = '{lang}'")
+        expect(page.get_by_role("button", name=word, exact=True)).to_be_visible()
+        expect(bar(page)).to_have_attribute("aria-valuenow", "42")
+
+
+def test_screen_readers_hear_quarters_and_the_end(show: Any, worker: Worker) -> None:
+    id = worker.create()
+    worker.reach(id, 5)
+    page = show(element(id))
+    expect(bar(page)).to_have_attribute("aria-valuenow", "5")
+    status = page.get_by_role("status")
+    page.evaluate(
+        """() => {
+          window.said = [];
+          const node = document.querySelector("live-job").shadowRoot.querySelector(".sr");
+          new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true });
+        }"""
+    )
+    for percent in (6, 7, 30, 31, 49, 60, 61):
+        worker.reach(id, percent)
+        expect(bar(page)).to_have_attribute("aria-valuenow", str(percent))
+    worker.report(id, {"type": "succeed"})
+    expect(status).to_have_text("Succeeded")
+    assert page.evaluate("said") == ["Running, 25%", "Running, 50%", "Succeeded"]
+
+
+# What people do with it
+
+
+def test_a_job_is_cancelled_by_keyboard_alone(show: Any, worker: Worker) -> None:
+    id = worker.create()
+    worker.reach(id, 10)
+    page = show("<button>Before</button>" + element(id))
+    button = page.get_by_role("button", name="Cancel")
+    expect(button).to_be_visible()
+    page.get_by_text("Before").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Really?")).to_be_focused()
+    assert not worker.http.get(f"/v1/jobs/{id}").json()["cancel_requested"]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="End it now")).to_be_focused()
+    assert worker.http.get(f"/v1/jobs/{id}").json()["cancel_requested"]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Cancelled").last).to_be_visible()
+
+
+def test_a_question_is_answered_by_keyboard_alone(show: Any, worker: Worker) -> None:
+    id = worker.create()
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 3}, "copies": {"type": "integer"}},
+        "required": ["name"],
+    }
+    page = show(element(id))
+    page.evaluate("window.keys = []; addEventListener('keydown', ({ key }) => keys.push(key))")
+    worker.report(id, {"type": "ask", "prompt": "Who signs?", "schema": schema})
+    expect(page.get_by_text("Who signs?")).to_be_visible()
+    page.get_by_label("name").focus()
+    page.keyboard.type("jkjk")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("longer than 3")
+    page.get_by_label("name").fill("Ann")
+    page.get_by_label("name").press("Tab")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Who signs?")).to_be_hidden()
+    receipt = worker.http.post(f"/v1/jobs/{id}/reports", json={"type": "heartbeat"}).json()
+    assert receipt["answer"]["value"] == {"name": "Ann", "copies": 7}
+    assert page.evaluate("keys") == []
+
+
+def test_readonly_and_compact_have_no_form(show: Any, worker: Worker) -> None:
+    id = worker.create()
+    worker.report(id, {"type": "ask", "prompt": "Publish?", "schema": {"type": "boolean"}})
+    page = show(element(id, "readonly id=a") + element(id, "compact id=b"))
+    for name in ("a", "b"):
+        expect(page.locator(f"#{name}").get_by_text("Publish?").last).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(1)
+    expect(page.locator("#b").get_by_role("button", name="Cancel")).to_be_visible()
+    page.evaluate("document.querySelector('#a').readonly = false")
+    page.locator("#a").get_by_role("button", name="Yes").click()
+    expect(page.locator("#a").get_by_text("Publish?")).to_have_count(0)
+
+
+# How it lives in a page
+
+
+def test_attributes_moves_and_removal_are_followed(show: Any, worker: Worker) -> None:
+    first, second = worker.create(title="First"), worker.create(title="Second")
+    page = show(element(first))
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.url) if "/v1/" in it.url else None)
+    it = "document.querySelector('live-job')"
+    expect(page.get_by_text("First")).to_be_visible()
+    page.evaluate(f"document.body.append(document.createElement('div')); "
+                  f"document.body.lastChild.append({it})")  # fmt: skip
+    worker.reach(first, 20)
+    expect(bar(page)).to_have_attribute("aria-valuenow", "20")
+    assert asked == []
+    page.evaluate(f"{it}.job = '{second}'")
+    expect(page.get_by_text("Second")).to_be_visible()
+    worker.reach(second, 30)
+    expect(bar(page)).to_have_attribute("aria-valuenow", "30")
+    page.evaluate(f"{it}.theme = 'dark'; {it}.compact = true")
+    expect(page.get_by_role("log")).to_be_hidden()
+    assert page.evaluate(f"getComputedStyle({it}).colorScheme") == "dark"
+    page.evaluate(f"{it}.compact = false")
+    expect(page.get_by_role("log")).to_contain_text("at 30")
+    page.evaluate(f"window.kept = {it}; kept.remove()")
+    eventually(lambda: not any(worker.viewers().values()))
+    page.evaluate("document.body.append(kept)")
+    worker.reach(second, 40)
+    expect(bar(page)).to_have_attribute("aria-valuenow", "40")
+    page.evaluate("kept.job = null")
+    expect(page.get_by_text("No job is chosen.")).to_be_visible()
+    eventually(lambda: not any(worker.viewers().values()))
+
+
+def test_an_element_that_is_older_than_its_script_is_upgraded(
+    server: Server, site: Site, visit: Opener, worker: Worker
+) -> None:
+    id = worker.create(title="Late")
+    page = visit(site.write("/late", "<live-job>Please wait</live-job>"))
+    expect(page.get_by_text("Please wait")).to_be_visible()
+    page.evaluate(
+        """async ([id, url]) => {
+          Object.assign(document.querySelector("live-job"), { job: id, theme: "dark", readonly: true });
+          await import(`${url}/static/live-job.js`);
+        }""",
+        [id, server.url],
+    )
+    expect(page.get_by_text("Late")).to_be_visible()
+    # Its own text has no place any more.
+    assert page.evaluate("document.querySelector('live-job').firstChild.assignedSlot") is None
+    expect(page.locator(f"live-job[job='{id}'][theme=dark][readonly]")).to_have_count(1)
+
+
+def test_hundreds_of_elements_share_one_connection(show: Any, worker: Worker) -> None:
+    ids = [worker.create(title=f"Job {n}") for n in range(150)]
+    page = show("".join(element(id, "compact" if n % 2 else "") for n, id in enumerate(ids)))
+    expect(page.get_by_text("Job 149")).to_have_count(1)
+    assert worker.viewers() == {"stream": 0, "socket": 1}
+    worker.reach(ids[149], 50)
+    page.wait_for_function(
+        "[...document.querySelectorAll('live-job')].at(-1).job.progress.percent === 50"
+    )
+    bars = page.locator("live-job").last.get_by_role("progressbar")
+    bars.scroll_into_view_if_needed()
+    expect(bars).to_have_attribute("aria-valuenow", "50")
+    page.locator("live-job").nth(148).scroll_into_view_if_needed()
+    worker.reach(ids[148], 20)
+    expect(page.locator("live-job").nth(148).get_by_role("log")).to_contain_text("at 20")
+    assert worker.viewers() == {"stream": 0, "socket": 1}
+
+
+def test_a_server_that_is_away_is_told_and_the_job_moves_on_after(
+    show: Any, server: Server, worker: Worker
+) -> None:
+    id = worker.create()
+    page = show(element(id))
+    expect(bar(page)).to_have_attribute("aria-valuenow", "0")
+    server.kill()
+    expect(page.get_by_text("Connection lost. Trying again…")).to_be_visible()
+    server.restart()
+    worker.reach(id, 60)
+    expect(bar(page)).to_have_attribute("aria-valuenow", "60")
+    expect(page.get_by_text("Connection lost. Trying again…")).to_be_hidden()
+
+
+# Access
+
+
+def test_tokens_come_from_the_page_s_own_server_and_are_renewed(
+    show: Any, closed: Server, site: Site
+) -> None:
+    with client(closed) as admin:
+        admin.put("/v1/jobs/mine", json={"title": "Mine", "total": 100}).raise_for_status()
+        made: list[str] = []
+
+        def token() -> tuple[str, str]:
+            ttl = 900 if made else 1
+            made.append(make_token(admin, jobs=["mine"], scopes=["cancel"], ttl_seconds=ttl))
+            return "application/json", json.dumps({"token": made[-1]})
+
+        site.pages["/token"] = token
+        page = show(element("mine", 'renew="/token"') * 2, at=closed)
+        expect(page.get_by_text("Mine")).to_have_count(2)
+        page.wait_for_function("performance.getEntriesByType('resource').filter("
+                               "({ name }) => name.endsWith('/token')).length > 1")  # fmt: skip
+        report = {"type": "progress", "current": 40}
+        admin.post("/v1/jobs/mine/reports", json=report).raise_for_status()
+        expect(bar(page).first).to_have_attribute("aria-valuenow", "40")
+        cancel = page.get_by_role("button", name="Cancel").first
+        cancel.click()
+        page.get_by_role("button", name="Really?").click()
+        expect(page.get_by_role("button", name="End it now")).to_have_count(2)
+        assert len(made) <= 4
+
+
+def test_a_token_shows_only_what_it_allows(show: Any, closed: Server) -> None:
+    with client(closed) as admin:
+        admin.put("/v1/jobs/seen", json={"title": "Seen"}).raise_for_status()
+        view = make_token(admin, jobs=["seen"], scopes=["view"])
+        page = show(element("seen", f'id=a token="{view}"') + element("seen", "id=b"), at=closed)
+        expect(page.locator("#a").get_by_text("Seen")).to_be_visible()
+        expect(page.get_by_role("button")).to_have_count(0)
+        expect(page.locator("#b").get_by_text("You have no access to this job.")).to_be_visible()
+        full = make_token(admin, jobs=["seen"], scopes=["cancel"])
+        page.evaluate("(token) => (document.querySelector('#b').token = token)", full)
+        expect(page.locator("#b").get_by_role("button", name="Cancel")).to_be_visible()
+
+
+def test_a_frame_of_any_size_shows_the_job_and_no_button_without_a_token(
+    visit: Opener, site: Site, server: Server, worker: Worker
+) -> None:
+    id = worker.create(title="Framed", steps=[{"name": "one"}, {"name": "two"}])
+    worker.reach(id, 42)
+    sizes = [(300, 80), (200, 60), (640, 420)]
+    frame = '<iframe src="{0}/jobs/{1}/embed" width={2} height={3}></iframe>'
+    frames = "".join(frame.format(server.url, id, *size) for size in sizes)
+    page = visit(site.write("/frames", frames))
+    for n, (width, height) in enumerate(sizes):
+        inside = page.frame_locator("iframe").nth(n)
+        expect(inside.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "42")
+        expect(inside.get_by_role("button")).to_have_count(0)
+        root = inside.locator("html")
+        scrolled = root.evaluate("(it) => [it.scrollWidth, it.scrollHeight]")
+        assert (scrolled[0] <= width, scrolled[1] <= height) == (True, True), (width, scrolled)
+
+
+# The file
+
+
+def test_the_element_loads_where_there_is_no_document() -> None:
+    node = shutil.which("node")
+    need(node, "node is not installed")
+    program = f"await import({json.dumps((STATIC / 'live-job.js').as_uri())})"
+    subprocess.run([str(node), "--input-type=module", "--eval", program], check=True)
+
+
+def test_the_element_has_at_most_fifteen_kilobytes() -> None:
+    assert len(gzip.compress((STATIC / "live-job.js").read_bytes(), 9)) <= 15_360
+
+
+def test_the_element_is_made_from_its_source() -> None:
+    node = shutil.which("node")
+    need(node, "node is not installed")
+    command = [str(node), str(BUNDLE), str(STATIC / "src" / "live-job" / "element.js")]
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert made.stdout == (STATIC / "live-job.js").read_text(), "run scripts/minify"
+
+
+def test_with_less_motion_nothing_moves(browser: Browser, server: Server, worker: Worker) -> None:
+    id = worker.create(total=None)
+    worker.report(id, {"type": "start"})
+    context = browser.new_context(reduced_motion="reduce")
+    context.add_init_script(EAGER)
+    page = context.new_page()
+    page.goto(f"{server.url}/jobs/{id}/embed")
+    fill = page.locator("i")
+    expect(fill).to_have_class("fill unknown", timeout=PATIENCE)
+    assert fill.evaluate("(it) => it.getAnimations().length") == 0
+    context.close()
