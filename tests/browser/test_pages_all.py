@@ -85,7 +85,7 @@ def story() -> list[dict[str, Any]]:
         *({"type": "log", "level": level, "message": f"\x1b[3{n}mA {level}\x1b[0m line"}
           for n, level in enumerate(["debug", "info", "warning", "error"], 1)),
         {"type": "result", "value": {"file": "a.png", "size": 3}},
-        {"type": "error", "message": "One frame is black", "item": {"frame": 7}, "detail": "…"},
+        {"type": "error", "message": "One frame is black", "item": "frame 7", "detail": "…"},
         {"type": "count", "counters": {"frames": 42}},
     ]  # fmt: skip
 
@@ -146,7 +146,7 @@ def test_axe_finds_nothing_serious_on_the_pages_of_access_and_of_the_api(
     page.goto(f"{api.url}/login")
     found += in_both_schemes(page)
     page.goto(f"{api.url}/docs")
-    found += severe(page)
+    found += severe(page, ".intro, .group:first-of-type .operation:first-of-type")
     page.goto(f"{api.url}/keys")
     expect(page.get_by_role("row", name="ci")).to_be_visible()
     found += in_both_schemes(page)
@@ -242,11 +242,21 @@ def test_nothing_moves_for_those_who_want_no_motion(
     page.emulate_media(reduced_motion="reduce")
     for path in ("/", f"/jobs/{id}", f"/jobs/{states['running']}", f"/jobs/{id}/embed"):
         page.goto(api.url + path)
-        expect(page.get_by_role("progressbar").first).to_be_visible()
+        expect(page.locator(".row, [role=progressbar]").first).to_be_visible()
         page.wait_for_function(STILL)
 
 
 # Workers' text
+
+
+# The elements that make the page scroll sideways.
+TOO_WIDE = """() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  if (scrollWidth <= clientWidth) return [];
+  return [...document.body.querySelectorAll("*")]
+    .filter((it) => it.getBoundingClientRect().right > clientWidth + 1)
+    .map((it) => `${it.tagName}.${it.className} ${it.dataset.part ?? ""}`);
+}"""
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -260,12 +270,12 @@ def test_text_of_a_worker_stays_text(page: Page, api: Api, kind: str) -> None:
             tab.click()
         page.wait_for_function("() => document.readyState === 'complete'")
         links += page.evaluate(
-            "[...document.querySelectorAll('[href], [src]')].map((it) => it.href || it.src)"
+            "[...document.querySelectorAll('[href], [src]:not(live-job)')]"
+            ".map((it) => it.href || it.src)"
         )
         assert page.evaluate("window.hit") is None
         assert page.evaluate("window.violations ?? []") == []
-        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(wide) <= 0, path
+        assert page.evaluate(TOO_WIDE) == [], path
     assert [it for it in links if not it.startswith((api.url, "data:image/svg+xml", "blob:"))] == []
 
 
