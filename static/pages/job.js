@@ -122,7 +122,7 @@ class JobPage {
   // The address names the tab, or lines of the log
 
   #readAddress() {
-    const lines = /^#L(\d{1,15})(?:-L?(\d{1,15}))?$/.exec(location.hash);
+    const lines = /^#L([1-9]\d{0,14})(?:-L?([1-9]\d{0,14}))?$/.exec(location.hash);
     if (lines) {
       const [from, to] = [Number(lines[1]), Number(lines[2] ?? lines[1])];
       this.#tabs.choose("log", { address: null });
