@@ -12,6 +12,7 @@ import { NOTICES, listOf, pageOf, showConnection, showNotice, showPlace } from "
 import { watch } from "../livejobs.js";
 import { Log } from "./log.js";
 import { Listed, list, table } from "./results.js";
+import { session } from "./session.js";
 import { shareDialog } from "./share.js";
 import { showSnippets } from "./snippets.js";
 import { Sparkline } from "./sparkline.js";
@@ -39,6 +40,7 @@ class JobPage {
   #tabs;
   #spark;
   #notifier;
+  #may = null; // what the credential may do, once it is known
   #whole = true; // the whole job is new, its log too
   #confirming = 0; // timer, while the button asks for confirmation
   #draw = ui.eachFrame(() => this.#show());
@@ -54,6 +56,7 @@ class JobPage {
     root.replaceChildren(page);
     this.#build();
     this.#listen();
+    this.#learnRights();
     this.watch = watch(id, {
       ...credential.watching,
       logs: true,
@@ -86,6 +89,19 @@ class JobPage {
     carryToken(parts.raw, jobPath(this.#id));
   }
 
+  /** Show only what will work. Without an answer everything is shown: the server checks each request. */
+  async #learnRights() {
+    const by = await session().catch(() => null);
+    this.#may = by && new Set(by.may);
+    this.#parts.share.hidden = Boolean(credential.token) || !this.#can("token");
+    this.#tabs.hide("history", !this.#can("trail"));
+    if (!this.#job) return;
+    this.#showQuestion(this.#job.waiting);
+    this.#showCancel(this.#job);
+  }
+
+  #can = (action) => this.#may?.has(action) ?? true;
+
   #listen() {
     addEventListener("hashchange", () => this.#readAddress());
     const inLog = (act) => () => (this.#tabs.choose("log", { address: null }), act() ?? true);
@@ -106,7 +122,7 @@ class JobPage {
   // The address names the tab, or lines of the log
 
   #readAddress() {
-    const lines = /^#L(\d{1,15})(?:-L?(\d{1,15}))?$/.exec(location.hash);
+    const lines = /^#L([1-9]\d{0,14})(?:-L?([1-9]\d{0,14}))?$/.exec(location.hash);
     if (lines) {
       const [from, to] = [Number(lines[1]), Number(lines[2] ?? lines[1])];
       this.#tabs.choose("log", { address: null });
@@ -188,7 +204,7 @@ class JobPage {
   }
 
   #showProgress(job) {
-    const { badge, percent, bar, fill, message, spoken, cancel, glyph } = this.#parts;
+    const { badge, percent, bar, fill, message, spoken, glyph } = this.#parts;
     const mark = describe.markOf(job);
     ui.attribute(this.#page, "data-status", mark);
     if (!badge.firstChild) badge.append(glyph, ui.element("span"));
@@ -204,7 +220,6 @@ class JobPage {
     this.#showMessage(job);
     ui.put(spoken, spokenText(job));
     this.#showCancel(job);
-    cancel.hidden = describe.finished(job);
     const { rate } = job.progress;
     this.#spark.take(job.status === "running" ? rate : null, this.#seenAt);
     message.hidden = !message.lastText;
@@ -227,6 +242,7 @@ class JobPage {
     if (job.steps.length) showTimes(this.#parts.steps, job, describe.secondsLeft(job, this.#seenAt, now), now);
     if (job.stalled) this.#showMessage(job);
     this.#children.tick();
+    if (this.#tabs.chosen === "json") this.showJson(job);
   }
 
   #showFailure(job) {
@@ -246,8 +262,10 @@ class JobPage {
   #showQuestion(waiting) {
     const { question } = this.#parts;
     question.hidden = !waiting;
-    question.replaceChildren(...(waiting ? [ui.make("glyph"), answerForm(this.#id, waiting)] : []));
-    if (waiting) ui.attribute(question.firstChild, "data-status", "waiting");
+    if (!waiting) return question.replaceChildren();
+    const prompt = () => ui.element("p", waiting.prompt, { class: "prompt" });
+    question.replaceChildren(ui.make("glyph"), this.#can("cancel") ? answerForm(this.#id, waiting) : prompt());
+    ui.attribute(question.firstChild, "data-status", "waiting");
   }
 
   #showBlock(name, value) {
@@ -334,6 +352,7 @@ class JobPage {
 
   #showCancel(job) {
     const { cancel } = this.#parts;
+    cancel.hidden = describe.finished(job) || !this.#can("cancel");
     const label = job.cancel_requested ? "End it now" : "Cancel";
     ui.put(cancel, this.#confirming ? "Really?" : label);
     cancel.classList.toggle("sure", Boolean(this.#confirming));
@@ -372,7 +391,7 @@ const TABS = {
   files: { fields: ["files"], show: "showFiles" },
   children: { fields: ["children"], show: "showChildren" },
   history: { fields: ["status", "attempt", "waiting", "cancel_requested", "files"], show: "showHistory" },
-  json: { fields: ["cursor"], show: "showJson" },
+  json: { fields: [], show: "showJson" }, // and each second: it may be long
   embed: { fields: ["title"], show: "showEmbed" },
 };
 

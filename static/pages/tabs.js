@@ -2,14 +2,18 @@
 
 import { attribute, put } from "./ui.js";
 
+const MARGIN = 24; // px beside the chosen tab
+
 export class Tabs {
   chosen;
   #tabs; // by name
   #byReader = false; // until then, a tab that has something is chosen
   #onChoose;
+  #list;
 
   /** `list` holds the tabs, each with `data-tab` and `aria-controls`. */
   constructor(list, onChoose) {
+    this.#list = list;
     this.#onChoose = onChoose;
     this.#tabs = new Map([...list.children].map((tab) => [tab.dataset.tab, tab]));
     this.chosen = this.#tabs.keys().next().value;
@@ -62,7 +66,18 @@ export class Tabs {
   }
 
   count(name, text) {
-    put(this.#tabs.get(name).lastElementChild, text);
+    const node = this.#tabs.get(name).lastElementChild;
+    if (node.lastText === text) return;
+    put(node, text);
+    this.#reveal();
+  }
+
+  /** On a phone the tabs scroll sideways. `scrollIntoView` would move the page too. */
+  #reveal() {
+    const tab = this.#tabs.get(this.chosen).getBoundingClientRect();
+    const row = this.#list.getBoundingClientRect();
+    if (tab.right > row.right) this.#list.scrollLeft += tab.right - row.right + MARGIN;
+    else if (tab.left < row.left) this.#list.scrollLeft -= row.left - tab.left + MARGIN;
   }
 
   hide(name, hidden) {
@@ -75,7 +90,7 @@ export class Tabs {
       attribute(tab, "aria-selected", isChosen);
       tab.tabIndex = isChosen ? 0 : -1;
       document.getElementById(tab.getAttribute("aria-controls")).hidden = !isChosen;
-      if (isChosen) tab.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     }
+    this.#reveal();
   }
 }
