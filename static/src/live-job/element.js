@@ -69,6 +69,7 @@ function langOf(node) {
 /** A server has `src` as its root, and its paths are below it. */
 function rootOf(src, element) {
   const url = new URL(src, element.baseURI);
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError("not an address of a server");
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url.href;
 }
@@ -230,22 +231,24 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
   #connect() {
     const id = this.getAttribute("job");
     if (!id) return this.#leave("none");
-    let base = BASE.href;
+    let base;
+    let renewing;
     try {
-      if (this.src) base = rootOf(this.src, this);
-    } catch {
-      return this.#leave("refused", `src: ${this.src}`);
+      base = this.src ? rootOf(this.src, this) : BASE.href;
+      renewing = this.#renewing;
+    } catch (error) {
+      return this.#leave("refused", error.message);
     }
     if (this.#near === null) return; // until it is known whether it is in sight
     const stays = this.#detailed && this.#ended; // what has ended is not asked for again
     const detailed = !this.#isCompact && (this.#near || stays);
     const target = JSON.stringify([base, id]);
-    const key = JSON.stringify([target, this.token, this.#renewing, detailed]);
+    const key = JSON.stringify([target, this.token, renewing, detailed]);
     if (key === this.#key) return;
     if (target !== this.#target) this.#leave("connecting");
     this.#key = key;
     this.#target = target;
-    this.#begin(id, base, detailed);
+    this.#begin(id, base, renewing, detailed);
   }
 
   /** Where tokens come from: an address, `true` for a function, or undefined. */
@@ -255,13 +258,13 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
     return address ? new URL(address, this.baseURI).href : undefined;
   }
 
-  #begin(id, base, detailed) {
+  #begin(id, base, renewing, detailed) {
     const run = (this.#run = {});
     const isCurrent = () => run === this.#run;
     const before = this.#watch;
     this.#detailed = detailed;
     // Another function is no reason to begin again: a framework sets a new one at each render.
-    const renew = this.#renew ? () => this.#renew() : this.#renewing;
+    const renew = this.#renew ? () => this.#renew() : renewing;
     this.#access = new Access(base, this.token, renew);
     this.#watch = watch(id, {
       ...this.#access.watching,
@@ -279,8 +282,10 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
     this.#target = "";
     this.#job = null;
     this.#ended = false;
+    this.#access = null;
     this.#state = state;
     this.#detail = detail;
+    this.#show(); // at once: a click must not reach a button of the job before
   }
 
   #stop() {
@@ -342,6 +347,7 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
   // Acting
 
   async #act(path, value) {
+    if (!this.#access) throw new Error(speechOf(langOf(this)).say("none"));
     try {
       return await this.#access.post(`${jobPath(this.getAttribute("job"))}/${path}`, value, this.#speech);
     } catch (error) {

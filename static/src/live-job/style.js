@@ -32,7 +32,7 @@ const CSS = `
 :host([theme="light"]) { color-scheme: light; }
 :host([theme="dark"]) { color-scheme: dark; }
 *, ::before, ::after { box-sizing: border-box; }
-p, ol, ul, h3 { margin: 0; padding: 0; font: inherit; }
+p, ol, ul { margin: 0; padding: 0; font: inherit; }
 ol, ul { list-style: none; }
 button, input, select, textarea { font: inherit; color: inherit; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -64,8 +64,8 @@ button, input, select, textarea { font: inherit; color: inherit; }
   flex: none; inline-size: 16px; block-size: 16px;
   fill: none; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round;
 }
-.disc { stroke: var(--track); transition: fill .4s, stroke .4s; }
-.arc { stroke: var(--accent); stroke-width: 2; transition: stroke-dasharray .4s; }
+.disc { stroke: var(--track); }
+.arc { stroke: var(--accent); stroke-width: 2; }
 .tick, .cross, .dash, .ask { display: none; stroke: var(--on-disc); }
 [data-kind]:not([data-kind="running"], [data-kind="stalled"], [data-kind="cancelling"]) > .arc { display: none; }
 [data-kind="stalled"] > .arc { stroke: var(--warn-fill); }
@@ -124,6 +124,7 @@ input:not([type="checkbox"]), select, textarea {
 textarea { font-family: var(--mono); resize: vertical; }
 
 .steps { margin-block-start: 12px; }
+.steps, .files { overflow: auto; max-block-size: 300px; }
 .step { display: flex; gap: 8px; align-items: center; padding-block: 2px; }
 .step .name { flex: 1; min-inline-size: 0; }
 .step .time { flex: none; color: var(--soft); font-variant-numeric: tabular-nums; }
@@ -131,15 +132,15 @@ textarea { font-family: var(--mono); resize: vertical; }
 .step .glyph { inline-size: 14px; block-size: 14px; }
 
 section { margin-block-start: 12px; }
-h3 { margin-block-end: 4px; color: var(--soft); font-size: .92em; font-weight: 500; }
-h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
+.heading { margin-block-end: 4px; color: var(--soft); font-size: .92em; font-weight: 500; }
+.heading .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 .errors li { padding-block: 1px; color: var(--bad); }
 
 .log-section { display: flex; flex-direction: column; }
 .log {
   overflow: auto; max-block-size: var(--live-job-log-height, 168px); padding: 8px 10px; border: 1px solid var(--line);
   border-radius: 8px; background: var(--sunken);
-  font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain;
+  font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain; scrollbar-width: thin;
 }
 .line { display: flex; gap: 10px; border-inline-start: 2px solid transparent; margin-inline-start: -8px; padding-inline-start: 6px; white-space: pre-wrap; }
 .line time { flex: none; color: var(--soft); }
@@ -154,6 +155,8 @@ h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 .file a span { overflow: hidden; text-overflow: ellipsis; }
 .file .arrow { stroke: var(--soft); }
 .file .size { flex: none; color: var(--soft); }
+
+::slotted([slot="footer"]) { margin-block-start: 10px; }
 
 .notice { display: flex; gap: 8px; align-items: center; min-block-size: 1.54em; color: var(--soft); }
 .sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -174,12 +177,14 @@ h3 .count { margin-inline-start: 4px; font-variant-numeric: tabular-nums; }
 }
 `;
 
-let sheet = null;
+const sheets = new WeakMap(); // a sheet belongs to a document, and an element may move to another
 
 export function adopt(root) {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
+  const { ownerDocument: page } = root;
+  if (!sheets.has(page)) {
+    const sheet = new page.defaultView.CSSStyleSheet();
     sheet.replaceSync(CSS);
+    sheets.set(page, sheet);
   }
-  root.adoptedStyleSheets = [sheet];
+  root.adoptedStyleSheets = [sheets.get(page)];
 }

@@ -8,6 +8,7 @@ import { makeArrow, makeGlyph, showGlyph } from "./glyph.js";
 
 const LINES = 200; // of the log
 const ERRORS = 3; // the last of the items that failed
+const FEW = 12; // steps that need no scrolling
 const SURE = 4000; // ms in which the second press of Cancel counts
 const SHOWN = 8000; // ms for which a refusal stays
 /** Which slot replaces the notice of a state. */
@@ -56,7 +57,7 @@ export class View {
     const range = { role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 };
     this.bar = make("div", "bar", range, this.fill);
     this.refused = make("p", "refused", { role: "alert", hidden: "" });
-    this.question = make("section", "question", { "aria-label": said("question") });
+    this.question = make("div", "question", { role: "group", "aria-label": said("question") });
     this.steps = make("ol", "steps", { role: "list", "aria-label": said("steps") });
     this.body = make(
       "div", "body card", {},
@@ -82,8 +83,7 @@ export class View {
   }
 
   #buildLists() {
-    const label = { "aria-label": this.#speech.say("log") };
-    this.log = make("div", "log", { role: "log", "aria-live": "off", tabindex: 0, ...label });
+    this.log = make("div", "log", { role: "log", "aria-live": "off", tabindex: 0 });
     this.errors = make("ul", "errors", { role: "list" });
     this.files = make("ul", "files", { role: "list" });
     this.sections = {
@@ -96,7 +96,8 @@ export class View {
 
   #section(name, list) {
     const count = make("span", "count");
-    const heading = make("h3", "heading", {}, this.#speech.say(name), count);
+    attribute(list, "aria-label", this.#speech.say(name));
+    const heading = make("p", "heading", {}, this.#speech.say(name), count);
     const section = make("section", `${name}-section`, { hidden: "" }, heading, list);
     section.count = count;
     return section;
@@ -109,6 +110,7 @@ export class View {
     if (!job) return this.#showNotice(state, detail, compact, hasText);
     if (this.root !== this.body) this.#swap(this.body);
     this.body.classList.toggle("compact", compact);
+    if (job.id !== this.#job?.id) this.#stopConfirming();
     this.#job = job;
     this.#showProgress(job, compact);
     this.#showConnection(state);
@@ -212,6 +214,7 @@ export class View {
   // Lists
 
   #showSteps(steps) {
+    attribute(this.steps, "tabindex", steps.length > FEW ? 0 : null); // to scroll by keyboard
     keyed(this.steps, steps, (step) => step.name, makeStep, (node, step) => this.#showStep(node, step));
   }
 
@@ -292,15 +295,17 @@ export class View {
   }
 
   async #cancel() {
-    clearTimeout(this.#confirming);
-    const confirmed = Boolean(this.#confirming);
-    this.#confirming = confirmed ? 0 : setTimeout(() => this.#stopConfirming(), SURE);
-    this.#showCancel(true);
-    if (!confirmed) return put(this.spoken, this.#speech.say("sure"));
+    if (!this.#confirming) {
+      this.#confirming = setTimeout(() => this.#stopConfirming(), SURE);
+      this.#showCancel(true);
+      return put(this.spoken, this.#speech.say("sure"));
+    }
+    this.#stopConfirming();
     await this.#actions.cancel(this.#job.cancel_requested).catch((error) => this.#refuse(error));
   }
 
   #stopConfirming() {
+    clearTimeout(this.#confirming);
     this.#confirming = 0;
     if (this.#job) this.#showCancel(!this.button.hidden);
   }
