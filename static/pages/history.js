@@ -4,11 +4,12 @@ import { readAudit } from "./api.js";
 import { bytes, clock, dateAndTime, duration } from "./format.js";
 import * as ui from "./ui.js";
 
+const day = (time) => dateAndTime.format(new Date(time));
 const DONE = {
   create: () => "created the job",
   cancel: ({ force }) => (force ? "ended the job at once" : "asked the job to end"),
   answer: ({ n }) => `answered question ${n}`,
-  share: ({ scope, expires_at }) => `made a link (${scope}) that works until ${dateAndTime.format(new Date(expires_at))}`,
+  share: ({ scope, expires_at }) => `made a link (${scope}) that works until ${day(expires_at)}`,
   upload: ({ file }) => `uploaded ${file}`,
   download: ({ file, bytes: size }) => `downloaded ${file} (${bytes(size)})`,
 };
@@ -79,7 +80,8 @@ function ownEvents(job, acts) {
     job.waiting && [job.waiting.at, 2, `Question ${job.waiting.n}: “${job.waiting.prompt}”`],
     job.completed_at && [job.completed_at, 3, endText(job)],
   ];
-  return events.filter(Boolean).map(([at, order, text]) => ({ key: `${at} ${text}`, at, order, by: null, text }));
+  const shown = events.filter(Boolean);
+  return shown.map(([at, order, text]) => ({ key: `${at} ${text}`, at, order, by: null, text }));
 }
 
 function endText(job) {

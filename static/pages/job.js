@@ -85,7 +85,7 @@ class JobPage {
     const share = shareDialog(this.#id);
     parts.share.onclick = () => share.open();
     parts.cancel.onclick = () => this.#cancel();
-    parts["copy-json"].onclick = () => navigator.clipboard.writeText(parts.json.lastText ?? "").then(() => this.#said("copy-json", "Copied", "Copy"), onError);
+    parts["copy-json"].onclick = () => this.#copyJson().catch(onError);
     carryToken(parts.raw, jobPath(this.#id));
   }
 
@@ -114,9 +114,11 @@ class JobPage {
     });
   }
 
-  #said(part, text, later) {
-    ui.put(this.#parts[part], text);
-    setTimeout(() => ui.put(this.#parts[part], later), 1600);
+  async #copyJson() {
+    const { json, "copy-json": copy } = this.#parts;
+    await navigator.clipboard.writeText(json.lastText ?? "");
+    ui.put(copy, "Copied");
+    setTimeout(() => ui.put(copy, "Copy"), 1600);
   }
 
   // The address names the tab, or lines of the log
@@ -133,8 +135,9 @@ class JobPage {
   }
 
   #address(picked) {
-    const name = !picked ? "#log" : picked.from === picked.to ? `#L${picked.from}` : `#L${picked.from}-${picked.to}`;
-    history.replaceState(history.state, "", name);
+    const { from, to } = picked ?? {};
+    const name = !picked ? "log" : from === to ? `L${from}` : `L${from}-${to}`;
+    history.replaceState(history.state, "", `#${name}`);
   }
 
   #openTab() {

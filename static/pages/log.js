@@ -10,6 +10,7 @@ import { attribute, element, put } from "./ui.js";
 const TYPING = 250; // ms after the last letter until a search begins
 const COPIED = 10_000; // lines
 const PAGE = 1000;
+const TOLD = new Set(["warning", "error"]); // by their word too, not by colour alone
 const SHOWN = { time: "Time", elapsed: "Elapsed", none: "No time" };
 
 export class Log {
@@ -120,7 +121,7 @@ export class Log {
     row.classList.toggle("picked", this.#isPicked(line.n));
     row.append(element("a", String(line.n), { class: "n", href: `#L${line.n}`, tabindex: -1 }));
     this.#addTime(row, line);
-    if (line.level === "warning" || line.level === "error") row.append(element("b", line.level, { class: "level" }));
+    if (TOLD.has(line.level)) row.append(element("b", line.level, { class: "level" }));
     if (line.source) row.append(element("span", line.source, { class: "source" }));
     row.append(this.#text(line.message));
     return row;
@@ -158,10 +159,12 @@ export class Log {
     this.#matches = null;
     put(this.#parts.found, "");
     if (!words && !level.value) return this.#showAll(at);
-    const matches = new Matches({ words, level: level.value }, (query) => readLogs(this.#id, query), () => this.#found(matches));
+    const read = (query) => readLogs(this.#id, query);
+    const matches = new Matches({ words, level: level.value }, read, () => this.#found(matches));
+    const failed = (error) => matches === this.#matches && this.#onError(error);
     this.#matches = matches;
     this.#scroller.reset(0);
-    matches.scan(this.#job?.logs_total ?? 0).catch((error) => matches === this.#matches && this.#onError(error));
+    matches.scan(this.#job?.logs_total ?? 0).catch(failed);
   }
 
   #found(matches) {
@@ -258,7 +261,8 @@ export class Log {
   }
 
   async #copyText(button, text, label) {
-    await navigator.clipboard.writeText(text).then(() => put(button, "Copied"), () => put(button, "The browser forbids it"));
+    const said = await navigator.clipboard.writeText(text).then(() => "Copied", () => "The browser forbids it");
+    put(button, said);
     setTimeout(() => put(button, label), 1600);
   }
 
@@ -276,19 +280,23 @@ export class Log {
   }
 }
 
-const copyLabel = ({ from, to }) => (from === to ? "Copy line" : `Copy ${number.format(Math.min(COPIED, to - from + 1))} lines`);
+function copyLabel({ from, to }) {
+  return from === to ? "Copy line" : `Copy ${number.format(Math.min(COPIED, to - from + 1))} lines`;
+}
 
 /** Since the job's start: 0:07.3, 12:00.0, 1:02:03.4. */
 function elapsed(ms) {
   const sign = ms < 0 ? "−" : "";
   const tenths = Math.floor(Math.abs(ms) / 100);
-  const two = (n) => String(n).padStart(2, "0");
-  const [hours, minutes, seconds] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60, Math.floor(tenths / 10) % 60];
-  return `${sign}${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds)}.${tenths % 10}`;
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60];
+  const whole = hours ? `${hours}:${two(minutes)}` : minutes;
+  return `${sign}${whole}:${two((tenths / 10) % 60)}.${tenths % 10}`;
 }
 
 function looking({ flags, fg, bg }) {
-  const node = element("span", undefined, { class: ["look", ...flags, fg && "fg", bg && "bg"].filter(Boolean).join(" ") });
+  const names = ["look", ...flags, fg && "fg", bg && "bg"].filter(Boolean);
+  const node = element("span", undefined, { class: names.join(" ") });
   if (fg) node.style.setProperty("--fg", fg);
   if (bg) node.style.setProperty("--bg", bg);
   return node;

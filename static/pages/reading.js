@@ -8,17 +8,19 @@ import { element } from "./ui.js";
 const MOST = 128 * 1024; // bytes that are read
 const ROWS = 200;
 const CELLS = 40;
-const TEXT = /^(text\/|application\/(json|x-ndjson|yaml|x-yaml|toml|xml|javascript|sql)\b|[\w.+-]+\/[\w.-]+\+(json|xml))/;
+const TEXT = /^(text\/|application\/(x-ndjson|(x-)?yaml|toml|xml|javascript|sql)\b|\S+\+xml)/;
 const NAMED = /\.(txt|md|log|csv|tsv|json|jsonl|ndjson|ya?ml|toml|ini|xml|srt|vtt|py|js|ts|sh|sql)$/i;
 
 const isPdf = ({ media_type: type }) => type.startsWith("application/pdf");
-const isTable = ({ name, media_type: type }) => /^text\/(csv|tab-separated-values)/.test(type) || /\.[ct]sv$/i.test(name);
-const isJson = ({ name, media_type: type }) => /^application\/(\S+\+)?json\b/.test(type) || /\.json$/i.test(name);
+const isTable = ({ name, media_type: type }) =>
+  /^text\/(csv|tab-separated-values)/.test(type) || /\.[ct]sv$/i.test(name);
+const isJson = ({ name, media_type: type }) =>
+  /^application\/(\S+\+)?json\b/.test(type) || /\.json$/i.test(name);
 
 /** Whether there is a preview to ask for. A file elsewhere can't be read from here: it has no digest. */
 export function isReadable(file) {
   if (file.sha256 === null) return false;
-  return isPdf(file) || TEXT.test(file.media_type) || NAMED.test(file.name);
+  return isPdf(file) || isJson(file) || TEXT.test(file.media_type) || NAMED.test(file.name);
 }
 
 export async function readable(path, file) {
@@ -69,13 +71,15 @@ function table(text, { name, media_type: type }) {
   node.createTHead().insertRow().append(...head.map((cell) => element("th", cell, { scope: "col" })));
   const filled = node.createTBody();
   for (const row of body) filled.insertRow().append(...row.map(newCell));
-  const frame = element("div", undefined, { class: "scrolling", tabindex: 0, role: "region", "aria-label": harmless(name) });
+  const attributes = { class: "scrolling", tabindex: 0, role: "region", "aria-label": harmless(name) };
+  const frame = element("div", undefined, attributes);
   frame.append(node);
   return frame;
 }
 
 function newCell(text) {
-  const cell = element("td", undefined, { class: text.trim() && !Number.isNaN(Number(text)) ? "num" : "words" });
+  const isNumber = text.trim() && !Number.isNaN(Number(text));
+  const cell = element("td", undefined, { class: isNumber ? "num" : "words" });
   cell.append(element("span", text));
   return cell;
 }

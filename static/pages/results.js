@@ -108,6 +108,9 @@ export class Listed {
 const keyOf = ({ n, at }) => `${n} ${at}`;
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
+/** A value that has no names to be columns. */
+const isFlat = (value) => !isObject(value) || !Object.keys(value).length;
+
 /** Draw results as a table. Its columns are the names in the results that are objects. */
 export function table(node) {
   const head = node.tHead.rows[0];
@@ -119,7 +122,8 @@ export function table(node) {
     if (key !== before) {
       body.replaceChildren();
       body.nodes = new Map();
-      head.replaceChildren(heading("#", "n"), ...columns.names.map((name) => heading(name)), heading("Time", "at"));
+      const own = columns.names.map((name) => heading(name));
+      head.replaceChildren(heading("#", "n"), ...own, heading("Time", "at"));
     }
     const isFirst = before === "";
     before = key;
@@ -134,20 +138,22 @@ function columnsOf(entries) {
   for (const { value } of entries.toReversed()) {
     if (isObject(value)) for (const name of Object.keys(value)) names.size < COLUMNS && names.add(name);
   }
-  const isPlain = entries.some(({ value }) => !isObject(value) || !Object.keys(value).length);
-  const isRich = entries.some(({ value }) => isObject(value) && Object.keys(value).some((name) => !names.has(name)));
-  return { fields: [...names], isPlain, isRich, names: [...names, ...(isPlain ? ["Value"] : []), ...(isRich ? ["More"] : [])] };
+  const fields = [...names];
+  const isPlain = entries.some(({ value }) => isFlat(value));
+  const isRich = entries.some(({ value }) => !isFlat(value) && rest(value, fields));
+  const more = [isPlain && "Value", isRich && "More"].filter(Boolean);
+  return { fields, isPlain, isRich, names: [...fields, ...more] };
 }
 
 const heading = (text, kind) => ui.element("th", text, { scope: "col", ...(kind && { class: kind }) });
 
 function tableRow({ n, at, value }, { fields, isPlain, isRich }, arrives) {
   const row = ui.element("tr", undefined, arrives ? { class: "arriving" } : {});
-  const isFlat = !isObject(value) || !Object.keys(value).length;
+  const flat = isFlat(value);
   row.append(ui.element("td", number.format(n), { class: "n" }));
-  row.append(...fields.map((name) => cell(isFlat || !Object.hasOwn(value, name) ? undefined : value[name])));
-  if (isPlain) row.append(cell(isFlat ? value : undefined));
-  if (isRich) row.append(cell(isFlat ? undefined : rest(value, fields)));
+  row.append(...fields.map((name) => cell(flat || !Object.hasOwn(value, name) ? undefined : value[name])));
+  if (isPlain) row.append(cell(flat ? value : undefined));
+  if (isRich) row.append(cell(flat ? undefined : rest(value, fields)));
   row.append(timeCell(at));
   return row;
 }
@@ -169,7 +175,8 @@ function cell(value) {
   if (value === undefined) return ui.element("td");
   const isNumber = typeof value === "number";
   const text = isNumber ? exact.format(value) : valueText(value);
-  const td = ui.element("td", undefined, { class: isNumber ? "num" : typeof value === "string" ? "words" : "value" });
+  const kind = isNumber ? "num" : typeof value === "string" ? "words" : "value";
+  const td = ui.element("td", undefined, { class: kind });
   td.append(ui.element("span", text));
   if (isNumber) td.title = String(value);
   return td;

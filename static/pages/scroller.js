@@ -65,8 +65,9 @@ export class Scroller {
 
   /** The row at the window's top. */
   get current() {
-    const node = [...this.#rows.children].find((row) => this.#base + row.offsetTop + row.offsetHeight > this.#top);
-    return node ? this.#first + [...this.#rows.children].indexOf(node) : 0;
+    const isSeen = (row) => this.#base + row.offsetTop + row.offsetHeight > this.#top;
+    const at = [...this.#rows.children].findIndex(isSeen);
+    return at < 0 ? 0 : this.#first + at;
   }
 
   // What the owner does

@@ -22,7 +22,8 @@ export function shareDialog(id) {
       const { token, expires_at } = await shareJob(id, Number(until.value));
       const url = pageOf(id);
       url.searchParams.set("token", token);
-      show(url.href, `Whoever has this link sees this job, and no other, until ${dateAndTime.format(new Date(expires_at))}.`);
+      const end = dateAndTime.format(new Date(expires_at));
+      show(url.href, `Whoever has this link sees this job, and no other, until ${end}.`);
     } catch (error) {
       ui.put(refused, error.message);
       refused.hidden = false;

@@ -24,8 +24,11 @@ const STEP = 5; // percent: the icon is drawn again that seldom
 /** The icon: a ring that fills, or a disc with a mark. */
 function iconOf(mark, percent) {
   const colour = COLOURS[mark];
-  const ring = `<circle cx='16' cy='16' r='12' fill='none' stroke='${colour}' stroke-width='5' stroke-opacity='.28'/><circle cx='16' cy='16' r='12' fill='none' stroke='${colour}' stroke-width='5' pathLength='100' stroke-dasharray='${percent} 100' transform='rotate(-90 16 16)'/>`;
-  const disc = `<circle cx='16' cy='16' r='15' fill='${colour}'/><path d='${MARKS[mark]}' fill='none' stroke='#fff' stroke-width='3.5' stroke-linecap='round' stroke-linejoin='round'/>`;
+  const circle = `<circle cx='16' cy='16' r='12' fill='none' stroke='${colour}' stroke-width='5'`;
+  const arc = `pathLength='100' stroke-dasharray='${percent} 100' transform='rotate(-90 16 16)'`;
+  const ring = `${circle} stroke-opacity='.28'/>${circle} ${arc}/>`;
+  const line = "fill='none' stroke='#fff' stroke-width='3.5' stroke-linecap='round'";
+  const disc = `<circle cx='16' cy='16' r='15' fill='${colour}'/><path d='${MARKS[mark]}' ${line}/>`;
   const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>${MARKS[mark] ? disc : ring}</svg>`;
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }

@@ -35,7 +35,7 @@ function timeText({ status, percent, started_at, completed_at }) {
 
 /** Draw when each step ran. `left`: the seconds until the expected end, or null. */
 export function showTimes(list, job, left, now) {
-  const times = job.steps.map(({ started_at, completed_at }) => [Date.parse(started_at), Date.parse(completed_at)]);
+  const times = job.steps.map((step) => [step.started_at, step.completed_at].map(Date.parse));
   const known = times.flat().filter((time) => !Number.isNaN(time));
   if (!known.length) return;
   const from = Math.min(...known);
