@@ -45,8 +45,8 @@ def main() -> None:
 def take_all(browser: Browser, url: str, folder: Path) -> None:
     IMAGES.mkdir(exist_ok=True)
     found(url, lambda job: job["status"] == "failed")  # then there is something to see
-    for scheme in SCHEMES:
-        film(browser, url, scheme, folder)
+    while not film(browser, url, folder):
+        pass  # the job failed: a traceback names paths of this machine
     for scheme in SCHEMES:
         for size in SIZES:
             take(browser, url, f"dashboard-{size}-{scheme}", scheme, size, ".row >> nth=5")
@@ -103,18 +103,27 @@ def take(browser: Browser, url: str, name: str, scheme: str, size: str, shown: s
     convert(["-f", "png_pipe", "-i", "-"], COLOURS, IMAGES / f"{name}.png", raw)
 
 
-def film(browser: Browser, url: str, scheme: str, folder: Path) -> None:
-    """A job from its begin on."""
+def film(browser: Browser, url: str, folder: Path) -> bool:
+    """One job in both schemes, from its begin on. Return whether it went well."""
     job = found(url, lambda it: is_film(it) and is_between(it, 0, 15))
-    page = opened(browser, job["links"]["page"], scheme, FILM)
-    page.locator(".line").first.wait_for()
+    address = job["links"]["page"]
+    pages = {scheme: opened(browser, address, scheme, FILM) for scheme in SCHEMES}
+    for page in pages.values():
+        page.locator(".line").first.wait_for()
     for n in range(SECONDS * A_SECOND):
         due = time.monotonic() + 1 / A_SECOND
-        page.screenshot(path=folder / f"{scheme}-{n:03}.png")
-        page.wait_for_timeout(max(0.0, due - time.monotonic()) * 1000)
-    page.context.close()
-    frames = ["-framerate", str(A_SECOND), "-i", f"{folder}/{scheme}-%03d.png"]
-    convert(frames, GIF, IMAGES / f"job-{scheme}.gif")
+        for scheme, page in pages.items():
+            page.screenshot(path=folder / f"{scheme}-{n:03}.png")
+        time.sleep(max(0.0, due - time.monotonic()))
+    for page in pages.values():
+        page.context.close()
+    now = httpx.get(f"{url}/v1/jobs/{job['id']}").json()
+    if now["status"] not in ("running", "succeeded") or now["attempt"] > job["attempt"]:
+        return False
+    for scheme in SCHEMES:
+        frames = ["-framerate", str(A_SECOND), "-i", f"{folder}/{scheme}-%03d.png"]
+        convert(frames, GIF, IMAGES / f"job-{scheme}.gif")
+    return True
 
 
 def convert(source: list[str], filters: str, target: Path, data: bytes | None = None) -> None:
