@@ -27,6 +27,7 @@ export function formOf({ prompt, schema }, send, words = ENGLISH) {
   refused.hidden = true;
   const submit = async (value) => {
     const controls = [...form.elements];
+    const focused = form.getRootNode().activeElement;
     for (const control of controls) control.disabled = true;
     try {
       await send(value);
@@ -34,6 +35,7 @@ export function formOf({ prompt, schema }, send, words = ENGLISH) {
       for (const control of controls) control.disabled = false;
       put(refused, reasonOf(error));
       refused.hidden = false;
+      focused?.focus(); // which it lost when it was disabled
     }
   };
   form.append(element("p", prompt, { class: "prompt" }));

@@ -289,11 +289,13 @@ def test_a_question_is_answered_by_keyboard_alone(show: Any, worker: Worker) -> 
     page.keyboard.type("jkjk")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("longer than 3")
+    expect(page.get_by_label("name")).to_be_focused()
     page.get_by_label("name").fill("Ann")
     page.get_by_label("name").press("Tab")
     page.keyboard.type("7")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Who signs?", exact=True)).to_be_hidden()
+    assert page.evaluate("document.activeElement.localName") == "live-job"
     receipt = worker.http.post(f"/v1/jobs/{id}/reports", json={"type": "heartbeat"}).json()
     assert receipt["answer"]["value"] == {"name": "Ann", "copies": 7}
     assert page.evaluate("keys") == []

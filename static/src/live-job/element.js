@@ -144,21 +144,19 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
   }
 
   static {
-    const define = (name, get) =>
+    const define = (name, read) =>
       Object.defineProperty(this.prototype, name, {
-        get,
+        get() {
+          return read(this);
+        },
         set(value) {
           this.#set(name, value);
         },
         configurable: true,
         enumerable: true,
       });
-    for (const name of TEXTS) define(name, function () {
-      return this.getAttribute(name) ?? "";
-    });
-    for (const name of FLAGS) define(name, function () {
-      return this.hasAttribute(name);
-    });
+    for (const name of TEXTS) define(name, (element) => element.getAttribute(name) ?? "");
+    for (const name of FLAGS) define(name, (element) => element.hasAttribute(name));
   }
 
   // The browser's side
@@ -329,7 +327,8 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
 
   #show() {
     const { body } = this.#view;
-    if (!this.isConnected || (this.#near === false && this.#view.root === body && this.#job)) return;
+    const isDrawn = this.#job && this.#view.root === body;
+    if (!this.isConnected || (this.#near === false && isDrawn)) return; // nobody sees a change
     const compact = this.#isCompact;
     this.#view.show(this.#job, {
       state: this.#state,
@@ -348,8 +347,9 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
 
   async #act(path, value) {
     if (!this.#access) throw new Error(speechOf(langOf(this)).say("none"));
+    const address = `${jobPath(this.getAttribute("job"))}/${path}`;
     try {
-      return await this.#access.post(`${jobPath(this.getAttribute("job"))}/${path}`, value, this.#speech);
+      return await this.#access.post(address, value, this.#speech);
     } catch (error) {
       this.#tell("error", { state: this.#state, detail: error.message });
       throw error;
@@ -375,6 +375,7 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
 }
 
 // Two servers' scripts may meet in a page: the first one counts.
-if (globalThis.customElements && !customElements.get("live-job")) customElements.define("live-job", LiveJob);
+const elements = globalThis.customElements;
+if (elements && !elements.get("live-job")) elements.define("live-job", LiveJob);
 
 export { LiveJob };

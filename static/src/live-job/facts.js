@@ -25,11 +25,12 @@ const placeText = ({ position, length }, speech) =>
     ? speech.say("next")
     : speech.say("place", speech.number(position), speech.number(length));
 
-/** The job's message: its error, its silence, its own words, or its running step. `asks`: its question. */
-export function messageText(job, now, speech, asks) {
+/** The job's error, silence, own message, or running step; its question, if it is to be a line. */
+export function messageText(job, now, speech, isLine) {
   if (job.error && job.status !== "succeeded") return job.error.message;
-  if (job.waiting && asks) return job.waiting.prompt;
-  if (job.stalled) return speech.say("silent", speech.span(Math.floor(since(job.heartbeat_at, now))));
+  if (job.waiting && isLine) return job.waiting.prompt;
+  const silence = Math.floor(since(job.heartbeat_at, now));
+  if (job.stalled) return speech.say("silent", speech.span(silence));
   const step = job.steps.find((each) => each.status === "running");
   return (finished(job) ? "" : job.progress.message) || (step ? step.title || step.name : "");
 }

@@ -25,7 +25,8 @@ function drawing(shapes, attributes) {
 }
 
 const box = { viewBox: "0 0 16 16" };
-export const makeGlyph = () => drawing(SHAPES, { ...box, class: "glyph", part: "glyph", role: "img" });
+const glyph = { ...box, class: "glyph", part: "glyph", role: "img" };
+export const makeGlyph = () => drawing(SHAPES, glyph);
 export const makeArrow = () => drawing(ARROW, { ...box, class: "arrow", "aria-hidden": "true" });
 
 export function showGlyph(glyph, kind, percent, word) {

@@ -1,4 +1,4 @@
-/** The style sheet: one for all elements, made by script, which a page's policy for styles allows. */
+/** The style sheet, made by script: no page's policy for styles forbids that. */
 
 const CSS = `
 :host {
@@ -50,15 +50,29 @@ button, input, select, textarea { font: inherit; color: inherit; }
   overflow-wrap: anywhere;
 }
 .card.compact { padding: 0; border: 0; border-radius: 0; background: none; }
+.card:focus { outline: none; }
 .card > * { flex: none; }
 
 .head { display: flex; gap: 8px; align-items: center; min-inline-size: 0; }
 .title { flex: 1; min-inline-size: 0; font-weight: 600; }
-.title, .compact .message, .file a { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.state { flex: none; max-inline-size: 60%; font-weight: 500; font-variant-numeric: tabular-nums; }
+.title, .compact .message, .file a {
+  overflow: hidden;
+  text-overflow: ellipsis;
+  white-space: nowrap;
+}
+.state {
+  flex: none;
+  max-inline-size: 60%;
+  font-weight: 500;
+  font-variant-numeric: tabular-nums;
+}
 [data-kind="failed"] .state { color: var(--bad); }
 [data-kind="stalled"] .state, [data-kind="waiting"] .state { color: var(--warn); }
-[data-kind="queued"] .state, [data-kind="cancelled"] .state, [data-kind="cancelling"] .state { color: var(--soft); }
+[data-kind="queued"] .state,
+[data-kind="cancelled"] .state,
+[data-kind="cancelling"] .state {
+  color: var(--soft);
+}
 
 .glyph, .arrow {
   flex: none; inline-size: 16px; block-size: 16px;
@@ -67,7 +81,9 @@ button, input, select, textarea { font: inherit; color: inherit; }
 .disc { stroke: var(--track); }
 .arc { stroke: var(--accent); stroke-width: 2; }
 .tick, .cross, .dash, .ask { display: none; stroke: var(--on-disc); }
-[data-kind]:not([data-kind="running"], [data-kind="stalled"], [data-kind="cancelling"]) > .arc { display: none; }
+[data-kind]:not([data-kind="running"], [data-kind="stalled"], [data-kind="cancelling"]) > .arc {
+  display: none;
+}
 [data-kind="stalled"] > .arc { stroke: var(--warn-fill); }
 [data-kind="cancelling"] > .arc { stroke: var(--idle); }
 [data-kind="queued"] > .disc { stroke: var(--idle); stroke-dasharray: 1.4 2.52; }
@@ -80,43 +96,93 @@ button, input, select, textarea { font: inherit; color: inherit; }
 
 .button {
   flex: none; padding: 2px 9px; border: 1px solid var(--edge); border-radius: 6px;
-  background: var(--ground); font-weight: 500; cursor: pointer; transition: background .12s, border-color .12s;
+  background: var(--ground);
+  font-weight: 500;
+  cursor: pointer;
+  transition: background .12s, border-color .12s;
 }
 .button:hover { background: var(--sunken); }
 .button:disabled { opacity: .5; cursor: default; }
 .button.sure { border-color: var(--bad); background: var(--bad); color: var(--on-disc); }
 
-.bar { overflow: hidden; block-size: var(--live-job-bar, 4px); margin-block: 7px 5px; border-radius: 99px; background: var(--track); }
+.bar {
+  overflow: hidden;
+  block-size: var(--live-job-bar, 4px);
+  margin-block: 7px 5px;
+  border-radius: 99px;
+  background: var(--track);
+}
 .bar i {
   display: block; block-size: 100%; border-radius: inherit; background: var(--accent);
   transform-origin: left; transition: transform .35s ease-out, background .35s;
 }
 .bar:dir(rtl) i { transform-origin: right; }
-.bar i.unknown { inline-size: 30%; transform: none !important; animation: wander 1.8s ease-in-out infinite; }
+.bar i.unknown {
+  inline-size: 30%;
+  transform: none !important;
+  animation: wander 1.8s ease-in-out infinite;
+}
 [data-kind="stalled"] > .bar i, [data-kind="waiting"] > .bar i { background: var(--warn-fill); }
 [data-kind="failed"] > .bar i { background: var(--bad); }
 [data-kind="cancelled"] > .bar i, [data-kind="cancelling"] > .bar i { background: var(--idle); }
 [data-kind="succeeded"] > .bar i { background: var(--good); }
 
-.meta { display: flex; flex-wrap: wrap; gap: 0 16px; justify-content: space-between; color: var(--soft); }
+.meta {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 0 16px;
+  justify-content: space-between;
+  color: var(--soft);
+}
 .compact .meta { flex-wrap: nowrap; min-block-size: 1.54em; }
 .message { flex: 1 1 0; min-inline-size: 35%; max-inline-size: 100%; }
 .message:empty { display: none !important; }
-.card:not(.compact) .message { display: -webkit-box; overflow: hidden; -webkit-box-orient: vertical; -webkit-line-clamp: 4; white-space: pre-line; }
+.card:not(.compact) .message {
+  display: -webkit-box;
+  overflow: hidden;
+  -webkit-box-orient: vertical;
+  -webkit-line-clamp: 4;
+  white-space: pre-line;
+}
 [data-kind="failed"] .message { color: var(--bad); }
-.figures { display: flex; flex: none; flex-wrap: wrap; gap: 0 12px; max-inline-size: 100%; margin-inline-start: auto; font-variant-numeric: tabular-nums; }
+.figures {
+  display: flex;
+  flex: none;
+  flex-wrap: wrap;
+  gap: 0 12px;
+  max-inline-size: 100%;
+  margin-inline-start: auto;
+  font-variant-numeric: tabular-nums;
+}
 .compact :is(.amount, .rate) { display: none; }
 .connection { flex-basis: 100%; color: var(--warn); animation: late 1.2s step-end; }
 .compact .connection { flex-basis: auto; white-space: nowrap; }
 
 .refused { margin-block-start: 8px; color: var(--bad); }
-.question { margin-block-start: 12px; padding: 12px; border-radius: 8px; background: var(--sunken); }
+.question {
+  margin-block-start: 12px;
+  padding: 12px;
+  border-radius: 8px;
+  background: var(--sunken);
+}
 .question form { display: flex; flex-direction: column; gap: 10px; align-items: flex-start; }
 .question .prompt { font-weight: 500; white-space: pre-line; }
 .question .refused { margin: 0; }
 .choices { display: flex; flex-wrap: wrap; gap: 8px; }
-label { display: flex; flex-direction: column; gap: 4px; inline-size: 100%; max-inline-size: 420px; color: var(--soft); }
-label:has([type="checkbox"]) { flex-direction: row-reverse; gap: 8px; align-items: center; justify-content: flex-end; }
+label {
+  display: flex;
+  flex-direction: column;
+  gap: 4px;
+  inline-size: 100%;
+  max-inline-size: 420px;
+  color: var(--soft);
+}
+label:has([type="checkbox"]) {
+  flex-direction: row-reverse;
+  gap: 8px;
+  align-items: center;
+  justify-content: flex-end;
+}
 input:not([type="checkbox"]), select, textarea {
   inline-size: 100%; min-block-size: 30px; padding: 4px 9px; border: 1px solid var(--edge);
   border-radius: 6px; background: var(--ground); color: var(--ink);
@@ -138,11 +204,25 @@ section { margin-block-start: 12px; }
 
 .log-section { display: flex; flex-direction: column; }
 .log {
-  overflow: auto; max-block-size: var(--live-job-log-height, 168px); padding: 8px 10px; border: 1px solid var(--line);
+  overflow: auto;
+  max-block-size: var(--live-job-log-height, 168px);
+  padding: 8px 10px;
+  border: 1px solid var(--line);
   border-radius: 8px; background: var(--sunken);
-  font-family: var(--mono); font-size: .92em; font-variant-ligatures: none; overscroll-behavior: contain; scrollbar-width: thin;
+  font-family: var(--mono);
+  font-size: .92em;
+  font-variant-ligatures: none;
+  overscroll-behavior: contain;
+  scrollbar-width: thin;
 }
-.line { display: flex; gap: 10px; border-inline-start: 2px solid transparent; margin-inline-start: -8px; padding-inline-start: 6px; white-space: pre-wrap; }
+.line {
+  display: flex;
+  gap: 10px;
+  border-inline-start: 2px solid transparent;
+  margin-inline-start: -8px;
+  padding-inline-start: 6px;
+  white-space: pre-wrap;
+}
 .line time { flex: none; color: var(--soft); }
 .line span { min-inline-size: 0; }
 .line[data-level="warning"] { border-color: var(--warn); color: var(--warn); }
@@ -150,7 +230,18 @@ section { margin-block-start: 12px; }
 .line[data-level="debug"] { color: var(--soft); }
 
 .file { display: flex; gap: 12px; align-items: center; }
-.file a { display: flex; flex: 0 1 auto; gap: 6px; align-items: center; min-inline-size: 0; padding-block: 2px; border-radius: 4px; color: inherit; font-weight: 500; text-decoration: none; }
+.file a {
+  display: flex;
+  flex: 0 1 auto;
+  gap: 6px;
+  align-items: center;
+  min-inline-size: 0;
+  padding-block: 2px;
+  border-radius: 4px;
+  color: inherit;
+  font-weight: 500;
+  text-decoration: none;
+}
 .file a:hover span { text-decoration: underline; }
 .file a span { overflow: hidden; text-overflow: ellipsis; }
 .file .arrow { stroke: var(--soft); }
@@ -158,8 +249,21 @@ section { margin-block-start: 12px; }
 
 ::slotted([slot="footer"]) { margin-block-start: 10px; }
 
-.notice { display: flex; gap: 8px; align-items: center; min-block-size: 1.54em; color: var(--soft); }
-.sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.notice {
+  display: flex;
+  gap: 8px;
+  align-items: center;
+  min-block-size: 1.54em;
+  color: var(--soft);
+}
+.sr {
+  position: absolute;
+  inline-size: 1px;
+  block-size: 1px;
+  overflow: hidden;
+  clip-path: inset(50%);
+  white-space: nowrap;
+}
 
 @container (max-width: 360px) {
   .card:not(.compact) { padding: 12px 12px; }

@@ -16,7 +16,8 @@ const SLOTS = { none: "empty", missing: "empty", gone: "empty", connecting: "" }
 
 /** An element with a class, which is also its part, and with children. */
 function make(tag, name, attributes = {}, ...children) {
-  const node = element(tag, undefined, { class: name, part: name, ...attributes });
+  const names = name ? { class: name, part: name } : {};
+  const node = element(tag, undefined, { ...names, ...attributes });
   node.append(...children);
   return node;
 }
@@ -31,6 +32,7 @@ export class View {
   #drawn = {}; // fields as drawn last, where drawing costs
   #last = 0; // number of the last line drawn
   #confirming = 0; // timer, while the button asks for confirmation
+  #answered = false; // here, and not elsewhere
   #clock;
   #spoken = null;
 
@@ -60,7 +62,7 @@ export class View {
     this.question = make("div", "question", { role: "group", "aria-label": said("question") });
     this.steps = make("ol", "steps", { role: "list", "aria-label": said("steps") });
     this.body = make(
-      "div", "body card", {},
+      "div", "card", { tabindex: -1 },
       make("div", "head", {}, this.glyph, title, this.state, this.button),
       this.bar, this.#buildMeta(), this.refused, this.question, this.steps,
       ...this.#buildLists(), make("slot", "", { name: "footer" }),
@@ -154,7 +156,8 @@ export class View {
     // The page's own text stays until the job is known; white space is none.
     const slot = name || hasText ? make("slot", "", { name }) : element("span");
     put(slot, (state === "refused" && detail) || this.#speech.say(state));
-    if (this.notice.firstChild?.name === slot.name && this.notice.textContent === slot.textContent) return;
+    const shown = this.notice.firstChild;
+    if (shown?.name === slot.name && shown?.textContent === slot.textContent) return;
     const loud = state === "connecting" || state === "none" ? null : "status";
     attribute(this.notice, "role", loud);
     this.notice.replaceChildren(slot);
@@ -196,7 +199,7 @@ export class View {
   /** Nothing is said about the job as it was found. */
   #say(job) {
     const text = facts.spokenText(job, this.#speech);
-    if (this.#spoken !== null) put(this.spoken, text === this.#spoken ? this.spoken.lastText ?? "" : text);
+    if (this.#spoken !== null && this.#spoken !== text) put(this.spoken, text);
     this.#spoken = text;
   }
 
@@ -204,9 +207,14 @@ export class View {
 
   #showQuestion() {
     const { waiting } = this.#drawn;
+    if (!waiting) this.#keepFocus(this.question);
     this.question.hidden = !waiting;
     if (!waiting) return this.question.replaceChildren();
-    const form = formOf(waiting, (value) => this.#actions.answer(value, waiting.n), this.#speech.form);
+    const send = (value) => {
+      this.#answered = true;
+      return this.#actions.answer(value, waiting.n);
+    };
+    const form = formOf(waiting, send, this.#speech.form);
     form.onkeydown = (event) => event.stopPropagation(); // a page's own keys must not act on text
     this.question.replaceChildren(form);
   }
@@ -215,7 +223,8 @@ export class View {
 
   #showSteps(steps) {
     attribute(this.steps, "tabindex", steps.length > FEW ? 0 : null); // to scroll by keyboard
-    keyed(this.steps, steps, (step) => step.name, makeStep, (node, step) => this.#showStep(node, step));
+    const fill = (node, step) => this.#showStep(node, step);
+    keyed(this.steps, steps, (step) => step.name, makeStep, fill);
   }
 
   #showStep(node, step) {
@@ -238,9 +247,9 @@ export class View {
     const section = this.sections.errors;
     section.hidden = !errors.length;
     put(section.count, this.#speech.number(total));
-    const make = () => free("li", "error");
-    const fill = (node, { item, message }) => put(node, item === null ? message : `${itemText(item)}: ${message}`);
-    keyed(this.errors, errors.slice(-ERRORS).reverse(), (entry) => entry.n, make, fill);
+    const create = () => free("li", "error");
+    const fill = (node, { item, message }) => put(node, itemText(item) + message);
+    keyed(this.errors, errors.slice(-ERRORS).reverse(), (entry) => entry.n, create, fill);
   }
 
   #showLog({ logs, logs_total: total }, whole) {
@@ -262,25 +271,26 @@ export class View {
   }
 
   #makeLine({ at, level, message }) {
-    const node = make("p", "line", { "data-level": level }, element("time"), element("span", message));
-    node.firstChild.dateTime = at;
-    put(node.firstChild, this.#clock.format(new Date(at)));
-    return node;
+    const time = element("time", this.#clock.format(new Date(at)), { datetime: at });
+    return make("p", "line", { "data-level": level }, time, element("span", message));
   }
 
   #showFiles(job) {
     put(this.sections.files.count, this.#speech.number(job.files.length));
-    const make = (file) => this.#makeFile(`${jobPath(job.id)}/files/${encodeURIComponent(file.name)}`, file);
-    keyed(this.files, job.files, ({ name, size }) => `${name} ${size}`, make, () => {});
+    const folder = `${jobPath(job.id)}/files/`;
+    const create = (file) => this.#makeFile(folder + encodeURIComponent(file.name), file);
+    keyed(this.files, job.files, ({ name, size }) => `${name} ${size}`, create, () => {});
   }
 
   #makeFile(path, file) {
     // A new tab only for what the server sends elsewhere: an attachment opens none.
-    const link = element("a", undefined, { target: "_blank", rel: "noopener noreferrer", download: "" });
+    const link = element("a", undefined, { target: "_blank", rel: "noopener noreferrer" });
+    link.download = "";
     link.append(makeArrow(), free("span", "file-name"));
     put(link.lastChild, file.name);
     this.#actions.open(link, path);
-    const size = element("span", file.size === null ? "" : this.#speech.bytes(file.size), { class: "size" });
+    const size = make("span", "size");
+    put(size, file.size === null ? "" : this.#speech.bytes(file.size));
     return make("li", "file", {}, link, size);
   }
 
@@ -288,7 +298,9 @@ export class View {
 
   #showCancel(mayAct) {
     const job = this.#job;
-    this.button.hidden = !mayAct || facts.finished(job);
+    const hidden = !mayAct || facts.finished(job);
+    if (hidden) this.#keepFocus(this.button);
+    this.button.hidden = hidden;
     const asks = job.cancel_requested ? "force" : "cancel";
     put(this.button, this.#speech.say(this.#confirming ? "sure" : asks));
     this.button.classList.toggle("sure", Boolean(this.#confirming));
@@ -310,6 +322,16 @@ export class View {
     if (this.#job) this.#showCancel(!this.button.hidden);
   }
 
+  /** A part goes, and people at the keyboard stay where they are. */
+  #keepFocus(part) {
+    const { activeElement: page } = part.ownerDocument;
+    const inside = part.contains(this.body.getRootNode().activeElement);
+    // A form that was sent is disabled, and so its control has lost the focus already.
+    const lost = this.#answered && part === this.question && page === part.ownerDocument.body;
+    if (inside || lost) this.body.focus();
+    if (part === this.question) this.#answered = false;
+  }
+
   #refuse(error) {
     put(this.refused, error.message);
     this.refused.hidden = false;
@@ -317,5 +339,6 @@ export class View {
   }
 }
 
-const itemText = (item) => (typeof item === "string" ? item : JSON.stringify(item));
-const makeStep = () => make("li", "step", {}, makeGlyph(), free("span", "name"), make("span", "time"));
+const itemText = (item) => (item === null ? "" : `${item}: `);
+const makeStep = () =>
+  make("li", "step", {}, makeGlyph(), free("span", "name"), make("span", "time"));
