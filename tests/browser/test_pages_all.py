@@ -104,7 +104,7 @@ def page(visit: Opener, closed: Server) -> Page:
 def in_both_schemes(page: Page) -> list[str]:
     found = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         found += [f"{page.url} {scheme} {it}" for it in severe(page)]
     return found
 
