@@ -145,10 +145,10 @@ export interface Options<J> {
   onState?(state: State, detail: string): void;
   /** All jobs known so far are no longer valid; the valid ones follow. */
   onReset?(): void;
-  /** A token, never a key: `POST /v1/tokens` makes one. */
+  /** A token, never a key: `POST /v1/tokens` makes one. Empty: none, as the page has a cookie. */
   token?: string | null;
-  /** Called for a first token if there is none, and before a token expires. */
-  renew?(): Promise<string | null | undefined>;
+  /** Called for a first token if there is none, and before a token expires. `true`: there is a new cookie. */
+  renew?(): Promise<string | boolean | null | undefined>;
   /** The server's root address, if this module does not come from that server. */
   url?: string | URL;
   /** The most changes a second for each job: 30 by default. */

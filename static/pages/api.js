@@ -14,16 +14,16 @@ export function address(path, query = {}) {
 export const jobPath = (id) => `v1/jobs/${encodeURIComponent(id)}`;
 
 /**
- * The tab's credential. The token may be part of an address; the key is sent in headers only, and
- * gets the next token when one expires. With an open server there is neither.
+ * What this tab sends to the server. The token of a link stays in the tab. Without one, the browser
+ * sends the cookie of its login, which no script can read. With an open server there is neither.
  */
 export const credential = {
   get token() {
     return sessionStorage.getItem("livejobs_token");
   },
 
-  get key() {
-    return sessionStorage.getItem("livejobs_key");
+  drop() {
+    sessionStorage.removeItem("livejobs_token");
   },
 
   /** Move `?token=` from the page's address into the tab: people copy and share addresses. */
@@ -32,38 +32,27 @@ export const credential = {
     const token = url.searchParams.get("token");
     if (!token) return;
     sessionStorage.setItem("livejobs_token", token);
-    sessionStorage.removeItem("livejobs_key");
     url.searchParams.delete("token");
     history.replaceState(history.state, "", url);
   },
 
   get headers() {
-    const bearer = this.key ?? this.token;
-    return bearer ? { authorization: `Bearer ${bearer}` } : {};
+    return this.token ? { authorization: `Bearer ${this.token}` } : {};
   },
 
   /** The options with which `watch` uses this credential. */
   get watching() {
-    return {
-      token: this.token,
-      renew: async () => ((await this.renew()) ? this.token : null),
-    };
+    return { token: this.token ?? "", renew: () => this.renew() };
   },
 
-  /** Exchange a key for a new token. Return whether the server issued one. */
-  async renew(key = this.key) {
-    if (!key) return false;
-    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-    const answer = await fetch(address("v1/tokens"), { method: "POST", headers, body: "{}" });
-    if (!answer.ok) return false;
-    sessionStorage.setItem("livejobs_token", (await answer.json()).token);
-    sessionStorage.setItem("livejobs_key", key);
-    return true;
+  /** Renew the login. Return whether there is one: the token of a link can't be renewed. */
+  async renew() {
+    return !this.token && (await fetch(address("v1/session"), { method: "POST" })).ok;
   },
 };
 
 /** The server's JSON, or an Error with the detail of its problem. */
-async function ask(url, options = {}) {
+export async function ask(url, options = {}) {
   const headers = { ...credential.headers, ...options.headers };
   const answer = await fetch(url, { ...options, headers });
   const body = await answer.json().catch(() => ({}));
@@ -74,6 +63,22 @@ async function ask(url, options = {}) {
 
 export const listJobs = (query) => ask(address("v1/jobs", query));
 export const readLogs = (id, query) => ask(address(`${jobPath(id)}/logs`, query));
+export const readEntries = (id, kind, query) => ask(address(`${jobPath(id)}/${kind}`, query));
+export const readAudit = (id, query) => ask(address(`${jobPath(id)}/audit`, query));
+/** A token that shows this job, and nothing else. */
+export const shareJob = (id, seconds) =>
+  ask(address("v1/tokens"), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jobs: [id], scopes: ["view"], ttl_seconds: seconds }),
+  });
+/** The whole log as text. */
+export async function logText(id) {
+  const headers = { ...credential.headers, accept: "text/plain" };
+  const answer = await fetch(address(`${jobPath(id)}/logs`), { headers });
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+  return answer.blob();
+}
 export const cancelJob = (id, query = {}) =>
   ask(address(`${jobPath(id)}/cancel`, query), { method: "POST" });
 /** Answer question `n`, which the job waits for. */
@@ -85,7 +90,6 @@ export const answerJob = (id, n, value) =>
   });
 export const readJob = (id) => ask(address(jobPath(id)));
 export const readStats = (query) => ask(address("v1/stats", query));
-export const readSession = () => ask(address("v1/session"));
 export const readProjects = () => ask(address("v1/projects")).then(({ projects }) => projects);
 
 const AT_ONCE = 1000; // jobs to cancel with one request

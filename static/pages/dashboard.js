@@ -1,6 +1,6 @@
 /** The list of a project's jobs: charts, filters, and rows that follow the feed. */
 
-import { credential, readSession, readStats } from "./api.js";
+import { credential, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
 import { STATUSES, nameOf } from "./describe.js";
@@ -14,6 +14,7 @@ import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
 import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
 import { Selection } from "./selection.js";
+import { session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 import { VirtualList } from "./virtual.js";
@@ -170,7 +171,7 @@ class ListPage {
 
   /** A credential that may not cancel selects nothing. */
   async #showRights() {
-    const { may, open } = await readSession().catch(() => ({ may: [], open: true }));
+    const { may, open } = (await session().catch(() => null)) ?? { may: [], open: true };
     this.#page.classList.toggle("watching-only", !may.includes("cancel"));
     if (!open) teach(this.#parts, this.#filters.scope.project, true);
   }

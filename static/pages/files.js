@@ -2,12 +2,12 @@
 
 import { address, credential, jobPath } from "./api.js";
 import { bytes } from "./format.js";
+import { isReadable, readable } from "./reading.js";
 import { harmless } from "./text.js";
 import { element, keyed, make, put } from "./ui.js";
 
 const PLAYERS = 3; // each may occupy one of the browser's six connections to a server
 const PICTURES = 24;
-const FRESH = 60_000; // ms for which a new token is used without another renewal
 
 /** Fill the list of files; the first few that a browser can show get a preview. */
 export function showFiles(list, job) {
@@ -19,20 +19,9 @@ export function showFiles(list, job) {
 
 const pathOf = (job, file) => `${jobPath(job.id)}/files/${encodeURIComponent(file.name)}`;
 
-/** A link must hold no key, and its token expires: with a key, a click first renews the token. */
+/** The token of a shared link goes along. A login needs none: its cookie goes by itself. */
 export function carryToken(link, path, query = {}) {
-  const refresh = () => (link.href = address(path, { ...query, token: credential.token }));
-  let renewed = 0;
-  refresh();
-  link.onpointerdown = refresh;
-  link.onclick = async (event) => {
-    if (!credential.key || Date.now() - renewed < FRESH) return;
-    event.preventDefault();
-    await credential.renew().catch(() => false);
-    refresh();
-    renewed = Date.now();
-    link.click();
-  };
+  link.href = address(path, { ...query, token: credential.token });
 }
 
 /** The tag that can show a file of this type, or null. */
@@ -55,7 +44,25 @@ function makeFile(path, file) {
   put(name, file.name);
   put(size, file.size === null ? "" : bytes(file.size));
   carryToken(link, path);
+  if (isReadable(file)) offer(row, path, file);
   return row;
+}
+
+/** Offer to show the file below its row. */
+function offer(row, path, file) {
+  const { look } = row.parts;
+  look.hidden = false;
+  look.setAttribute("aria-label", `Preview ${harmless(file.name)}`);
+  look.onclick = async () => {
+    row.shown?.remove();
+    const isOpen = look.getAttribute("aria-expanded") === "true";
+    look.setAttribute("aria-expanded", !isOpen);
+    put(look, isOpen ? "Preview" : "Hide");
+    if (isOpen) return;
+    const box = (row.shown = element("div", undefined, { class: "preview reading" }));
+    row.append(box);
+    box.append(await readable(path, file));
+  };
 }
 
 /** `v` tells a replaced file from the cached one of the same name. */

@@ -1,8 +1,9 @@
-/** What both pages share: links between them, the header, and notices in place of a page. */
+/** What all pages share: links between them, the header, and notices in place of a page. */
 
 import { address, credential } from "./api.js";
 import { BASE } from "../livejobs.js";
-import { make, partsOf, put } from "./ui.js";
+import { logIn, sessionNow } from "./session.js";
+import { make, put } from "./ui.js";
 
 export const pageOf = (id) => new URL(`jobs/${encodeURIComponent(id)}`, BASE);
 export const listOf = ({ project, ...rest }) =>
@@ -34,30 +35,42 @@ export const NOTICES = {
   refused: ["This address is not valid", "The server does not accept its parameters."],
   gone: ["This job was deleted", "Its log and its files were deleted with it."],
 };
+const EXPIRED = ["This link has ended", "Ask for a new link, or log in with a key."];
+const FORBIDDEN = ["Your key does not allow this", "Log in with a key that does."];
 
 /** Replace the page with a notice. */
-export function showNotice(root, name) {
+export async function showNotice(root, name) {
+  if (name === "denied") return showLogin(root, await denial(), () => location.reload());
   const node = make("notice");
   put(node.parts.title, NOTICES[name][0]);
   put(node.parts.text, NOTICES[name][1]);
-  node.querySelector("a").href = BASE;
-  if (name === "denied") {
-    node.querySelector("a").remove();
-    askForKey(node.parts.form);
-  }
+  node.parts.list.href = BASE;
   root.replaceChildren(node);
 }
 
-/** If the server accepts the key, reload the page with it. */
-function askForKey(form) {
-  const { key, refused } = partsOf(form);
-  form.hidden = false;
-  form.addEventListener("submit", async (event) => {
+/** Why the server shows nothing to this tab. */
+async function denial() {
+  if (await sessionNow().catch(() => null)) return FORBIDDEN;
+  document.querySelector("[data-part=user]").replaceChildren();
+  return credential.token ? EXPIRED : NOTICES.denied;
+}
+
+/** Replace the page with the form that asks for a key. With a good key, call `done`. */
+export function showLogin(root, [title, text], done) {
+  const page = make("login");
+  const { parts } = page;
+  put(parts.title, title);
+  put(parts.lead, text);
+  root.replaceChildren(page);
+  parts.form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    refused.hidden = true;
-    if (await credential.renew(key.value.trim()).catch(() => false)) return location.reload();
-    put(refused, "The server does not accept this key.");
-    refused.hidden = false;
-    key.select();
+    parts.refused.hidden = parts.submit.disabled = true;
+    const why = await logIn(parts.key.value.trim());
+    parts.submit.disabled = false;
+    if (!why) return done();
+    put(parts.refused, why);
+    parts.refused.hidden = false;
+    parts.key.select();
   });
+  return parts;
 }

@@ -2,6 +2,8 @@
 
 import { BASE } from "../livejobs.js";
 import { credential } from "./api.js";
+import { keepSession } from "./session.js";
+import { showUser } from "./user.js";
 
 const HIDDEN_FOR = 15_000; // ms before a hidden tab closes its connection
 const REST = 30_000; // ms until it connects again, so that its title stays recent
@@ -31,6 +33,8 @@ function restWhenHidden(watch) {
 export function start(make) {
   document.querySelector(".brand").href = BASE;
   credential.fromAddress();
-  const page = make(document.getElementById("main"), location.pathname.slice(BASE.pathname.length));
-  restWhenHidden(page.watch);
+  const { watch } = make(document.getElementById("main"), location.pathname.slice(BASE.pathname.length)) ?? {};
+  if (watch) restWhenHidden(watch);
+  keepSession();
+  showUser();
 }

@@ -16,3 +16,9 @@ export function harmless(text) {
 
 /** What a line shows after its writer returned to the beginning: the part written last. */
 const overwritten = (line) => line.split("\r").findLast(Boolean) ?? "";
+
+/** The same, with the colours still in it. */
+export const lastWritten = (text) =>
+  text.includes("\r") ? text.split("\n").map(shown).join("\n") : text;
+
+const shown = (line) => line.split("\r").findLast((part) => part.replace(ANSI, "")) ?? "";

@@ -819,9 +819,10 @@ class Group {
     if (token && token !== old) this.#post({ op: "token", token });
   }
 
+  /** Take a token. `true`: the cookie was renewed. */
   take(token, isOwn = false) {
     if (!token || token === this.token) return false;
-    this.token = token;
+    if (token !== true) this.token = token;
     this.#onToken?.(true);
     if (isOwn) this.#post({ op: "token", token });
     if (this.leads) {
@@ -903,7 +904,7 @@ class Watch {
       globalThis.document?.addEventListener("visibilitychange", this.#onVisibility);
       this.#look();
     }
-    if (options.token || !options.renew) queueMicrotask(() => this.#begin(options.token));
+    if (options.token || options.token === "" || !options.renew) queueMicrotask(() => this.#begin(options.token));
     else Promise.resolve().then(options.renew).then((token) => this.#begin(token), () => this.#begin());
   }
 

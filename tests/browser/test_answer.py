@@ -37,11 +37,11 @@ def test_each_schema_gets_its_form_and_the_answer_arrives(api: Api, visit: Opene
 
     ask(api, id, {"type": "boolean"}, "Publish <b>now</b>?")
     expect(page.locator(".question .prompt")).to_have_text("Publish <b>now</b>?")
-    page.get_by_role("button", name="No").click()
+    page.get_by_role("button", name="No", exact=True).click()
     assert answer(api, page, id) is False
 
     ask(api, id, {"enum": ["red", 3, None]})
-    page.get_by_role("button", name="3").click()
+    page.get_by_role("button", name="3", exact=True).click()
     assert answer(api, page, id) == 3
 
     ask(api, id, {"type": "string"})

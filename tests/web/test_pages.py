@@ -16,7 +16,7 @@ from livejobs.web.pages import routes as pages
 from livejobs.web.pages.assets import static_dir
 
 FILES = [f"/static/{path.relative_to(static_dir())}" for path in pages.files(static_dir())]
-PAGES = ["/", "/jobs/teaser", "/docs"]
+PAGES = ["/", "/jobs/teaser", "/login", "/keys", "/docs"]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_every_link_of_a_page_leads_somewhere_below_where_it_is_mounted(
         assert browser.get(str(target)).status_code == 200, link
 
 
-@pytest.mark.parametrize("path", PAGES[:2])
+@pytest.mark.parametrize("path", PAGES[:4])
 def test_every_module_of_a_page_is_loaded_ahead(browser: TestClient, path: str) -> None:
     """Without that, a browser finds a module only after it has the one that imports it."""
     page = browser.get(path)

@@ -82,8 +82,8 @@ def _operation(rest: Mapping[str, Any], method: str, path: str, operation: Any) 
         f'<p class="address"><span class="method {method}">{method.upper()}</span>'
         f"<code>{address}</code></p>"
         f"{_parameters(operation)}{_body(rest, operation)}{_answers(rest, operation)}</div>"
-        f'<div class="example code"><pre>{escape(curl(method, path, operation))}</pre></div>'
-        "</article>"
+        f'<div class="example code"><pre tabindex="0">{escape(curl(method, path, operation))}</pre>'
+        "</div></article>"
     )
 
 

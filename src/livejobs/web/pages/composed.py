@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Final
 
 # Each page has templates `NAME.html`, a module `NAME.js`, and styles `NAME.css`, in `pages/`.
-STYLES: Final = ("tokens", "base", "shell", "parts")
+LOGIN: Final = "login"  # in every page: each may have to ask for a key
+STYLES: Final = ("tokens", "base", "shell", "parts", LOGIN)
 IMPORT: Final = re.compile(r'^(?:import|export)\b[^;]*?"(\.{1,2}/[\w./-]+\.js)";', re.MULTILINE)
 
 
 def page(folder: Path, name: str) -> str:
     own = folder / "pages"
     shell = (own / "shell.html").read_text()
-    templates = (own / f"{name}.html").read_text()
+    templates = "\n".join((own / f"{it}.html").read_text() for it in _once(LOGIN, name))
     return shell.replace("<!-- loads -->", _loads(folder, name)).replace(
         "<!-- templates -->", templates
     )
@@ -22,7 +23,8 @@ def page(folder: Path, name: str) -> str:
 
 def _loads(folder: Path, name: str) -> str:
     """A browser finds an import only after it has the module, so all modules are named ahead."""
-    styles = [f'<link rel="stylesheet" href="./static/pages/{s}.css">' for s in (*STYLES, name)]
+    sheets = _once(*STYLES, name)
+    styles = [f'<link rel="stylesheet" href="./static/pages/{it}.css">' for it in sheets]
     entry = folder / "pages" / f"{name}.js"
     ahead = sorted(path.relative_to(folder).as_posix() for path in modules(entry) - {entry})
     return "\n  ".join(
@@ -32,6 +34,10 @@ def _loads(folder: Path, name: str) -> str:
             *(f'<link rel="modulepreload" href="./static/{path}">' for path in ahead),
         ]
     )
+
+
+def _once(*names: str) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def modules(entry: Path) -> set[Path]:

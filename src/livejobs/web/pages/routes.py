@@ -44,6 +44,8 @@ def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
     return [
         serve("/", composed.page(folder, "dashboard").encode(), PAGE),
         serve("/jobs/{id}", below.encode(), PAGE),
+        serve("/login", composed.page(folder, "login").encode(), PAGE),
+        serve("/keys", composed.page(folder, "access").encode(), PAGE),
         serve("/docs", docs.page(frame, document).encode(), PAGE),
         *(_serve_file(folder, path) for path in files(folder)),
     ]
