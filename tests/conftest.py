@@ -60,6 +60,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the tests of a module that only use jobs of their own. A start costs nearly a
+    second of processor time."""
+    with Server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for localhost. Only the tests trust its authority."""
