@@ -29,7 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out what starts a process")
 
 
+# Files with tests of many seconds. They run first, so that no test is alone at the end.
+LONG = {
+    "test_demo.py", "test_drills.py", "test_npm.py", "test_openapi.py", "test_proxies.py",
+    "test_workers.py",
+}  # fmt: skip
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
     if config.getoption("--quick"):
         config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
         items[:] = filter(is_quick, items)

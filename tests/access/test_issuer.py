@@ -17,6 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.desk import eventually
 from tests.support.server import Server
 
 ISSUER, AUDIENCE = "https://id.example", "livejobs.example"
@@ -93,7 +94,9 @@ def issuer() -> Iterator[Publisher]:
 
 @pytest.fixture(scope="module")
 def trusting(tmp_path_factory: pytest.TempPathFactory, issuer: Publisher) -> Iterator[Server]:
+    """A server that knows the keys: on a busy machine the first request for them may time out."""
     with trust(issuer, tmp_path_factory.mktemp("server")) as server:
+        eventually(lambda: ask(server, issuer.sign()).is_success)
         yield server
 
 
