@@ -26,6 +26,12 @@ from tests.support.server import Server, hold_port
 any_text = st.text() | st.text(st.characters(categories=["Cs", "Lu", "Nd"]))
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
+
+
 @pytest.fixture
 def api(shared: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     monkeypatch.setenv("LIVEJOBS_URL", shared.url)
