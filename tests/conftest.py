@@ -29,7 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out what starts a process")
 
 
+# Files with tests of many seconds. They run first, so that no test is alone at the end.
+LONG = {
+    "test_demo.py", "test_drills.py", "test_npm.py", "test_openapi.py", "test_proxies.py",
+    "test_workers.py",
+}  # fmt: skip
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
     if config.getoption("--quick"):
         config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
         items[:] = filter(is_quick, items)
@@ -57,6 +65,14 @@ def our_code_does_not_block_the_loop() -> Iterator[None]:
 def server(tmp_path: Path) -> Iterator[Server]:
     """A real server with an empty data folder."""
     with Server(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the tests of a module that only use jobs of their own. A start costs nearly a
+    second of processor time."""
+    with Server(tmp_path_factory.mktemp("server") / "data") as running:
         yield running
 
 

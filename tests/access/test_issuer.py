@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.desk import eventually
 from tests.support.server import Server
 
 ISSUER, AUDIENCE = "https://id.example", "livejobs.example"
@@ -70,8 +72,8 @@ class Publisher:
         return jwt.encode(present, self.keys[kid], "ES256", headers={"kid": kid})
 
 
-@pytest.fixture
-def issuer() -> Iterator[Publisher]:
+@contextmanager
+def publishing() -> Iterator[Publisher]:
     publisher = Publisher()
     publisher.add("a")
     yield publisher
@@ -79,11 +81,30 @@ def issuer() -> Iterator[Publisher]:
     publisher.server.server_close()
 
 
-@pytest.fixture
-def trusting(tmp_path: Path, issuer: Publisher) -> Iterator[Server]:
+def trust(issuer: Publisher, home: Path) -> Server:
     options = ["--jwks-url", issuer.url, "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
-    with Server(tmp_path / "data", *options) as server:
+    return Server(home / "data", *options)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Publisher]:
+    with publishing() as publisher:
+        yield publisher
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory, issuer: Publisher) -> Iterator[Server]:
+    """A server that knows the keys: on a busy machine the first request for them may time out."""
+    with trust(issuer, tmp_path_factory.mktemp("server")) as server:
+        eventually(lambda: ask(server, issuer.sign()).is_success)
         yield server
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Iterator[tuple[Server, Publisher]]:
+    """A server that has not requested the keys yet, and its issuer."""
+    with publishing() as publisher, trust(publisher, tmp_path) as server:
+        yield server, publisher
 
 
 def ask(server: Server, token: str | None, method: str = "GET", path: str = "/v1/jobs") -> Any:
@@ -123,8 +144,9 @@ def test_a_token_with_a_wrong_claim_is_refused(
 
 
 def test_a_key_published_later_is_accepted_and_an_unpublished_key_is_refused(
-    trusting: Server, issuer: Publisher
+    first: tuple[Server, Publisher],
 ) -> None:
+    trusting, issuer = first
     stranger = Publisher()
     stranger.add("z")
     assert ask(trusting, stranger.sign("z")).status_code == 401
@@ -140,7 +162,10 @@ def test_a_key_published_later_is_accepted_and_an_unpublished_key_is_refused(
     assert ask(trusting, issuer.sign()).status_code == 200
 
 
-def test_requests_wait_while_the_keys_are_requested(trusting: Server, issuer: Publisher) -> None:
+def test_requests_wait_while_the_keys_are_requested(
+    first: tuple[Server, Publisher],
+) -> None:
+    trusting, issuer = first
     issuer.ready.clear()
     with ThreadPoolExecutor(8) as crowd:
         answers = [crowd.submit(ask, trusting, issuer.sign()) for _ in range(8)]
@@ -152,8 +177,9 @@ def test_requests_wait_while_the_keys_are_requested(trusting: Server, issuer: Pu
 
 
 def test_while_the_keys_cannot_be_read_a_client_gets_503_and_retry_after(
-    trusting: Server, issuer: Publisher
+    first: tuple[Server, Publisher],
 ) -> None:
+    trusting, issuer = first
     issuer.server.shutdown()
     issuer.server.server_close()
     for _ in range(2):
@@ -227,18 +253,18 @@ def test_a_claim_of_the_wrong_type_is_refused(
 
 
 def test_a_token_for_no_jobs_or_no_projects_sees_none(trusting: Server, issuer: Publisher) -> None:
-    everything = issuer.sign(livejobs={"scopes": ["report"], "projects": ["films"]})
+    everything = issuer.sign(livejobs={"scopes": ["report"], "projects": ["books"]})
     ask(trusting, everything, "PUT", "/v1/jobs/a")
     assert len(ask(trusting, everything).json()["jobs"]) == 1
     rights: dict[str, Any]
-    for rights in ({"projects": ["films"], "jobs": []}, {"projects": []}):
+    for rights in ({"projects": ["books"], "jobs": []}, {"projects": []}):
         token = issuer.sign(livejobs=rights)
         assert ask(trusting, token, path="/v1/jobs/a").status_code == 404
         for path in ("/v1/jobs?project=*", "/v1/jobs?project=*&q=aaa", "/v1/jobs"):
             answer = ask(trusting, token, path=path)
             assert answer.status_code == 403 or answer.json()["jobs"] == [], path
             assert answer.status_code == 403 or not any(answer.json()["counts"].values()), path
-    token = issuer.sign(livejobs={"projects": ["films"], "jobs": []})
+    token = issuer.sign(livejobs={"projects": ["books"], "jobs": []})
     headers = {"authorization": f"Bearer {token}"}
     with httpx.stream("GET", trusting.url + "/v1/events", headers=headers) as feed:
         events = (line for line in feed.iter_lines() if line.startswith("event"))

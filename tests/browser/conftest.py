@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.support.needs import need
-from tests.support.server import Server
 
 CHROMIUM = shutil.which("chromium") or ""
 
@@ -69,11 +67,3 @@ def visit(browser: Browser) -> Iterator[Opener]:
     for context in contexts:
         context.close()
     assert complaints == []
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for tests that use their own project and jobs."""
-    data: Path = tmp_path_factory.mktemp("shared") / "data"
-    with Server(data) as running:
-        yield running

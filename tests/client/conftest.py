@@ -13,12 +13,6 @@ from tests.support.api import Api
 from tests.support.server import Server
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("server") / "data") as running:
-        yield running
-
-
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
@@ -74,6 +75,7 @@ class Proxy:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
             except ConnectionRefusedError:
+                time.sleep(0.02)  # leave the processor to the process that starts
                 continue
             return self
         raise AssertionError(f"{self.program} did not start: {(self.home / 'log').read_text()}")

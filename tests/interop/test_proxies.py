@@ -30,10 +30,9 @@ NDJSON: Final = {"content-type": "application/x-ndjson"}
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
 def proxy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, shared: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    home = tmp_path_factory.mktemp("proxy")
-    with Server(home / "data") as server, request.param(server, home / "proxy") as running:
+    with request.param(shared, tmp_path_factory.mktemp("proxy") / "home") as running:
         yield running
 
 

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -164,12 +163,6 @@ class Worker(NamedTuple):
                 capture_output=True, text=True, timeout=LONG_ENOUGH, check=False,
             )  # fmt: skip
         return done, job, between
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("server") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=HERE)

@@ -107,17 +107,17 @@ def send(socket: ClientConnection, **message: Any) -> None:
 )
 @pytest.mark.parametrize("id", [7, "seven"])
 def test_an_error_names_the_message_that_it_answers(
-    server: Server, id: int | str, wrong: dict[str, Any]
+    shared: Server, id: int | str, wrong: dict[str, Any]
 ) -> None:
-    with connect(address(server)) as socket:
+    with connect(address(shared)) as socket:
         send(socket, id=id, **wrong)
         error = hear(socket)
         assert (error["op"], error["id"], error["code"]) == ("error", id, "bad_message")
 
 
 @pytest.mark.parametrize("id", [[7], 1.5, "x" * 101])
-def test_an_error_has_no_id_if_that_of_the_message_is_not_valid(server: Server, id: Any) -> None:
-    with connect(address(server)) as socket:
+def test_an_error_has_no_id_if_that_of_the_message_is_not_valid(shared: Server, id: Any) -> None:
+    with connect(address(shared)) as socket:
         send(socket, op="ping", id=id)
         error = hear(socket)
         assert (error["id"], error["code"]) == (None, "bad_message")

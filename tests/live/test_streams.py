@@ -37,8 +37,8 @@ def read_stream(api: Api, path: str) -> str:
 
 @pytest.mark.parametrize("name", ["since", "lastEventId"])
 @pytest.mark.parametrize("door", ["events?logs=1&", "logs?"])
-def test_a_client_may_give_its_cursor_in_the_query(server: Server, name: str, door: str) -> None:
-    with Api(server.url) as api:
+def test_a_client_may_give_its_cursor_in_the_query(shared: Server, name: str, door: str) -> None:
+    with Api(shared.url) as api:
         job = api.create()
         first = api.report(job, {"type": "log", "message": "one"})["cursor"]
         api.report(job, {"type": "log", "message": "two"})
@@ -52,8 +52,8 @@ def test_a_client_may_give_its_cursor_in_the_query(server: Server, name: str, do
         assert end.status_code == 204
 
 
-def test_the_last_event_id_wins_over_since(server: Server) -> None:
-    with Api(server.url) as api:
+def test_the_last_event_id_wins_over_since(shared: Server) -> None:
+    with Api(shared.url) as api:
         job = api.create()
         first = api.report(job, {"type": "log", "message": "one"})["cursor"]
         last = api.report(job, {"type": "succeed"})["cursor"]
@@ -62,8 +62,8 @@ def test_the_last_event_id_wins_over_since(server: Server) -> None:
         assert api.get(path, headers={"last-event-id": first}).status_code == 200
 
 
-def test_a_feed_resumes_from_the_last_event_id_in_the_query(server: Server) -> None:
-    with Api(server.url) as api:
+def test_a_feed_resumes_from_the_last_event_id_in_the_query(shared: Server) -> None:
+    with Api(shared.url) as api:
         job = api.create()
         seen = api.report(job, {"type": "start"})["cursor"]
         with api.stream("GET", f"/v1/events?lastEventId={seen}") as feed:
@@ -73,9 +73,9 @@ def test_a_feed_resumes_from_the_last_event_id_in_the_query(server: Server) -> N
             assert json.loads(state[6:])["progress"]["percent"] == 50
 
 
-def test_the_socket_of_a_job_resumes_from_the_last_event_id_too(server: Server) -> None:
-    address = server.url.replace("http", "ws", 1)
-    with Api(server.url) as api:
+def test_the_socket_of_a_job_resumes_from_the_last_event_id_too(shared: Server) -> None:
+    address = shared.url.replace("http", "ws", 1)
+    with Api(shared.url) as api:
         job = api.create()
         seen = api.report(job, {"type": "progress", "percent": 1})["cursor"]
         with connect(f"{address}/v1/jobs/{job}?lastEventId={seen}") as socket:
@@ -96,9 +96,9 @@ def test_a_followed_log_is_a_connection_like_any_stream(tmp_path: Path) -> None:
             assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
 
 
-def test_a_followed_log_has_no_limit_of_lines(server: Server) -> None:
+def test_a_followed_log_has_no_limit_of_lines(shared: Server) -> None:
     text = {"accept": "text/plain"}
-    with Api(server.url) as api:
+    with Api(shared.url) as api:
         job = api.create()
         api.report(job, {"type": "log", "message": "one"}, {"type": "log", "message": "two"})
         api.report(job, {"type": "succeed"})

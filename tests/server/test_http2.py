@@ -27,10 +27,13 @@ HALF_A_HEAD = bytes.fromhex("000001 01 00 00000001 82")  # HEADERS without END_H
 Start = Callable[..., Running]
 
 
-@pytest.fixture
-def live(tmp_path: Path, certificate: Certificate) -> Iterator[Server]:
-    flags = ["--host", "localhost", "--http2", *certificate.flags]
-    with Server(tmp_path / "data", *flags) as server:
+def serve(data: Path, certificate: Certificate) -> Server:
+    return Server(data, "--host", "localhost", "--http2", *certificate.flags)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("server") / "data", certificate) as server:
         yield server
 
 
@@ -98,13 +101,13 @@ def test_many_streams_share_a_connection_with_reports(
     live: Server, certificate: Certificate
 ) -> None:
     with Peer(live, certificate) as peer:
-        peer.call("PUT", "/v1/jobs/j", {"total": 5})
-        viewers = [peer.get("/v1/jobs/j/events?logs=1&rate=60") for _ in range(40)]
+        peer.call("PUT", "/v1/jobs/shared", {"total": 5})
+        viewers = [peer.get("/v1/jobs/shared/events?logs=1&rate=60") for _ in range(40)]
         peer.until(lambda: all(b"data: " in peer.bodies[viewer] for viewer in viewers))
         for n in range(5):
-            peer.call("POST", "/v1/jobs/j/reports", [{"type": "progress", "advance": 1}])
-            peer.call("POST", "/v1/jobs/j/reports", {"type": "log", "message": str(n)})
-        peer.call("POST", "/v1/jobs/j/reports", {"type": "succeed"})
+            peer.call("POST", "/v1/jobs/shared/reports", [{"type": "progress", "advance": 1}])
+            peer.call("POST", "/v1/jobs/shared/reports", {"type": "log", "message": str(n)})
+        peer.call("POST", "/v1/jobs/shared/reports", {"type": "succeed"})
         for viewer in viewers:
             status, body = peer.answer(viewer)
             assert status == 200
@@ -130,9 +133,9 @@ def test_an_answer_before_the_end_of_a_body_stops_the_body(
     live: Server, certificate: Certificate
 ) -> None:
     with Peer(live, certificate) as peer:
-        peer.call("PUT", "/v1/jobs/j", {})
+        peer.call("PUT", "/v1/jobs/long", {})
         long = [("content-type", "application/json"), ("content-length", str(1 << 30))]
-        stream = peer.request("POST", "/v1/jobs/j/reports", None, long)
+        stream = peer.request("POST", "/v1/jobs/long/reports", None, long)
         assert peer.answer(stream)[0] == 413
         peer.until(lambda: stream in peer.resets)
         assert peer.resets[stream] == ErrorCodes.NO_ERROR
@@ -354,9 +357,10 @@ def test_open_streams_go_on_when_their_connection_is_replaced(
 
 
 def test_every_stream_gets_bye_before_the_server_stops(
-    live: Server, certificate: Certificate
+    tmp_path: Path, certificate: Certificate
 ) -> None:
-    with Peer(live, certificate) as peer, Peer(live, certificate) as idle:
+    live = serve(tmp_path / "data", certificate)
+    with live, Peer(live, certificate) as peer, Peer(live, certificate) as idle:
         peer.call("PUT", "/v1/jobs/j", {})
         viewers = [peer.get("/v1/jobs/j/events") for _ in range(20)]
         peer.until(lambda: all(b"data: " in peer.bodies[viewer] for viewer in viewers))
@@ -366,8 +370,8 @@ def test_every_stream_gets_bye_before_the_server_stops(
         peer.until_closed()
         idle.until_closed()
         assert peer.goaway
-    assert live.wait() == 0
-    assert "Traceback" not in live.stderr
+        assert live.wait() == 0
+        assert "Traceback" not in live.stderr
 
 
 def test_without_zttp_the_error_names_the_extra_to_install(

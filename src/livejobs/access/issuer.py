@@ -12,7 +12,6 @@ import asyncio
 import logging
 from typing import Annotated, Any, Final
 
-import httpx2
 import jwt
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -64,6 +63,9 @@ class IssuerUnavailable(LivejobsError):
 
 class Issuer:
     def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
+        import httpx2  # noqa: PLC0415 - a sixth of a start, which few servers need
+
+        self._http = httpx2
         self.issuer = issuer
         self._audience = audience
         self._url = jwks_url
@@ -117,7 +119,7 @@ class Issuer:
         try:
             async with (
                 asyncio.timeout(TIMEOUT),
-                httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client,
+                self._http.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client,
             ):
                 response = await client.get(self._url)
             response.raise_for_status()
@@ -125,7 +127,7 @@ class Issuer:
                 raise ValueError("too large")
             self._learn(response.json()["keys"])
             self._failed = False
-        except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (self._http.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.warning("The keys of %s can't be read from %s: %r", self.issuer, self._url, error)
         finally:
             self._ask_after = clock.monotonic() + ASK_AGAIN

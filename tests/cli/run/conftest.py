@@ -12,12 +12,6 @@ from tests.support.api import Api
 from tests.support.server import Server
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("server") / "data") as running:
-        yield running
-
-
 @pytest.fixture
 def api(shared: Server) -> Iterator[Api]:
     with Api(shared.url) as client:
