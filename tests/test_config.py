@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_no_setting_is_reported() -> None:
-    kill_after = next(it.envvar for it in run.params if it.name == "grace")
+    kill_after = next(str(it.envvar) for it in run.params if it.name == "grace")
     environ = {"LIVEJOBS_PROT": "1", "LIVEJOBS_PORT": "1", "HOME": "/"}
     of_workers = dict.fromkeys((sdk.URL, sdk.KEY, sdk.JOB, sdk.SPOOL, kill_after), "")
     assert unknown_variables(environ | of_workers) == ["LIVEJOBS_PROT"]
