@@ -459,10 +459,8 @@ def culprit(count: int, answer: Answer) -> int | None:
     of them together."""
     if count == 1:
         return 0
-    # The last report that made the head larger is named, which need not be the large one.
-    together = answer.status == 413 or answer.said.get("code") == "head_too_large"
     token = answer.path[0] if answer.path else ""
-    if together or not token.isdecimal() or int(token) >= count:
+    if answer.status == 413 or not token.isdecimal() or int(token) >= count:
         return None
     return int(token)
 
