@@ -261,6 +261,15 @@ def test_a_full_disk_and_memory_drop_the_oldest_log_lines_and_say_how_many() -> 
     assert f"dropped {box.lost} reports" in said(box.next())[-1]["message"]
 
 
+def test_no_result_is_dropped_for_the_room_of_what_is_on_its_way() -> None:
+    box = a_box(*["x" * 100] * 10)
+    assert box.next() is not None
+    box.put("result", encode({"type": "result", "value": 1}))
+    box.drop(2000)
+    box.answered(OK)
+    assert [report["type"] for report in said(box.next())] == ["result"]
+
+
 def test_the_end_is_never_dropped() -> None:
     box = a_box("old")
     box.put("succeed", encode({"type": "succeed"}))

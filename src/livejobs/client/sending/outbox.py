@@ -420,7 +420,8 @@ class Outbox:
 
     def drop(self, bound: int) -> None:
         """The disk refuses: where memory is full, drop the oldest log lines, then the oldest of
-        the rest."""
+        the rest. What is on its way cannot be dropped, so nothing else is dropped for it."""
+        bound += sum(map(_size, self._flight.records)) if self._flight else 0
         if self.bytes <= bound:
             return
         goal = bound * 3 // 4  # more than needed, so that it is not done again for each line
