@@ -56,7 +56,8 @@ class Reporter:
         self._started = started
         self._seats: dict[Channel, Seat] = {}
         self._kept: dict[Channel, None] = {}  # those of the seats that have ended, oldest first
-        self._released = False  # some folders wait to be taken over again
+        self._released = 0  # folders, in all
+        self._retaken = 0  # of them: so many have surely been taken over again
         self._lock = threading.RLock()
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,8 +97,9 @@ class Reporter:
                 return
             oldest = next(iter(self._kept))
             self._forget(oldest)
-            self._more = self._released = True
         oldest.release()
+        self._released += 1  # now that it can be found
+        self._more = True
         self._bell.set()
 
     def _forget(self, channel: Channel) -> None:
@@ -228,20 +230,24 @@ class Reporter:
         if not (rested or self._more) or any(one.heir for one in self._channels()):
             return
         self._scanned = time.monotonic()
+        released, self._more = self._released, False  # before looking, so that none is missed
         left = list(islice(left_behind(self._target), HEIRS))
-        self._more = len(left) == HEIRS
-        self._released = self._released and self._more
         for spool in left:
             channel = Channel.inherited(self._target, spool, self)
             channel.tidy()  # it may hold nothing
             with self._lock:
                 self._seats[channel] = Seat(channel)
+        if len(left) == HEIRS:
+            self._more = True
+        else:
+            self._retaken = released
 
     # What others may ask
 
     @property
     def idle(self) -> bool:
-        return not self._released and all(channel.outbox.idle for channel in self._channels())
+        waiting = self._released > self._retaken
+        return not waiting and all(channel.outbox.idle for channel in self._channels())
 
     def flush(self, timeout: float) -> bool:
         """Wait until all is acknowledged. False: it is not, and was kept on disk."""
