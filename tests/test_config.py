@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from livejobs.cli.run.command import run
+from livejobs.client import settings as sdk
 from livejobs.config import (
     SWITCH,
     TABLE,
@@ -145,8 +147,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_no_setting_is_reported() -> None:
-    environ = {"LIVEJOBS_PROT": "1", "LIVEJOBS_URL": "", "LIVEJOBS_PORT": "1", "HOME": "/"}
-    assert unknown_variables(environ) == ["LIVEJOBS_PROT"]
+    kill_after = next(str(it.envvar) for it in run.params if it.name == "grace")
+    environ = {"LIVEJOBS_PROT": "1", "LIVEJOBS_PORT": "1", "HOME": "/"}
+    of_workers = dict.fromkeys((sdk.URL, sdk.KEY, sdk.JOB, sdk.SPOOL, kill_after), "")
+    assert unknown_variables(environ | of_workers) == ["LIVEJOBS_PROT"]
 
 
 def test_values_set_in_code_are_checked_by_the_same_rules() -> None:

@@ -27,6 +27,7 @@ ORDER = [
     "app",
     "client",
     "queues",
+    "arq", "celery", "dramatiq", "huey", "rq", "taskiq",
     "",  # the package itself, which hands out the public names
     "demo",
     "cli",

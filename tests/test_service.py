@@ -340,8 +340,9 @@ async def test_unfinished_jobs_of_an_earlier_run_count(tmp_path: Path) -> None:
 
 async def test_a_head_has_a_bound_and_a_report_past_it_changes_nothing(tmp_path: Path) -> None:
     async with over(MemoryStore(), tmp_path, max_head_bytes=2000) as live:
-        with pytest.raises(HeadTooLarge):
-            await live.create(meta={"x": "y" * 2000})
+        with pytest.raises(HeadTooLarge) as caught:
+            await live.create(title="t" * 100, meta={"x": "y" * 2000}, tags=["a"])
+        assert caught.value.errors[0].pointer == "/meta"
         job = await live.create()
         before = await job.state()
         with pytest.raises(HeadTooLarge) as caught:
@@ -350,6 +351,38 @@ async def test_a_head_has_a_bound_and_a_report_past_it_changes_nothing(tmp_path:
             )
         assert caught.value.errors[0].pointer == "/1/set"
         assert await job.state() == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pointer"),
+    [
+        ((100, 3000, 100), "/1/set"),  # the others have room without it
+        ((1700, 1600, 1700), "/1/set"),  # there is room for one of them
+        ((3000,), "/set"),
+    ],
+)
+async def test_the_field_is_named_that_a_head_has_no_room_for(
+    tmp_path: Path, sizes: tuple[int, ...], pointer: str
+) -> None:
+    async with over(MemoryStore(), tmp_path, max_head_bytes=3000) as live:
+        job = await live.create()
+        reports = [say.Meta(set={f"k{n}": "y" * size}) for n, size in enumerate(sizes)]
+        with pytest.raises(HeadTooLarge) as caught:
+            await job.report(*reports)
+        assert caught.value.errors[0].pointer == pointer
+
+
+async def test_a_value_that_was_replaced_is_not_blamed_for_a_full_head(tmp_path: Path) -> None:
+    async with over(MemoryStore(), tmp_path, max_head_bytes=3000) as live:
+        job = await live.create()
+        await job.meta(a="y" * 1800)
+        with pytest.raises(HeadTooLarge) as caught:
+            await job.report(
+                say.Meta(set={"a": "z" * 1800}),
+                say.Meta(set={"b": "y" * 1000}),
+                say.Fail(message="m", detail="d"),
+            )
+        assert caught.value.errors[0].pointer == "/1/set"
 
 
 @pytest.mark.parametrize("lines", [False, True])

@@ -21,6 +21,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from livejobs import arq as arq
+    from livejobs import celery as celery
+    from livejobs import dramatiq as dramatiq
+    from livejobs import huey as huey
+    from livejobs import rq as rq
+    from livejobs import taskiq as taskiq
     from livejobs.app import create_app
     from livejobs.client.errors import Cancelled, Corrupt, Refused, Unavailable, Unreachable
     from livejobs.client.reader.aio import AsyncClient
@@ -34,12 +40,6 @@ if TYPE_CHECKING:
     from livejobs.client.worker.task import task
     from livejobs.client.worker.tqdm import tqdm
     from livejobs.config import Settings
-    from livejobs.queues import arq as arq
-    from livejobs.queues import celery as celery
-    from livejobs.queues import dramatiq as dramatiq
-    from livejobs.queues import huey as huey
-    from livejobs.queues import rq as rq
-    from livejobs.queues import taskiq as taskiq
     from livejobs.service import Job, LiveJobs
 
 _PLACES: Final = {
@@ -67,8 +67,7 @@ _PLACES: Final = {
     "tqdm": "livejobs.client.worker.tqdm",
 }
 
-# Modules of `livejobs.queues`. Loading one loads its library, which need not be there: so they are
-# not in `__all__`.
+# Modules. Loading one loads its library, which need not be there: so they are not in `__all__`.
 _QUEUES: Final = ("arq", "celery", "dramatiq", "huey", "rq", "taskiq")
 
 __all__ = [
@@ -99,7 +98,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _QUEUES:
-        value: Any = import_module(f"livejobs.queues.{name}")
+        value: Any = import_module(f"livejobs.{name}")
     elif name in _PLACES:
         value = getattr(import_module(_PLACES[name]), name)
     else:

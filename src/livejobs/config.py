@@ -18,7 +18,10 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "LIVEJOBS_"
-CLIENT_VARIABLES = frozenset({"LIVEJOBS_URL", "LIVEJOBS_KEY"})  # of the client commands
+# Of the SDK and the client commands.
+CLIENT_VARIABLES = frozenset(
+    f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
+)
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up

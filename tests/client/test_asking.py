@@ -213,7 +213,7 @@ job = livejobs.job("film", id="film-3")
 job.log("before")
 job.channel.ask({"type": "ask", "prompt": "Publish?"}, lambda: None)
 job.log("after")
-job.channel.keep()
+job.channel.keep(sync=True)
 os._exit(0)
 """
 

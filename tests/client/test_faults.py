@@ -21,7 +21,7 @@ from livejobs.client.settings import Target
 from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs, all_results
 from tests.support.api import Api
-from tests.support.server import Server
+from tests.support.server import LONG_ENOUGH, Server
 
 DELIVER = """
     import livejobs
@@ -242,6 +242,63 @@ def test_many_folders_are_delivered_a_few_at_a_time(spool: Path) -> None:
                 pass
         asked = [one.path.split("/")[3] for one in fake.requests if b"succeed" in one.body]
     assert sorted(asked) == sorted([*(f"j{number}" for number in range(40)), "last"])
+
+
+MANY_UNSENT = """
+    import os, resource, sys, livejobs
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+    jobs = []
+    for number in range(60):
+        with livejobs.job("ended") as job:
+            job.log(number)
+    for number in range(300):
+        jobs.append(livejobs.job("open"))
+        jobs[-1].log(number)
+    os.close(os.open(sys.executable, os.O_RDONLY))
+"""
+
+
+def test_many_jobs_that_cannot_be_sent_take_few_descriptors_and_are_all_kept(
+    server: Server, worker: Worker
+) -> None:
+    server.kill()
+    _, errors = worker.run(server.url, MANY_UNSENT)
+    assert "cannot be written" not in errors
+    assert len(worker.folders) == 360
+    logs = [line for path in worker.folders for line in path.glob("*.ndjson")]
+    assert sum(b'"type":"log"' in path.read_bytes() for path in logs) == 360
+
+
+def test_a_process_sends_what_it_could_not_hold_open(server: Server, worker: Worker) -> None:
+    server.kill()
+    process = worker.start(
+        server.url,
+        """
+        import sys, livejobs
+        from livejobs.client.sending import reporter
+        reporter.HELD = 2
+        for number in range(20):
+            with livejobs.job("ended", id=f"job-{number}", title="t") as job:
+                job.log(number)
+        assert not livejobs.flush(0)
+        print("kept", flush=True)
+        sys.stdin.readline()
+        with livejobs.job("last"):
+            pass
+        while not livejobs.flush(30):
+            pass
+        """,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "kept\n"
+    server.restart()
+    _, errors = process.communicate("\n", timeout=LONG_ENOUGH)
+    assert process.returncode == 0, errors
+    assert not worker.folders
+    with Api(server.url) as api:
+        for number in range(20):
+            assert all_logs(api, f"job-{number}") == [str(number)]
+            assert api.job(f"job-{number}")["status"] == "succeeded"
 
 
 def test_a_loop_that_goes_on_after_the_end_wakes_nobody(spool: Path) -> None:

@@ -56,6 +56,11 @@ def broken(password: str) -> None:
     raise ValueError("no such order")
 
 
+@app.task(autoretry_for=(Exception,), max_retries=3)
+def stops() -> None:
+    raise livejobs.Cancelled("a job")
+
+
 @app.task(bind=True, max_retries=3)
 def flaky(self: Any, failures: int) -> str:
     livejobs.current().progress(self.request.retries, 3)

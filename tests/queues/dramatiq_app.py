@@ -65,6 +65,11 @@ def flaky() -> str:
     return "open"
 
 
+@dramatiq.actor(max_retries=3, min_backoff=1, max_backoff=1)
+def stops() -> None:
+    raise livejobs.Cancelled("a job")
+
+
 @dramatiq.actor(max_age=1)
 def young() -> None: ...
 

@@ -73,6 +73,11 @@ def endless() -> None:
         time.sleep(0.02)
 
 
+@huey.task(retries=2)  # type: ignore[untyped-decorator]
+def stops() -> None:
+    raise livejobs.Cancelled("a job")
+
+
 @huey.task()  # type: ignore[untyped-decorator]
 def total(numbers: list[int]) -> int:
     return sum(numbers)

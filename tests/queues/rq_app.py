@@ -34,6 +34,10 @@ def broken(password: str) -> None:
     raise ValueError("no such order")
 
 
+def stops() -> None:
+    raise livejobs.Cancelled("a job")
+
+
 def flaky(path: str) -> str:
     """Fails when it runs for the first time, and when it runs for the second time."""
     livejobs.current().progress(1)

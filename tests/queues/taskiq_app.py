@@ -77,6 +77,11 @@ async def flaky(context: Annotated[Context, TaskiqDepends()]) -> str:
     return "open"
 
 
+@broker.task(retry_on_error=True, max_retries=3)
+async def stops() -> None:
+    raise livejobs.Cancelled("a job")
+
+
 @broker.task
 async def requeued(context: Annotated[Context, TaskiqDepends()]) -> str:
     if "X-Taskiq-requeue" not in context.message.labels:

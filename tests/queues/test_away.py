@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from livejobs.queues.base import Bridge
+from livejobs.queues.task import Task
+from tests.client.fake import Fake
 from tests.queues.processes import environment
 from tests.support.server import LONG_ENOUGH, hold_port
 
@@ -54,6 +59,25 @@ async def main():
 asyncio.run(main())
 print(*calls)
 """
+
+
+async def test_a_server_that_hangs_is_not_waited_for_by_every_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them wait in the same thread. Two seconds for each would be too long."""
+    monkeypatch.setenv("LIVEJOBS_SPOOL", str(tmp_path))
+    with Fake([], deaf=True) as fake, ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        bridge = Bridge("arq", url=fake.url)
+
+        async def work(number: int) -> None:
+            run = await bridge.begin_async(Task(f"task-{number}", "work"))
+            run.succeed()
+            bridge.ended(run.task.id)
+            await run.close_async()
+
+        async with asyncio.timeout(LONG_ENOUGH):
+            await asyncio.gather(*map(work, range(60)))
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["away", "no server"])

@@ -210,6 +210,18 @@ def test_importing_livejobs_loads_no_library_of_queues() -> None:
     assert not {"celery", "rq", "livejobs.queues"} & set(run_python(script).split())
 
 
+def test_the_module_of_a_library_is_imported_as_any_other() -> None:
+    script = """
+import livejobs.celery, livejobs.taskiq as tasks
+from livejobs import huey, rq
+from livejobs.arq import install
+import livejobs
+print(livejobs.celery.install, livejobs.rq is rq, livejobs.taskiq is tasks, livejobs.dramatiq)
+print(install is livejobs.arq.install, huey.install is livejobs.huey.install)
+"""
+    assert "False" not in run_python(script)
+
+
 @pytest.mark.parametrize("name", ["celery", "rq"])
 def test_a_missing_library_is_named_in_one_sentence(name: str) -> None:
     script = f"""

@@ -57,6 +57,14 @@ def test_a_large_result_is_left_out(api: Api, send: Sender) -> None:
     assert (job["status"], job["result"]) == ("succeeded", None)
 
 
+def test_a_task_that_raises_cancelled_ends_as_cancelled_and_its_worker_goes_on(
+    api: Api, send: Sender
+) -> None:
+    job = api.ended(sent(send, "stops"))
+    assert (job["status"], job["attempt"]) == ("cancelled", 1)
+    assert api.ended(sent(send, "add", 1, 2))["result"] == 3
+
+
 def test_a_task_that_raises_has_failed(api: Api, send: Sender) -> None:
     job = api.ended(sent(send, "broken", "hunter2"))
     assert (job["status"], job["error"]["code"]) == ("failed", "ValueError")

@@ -45,6 +45,14 @@ def test_a_failure_has_the_traceback_without_local_variables(api: Api, send: Sen
     assert "hunter2" not in job["error"]["detail"]
 
 
+def test_a_task_that_raises_cancelled_ends_as_cancelled_and_its_worker_goes_on(
+    api: Api, send: Sender
+) -> None:
+    job = api.ended(send("sent(stops.s())"))
+    assert (job["status"], job["attempt"]) == ("cancelled", 1)
+    assert api.ended(send("sent(add.s(1, 2))"))["result"] == 3
+
+
 def test_retries_are_attempts_of_one_job(api: Api, send: Sender) -> None:
     job = api.ended(send("sent(flaky.s())"))
     assert (job["status"], job["result"], job["attempt"]) == ("succeeded", "open", 3)

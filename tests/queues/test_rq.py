@@ -63,6 +63,14 @@ def test_a_task_that_raises_has_failed(api: Api, send: Sender) -> None:
     assert "hunter2" not in str(job)
 
 
+def test_a_task_that_raises_cancelled_ends_as_cancelled_and_its_worker_goes_on(
+    api: Api, send: Sender
+) -> None:
+    job = api.ended(sent(send, "stops", retries=2))
+    assert (job["status"], job["attempt"]) == ("cancelled", 1)
+    assert api.ended(sent(send, "add", 1, 2))["result"] == 3
+
+
 def test_a_retry_is_another_attempt_of_the_same_job(api: Api, send: Sender, tmp_path: Path) -> None:
     job = api.ended(sent(send, "flaky", str(tmp_path), retries=2))
     assert (job["status"], job["result"], job["attempt"]) == ("succeeded", "open", 3)

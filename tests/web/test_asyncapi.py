@@ -92,6 +92,8 @@ def hear(ws: ClientConnection) -> tuple[str, Any]:
     while True:
         said = json.loads(ws.recv(LONG_ENOUGH), object_pairs_hook=no_twins)
         name = check(f"server_{said['op']}", said)
+        described = DOCUMENT["components"]["messages"][name]["payload"]["properties"]
+        assert said.keys() <= described.keys(), name
         if name != "server_ping":  # which comes when its turn is
             return name, said
 
@@ -119,6 +121,7 @@ REPORTS = [
     {"type": "result", "value": 1},
     {"type": "error", "message": "e"},
 ]
+ASK = [{"type": "ask", "prompt": "Publish?"}]
 
 
 def test_events_are_as_described(api: Api) -> None:
@@ -145,6 +148,9 @@ def test_a_socket_s_messages_are_as_described(server: Server, api: Api) -> None:
         heard |= say(ws, op="report", id=3, job=job, reports=REPORTS)
         heard |= say(ws, op="report", id=4, job="none", reports=REPORTS)
         assert heard == {"server_pong", "server_ack", "server_error"}
+        assert say(ws, op="report", id=5, job=job, reports=ASK) == {"server_ack"}
+        assert api.post(f"/v1/jobs/{job}/answer", json={"value": True}).is_success
+        assert say(ws, op="report", id=6, job=job, reports=REPORTS) == {"server_ack"}
         heard = say(ws, op="subscribe", id="a", job=job, logs=True, since="other.1")
         heard |= say(ws, op="subscribe", id="b", job=job, logs=True, view="state")
         heard |= say(ws, op="subscribe", id="c", feed={"status": ["running", "succeeded"]})

@@ -138,7 +138,7 @@ class Creating:
             heartbeat_timeout=self._settings.heartbeat_timeout or None,
             ttl_seconds=self._retention(new.type),
         )
-        self._check_size(head, "")
+        self._check_size(head, "/" + max(_ANY_SIZE, key=lambda name: _size(new, name)))
         return head
 
     def _retention(self, type: str | None) -> float | None:
@@ -184,6 +184,14 @@ def digest_of(new: say.NewJob) -> bytes:
     number, as in RFC 8785) and a default that is sent or left out make no difference."""
     fields = {name: it for name, it in msgspec.to_builtins(new).items() if it not in _DEFAULTS}
     return hashlib.sha256(msgspec.json.encode(_plain(fields), order="sorted")).digest()
+
+
+# The fields of a new job that may be so large that the others have no room beside them.
+_ANY_SIZE: Final = ("meta", "steps", "tags", "title")
+
+
+def _size(new: say.NewJob, name: str) -> int:
+    return len(msgspec.json.encode(getattr(new, name)))
 
 
 _DEFAULTS: Final[tuple[object, ...]] = (None, [], {})

@@ -62,7 +62,7 @@ class Reporting:
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
             head = transaction.present(slot)
-            folded = self._fold(slot, head, reports, transaction.now)
+            folded = self._fold_all(slot, head, reports, transaction.now)
             if folded.head is not head:
                 transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
@@ -88,6 +88,34 @@ class Reporting:
         seq = outcome.seqs.get(slot, slot.seq)
         return LinesReceipt(_receipt(slot, head, seq, accepted, reports), kept, refused)
 
+    def _fold_all(
+        self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
+    ) -> reducer.Folded:
+        try:
+            return self._fold(slot, head, reports, now)
+        except HeadTooLarge as error:
+            at = self._culprit(head, reports, now, error)
+            raise HeadTooLarge(error.detail, errors=[FieldError(at, error.detail)]) from None
+
+    def _culprit(
+        self, head: Head, reports: Sequence[say.AnyReport], now: int, error: HeadTooLarge
+    ) -> str:
+        """The pointer to the largest field, if the head has room for all others; else to the field
+        that the head has no room for after those before it."""
+        sizes = [_largest(head, report)[0] for report in reports]
+        found = sizes.index(max(sizes))
+        if not self._fit(head, [*reports[:found], *reports[found + 1 :]], now):
+            found = self._fold_some(head, reports, now, error)[1]
+        name = _largest(head, reports[found])[1]
+        return f"/{name}" if len(reports) == 1 else f"/{found}/{name}"
+
+    def _fit(self, head: Head, reports: Sequence[say.AnyReport], now: int) -> bool:
+        try:
+            self._fold_exactly(head, reports, now)
+        except LivejobsError:
+            return False
+        return True
+
     def _fold_lines(
         self, slot: Slot, head: Head, reports: Sequence[say.AnyReport], now: int
     ) -> tuple[reducer.Folded, int, LivejobsError | None]:
@@ -109,18 +137,18 @@ class Reporting:
             except LivejobsError:
                 bad = middle
         try:
-            self._fold_exactly(good.head, [reports[kept]], now)
+            at = "/" + _largest(good.head, reports[kept])[1]
+            self._fold_exactly(good.head, [reports[kept]], now, at)
         except LivejobsError as error:  # this error points into its own line
             refused = error
         return good, kept, refused
 
     def _fold_exactly(
-        self, head: Head, reports: Sequence[say.AnyReport], now: int
+        self, head: Head, reports: Sequence[say.AnyReport], now: int, at: str = ""
     ) -> reducer.Folded:
         folded = reducer.fold(head, reports, now)
-        grown = _grown_by(head, reports)
-        if grown is not None:
-            self.check_size(folded.head, grown)
+        if any(_grows(head, report) for report in reports):
+            self.check_size(folded.head, at)
         return folded
 
     def _fold(
@@ -129,12 +157,12 @@ class Reporting:
         """The same, but measure the head only when the reports since the last time could have
         filled it: the cost of measuring grows with the head and not with the reports."""
         folded = reducer.fold(head, reports, now)
-        grown = _grown_by(head, reports)
+        grows = any(_grows(head, report) for report in reports)
         known, size = slot.measured
         if known is head:
             size += _growth(head, reports)
-        if grown is not None and (known is not head or size > self.bounds.head):
-            size = self._measure(folded.head, grown)
+        if grows and (known is not head or size > self.bounds.head):
+            size = self._measure(folded.head, "")
         elif known is not head:
             return folded
         slot.measured = folded.head, size
@@ -232,17 +260,20 @@ def _growth_by(report: say.AnyReport) -> int:
     return size
 
 
-def _grown_by(head: Head, reports: Sequence[say.AnyReport]) -> str | None:
-    """The pointer for a head that is too large: the last field that can have caused it."""
-    for at in range(len(reports) - 1, -1, -1):
-        if (name := _grows(head, reports[at])) is not None:
-            return f"/{name}" if len(reports) == 1 else f"/{at}/{name}"
-    return None
+def _grows(head: Head, report: say.AnyReport) -> bool:
+    named = _GROWS.get(type(report), ())
+    return _is_new(head, report) or any(getattr(report, name) is not None for name in named)
 
 
-def _grows(head: Head, report: say.AnyReport) -> str | None:
-    for name in _GROWS.get(type(report), ()):
-        if getattr(report, name) is not None:
-            return name
-    new = report.n is not None and report.producer not in head.producers
-    return "producer" if new else None
+def _is_new(head: Head, report: say.AnyReport) -> bool:
+    return report.n is not None and report.producer not in head.producers
+
+
+def _largest(head: Head, report: say.AnyReport) -> tuple[int, str]:
+    """The field that can make the head larger by most, after its size. (0, ""): there is none."""
+    named = (*_GROWS.get(type(report), ()), *(("producer",) if _is_new(head, report) else ()))
+    fields = ((getattr(report, name), name) for name in named)
+    return max(
+        ((len(encoded(value)), name) for value, name in fields if value is not None),
+        default=(0, ""),
+    )

@@ -1,1 +1,1 @@
-"""One line for a queue, such as `livejobs.celery.install(app)`: each task is a job."""
+"""What `livejobs.celery` and the modules of the other queue libraries have in common."""

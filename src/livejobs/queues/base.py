@@ -24,6 +24,7 @@ import livejobs.client.sending.process  # noqa: F401 - its exit handler has to b
 from livejobs.client.settings import URL
 from livejobs.client.worker.block import Block, job, silent
 from livejobs.client.worker.job import described, formatted
+from livejobs.queues.patience import Patience
 from livejobs.queues.quiet import logger, quietly
 from livejobs.queues.run import Run, settle
 from livejobs.queues.task import Task, creation
@@ -61,6 +62,7 @@ class Bridge:
         self._title = title
         self._runs: dict[str, Run] = {}
         self._waiting: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._patience = Patience()
         self._pid = os.getpid()
         atexit.register(self._at_exit)  # runs before the handler that was registered first
 
@@ -118,7 +120,7 @@ class Bridge:
         made = self.job(task)
         channel = made.channel
         made.end_cancelled()
-        _settle_later(task, channel)
+        self._settle_later(task, channel)
 
     @quietly
     def failed(self, task: Task, error: BaseException) -> None:
@@ -126,7 +128,7 @@ class Bridge:
         made = self.job(task)
         channel = made.channel
         made.fail(described(error), type(error).__name__, formatted(error))
-        _settle_later(task, channel)
+        self._settle_later(task, channel)
 
     # Where it runs
 
@@ -165,13 +167,16 @@ class Bridge:
         above = task.parent if isinstance(task.parent, Task) else None
         block = quietly(self.job)(task, nth) or silent()
         parent = quietly(self.job)(above) if above else None
-        return Run(task, block, parent or silent(), results=self.results, worker=worker)
+        return Run(
+            task, block, parent or silent(), results=self.results, worker=worker,
+            patience=self._patience,
+        )  # fmt: skip
 
     def _entered(self, run: Run) -> Run:
         run.enter()
         self._forget_parent()
         if run.refused:
-            _settle_later(run.task, run.job.channel)
+            self._settle_later(run.task, run.job.channel)
         else:
             self._runs[run.task.id] = run
         return run
@@ -181,9 +186,10 @@ class Bridge:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._runs.clear()
+            self._patience = Patience()
 
-
-def _settle_later(task: Task, channel: Channel | None) -> None:
-    """A task that did not run may be the last of its group."""
-    if channel is not None and isinstance(task.parent, Task) and task.parent.total:
-        threading.Thread(target=quietly(settle), args=(task, channel), daemon=True).start()
+    def _settle_later(self, task: Task, channel: Channel | None) -> None:
+        """A task that did not run may be the last of its group."""
+        if channel is not None and isinstance(task.parent, Task) and task.parent.total:
+            act, said = quietly(settle), (task, channel, self._patience)
+            threading.Thread(target=act, args=said, daemon=True).start()

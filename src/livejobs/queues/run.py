@@ -15,6 +15,7 @@ from livejobs.client.worker import opened
 from livejobs.client.worker.block import Block
 from livejobs.client.worker.job import AT_THE_END, described, formatted
 from livejobs.queues.group import end_with_the_last
+from livejobs.queues.patience import Patience
 from livejobs.queues.quiet import quietly
 from livejobs.queues.task import Task, job_id
 
@@ -29,7 +30,14 @@ class Run:
     """Verbs queue a report and return at once. The first end counts. None of them raises."""
 
     def __init__(
-        self, task: Task, job: Block, parent: Block, *, results: bool, worker: dict[str, Any]
+        self,
+        task: Task,
+        job: Block,
+        parent: Block,
+        *,
+        results: bool,
+        worker: dict[str, Any],
+        patience: Patience,
     ) -> None:
         """`parent`: a job that has to be there before this one can be created as its child."""
         self.task = task
@@ -37,6 +45,7 @@ class Run:
         self.parent = parent
         self.refused = False  # the job was cancelled before: do not start the task
         self._results = results
+        self._patience = patience
         self._worker = {"host": socket.gethostname(), "pid": os.getpid(), **worker}
         self._channel: Channel | None = job.channel
         self._token: opened.Token | None = None
@@ -49,8 +58,7 @@ class Run:
         for channel in (self.parent.channel, self._channel):
             if channel is not None:
                 channel.wake()
-                with channel.changed:
-                    channel.changed.wait_for(partial(_known, channel), ASK)
+                self._patience.wait(channel, partial(_known, channel), ASK)
 
     @property
     def finished(self) -> bool:
@@ -126,7 +134,7 @@ class Run:
     @quietly
     def settle(self) -> None:
         """Wait until the server has everything, for a moment, else until it is on disk."""
-        settle(self.task, self._channel)
+        settle(self.task, self._channel, self._patience)
 
     def close(self) -> None:
         self.leave()
@@ -152,18 +160,25 @@ class Run:
         threading.Thread(target=wait, name="livejobs-cancel", daemon=True).start()
 
 
-def settle(task: Task, channel: Channel | None) -> None:
+def settle(task: Task, channel: Channel | None, patience: Patience) -> None:
     if channel is None:
         return
-    channel.finish(AT_THE_END)
-    above = task.parent
-    if isinstance(above, Task) and above.total and not channel.outbox.resting and not channel.away:
+    try:
+        patience.wait(channel, partial(_settled, channel), AT_THE_END)
+    finally:
+        channel.keep(sync=True)
+    above, box = task.parent, channel.outbox
+    if isinstance(above, Task) and above.total and box.idle and not box.resting:
         end_with_the_last(channel.target, job_id(above.id), above.total)
 
 
 def _known(channel: Channel) -> bool:
     """The server has answered, or does not answer at all now."""
     return channel.outbox.creation is None or channel.outbox.over or channel.away
+
+
+def _settled(channel: Channel) -> bool:
+    return channel.outbox.idle or channel.away or channel.released
 
 
 def _done(channel: Channel) -> bool:

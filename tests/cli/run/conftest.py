@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.run.runner import Runner
+from tests.cli.run.runner import ELSEWHERE, Runner
 from tests.support.api import Api
 from tests.support.server import Server
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("server") / "data"
+    with Server(data, "--allowed-hosts", ELSEWHERE) as running:
+        yield running
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from tests.support.server import BIN, LONG_ENOUGH, clean_environment
 
+ELSEWHERE = "127.1"  # the server's own address, which looks like one that a phone can open
+
 
 class Finished(NamedTuple):
     out: bytes

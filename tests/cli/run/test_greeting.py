@@ -9,7 +9,7 @@ import segno
 
 from livejobs.cli.run.greeting import BORDER, greeting, qr_code
 
-PAGE = "http://127.0.0.1:8000/jobs/01a21bdc-6496-707a-bde3-9432e1991cbd"
+PAGE = "http://192.0.2.1:8000/jobs/01a21bdc-6496-707a-bde3-9432e1991cbd"
 UPPER = {"█": 1, "▀": 1, "▄": 0, " ": 0}
 LOWER = {"█": 1, "▀": 0, "▄": 1, " ": 0}
 
@@ -31,6 +31,13 @@ def test_a_code_that_does_not_fit_is_left_out(columns: int, lines: int, shown: b
     text = greeting(PAGE, code=True, size=os.terminal_size((columns, lines)), colour=False)
     assert text.startswith(f"livejobs: {PAGE}\n")
     assert ("▀" in text) == shown
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "a.localhost"])
+def test_a_link_that_no_phone_can_open_has_no_code(host: str) -> None:
+    page = f"http://{host}:8000/jobs/a"
+    text = greeting(page, code=True, size=os.terminal_size((80, 24)), colour=False)
+    assert text == f"livejobs: {page}\n"
 
 
 def test_without_colour_there_are_no_escapes() -> None:

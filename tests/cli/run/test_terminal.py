@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.run.runner import Runner, job_in
+from tests.cli.run.runner import ELSEWHERE, Runner, job_in
 from tests.cli.run.screen import Screen
 from tests.client.worker import all_logs
 from tests.support.api import Api
@@ -179,7 +179,7 @@ def test_a_cancel_reaches_a_command_on_a_pty(runner: Runner, api: Api) -> None:
 @pytest.mark.parametrize("colour", [True, False])
 def test_the_link_has_a_qr_code_on_a_terminal(runner: Runner, colour: bool) -> None:
     more = {} if colour else {"NO_COLOR": "1"}
-    command = runner.command("--", "true")
+    command = runner.command("--url", runner.url.replace("127.0.0.1", ELSEWHERE), "--", "true")
     with Screen(command, runner.environment(LANG="C.UTF-8", **more), runner.folder) as shown:
         assert shown.end() == 0
     assert "▀▄".encode() in shown.seen

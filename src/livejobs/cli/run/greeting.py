@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 BORDER: Final = 2  # modules around the code; scanners need it
 
@@ -15,9 +17,18 @@ _COLOURS: Final = ("\x1b[38;5;231;48;5;16m", "\x1b[0m")  # white on black, whate
 
 def greeting(page: str, *, code: bool, size: os.terminal_size, colour: bool) -> str:
     lines = [f"livejobs: {harmless(page)}"]
-    if code:
+    if code and _opens_elsewhere(page):
         lines += _fitting(qr_code(page), size, colour=colour)
     return "\n".join(lines) + "\n"
+
+
+def _opens_elsewhere(page: str) -> bool:
+    """A phone cannot reach this machine's loopback."""
+    host = urlsplit(page).hostname or ""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host != "localhost" and not host.endswith(".localhost")
 
 
 def harmless(text: str) -> str:

@@ -12,12 +12,14 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urljoin
 
 from livejobs.client.plain import encode
 from livejobs.client.sending.guard import Guard
 from livejobs.client.sending.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.sending.pace import ASKING, SILENCE
 from livejobs.client.sending.question import Question, Questions
 from livejobs.client.sending.spool import Spool
 from livejobs.client.settings import Target
@@ -39,20 +41,27 @@ class Source(Protocol):
         """Say what has changed since the last call."""
 
 
+class Sender(Protocol):
+    @property
+    def share(self) -> int:
+        """Bytes of memory for each queue."""
+
+    def ring(self, channel: Channel) -> None:
+        """The channel has something to send."""
+
+    def kept(self, channel: Channel) -> None:
+        """Nothing is added to the channel any more, and all of it is on disk."""
+
+
 class Channel:
     def __init__(
-        self,
-        target: Target,
-        id: str,
-        creation: Mapping[str, Any] | None,
-        ring: Callable[[Channel], None],
+        self, target: Target, id: str, creation: Mapping[str, Any] | None, sender: Sender
     ) -> None:
-        """`ring`: wakes the sender. Without a creation, the job is somebody else's."""
+        """Without a creation, the job is somebody else's."""
         self.target = target
         self.id = id
         self.creation = creation
-        self._ring = ring
-        self.share = MEMORY
+        self._sender = sender
         attached = creation is None
         self._begin(Outbox(new_producer(), creation, attached=attached))
 
@@ -72,25 +81,31 @@ class Channel:
         self.parent: str | None = None  # of the job, once the server has answered its creation
         self.away = False  # the server does not answer: waiting for it is no use
         self.heir = False  # it sends what a process that has gone has left
+        self.released = False  # another channel or process sends what is left
         self._beat = False
         self._spilling = False
         self._told: set[str] = set()
 
     @classmethod
-    def inherited(cls, target: Target, spool: Spool, ring: Callable[[Channel], None]) -> Channel:
+    def inherited(cls, target: Target, spool: Spool, sender: Sender) -> Channel:
         """What a process that has gone left in its folder."""
         header = spool.header
         creation = None if spool.created else header.get("creation")
-        channel = cls(target, str(header["job"]), None, ring)
+        channel = cls(target, str(header["job"]), None, sender)
         channel.outbox = Outbox.inherited(str(header["producer"]), creation, *spool.span)
         channel.spool = spool
         channel.heir = True
         return channel
 
-    def after_fork(self, ring: Callable[[Channel], None]) -> None:
+    def after_fork(self, sender: Sender) -> None:
         """In the child: its queue is empty, its producer is another one, no lock is held."""
-        self._ring = ring
+        self._sender = sender
         self._begin(Outbox(new_producer(), self.creation, attached=True))
+
+    @property
+    def share(self) -> int:
+        """Bytes of memory for the queue."""
+        return self._sender.share
 
     # What the job says
 
@@ -176,7 +191,7 @@ class Channel:
 
     def wake(self) -> None:
         self.awake = True
-        self._ring(self)
+        self._sender.ring(self)
 
     def beat(self) -> None:
         """Send a heartbeat, if there is nothing else to send."""
@@ -204,6 +219,11 @@ class Channel:
         self.open = max(0, self.open - 1)
 
     # What the sender asks
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which a heartbeat is due. Its answer brings that of a person."""
+        return ASKING if self.questions.open else SILENCE
 
     def next(self, *, heartbeat: bool) -> Request | None:
         self.awake = False  # before looking: what is said from now on wakes again
@@ -289,7 +309,8 @@ class Channel:
         disk refuses, the oldest log lines leave it instead."""
         refused = None
         with self.disk:
-            if self._spilling:  # a signal handler's, within the same one
+            # A signal handler's may come within the same one.
+            if self._spilling or self.released:
                 return
             self._spilling = True
             try:
@@ -345,32 +366,49 @@ class Channel:
     # Ending
 
     def finish(self, wait: float, *, patient: bool = False) -> None:
-        """Return when all is acknowledged, or safe on disk. `wait`: seconds for the former.
-        `patient`: even for a server that does not answer."""
+        """Return when all is acknowledged, or safe on disk. `wait`: seconds for the former."""
+        try:
+            self.wait(wait, patient=patient)
+        finally:  # also when the wait is interrupted
+            self.keep(sync=True)
+
+    def wait(self, seconds: float, *, patient: bool) -> None:
+        """Until all is acknowledged. `patient`: even by a server that does not answer."""
 
         def may_leave() -> bool:
-            return self.outbox.idle or (self.away and not patient)
+            return self.outbox.idle or self.released or (self.away and not patient)
 
-        try:
-            with self.changed:
-                self.changed.wait_for(may_leave, wait)
-        finally:  # also when the wait is interrupted
-            self.keep()
+        with self.changed:
+            self.changed.wait_for(may_leave, seconds)
 
-    def keep(self) -> None:
-        """What is not acknowledged is on disk afterwards, and survives a power cut."""
+    def keep(self, *, sync: bool) -> None:
+        """What is not acknowledged is on disk afterwards. `sync`: it survives a power cut."""
         self._poll()
         self.guard.run(self.outbox.settle)
         if self.outbox.unanswered:
-            self.spill(sync=True)
+            self.spill(sync=sync)
+            if self.outbox.ended and self.spool is not None:
+                self._sender.kept(self)
 
-    def close(self) -> None:
-        """The process ends: leave what is on disk to the next one."""
-        self.keep()
+    def close(self) -> Path | None:
+        """The process ends: leave what is on disk to the next one. Returns the folder, if it is not
+        synced."""
+        self.keep(sync=False)
+        return self._let_go()
+
+    def release(self) -> None:
+        """Leave what is on disk to an heir of the same process."""
+        self._let_go()
+        self.tell()
+
+    def _let_go(self) -> Path | None:
         with self.disk:
-            if self.spool is not None:
-                self.spool.close()
-                self.spool = None
+            self.released = True  # from now on nothing is written
+            spool, self.spool = self.spool, None
+            if spool is None:
+                return None
+            spool.close()
+            return None if spool.synced else spool.folder
 
     def _log(self, news: list[News]) -> None:
         for key, text in news:

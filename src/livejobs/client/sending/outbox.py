@@ -420,7 +420,8 @@ class Outbox:
 
     def drop(self, bound: int) -> None:
         """The disk refuses: where memory is full, drop the oldest log lines, then the oldest of
-        the rest."""
+        the rest. What is on its way cannot be dropped, so nothing else is dropped for it."""
+        bound += sum(map(_size, self._flight.records)) if self._flight else 0
         if self.bytes <= bound:
             return
         goal = bound * 3 // 4  # more than needed, so that it is not done again for each line
@@ -459,10 +460,8 @@ def culprit(count: int, answer: Answer) -> int | None:
     of them together."""
     if count == 1:
         return 0
-    # The last report that made the head larger is named, which need not be the large one.
-    together = answer.status == 413 or answer.said.get("code") == "head_too_large"
     token = answer.path[0] if answer.path else ""
-    if together or not token.isdecimal() or int(token) >= count:
+    if answer.status == 413 or not token.isdecimal() or int(token) >= count:
         return None
     return int(token)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 INTERVAL: Final = 0.1  # seconds between a job's sends
 SILENCE: Final = 4.0  # seconds after which a heartbeat is due
+ASKING: Final = 1.0  # the same, while somebody waits for the answer to a question
 FIRST: Final = 0.25  # seconds: the longest first wait for a server that is away
 LONGEST: Final = 15.0
 SLOWLY: Final = 60.0  # where a person has to mend something

@@ -25,7 +25,7 @@ def channel(target: Target, id: str, creation: Mapping[str, Any] | None) -> Chan
     with _lock:
         found = _channels.get((target, id))
         if found is None or found.outbox.ended:
-            found = Channel(target, id, creation, _reporter(target).ring)
+            found = Channel(target, id, creation, _reporter(target))
             _channels[target, id] = found
         return found
 
@@ -85,7 +85,7 @@ def _after_fork() -> None:
         reporter.after_fork()
     _reporters.clear()
     for one in old:
-        one.after_fork(_reporter(one.target).ring)
+        one.after_fork(_reporter(one.target))
 
 
 atexit.register(close_all)

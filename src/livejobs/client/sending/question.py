@@ -30,6 +30,10 @@ class Questions:
     def __init__(self) -> None:
         self._open: list[Question] = []
 
+    @property
+    def open(self) -> bool:
+        return bool(self._open)
+
     def add(self, question: Question, record: int) -> None:
         question.record = record
         self._open.append(question)

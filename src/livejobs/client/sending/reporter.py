@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 from livejobs.client.sending.channel import IN_ALL, MEMORY, Channel
 from livejobs.client.sending.outbox import Answer, Verdict
-from livejobs.client.sending.pace import INTERVAL, SILENCE, jittered
-from livejobs.client.sending.spool import left_behind
+from livejobs.client.sending.pace import INTERVAL, jittered
+from livejobs.client.sending.spool import left_behind, sync_left
 from livejobs.client.sending.transport import Transport
 from livejobs.client.settings import Target
 
@@ -21,8 +22,21 @@ logger: Final = logging.getLogger("livejobs.client")
 
 RESCAN: Final = 60.0  # seconds between looks for folders of processes that have gone
 HEIRS: Final = 16  # folders that are sent at the same time
+HELD: Final = 32  # folders of jobs that have ended
 AT_EXIT: Final = 5.0  # seconds that the interpreter's exit waits at most
+# All jobs are written to disk before the first of them is synced: what is written survives the end
+# of the process, and to sync many may take long.
+DISK: Final = 0.01  # seconds to sync a job
+MOST_DISK: Final = 1.0  # seconds that are left for it while the server is waited for
 NEVER: Final = float("inf")
+
+
+def within(end: float, acts: Iterable[Callable[[], object]]) -> None:
+    """Do the first, and as many as there is time for."""
+    for act in acts:
+        act()
+        if time.monotonic() >= end:
+            return
 
 
 class Seat:
@@ -41,6 +55,9 @@ class Reporter:
         self._target = target
         self._started = started
         self._seats: dict[Channel, Seat] = {}
+        self._kept: dict[Channel, None] = {}  # those of the seats that have ended, oldest first
+        self._released = 0  # folders, in all
+        self._retaken = 0  # of them: so many have surely been taken over again
         self._lock = threading.RLock()
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
@@ -53,7 +70,7 @@ class Reporter:
 
     def ring(self, channel: Channel) -> None:
         """The channel has something to send."""
-        if channel not in self._seats:
+        if channel not in self._seats and not channel.released:
             self._take(channel)
         if not self._bell.is_set():
             self._bell.set()
@@ -62,14 +79,37 @@ class Reporter:
         with self._lock:
             self._seats.setdefault(channel, Seat(channel))
             channel.away = self._away is not None
-            self._share()
             if self._thread is None:
                 self._start()
 
-    def _share(self) -> None:
-        share = min(MEMORY, IN_ALL // max(1, len(self._seats)))
-        for channel in self._seats:
-            channel.share = share
+    @property
+    def share(self) -> int:
+        return min(MEMORY, IN_ALL // max(1, len(self._seats)))
+
+    def kept(self, channel: Channel) -> None:
+        """Each folder takes descriptors, which the job may need. So only so many are held, and the
+        thread takes the others over again when it can send them."""
+        with self._lock:
+            if channel not in self._seats:
+                return
+            self._kept[channel] = None
+            if len(self._kept) <= HELD:
+                return
+            oldest = next(iter(self._kept))
+            self._forget(oldest)
+        oldest.release()
+        self._released += 1  # now that it can be found
+        self._more = True
+        self._bell.set()
+
+    def _forget(self, channel: Channel) -> None:
+        self._seats.pop(channel, None)
+        self._kept.pop(channel, None)
+        box = channel.outbox
+        self._totals["sent"] += box.sent
+        self._totals["refused"] += box.refused
+        self._totals["dropped"] += box.lost
+        box.sent = box.refused = box.lost = 0
 
     def _channels(self) -> tuple[Channel, ...]:
         with self._lock:
@@ -117,7 +157,7 @@ class Reporter:
         over = box.ended or box.over  # whatever is said after that, and by whom
         if box.idle and (over or not (channel.awake or channel.sources)):
             if channel.open and not over:
-                return max(seat.last + SILENCE, self._backoff.until, seat.backoff.until)
+                return max(seat.last + channel.silence, self._backoff.until, seat.backoff.until)
             self._leave(seat, over)
             return NEVER
         # A pause would join nothing where a whole batch waits, or nothing follows.
@@ -126,26 +166,19 @@ class Reporter:
         return max(last + pause, self._backoff.until, seat.backoff.until)
 
     def _leave(self, seat: Seat, over: bool) -> None:
+        channel = seat.channel
         with self._lock:
-            del self._seats[seat.channel]
-            if (
-                seat.channel.awake and not over
-            ):  # it had something to send before it could see that it is gone
-                self._seats[seat.channel] = seat
-                return
-            if seat.channel.heir and self._more:
+            self._forget(channel)
+            if channel.awake and not over:
+                # It had something to send before it could see that it is gone.
+                self._seats[channel] = seat
+            elif channel.heir and self._more:
                 self._bell.set()  # take the next ones over
-            box = seat.channel.outbox
-            self._totals["sent"] += box.sent
-            self._totals["refused"] += box.refused
-            self._totals["dropped"] += box.lost
-            box.sent = box.refused = box.lost = 0
-            self._share()
 
     def _serve(self, seat: Seat) -> None:
         channel = seat.channel
         now = seat.looked = time.monotonic()
-        request = channel.next(heartbeat=now - seat.last >= SILENCE)
+        request = channel.next(heartbeat=now - seat.last >= channel.silence)
         if request is None:
             return
         assert self._transport is not None
@@ -197,40 +230,57 @@ class Reporter:
         if not (rested or self._more) or any(one.heir for one in self._channels()):
             return
         self._scanned = time.monotonic()
+        released, self._more = self._released, False  # before looking, so that none is missed
         left = list(islice(left_behind(self._target), HEIRS))
-        self._more = len(left) == HEIRS
         for spool in left:
-            channel = Channel.inherited(self._target, spool, self.ring)
+            channel = Channel.inherited(self._target, spool, self)
             channel.tidy()  # it may hold nothing
             with self._lock:
                 self._seats[channel] = Seat(channel)
-                self._share()
+        if len(left) == HEIRS:
+            self._more = True
+        else:
+            self._retaken = released
 
     # What others may ask
 
     @property
     def idle(self) -> bool:
-        return all(channel.outbox.idle for channel in self._channels())
+        waiting = self._released > self._retaken
+        return not waiting and all(channel.outbox.idle for channel in self._channels())
 
-    def flush(self, timeout: float, *, patient: bool = True) -> bool:
+    def flush(self, timeout: float) -> bool:
         """Wait until all is acknowledged. False: it is not, and was kept on disk."""
         end = time.monotonic() + timeout
-        for channel in self._channels():
-            channel.wake()
-            channel.finish(max(0.0, end - time.monotonic()), patient=patient)
+        channels = self._channels()
+        try:
+            self._wait(channels, end, patient=True)
+        finally:
+            for channel in channels:
+                channel.keep(sync=False)
+            within(end, (partial(channel.keep, sync=True) for channel in channels))
         return self.idle
+
+    def _wait(self, channels: Sequence[Channel], end: float, *, patient: bool) -> None:
+        """Until all is acknowledged, or so late that there is just time for the disk."""
+        end -= min(DISK * sum(channel.outbox.unanswered for channel in channels), MOST_DISK)
+        for channel in channels:
+            channel.wake()
+        for channel in channels:
+            channel.wait(max(0.0, end - time.monotonic()), patient=patient)
 
     def close(self, timeout: float = AT_EXIT) -> None:
         """The process ends."""
+        end = time.monotonic() + timeout
         self._backoff.until = 0.0  # one more try, at once
         for channel in self._channels():
             channel.away = False
         self._bell.set()
         try:
-            self.flush(timeout, patient=False)
+            self._wait(self._channels(), end, patient=False)
         finally:
-            for channel in self._channels():
-                channel.close()
+            left = [folder for it in self._channels() if (folder := it.close()) is not None]
+            within(end, (partial(sync_left, folder) for folder in left))
 
     def after_fork(self) -> None:
         """In the child: let go of what is the parent's."""

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from livejobs.client.sending.outbox import Record
 from livejobs.client.settings import Target
 
+HEADER: Final = "job.json"
 SEGMENT: Final = 1024 * 1024  # bytes; read back as a whole
 MOST: Final = 1024 * 1024 * 1024  # bytes on disk for one job; more is refused as by a full disk
 OLD: Final = 7 * 86_400.0  # seconds after which nobody waits for a folder any more
@@ -47,6 +48,8 @@ class Spool:
         self._segments: list[Segment] = []
         self._file: int | None = None
         self._made = 0
+        self._whole = True  # a power cut cannot lose the folder itself
+        self.synced = True
 
     @classmethod
     def create(cls, target: Target, header: Mapping[str, Any]) -> Spool:
@@ -60,15 +63,16 @@ class Spool:
         try:
             if not _locked(lock):
                 raise BlockingIOError(f"{making} is locked by another process")
-            write_whole(making / "job.json", json.dumps(header).encode())
+            _write(making / HEADER, json.dumps(header).encode())
             folder = root / f"{time.time_ns() // 1_000_000:013}-{producer}"
             making.rename(folder)
-            sync_folder(root)
         except BaseException:
             os.close(lock)
             shutil.rmtree(making, ignore_errors=True)
             raise
-        return cls(folder, lock, header)
+        made = cls(folder, lock, header)
+        made._whole = made.synced = False
+        return made
 
     @classmethod
     def take_over(cls, folder: Path) -> Spool | None:
@@ -82,7 +86,7 @@ class Spool:
         try:
             # The folder may have been removed between opening the lock and holding it.
             if _locked(lock) and (folder / "lock").exists():
-                spool = cls(folder, lock, json.loads((folder / "job.json").read_bytes()))
+                spool = cls(folder, lock, json.loads((folder / HEADER).read_bytes()))
                 spool._scan()
                 return spool
         except (OSError, ValueError):
@@ -124,6 +128,7 @@ class Spool:
         if self.bytes + len(data) > MOST:
             raise Full(f"{self.folder} holds {self.bytes} bytes; {MOST} are allowed")
         file = self._writable()
+        self.synced = False
         start = os.lseek(file, 0, os.SEEK_END)
         try:
             view = memoryview(data)
@@ -171,9 +176,16 @@ class Spool:
 
     def sync(self) -> None:
         """What was appended survives a power cut."""
+        if self.synced:
+            return
         if self._file is not None:
             os.fsync(self._file)
+        if not self._whole:
+            sync_file(self.folder / HEADER)
         sync_folder(self.folder)
+        if not self._whole:
+            sync_folder(self.folder.parent)
+        self._whole = self.synced = True
 
     def read(self, first: int) -> list[Record]:
         """Records from this number on: of one segment. Empty: there are none."""
@@ -203,9 +215,7 @@ class Spool:
         self._let_go()
 
     def close(self) -> None:
-        """Leave the folder to the next process."""
-        with suppress(OSError):
-            self._close_segment()
+        """Leave the folder to the next process. What was not synced before is not synced here."""
         self._let_go()
 
     def _let_go(self) -> None:
@@ -285,13 +295,29 @@ def _record(line: bytes) -> Record | None:
         return None
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> None:
     file = _open(path)
     try:
         os.write(file, data)
+    finally:
+        os.close(file)
+
+
+def sync_file(path: Path) -> None:
+    file = _open(path, create=False)
+    try:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def sync_left(folder: Path) -> None:
+    """The folder of a spool that was closed. The next process may have sent and removed it."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            sync_file(path)
+        sync_folder(folder)
+        sync_folder(folder.parent)
 
 
 def _open(path: Path, *, create: bool = True) -> int:

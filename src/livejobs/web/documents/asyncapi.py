@@ -16,8 +16,10 @@ from starlette.responses import Response
 
 from livejobs.core.model import LEVELS
 from livejobs.core.reports import AnyReport
+from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.documents.openapi import (
+    DESCRIPTIONS,
     FILTERS,
     JOB,
     STREAMED,
@@ -111,14 +113,15 @@ CLIENT_MESSAGES: Final = {
 
 def document(version: str) -> dict[str, Any]:
     payload_list, schemas = msgspec.json.schema_components(
-        [struct for struct, _ in CLIENT_MESSAGES.values()],
+        [*(struct for struct, _ in CLIENT_MESSAGES.values()), Receipt],
         ref_template="#/components/schemas/{name}",
     )
-    payloads = dict(zip(CLIENT_MESSAGES, payload_list, strict=True))
+    payloads = dict(zip(CLIENT_MESSAGES, payload_list, strict=False))
     payloads["report"] = _report(payloads["report"])
     messages = {
         **{f"event_{name}": _event(name) for name in EVENTS},
         **{f"server_{op}": _from_server(op) for op in SERVER_MESSAGES},
+        "server_ack": _ack(schemas.pop(Receipt.__name__)),
         **{
             f"client_{op}": _message(op, CLIENT_MESSAGES[op][1], payloads[op])
             for op in CLIENT_MESSAGES
@@ -171,6 +174,16 @@ def _event(name: str) -> dict[str, Any]:
 def _from_server(op: str) -> dict[str, Any]:
     summary, members = SERVER_MESSAGES[op]
     return _message(op, summary, shape(op={"const": op}, **members))
+
+
+def _ack(receipt: Schema) -> dict[str, Any]:
+    """With the receipt's members, which only a report's has."""
+    ack = _from_server("ack")
+    members = portable(receipt["properties"])
+    for name, description in DESCRIPTIONS["Receipt"].items():
+        members[name]["description"] = description
+    ack["payload"]["properties"] |= members
+    return ack
 
 
 def _report(report: Schema) -> Schema:

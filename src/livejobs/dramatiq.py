@@ -49,6 +49,7 @@ def install(
     # retried.
     broker.add_middleware(Jobs(bridge, terminate=terminate))
     broker.middleware.insert(0, broker.middleware.pop())
+    broker.add_middleware(NoRetry())
 
 
 class Jobs(Middleware):
@@ -145,6 +146,21 @@ class Jobs(Middleware):
         """It is never sent when a message of its group has failed."""
         if isinstance(task.parent, Task):
             self._bridge.failed(task.parent, error)
+
+
+class NoRetry(Middleware):
+    """Last in the list, so that it hears of the end before the middleware that retries."""
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if isinstance(exception, Cancelled):
+            message.options["max_retries"] = 0
 
 
 def described(message: Message[Any] | MessageProxy) -> Task:

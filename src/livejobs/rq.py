@@ -18,6 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("livejobs.rq needs RQ: install 'rq'.") from error
 
+from livejobs.client import errors
 from livejobs.queues.base import Bridge, Title
 from livejobs.queues.quiet import quietly
 from livejobs.queues.run import Run
@@ -131,7 +132,10 @@ def _performing(original: Any, job: Job) -> Any:
         return original(job)  # the worker's methods hear of the end
     try:
         value = original(job)
-    except Exception as error:
+    except errors.Cancelled:
+        _close(_ended(job), Run.cancel)
+        raise
+    except BaseException as error:
         _close(_ended(job), Run.fail, error)
         raise
     _close(_ended(job), Run.succeed, value)
@@ -183,13 +187,14 @@ def _retrying(
 
 def _failing(original: Any, worker: Worker, job: Job, *args: Any, **kwargs: Any) -> Any:
     error = sys.exc_info()[1]
-    refused = isinstance(error, Cancelled)
-    if refused:
+    cancelled = isinstance(error, Cancelled | errors.Cancelled)
+    if cancelled:
         job.retries_left = 0
+        _close(_ended(job), Run.cancel)
     else:
         _failed(worker, job, error, kwargs.get("exc_string", ""))
     answer = original(worker, job, *args, **kwargs)
-    if refused:
+    if cancelled:
         quietly(job.cancel)()
     return answer
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 try:
@@ -103,8 +104,10 @@ class Jobs:
         run = self._bridge.begin(self._described(task), queue=self._huey.name)
         if run.refused:
             raise Refused
+        task.execute = functools.partial(_executed, task.execute)
 
     def _end(self, task: Any, value: Any, exception: BaseException | None) -> None:
+        vars(task).pop("execute", None)
         run = self._bridge.ended(task.id)
         if run is None:
             return
@@ -114,7 +117,7 @@ class Jobs:
             run.succeed(value)
         elif task.retries:
             run.retry(exception)
-        elif isinstance(exception, Cancelled | CancelExecution):
+        elif isinstance(exception, CancelExecution):
             run.cancel()
         else:
             run.fail(exception)
@@ -132,6 +135,14 @@ class Jobs:
             task.kwargs,
             parent=self._described(callback) if callback is not None else root,
         )
+
+
+def _executed(execute: Callable[[], Any]) -> Any:
+    """An exception that is no Exception would end the consumer's thread."""
+    try:
+        return execute()
+    except Cancelled:
+        raise CancelExecution(retry=False) from None
 
 
 def callback_of(task: Any) -> Any:

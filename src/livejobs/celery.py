@@ -13,6 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("livejobs.celery needs Celery 5: install 'celery'.") from error
 
+from livejobs.client.errors import Cancelled
 from livejobs.client.sending.process import flush
 from livejobs.client.worker.job import AT_THE_END
 from livejobs.queues.base import Bridge, Title
@@ -94,10 +95,11 @@ class Listener:
     # In the worker
 
     def worker_begins(self, sender: Any, **_: Any) -> None:
-        """Signals cannot refuse a task; `before_start` can. Tracers are built after this."""
+        """Signals cannot refuse a task; `before_start` and `run` can. Tracers are built later."""
         if sender.app is self.app:
             for task in self.app.tasks.values():
                 refusing(type(task))
+                stopping(task)
 
     def begins(self, sender: Any, task: Any, args: Any, kwargs: Any, **_: Any) -> None:
         if task.app is not self.app:
@@ -226,12 +228,37 @@ def refusing(kind: Any) -> None:
     def before_start(self: Any, task_id: str, args: Any, kwargs: Any) -> Any:
         run = getattr(self.request, MARK, None)
         if run is not None and run.refused:
-            self.backend.mark_as_revoked(task_id, "cancelled", request=self.request)
-            raise Ignore("The job was cancelled.")
+            raise _revoked(self)
         return before(self, task_id, args, kwargs)
 
     setattr(before_start, MARK, True)
     kind.before_start = before_start
+
+
+def stopping(task: Any) -> None:
+    """A task that raises Cancelled ends as revoked. Celery's processes survive only what is an
+    Exception."""
+    original = task.run
+    if getattr(original, MARK, False):
+        return
+
+    @functools.wraps(original)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(*args, **kwargs)
+        except Cancelled:
+            if task.request.called_directly:
+                raise
+            raise _revoked(task) from None
+
+    setattr(run, MARK, True)
+    task.run = run
+
+
+def _revoked(task: Any) -> Exception:
+    task.backend.mark_as_revoked(task.request.id, "cancelled", request=task.request)
+    ignore: Exception = Ignore("The job was cancelled.")
+    return ignore
 
 
 def of_request(name: str, request: Any) -> Task:

@@ -137,6 +137,8 @@ class Jobs(TaskiqMiddleware):
         run = origin.own(message.task_id)
         if run is not None:
             self._errors[run] = exception
+        if isinstance(exception, Cancelled):
+            message.labels["retry_on_error"] = False
 
     async def post_execute(self, message: TaskiqMessage, result: TaskiqResult[Any]) -> None:
         run = origin.own(message.task_id)
