@@ -78,6 +78,7 @@ export class Log {
   /** Take the job's new lines. */
   show(job) {
     this.#job = job;
+    this.#showFollowing();
     const lines = job.logs.filter((line) => line.n > this.#last);
     this.#parts.empty.hidden = job.logs_total > 0;
     this.#parts.log.style.setProperty("--digits", String(job.logs_total).length);
@@ -106,6 +107,7 @@ export class Log {
 
   #showFollowing() {
     const { follow } = this.#parts;
+    follow.hidden = Boolean(this.#job?.completed_at); // nothing more will come
     attribute(follow, "aria-pressed", this.#scroller.following);
     put(follow, this.#scroller.following ? "Following" : "Follow");
   }
