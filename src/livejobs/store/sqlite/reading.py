@@ -34,8 +34,8 @@ from livejobs.store.base import (
 )
 from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.finding import END, count, find, projects_of
-from livejobs.store.sqlite.rows import LAST, key, kind_of, n_of
+from livejobs.store.sqlite.finding import END, count, find
+from livejobs.store.rows import LAST, key, kind_of, n_of, projects_of
 
 _json = msgspec.json.Encoder().encode
 

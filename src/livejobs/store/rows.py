@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from livejobs.core.history import RANGES, moves
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
-from livejobs.store.base import Change, Idempotency
+from livejobs.store.base import Change, Idempotency, Query
 
 EVERY: Final = ""  # a label that every job has
 
@@ -59,6 +59,19 @@ def labels(head: Head) -> Iterator[str]:
         yield f"tag:{tag}"
     for flag in head.flags:
         yield f"flag:{flag}"
+
+
+def named(query: Query) -> list[str]:
+    """The labels of the jobs that a query looks for."""
+    wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
+    others = (*wanted, ("tag", query.tag), ("flag", query.flag))
+    return [f"{kind}:{value}" for kind, value in others if value is not None]
+
+
+def projects_of(query: Query, projects: Mapping[str, int]) -> set[int]:
+    if query.projects is None:
+        return set(projects.values())
+    return {projects[name] for name in query.projects if name in projects}
 
 
 class Life:
