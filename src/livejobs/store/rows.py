@@ -126,7 +126,7 @@ class Rows:
         self.ended: list[int] = []  # keys of jobs that are deleted
         self.unsearched: list[Row] = []
         self.jobs: list[Row] = []  # jobs that are new or are now found elsewhere
-        self.searched: list[Row] = []
+        self.searched: list[tuple[int, str, str]] = []
         self.moved: list[MovedRow] = []
         self.told: list[ToldRow] = []
         self.gone: list[tuple[int, int, str]] = []  # project, seq, id

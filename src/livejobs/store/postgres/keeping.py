@@ -35,9 +35,7 @@ async def drop_key(db: Any, id: str, record: AuditRecord | None) -> None:
     await _write(db, sql.KEY_GONE, [(kept(id),)], [record] if record else [])
 
 
-async def downloaded(
-    db: Any, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
-) -> None:
+async def downloaded(db: Any, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]) -> None:
     rows = [(kept(key), tally.count, tally.last_at) for key, tally in tallies.items()]
     await _write(db, sql.DOWNLOADED, rows, records)
 
@@ -55,9 +53,7 @@ async def _write(
     await db.fetchval(_WITH_AUDIT[part.name], *params)
 
 
-async def read_audit(
-    db: Any, limit: int, before: int | None, job: str | None
-) -> list[AuditEntry]:
+async def read_audit(db: Any, limit: int, before: int | None, job: str | None) -> list[AuditEntry]:
     page = (END if before is None else before, limit)
     rows = (
         await db.fetch(sql.AUDIT, *page)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from livejobs.store.postgres.opening import (
     refusals,
     to_write,
     try_lock,
+    until,
 )
 
 ANSWER: Final = 5.0  # seconds; a statement that takes longer has lost its connection
@@ -113,8 +115,7 @@ class Link:
         while True:
             await self._lost.wait()
             self._lost.clear()
-            while not await self._works():
-                await asyncio.sleep(PAUSE)
+            await until(self._works, PAUSE)
 
     async def _works(self) -> bool:
         with suppress(StorageUnavailable, *LOST):
@@ -126,8 +127,7 @@ class Link:
 async def _lock_again(connection: Any) -> None:
     try:
         async with asyncio.timeout(LOCK_WAIT):
-            while not await try_lock(connection):
-                await asyncio.sleep(0.05)
+            await until(partial(try_lock, connection), 0.05)
     except TimeoutError:
         raise StorageUnavailable(
             "Another session holds the lock on the database: this server's own, which has not "

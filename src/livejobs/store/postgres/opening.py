@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -117,11 +118,18 @@ async def try_lock(connection: Any) -> bool:
     return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK))
 
 
+async def until(true: Callable[[], Awaitable[bool]], pause: float) -> None:
+    """Ask again and again: nobody tells us."""
+    while True:
+        if await true():
+            return
+        await asyncio.sleep(pause)
+
+
 async def _take_over(connection: Any) -> None:
     try:
         async with asyncio.timeout(TAKEOVER):
-            while not await try_lock(connection):
-                await asyncio.sleep(0.2)
+            await until(partial(try_lock, connection), 0.2)
     except TimeoutError:
         raise DatabaseUnusable(
             "it is in use by another livejobs server. Stop that one, or use another database"

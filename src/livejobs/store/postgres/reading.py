@@ -138,9 +138,7 @@ async def entries(db: Any, query: EntryQuery) -> list[Record]:
     return records[::-1] if query.tail else records
 
 
-async def changes(
-    db: Any, project: int, after: int, limit: int, most_bytes: int | None
-) -> Changes:
+async def changes(db: Any, project: int, after: int, limit: int, most_bytes: int | None) -> Changes:
     most = END if most_bytes is None else most_bytes
     rows = await db.fetch(sql.CHANGES, project, after, limit + 1, most)
     jobs = [row for row in rows if row[1] is None]

@@ -156,7 +156,8 @@ REPEATABLE: Final = Part(
 )
 REPEATABLE_TRIM: Final = Part(
     "unrepeatable",
-    "DELETE FROM livejobs.idempotency AS i WHERE expires_at <= (SELECT max(now) FROM {} AS it (now))"
+    "DELETE FROM livejobs.idempotency AS i"
+    " WHERE expires_at <= (SELECT max(now) FROM {} AS it (now))"
     " AND NOT EXISTS (SELECT 1 FROM repeatable AS r"
     " WHERE r.credential = i.credential AND r.key = i.key)",
     ("bigint",),
@@ -170,11 +171,12 @@ AUDIT_NEW: Final = Part(
 )
 AUDIT_TRIM: Final = Part(
     "unaudited",
-    "DELETE FROM livejobs.acts WHERE n <= (SELECT max(n) FROM audited) - (SELECT max(n) FROM {} AS it (n))",
+    "DELETE FROM livejobs.acts"
+    " WHERE n <= (SELECT max(n) FROM audited) - (SELECT max(n) FROM {} AS it (n))",
     ("bigint",),
 )
 
-_CHECK: Final = "SELECT 1 / (count(*) = (SELECT count(*) FROM unnest($1::integer[])))::int FROM given"
+_CHECK: Final = "SELECT 1 / (count(*) = cardinality($1::integer[]))::int FROM given"
 # The usual commit: entries and heads of jobs that are found where they were.
 TOLD_PARTS: Final = (SEQS, HEADS, ENTRIES_NEW)
 TOLD: Final = statement(TOLD_PARTS, _CHECK)
@@ -185,8 +187,9 @@ COMMIT_PARTS: Final = (
     *(FILES_NEW, FILES_END, REPEATABLE, REPEATABLE_TRIM, AUDIT_NEW, AUDIT_TRIM),
 )
 COMMIT: Final = statement(COMMIT_PARTS, _CHECK)
-# The condition of a commit holds for a write that changes nothing, too.
-TOUCHED: Final = "UPDATE livejobs.projects SET seq = seq WHERE pk = (SELECT min(pk) FROM livejobs.projects)"
+TOUCHED: Final = (
+    "UPDATE livejobs.projects SET seq = seq WHERE pk = (SELECT min(pk) FROM livejobs.projects)"
+)
 
 PROJECTS: Final = "SELECT pk, name, epoch, seq, floor FROM livejobs.projects ORDER BY pk"
 PROJECT_NEW: Final = (
@@ -204,9 +207,9 @@ GONE_OLDEST: Final = (
 )
 ENDED: Final = "SELECT project, pk FROM livejobs.ended"
 ENTRIES_GONE: Final = (
-    "WITH some AS (SELECT key FROM livejobs.entries"
+    "WITH few AS (SELECT key FROM livejobs.entries"
     " WHERE project = $1 AND key BETWEEN $2 AND $3 LIMIT $4)"
-    " DELETE FROM livejobs.entries WHERE project = $1 AND key IN (SELECT key FROM some)"
+    " DELETE FROM livejobs.entries WHERE project = $1 AND key IN (SELECT key FROM few)"
 )
 ENDED_GONE: Final = "DELETE FROM livejobs.ended WHERE project = $1 AND pk = $2"
 
@@ -243,10 +246,14 @@ AUDIT_OF_JOB: Final = (
 
 # Jobs
 
-STORED: Final = "SELECT h.seq, h.head FROM livejobs.jobs AS j JOIN livejobs.heads AS h USING (project, pk)"
+STORED: Final = (
+    "SELECT h.seq, h.head FROM livejobs.jobs AS j JOIN livejobs.heads AS h USING (project, pk)"
+)
 JOB: Final = STORED + " WHERE j.id = $1"
 UNFINISHED: Final = STORED + " WHERE j.status < 2 ORDER BY j.pk"
-EXPIRED: Final = STORED + " WHERE j.expires_at <= $1 AND j.status >= 2 ORDER BY j.expires_at LIMIT $2"
+EXPIRED: Final = (
+    STORED + " WHERE j.expires_at <= $1 AND j.status >= 2 ORDER BY j.expires_at LIMIT $2"
+)
 REPEATED: Final = (
     "SELECT body, job, expires_at FROM livejobs.idempotency"
     " WHERE credential = $1 AND key = $2 AND expires_at > $3"
@@ -305,7 +312,8 @@ ENTRIES_TAIL: Final = _entries("DESC")
 
 # Bits 30 and 31 of a key are the kind.
 _OF_FEED: Final = (
-    " FROM livejobs.entries AS e JOIN livejobs.jobs AS j ON j.project = e.project AND j.pk = key >> 32"
+    " FROM livejobs.entries AS e"
+    " JOIN livejobs.jobs AS j ON j.project = e.project AND j.pk = key >> 32"
     " WHERE e.project = $1 AND e.seq > $2 AND e.seq <= {upto}"
     " AND (key >> 30 & 3) = ANY($4::bigint[])"
 )
@@ -361,7 +369,9 @@ _BY_IDS: Final = (
 _BY_TEXT: Final = (
     "SELECT j.project, j.pk, j.status FROM livejobs.search AS s JOIN livejobs.jobs AS j"
     " USING (project, pk) WHERE s.text LIKE $4::text AND s.project = ANY($1::integer[])"
-    " AND j.status = ANY($2::smallint[])" + HAS_LABELS.format(job="j", labels="$3") + " AND s.pk < $5"
+    " AND j.status = ANY($2::smallint[])"
+    + HAS_LABELS.format(job="j", labels="$3")
+    + " AND s.pk < $5"
 )
 _SHOWN: Final = (
     "SELECT f.pk, h.seq, "

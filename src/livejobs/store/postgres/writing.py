@@ -34,7 +34,8 @@ class Commit:
 
     def __init__(self, rows: Rows, seqs: Sequence[Row], floors: Mapping[int, int]) -> None:
         self.rows, self.floors = rows, floors
-        self.text, self._parts = sql.TOLD, sql.TOLD_PARTS
+        self.text = sql.TOLD
+        self._parts: tuple[sql.Part, ...] = sql.TOLD_PARTS
         self._found = {"given": seqs, **_told(rows)}
 
     def add(self, records: Sequence[AuditRecord], outdated: Mapping[Place, int]) -> None:
@@ -200,19 +201,21 @@ def _jobs(rows: Rows) -> Found:
         (project, pk, id, status, expires_at)
         for pk, id, project, status, expires_at, _, _ in rows.jobs
     ]
-    texts = [(project_of[pk], pk, searched(id, title)) for pk, id, title in rows.searched]
+    texts = [(project_of[it[0]], it[0], searched(it[1], it[2])) for it in rows.searched]
     gone = dict.fromkeys(("dead", "headless", "unsearched", "ended"), ended)
     return {**gone, "jobs": jobs, "searched": texts}
 
 
 def _labels(rows: Rows) -> Found:
-    places = [(project, kept(label), *rest) for label, project, *rest in rows.moved]
-    moved = [(place[:4], place[4]) for place in places if place[3] is not None]
-    return {
-        "left_labels": [place for place, n in moved if n < 0],
-        "entered_labels": [place for place, n in moved if n > 0],
-        "sums": [(*place[:3], place[4]) for place in places if place[3] is None],
-    }
+    left: list[Row] = []
+    entered: list[Row] = []
+    sums: list[Row] = []
+    for label, project, status, pk, n in rows.moved:
+        if pk is None:
+            sums.append((project, kept(label), status, n))
+        else:
+            (entered if n > 0 else left).append((project, kept(label), status, pk))
+    return {"left_labels": left, "entered_labels": entered, "sums": sums}
 
 
 def _counted(rows: Rows, outdated: Mapping[Place, int]) -> Found:

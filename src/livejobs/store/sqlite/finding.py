@@ -18,8 +18,8 @@ import msgspec
 
 from livejobs.core.model import STATUSES, Status
 from livejobs.store.base import Query, contains
-from livejobs.store.sqlite import sql
 from livejobs.store.rows import EVERY, Stretch, named, projects_of
+from livejobs.store.sqlite import sql
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # in one statement; SQLite allows 500

@@ -33,9 +33,9 @@ from livejobs.store.base import (
     Query,
 )
 from livejobs.store.paging import merged, up_to, whole_changes
+from livejobs.store.rows import LAST, key, kind_of, n_of, projects_of
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.finding import END, count, find
-from livejobs.store.rows import LAST, key, kind_of, n_of, projects_of
 
 _json = msgspec.json.Encoder().encode
 
