@@ -94,16 +94,15 @@ async def connect(url: str, settings: dict[str, str] = SESSION) -> Any:
 async def first_connection(url: str, migrations: Sequence[Path]) -> Any:
     """A connection to a database that is locked for us and has our tables. Raise DatabaseUnusable,
     and change nothing, if it can't be trusted."""
-    with unusable(url):
-        connection = await connect(url)
-        try:
-            await _check(connection)
-            await _take_over(connection)
-            await _migrate(connection, migrations)
-            await to_write(connection)
-        except BaseException:
-            connection.terminate()
-            raise
+    connection = await connect(url)
+    try:
+        await _check(connection)
+        await _take_over(connection)
+        await _migrate(connection, migrations)
+        await to_write(connection)
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 

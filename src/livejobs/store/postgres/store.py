@@ -81,7 +81,7 @@ class PostgresStore:
                 await self._writer.load(connection)
                 self._readers = await asyncpg.create_pool(
                     self._url,
-                    min_size=1,
+                    min_size=0,
                     max_size=READERS,
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=ANSWER,
