@@ -33,15 +33,15 @@ SESSION: Final = {
 # A plan made for these values is better than one for any values, by far.
 READER: Final = {**SESSION, "plan_cache_mode": "force_custom_plan"}
 
-# The connection is lost, or the server can't work now. Whether a statement was done is not known.
-LOST: Final = (
-    OSError,
-    TimeoutError,
+# The connection was cut, perhaps while nobody used it.
+CUT: Final = (
     pg.InterfaceError,
     pg.PostgresConnectionError,
     pg.OperatorInterventionError,
     pg.InternalClientError,
 )
+# Whether a statement was done is not known.
+LOST: Final = (OSError, TimeoutError, *CUT)
 # The server has refused a statement, and nothing of it was kept.
 REFUSED: Final = (
     pg.InsufficientResourcesError,

@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import asyncpg
-from asyncpg.exceptions import (
-    DivisionByZeroError,
-    InterfaceError,
-    OperatorInterventionError,
-    PostgresConnectionError,
-)
+from asyncpg.exceptions import DivisionByZeroError
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
@@ -42,6 +37,7 @@ from livejobs.store.postgres import keeping, reading, sql
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     CONNECT_TIMEOUT,
+    CUT,
     LOST,
     READER,
     refusals,
@@ -247,12 +243,12 @@ class PostgresStore:
     async def _read(
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """A connection that was cut while nobody used it is replaced: then read once more."""
+        """Read again on another connection, if this one was cut while nobody used it."""
         with refusals():
-            try:
-                return await self._read_once(fn, *args, **kwargs)
-            except (InterfaceError, PostgresConnectionError, OperatorInterventionError):
-                return await self._read_once(fn, *args, **kwargs)
+            for _ in range(READERS):
+                with suppress(*CUT):
+                    return await self._read_once(fn, *args, **kwargs)
+            return await self._read_once(fn, *args, **kwargs)
 
     async def _read_once(
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

@@ -9,7 +9,7 @@ LONGEST: Final = 1_000  # bytes of an indexed text; an index takes 2,704
 BETWEEN: Final = "\x1f"  # id and title
 
 _KEPT: Final = str.maketrans({"\0": r"\0", "\\": r"\\"})  # a text can't hold a NUL
-_SEARCHED: Final = str.maketrans({"\0": "\ufffd", BETWEEN: "\ufffd"})
+_SEARCHED: Final = str.maketrans({"\0": "\ufffe", BETWEEN: "\uffff"})  # which no text has
 _PATTERN: Final = str.maketrans({sign: f"\\{sign}" for sign in r"\%_"})
 
 
