@@ -252,7 +252,7 @@ async def test_a_commit_is_refused_after_another_server_has_written(
 ) -> None:
     await create(store, job("a"))
     postgres.execute("UPDATE livejobs.projects SET seq = seq + 1", database="contract")
-    with pytest.raises(StorageUnavailable, match="Another livejobs server has written"):
+    with pytest.raises(StorageUnavailable, match="not as this server left it"):
         await add(store, job("a"), entry(1))
     assert await store.entries(EntryQuery("a", "logs")) == []
 

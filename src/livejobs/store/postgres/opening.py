@@ -18,7 +18,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.store.base import StoreUnusable
 
 CONNECT_TIMEOUT: Final = 3.0  # seconds
-TAKEOVER: Final = 5.0  # seconds; how long a start waits for a server that has just been killed
+TAKEOVER: Final = 3.0  # seconds; how long a start waits for a server that has just been killed
 LOCK: Final = 0x4C4A4F42  # "LJOB"; advisory locks belong to one database
 OLDEST: Final = 150_000
 

@@ -19,8 +19,8 @@ from livejobs.store.rows import Row, Rows, keys
 
 SWEPT: Final = 5_000  # entries of deleted jobs removed after one commit
 FENCED: Final = (
-    "Another livejobs server has written to the database, and this one does not know what. "
-    "Restart this one."
+    "The database is not as this server left it: another server has written to it, or a failover "
+    "has lost commits. Restart this server."
 )
 
 Place: TypeAlias = tuple[int, int]  # step, project
