@@ -95,6 +95,9 @@ async def test_a_database_that_can_not_be_reached_is_refused(postgres: Postgres)
     assert "no such database" in await refusal(postgres.url_of("nothing"))
     assert "Correct them" in await refusal(url_for(postgres.url, "stranger"))
     assert "can't be used" in await refusal(postgres.url + "?sslmode=sometimes")
+    with pytest.raises(StoreUnusable) as caught:
+        await PostgresStore("postgresql://me:hunter2/and@127.0.0.1/jobs").open()
+    assert str(caught.value).startswith("database (postgresql://…): the address can't be read. E")
 
 
 async def test_a_user_without_rights_is_refused_and_nothing_is_changed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ OLDEST: Final = 150_000
 # A server that is cut off holds its lock until PostgreSQL notices, after about 15 s.
 SESSION: Final = {
     "application_name": "livejobs",
+    "jit": "off",  # to compile a statement takes longer than any of ours
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
@@ -65,8 +67,14 @@ def refused() -> Iterator[None]:
     """Raise what the server refuses as StorageUnavailable."""
     try:
         yield
+    except pg.DiskFullError as error:
+        raise StorageUnavailable(
+            "The database's disk is full, and nothing was kept. Free some space and try again."
+        ) from error
     except REFUSED as error:
-        raise StorageUnavailable(f"The database refused it: {error}.") from error
+        raise StorageUnavailable(
+            "The database refused this, and nothing was kept. See PostgreSQL's log."
+        ) from error
 
 
 @contextmanager
@@ -82,7 +90,10 @@ def refusals() -> Iterator[None]:
 def address(url: str) -> str:
     """The URL without its user, password and options."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    place = parts.netloc.rpartition("@")[2]
+    if not re.fullmatch(r"[^:]*(:\d+)?|\[.*\](:\d+)?", place) and "," not in place:
+        return f"{parts.scheme}://…"  # after a sign that should be encoded, it is the password
+    return f"{parts.scheme}://{place}{parts.path}"
 
 
 async def connect(url: str, settings: dict[str, str] = SESSION) -> Any:
@@ -227,18 +238,21 @@ def unusable(url: str) -> Iterator[None]:
 
 def _why(error: Exception) -> str:
     """What is wrong, and the remedy."""
+    text = " ".join(str(error).split())
     if isinstance(error, pg.InvalidCatalogNameError):
         return "there is no such database. Create it"
     if isinstance(error, pg.InvalidAuthorizationSpecificationError):
-        return f"it refused the user or the password: {error}. Correct them"
+        return f"it refused the user or the password: {text}. Correct them"
     if isinstance(error, pg.InsufficientPrivilegeError):
-        return f"the user lacks a right: {error}. GRANT CREATE ON DATABASE … TO that user"
+        return f"the user lacks a right: {text}. GRANT CREATE ON DATABASE … TO that user"
     if isinstance(error, pg.CannotConnectNowError | pg.TooManyConnectionsError):
-        return f"it takes no connection now: {error}. Try again"
-    if isinstance(error, ValueError | pg.InterfaceError):
-        return f"the address can't be used: {error}. Correct it"
+        return f"it takes no connection now: {text}. Try again"
+    if isinstance(error, pg.InterfaceError):
+        return f"the address can't be used: {text}. Correct it"
+    if isinstance(error, ValueError):  # its text may be a part of the password
+        return "the address can't be read. Encode special signs in it, like %2F for a slash"
     if isinstance(error, TimeoutError):
         return "it does not answer. Start PostgreSQL, or correct the address"
     if isinstance(error, OSError):
-        return f"it can't be reached: {error}. Start PostgreSQL, or correct the address"
-    return f"it can't be used: {error}. See PostgreSQL's log"
+        return f"it can't be reached: {text}. Start PostgreSQL, or correct the address"
+    return f"it can't be used: {text}. See PostgreSQL's log"

@@ -310,12 +310,13 @@ def _entries(order: str) -> str:
 ENTRIES: Final = _entries("ASC")
 ENTRIES_TAIL: Final = _entries("DESC")
 
-# Bits 30 and 31 of a key are the kind.
+# Bits 30 and 31 of a key are the kind. Without CASE, PostgreSQL expects that hardly any entry is of
+# these kinds, and sorts all of them rather than to read the first in order.
 _OF_FEED: Final = (
     " FROM livejobs.entries AS e"
     " JOIN livejobs.jobs AS j ON j.project = e.project AND j.pk = key >> 32"
     " WHERE e.project = $1 AND e.seq > $2 AND e.seq <= {upto}"
-    " AND (key >> 30 & 3) = ANY($4::bigint[])"
+    " AND CASE WHEN (key >> 30 & 3) = ANY($4::bigint[]) THEN true END"
 )
 FEED: Final = (
     "WITH last AS (SELECT e.seq"
@@ -329,10 +330,10 @@ FEED: Final = (
 )
 
 # Lists and counts. The rarest label is read, one stretch for each project and status, newest first.
-HAS_LABELS: Final = (
-    " AND (SELECT count(*) FROM livejobs.labels AS o WHERE o.project = {job}.project"
-    " AND o.label = ANY({labels}::text[]) AND o.status = {job}.status AND o.pk = {job}.pk)"
-    " = cardinality({labels}::text[])"
+_HAS_LABELS: Final = (
+    " AND (cardinality($3::text[]) {nothing_to_check} OR (SELECT count(*) FROM livejobs.labels AS o"
+    " WHERE o.project = {job}.project AND o.label = ANY($3::text[]) AND o.status = {job}.status"
+    " AND o.pk = {job}.pk) = cardinality($3::text[]))"
 )
 _HOLDS: Final = (
     " AND ({q}::text IS NULL OR EXISTS (SELECT 1 FROM livejobs.search AS s"
@@ -351,7 +352,7 @@ _WALK: Final = (
 _IN_STRETCH: Final = (
     "SELECT l.project, l.pk, l.status FROM livejobs.labels AS l WHERE l.project = s.project"
     " AND l.label = s.label AND l.status = s.status"
-    + HAS_LABELS.format(job="l", labels="$3")
+    + _HAS_LABELS.format(job="l", nothing_to_check="= 1")
     + _HOLDS.format(job="l", q="$4")
 )
 _BY_LABEL: Final = (
@@ -362,7 +363,7 @@ _BY_LABEL: Final = (
 _BY_IDS: Final = (
     "SELECT j.project, j.pk, j.status FROM livejobs.jobs AS j WHERE j.id = ANY($8::text[])"
     " AND j.project = ANY($1::integer[]) AND j.status = ANY($2::smallint[])"
-    + HAS_LABELS.format(job="j", labels="$3")
+    + _HAS_LABELS.format(job="j", nothing_to_check="= 0")
     + _HOLDS.format(job="j", q="$4")
     + " AND j.pk < $5"
 )
@@ -370,7 +371,7 @@ _BY_TEXT: Final = (
     "SELECT j.project, j.pk, j.status FROM livejobs.search AS s JOIN livejobs.jobs AS j"
     " USING (project, pk) WHERE s.text LIKE $4::text AND s.project = ANY($1::integer[])"
     " AND j.status = ANY($2::smallint[])"
-    + HAS_LABELS.format(job="j", labels="$3")
+    + _HAS_LABELS.format(job="j", nothing_to_check="= 0")
     + " AND s.pk < $5"
 )
 _SHOWN: Final = (

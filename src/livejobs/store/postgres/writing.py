@@ -62,6 +62,7 @@ class Writer:
         self._counted: dict[Place, int] = {}  # the last step written
 
     async def load(self, db: Any) -> None:
+        self.doubted = None
         rows = await db.fetch(sql.PROJECTS)
         self.projects = {row[1]: Project(*row[1:]) for row in rows}
         self.project_pks = {row[1]: row[0] for row in rows}
