@@ -60,7 +60,7 @@ async def drill(
         for at in range(1, rounds + 1):
             running = asyncio.create_task(load.run())
             await asyncio.wait([running], timeout=chance.uniform(0.3, 1))
-            how = await faults.each[at % len(faults.each)]()
+            how = await faults.each[(at - 1) % len(faults.each)]()
             begin = time.monotonic()
             await _until_ready(server)
             up = time.monotonic() - begin

@@ -64,7 +64,7 @@ async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
 
 
 async def test_nothing_acknowledged_is_lost_while_postgresql_is_away(tmp_path: Path) -> None:
-    await database.drill(4, tmp_path / "data", seed(), print, stopped=1)
+    await database.drill(3, tmp_path / "data", seed(), print, stopped=1)
 
 
 def test_a_worker_loses_nothing_while_the_server_is_away(tmp_path: Path) -> None:

@@ -367,14 +367,12 @@ async def explaining(store: PostgresStore, database: str) -> AsyncIterator[Expla
     await db.close()
 
 
-@pytest.mark.parametrize("query", FILTERS, ids=str)
-async def test_a_list_and_its_counts_are_served_by_indexes(
-    explaining: Explaining, query: Query
-) -> None:
+async def test_a_list_and_its_counts_are_served_by_indexes(explaining: Explaining) -> None:
     pks = {"default": 1, "other": 2}
-    await reading.page(explaining, query, pks, 3, None, 0, None)
-    await reading.page(explaining, query, pks, 3, 5, 2, 9)
-    await reading.counts(explaining, query, pks)
+    for query in FILTERS:
+        await reading.page(explaining, query, pks, 3, None, 0, None)
+        await reading.page(explaining, query, pks, 3, 5, 2, 9)
+        await reading.counts(explaining, query, pks)
 
 
 async def test_every_other_read_is_served_by_an_index(explaining: Explaining) -> None:
