@@ -55,6 +55,10 @@ REFUSED: Final = (
     pg.SerializationError,
     pg.InternalServerError,
 )
+POOLER: Final = (
+    "there is a connection pooler in front of it, such as pgbouncer, which would lose our lock. "
+    "Give the address of PostgreSQL itself"
+)
 AWAY: Final = "The database can't be reached, and nothing was acknowledged. Try again."
 
 
@@ -152,10 +156,7 @@ async def _check(connection: Any) -> None:
         number = await connection.fetchval("SHOW server_version")
         raise DatabaseUnusable(f"it is PostgreSQL {number}. Use PostgreSQL 15 or later")
     if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
-        raise DatabaseUnusable(
-            "there is a connection pooler in front of it, such as pgbouncer, which would lose our "
-            "lock. Give the address of PostgreSQL itself"
-        )
+        raise DatabaseUnusable(POOLER)
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding != "UTF8":
         raise DatabaseUnusable(f"its encoding is {encoding}. Create a database with UTF8")
@@ -239,6 +240,8 @@ def unusable(url: str) -> Iterator[None]:
 def _why(error: Exception) -> str:
     """What is wrong, and the remedy."""
     text = " ".join(str(error).split())
+    if isinstance(error, pg.ProtocolViolationError):  # pgbouncer does not know our parameters
+        return POOLER
     if isinstance(error, pg.InvalidCatalogNameError):
         return "there is no such database. Create it"
     if isinstance(error, pg.InvalidAuthorizationSpecificationError):
