@@ -103,6 +103,10 @@ def read_store(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^(s3|gs|az)://[!-~]+\Z")]))
 
 
+def read_database(value: object) -> str:
+    return str(convert(value, Annotated[str, Meta(pattern=r"^postgres(ql)?://[!-~]+\Z")]))
+
+
 def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
@@ -112,6 +116,7 @@ PATH = Format("a path", read_path, "PATH")
 SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
 SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
+DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
 STORE = Format('"s3://bucket/prefix", or a URL with gs:// or az://', read_store, "URL")
 SENDFILE = Format(
     '"x-accel-redirect:/location" or "x-sendfile"',
@@ -169,6 +174,12 @@ class Settings:
     host: str = setting("127.0.0.1", TEXT, "Address to listen on.")
     port: int = setting(8000, whole(0, 65535), "Port to listen on; 0 picks a free one.")
     data: Path = setting(Path("livejobs-data"), PATH, "Folder for the database and the files.")
+    database: str | None = setting(
+        None,
+        DATABASE,
+        "Keep jobs in this PostgreSQL database, not in the data folder.",
+        secret=True,  # it may hold a password
+    )
     files: str | None = setting(None, STORE, "Keep files in this object store.")
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."

@@ -44,7 +44,7 @@ from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
 from livejobs.store.base import AuditEntry, AuditRecord, Query, Store
-from livejobs.store.sqlite.store import SqliteStore
+from livejobs.store.choice import store_of
 
 log = logging.getLogger("livejobs")
 
@@ -190,7 +190,7 @@ class LiveJobs:
         self.powers = powers  # of the server that runs the app
         self.bounds = bounds(self.settings)
         self._folder = self.settings.data if store is None else None
-        self.store = store or SqliteStore(self.settings.data / "livejobs.db")
+        self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.store, self.registry, self.lanes)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads, worker
+from tests.crash import clock, database, full_disk, hostile, kill, refuse, stop, uploads, worker
 from tests.crash.checker import Broken
 
 
@@ -104,6 +104,16 @@ def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         uploads.full(cycles, Path(folder) / "disk", seed, click.echo)
+
+
+@main.command("database")
+@click.option("--rounds", default=40)
+@seeded
+def database_(rounds: int, seed: int) -> None:
+    """PostgreSQL is killed, stopped and cut off, and the server killed, under load."""
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(database.drill(rounds, Path(folder) / "data", seed, click.echo))
 
 
 @main.command("worker")

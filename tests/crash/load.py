@@ -30,8 +30,18 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 class Load:
     """All workers and viewers. They survive the server's deaths, as real clients do."""
 
-    def __init__(self, ledger: Ledger, port: int, seed: int, *, workers: int = WORKERS) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        port: int,
+        seed: int,
+        *,
+        workers: int = WORKERS,
+        client: type[Client] = Client,
+        watcher: type[Watcher] = Watcher,
+    ) -> None:
         self.ledger = ledger
+        self.client = client
         self.port = port
         self.enough = asyncio.Event()
         self.round = 0
@@ -40,7 +50,7 @@ class Load:
         self.workers = [Worker(self, at, random.Random(f"{seed} {at}")) for at in range(workers)]
         self.viewers = [Viewer(self, at, random.Random(f"{seed} v{at}")) for at in range(VIEWERS)]
         self.watchers = [
-            Watcher(ledger, f"watcher{at}", random.Random(f"{seed} x{at}"))
+            watcher(ledger, f"watcher{at}", random.Random(f"{seed} x{at}"))
             for at in range(WATCHERS)
         ]
 
@@ -70,10 +80,11 @@ class Load:
 class Caller:
     """A client with a connection."""
 
+    load: Load
     client: Client
 
     def start(self, port: int) -> None:
-        self.client = Client(port)
+        self.client = self.load.client(port)
 
     def close(self) -> None:
         self.client.close()

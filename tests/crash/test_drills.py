@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import clock, full_disk, hostile, kill, refuse, stop, uploads, worker
+from tests.crash import clock, database, full_disk, hostile, kill, refuse, stop, uploads, worker
 from tests.support.needs import need
 
 Damage = Callable[[Path], None]
@@ -61,6 +61,10 @@ def test_a_hostile_client_costs_no_more_than_it_sends(name: str, tmp_path: Path)
 async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
     need(clock.library() is not None, "moving the clock needs Debian's package libfaketime")
     await clock.drill(1, tmp_path, seed(), print)
+
+
+async def test_nothing_acknowledged_is_lost_while_postgresql_is_away(tmp_path: Path) -> None:
+    await database.drill(3, tmp_path / "data", seed(), print, stopped=1)
 
 
 def test_a_worker_loses_nothing_while_the_server_is_away(tmp_path: Path) -> None:

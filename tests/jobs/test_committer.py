@@ -18,7 +18,7 @@ from livejobs.jobs.committer import Committed, Committer, Outcome
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change
+from livejobs.store.base import Change, InDoubt
 from livejobs.store.memory import MemoryStore
 
 
@@ -45,8 +45,8 @@ class Disk(MemoryStore):
 class Workshop:
     """A committer at work, and the operations that tests submit."""
 
-    def __init__(self) -> None:
-        self.disk = Disk()
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
         self.registry = Registry()
         self.lanes = Lanes()
         self.committer = Committer(self.disk, self.registry, self.lanes)
@@ -121,8 +121,8 @@ async def shop() -> AsyncIterator[Workshop]:
 
 
 @asynccontextmanager
-async def at_work() -> AsyncIterator[Workshop]:
-    shop = Workshop()
+async def at_work(disk: Disk | None = None) -> AsyncIterator[Workshop]:
+    shop = Workshop(disk or Disk())
     shop.committer.epochs["default"] = (await shop.disk.project("default")).epoch
     running = asyncio.create_task(shop.committer.run())
     yield shop
@@ -195,6 +195,42 @@ async def test_commits_succeed_again_as_soon_as_the_store_accepts_them(shop: Wor
     shop.disk.refuses = None
     await shop.report(slot, say.Succeed())
     assert (slot.head.status, slot.seq, shop.committer.failing) == ("succeeded", 2, False)
+
+
+class Distant(Disk):
+    """A store that loses its commits, and learns later whether they were kept."""
+
+    kept: bool | None = None  # None: not known
+
+    async def commit(self, changes: Sequence[Change]) -> list[int]:
+        if self.refuses is None:
+            return await super().commit(changes)
+
+        async def settle() -> list[int] | None:
+            if self.kept is None:
+                raise StorageUnavailable("away")
+            self.refuses = None
+            return await self.commit(changes) if self.kept else None
+
+        raise InDoubt("lost", settle)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_commit_in_doubt_is_settled_before_anything_else_is_committed(kept: bool) -> None:
+    async with at_work(disk := Distant()) as shop:
+        slot = await shop.create("a")
+        shop.published.clear()
+        disk.refuses = StorageUnavailable("away")
+        for said in ("lost", "away"):
+            with pytest.raises(StorageUnavailable, match=said):
+                await shop.report(slot, say.Start())
+        assert (slot.head.status, shop.published, shop.committer.writing) == ("queued", [], True)
+        disk.kept = kept
+        outcome = await shop.report(slot, say.Progress(percent=5))
+        seqs = [committed.seq for committed in shop.published]
+        assert seqs == ([2, 3] if kept else [2])
+        assert outcome.seqs == {slot: seqs[-1]}
+        assert (shop.committer.writing, shop.committer.failing) == (False, False)
 
 
 async def test_any_error_of_the_store_reaches_every_caller(

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from livejobs.core.history import RANGES, History, Range
 from livejobs.core.model import FLAGS, KINDS, STATUSES, EntryKind, Head, Record
-from livejobs.store.base import Change, EntryQuery, Query
+from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import KEPT, entry, job, made
@@ -55,9 +55,8 @@ class Agreement(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.Runner()
-        self.directory = tempfile.TemporaryDirectory()
         self.memory = MemoryStore(gone_kept=KEPT)
-        self.sqlite = SqliteStore(Path(self.directory.name) / "jobs.db", gone_kept=KEPT)
+        self.other = self.make()
         self.heads: dict[str, Head] = {}
         self.pending: list[Change] = []
         self.fresh = count()
@@ -65,14 +64,21 @@ class Agreement(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        for store in (self.memory, self.sqlite):
+        for store in (self.memory, self.other):
             self.loop.run(store.open())
             for name in NAMES:
                 self.loop.run(store.project(name))
 
+    def make(self) -> Store:
+        self.directory = tempfile.TemporaryDirectory()
+        return SqliteStore(Path(self.directory.name) / "jobs.db", gone_kept=KEPT)
+
     def teardown(self) -> None:
-        self.loop.run(self.sqlite.close())
+        self.loop.run(self.other.close())
         self.loop.close()
+        self.check()
+
+    def check(self) -> None:
         with closing(sqlite3.connect(Path(self.directory.name) / "jobs.db")) as db:
             assert_sound(db)
         self.directory.cleanup()
@@ -80,7 +86,7 @@ class Agreement(RuleBasedStateMachine):
     def both(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         mine, theirs = (
             self.loop.run(getattr(store, verb)(*args, **kwargs))
-            for store in (self.memory, self.sqlite)
+            for store in (self.memory, self.other)
         )
         assert plain(mine) == plain(theirs)
         return mine
@@ -162,8 +168,8 @@ class Agreement(RuleBasedStateMachine):
     @precondition(lambda self: not self.pending)
     @rule()
     def reopen(self) -> None:
-        self.loop.run(self.sqlite.close())
-        self.loop.run(self.sqlite.open())
+        self.loop.run(self.other.close())
+        self.loop.run(self.other.open())
 
     @rule(query=queries, limit=st.integers(1, 4), skip=st.integers(0, 5))
     def look(self, query: Query, limit: int, skip: int) -> None:
@@ -207,7 +213,7 @@ class Agreement(RuleBasedStateMachine):
     def projects_agree(self) -> None:
         mine, theirs = (
             [(project.name, project.seq, project.floor) for project in self.loop.run(coro)]
-            for coro in (self.memory.projects(), self.sqlite.projects())
+            for coro in (self.memory.projects(), self.other.projects())
         )
         assert mine == theirs
 

@@ -15,12 +15,13 @@ import httpx2
 
 from livejobs import clock
 from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.config import ROWS
 from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
 from livejobs.core.times import wire_time
 from livejobs.private import make_folder
 from livejobs.store.base import AuditRecord, Key, StoreUnusable
-from livejobs.store.sqlite.store import SqliteStore
+from livejobs.store.choice import store_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -90,10 +91,12 @@ def _detail(answer: httpx2.Response) -> str:
 
 
 class FolderKeys:
-    """The keys in a data directory. The store's lock refuses it while a server uses it."""
+    """The keys in a data directory, or in a database. The store's lock refuses it while a server
+    uses it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None) -> None:
         self._folder = folder
+        self._database = database
 
     def create(self, name: str, scopes: list[Scope], projects: list[str], until: str | None) -> Row:
         async def create(ring: Keyring) -> Row:
@@ -149,7 +152,7 @@ class FolderKeys:
 
     def _with_keys(self, use: Callable[[Keyring], Awaitable[T]]) -> T:
         async def opened() -> T:
-            store = SqliteStore(self._folder / "livejobs.db")
+            store = store_of(self._folder, self._database)
             await store.open()
             try:
                 ring = Keyring(store)
@@ -205,13 +208,20 @@ def place(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(path_type=Path),
             help="Without --url: use this data directory. No server may run on it.",
         ),
+        click.option(
+            "--database",
+            envvar="LIVEJOBS_DATABASE",
+            help="Without --url: use this PostgreSQL database. No server may run on it.",
+        ),
     ):
         command = option(command)
     return command
 
 
-def keys_at(data: Path, url: str | None, credential: str | None) -> Keys:
-    return ServerKeys(url, credential) if url else FolderKeys(data)
+def keys_at(data: Path, database: str | None, url: str | None, credential: str | None) -> Keys:
+    if database is not None:
+        database = ROWS["database"].read(database, "database")
+    return ServerKeys(url, credential) if url else FolderKeys(data, database)
 
 
 SCOPES = click.Choice(LADDER)
@@ -256,6 +266,7 @@ def create(
     projects: tuple[str, ...],
     expires_in: int | None,
     data: Path,
+    database: str | None,
     url: str | None,
     credential: str | None,
 ) -> None:
@@ -263,7 +274,9 @@ def create(
     until = None
     if expires_in is not None:
         until = (clock.now() + timedelta(seconds=expires_in)).isoformat()
-    made = keys_at(data, url, credential).create(name, list(scopes), list(projects), until)
+    made = keys_at(data, database, url, credential).create(
+        name, list(scopes), list(projects), until
+    )
     click.echo(made["key"])
     click.echo(f"Created key {made['id']} ({name}). Keep it: it can't be shown again.", err=True)
 
@@ -271,9 +284,11 @@ def create(
 @key.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @place
-def list_keys(as_json: bool, data: Path, url: str | None, credential: str | None) -> None:
+def list_keys(
+    as_json: bool, data: Path, database: str | None, url: str | None, credential: str | None
+) -> None:
     """List all keys, without their secrets."""
-    rows = keys_at(data, url, credential).all()
+    rows = keys_at(data, database, url, credential).all()
     for row in rows:
         click.echo(json.dumps(row) if as_json else _line(row))
     if not rows:
@@ -290,9 +305,11 @@ def _line(row: Row) -> str:
 @key.command()
 @click.argument("id_or_name")
 @place
-def revoke(id_or_name: str, data: Path, url: str | None, credential: str | None) -> None:
+def revoke(
+    id_or_name: str, data: Path, database: str | None, url: str | None, credential: str | None
+) -> None:
     """End a key, its tokens and the streams that they opened."""
-    keys = keys_at(data, url, credential)
+    keys = keys_at(data, database, url, credential)
     row = _named(keys.all(), id_or_name)
     keys.revoke(row["id"])
     click.echo(f"Revoked key {row['id']} ({row['name']}).", err=True)
@@ -342,9 +359,10 @@ def token(
     scopes: tuple[Scope, ...],
     ttl: int,
     data: Path,
+    database: str | None,
     url: str | None,
     credential: str | None,
 ) -> None:
     """Create a short-lived token for a browser, and print it."""
-    made = keys_at(data, url, credential).token(list(jobs), project, list(scopes), ttl)
+    made = keys_at(data, database, url, credential).token(list(jobs), project, list(scopes), ttl)
     click.echo(made["token"])

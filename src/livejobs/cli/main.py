@@ -51,6 +51,7 @@ FAILURES: Final = {
     "livejobs.server.runner.CannotListen": 1,
     "livejobs.cli.keys.Refused": 1,
     "livejobs.store.base.StoreUnusable": 1,
+    "livejobs.store.postgres.opening.DatabaseUnusable": 2,
 }
 
 EPILOG: Final = """Commands for jobs take --url and --key, or LIVEJOBS_URL and LIVEJOBS_KEY.

@@ -76,6 +76,11 @@ def warn_about(flags: Mapping[str, object]) -> None:
             "--admin-key: all users of this machine can read the key in the process list. "
             "Use --admin-key-file or LIVEJOBS_ADMIN_KEY"
         )
+    if ":" in str(flags["database"] or "").partition("://")[2].rpartition("@")[0]:
+        warn(
+            "--database: all users of this machine can read the password in the process list. "
+            "Use LIVEJOBS_DATABASE"
+        )
 
 
 def warn(text: object) -> None:

@@ -3,7 +3,9 @@
 An operation is a plain function. When its group's turn comes, the committer calls it with the
 group's transaction, in which it sees the jobs as earlier operations left them and records its own
 changes. The store writes the whole group at once. Only then do slots change, callers get their
-results, and listeners get the changes. So a refused write needs no undo: nobody saw it.
+results, and listeners get the changes. So a refused write needs no undo: nobody saw it. A store
+that is elsewhere can lose a write whose fate it learns later (InDoubt): the callers are refused,
+and the group is published or dropped before anything else is done.
 
 While one group is being written, the next one collects. All callers in a group share the cost of
 one sync to disk.
@@ -23,7 +25,7 @@ from livejobs.core.model import Entry, Head
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change, JobStore
+from livejobs.store.base import Change, InDoubt, JobStore
 
 GROUP: Final = 1000  # operations in one transaction
 
@@ -66,6 +68,7 @@ class Committer:
     def begin(self) -> None:
         """Accept operations, for the first time or again after `close`."""
         self.failing = False  # the store refused the last commit
+        self._doubted: tuple[Transaction, InDoubt] | None = None  # it may have been kept
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
         self._published = asyncio.Event()
@@ -107,9 +110,16 @@ class Committer:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
                 self._published.clear()
                 await self._commit(group)
-                self._published.set()
+                if self._doubted is None:
+                    self._published.set()
 
     async def _commit(self, group: list[tuple[Operation[Any], asyncio.Future[Any]]]) -> None:
+        try:
+            await self._settle()
+        except Exception as error:  # noqa: BLE001  every caller must get it
+            self._note_failure(error)
+            _refuse(group, error)
+            return
         transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
         results = [
             (future, _run(operation, transaction), len(transaction.changes))
@@ -119,6 +129,8 @@ class Committer:
             seqs = await self._write(transaction)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
             self._note_failure(error)
+            if isinstance(error, InDoubt):
+                self._doubted = transaction, error
             _refuse(group, error)
             return
         if self.failing and (transaction.changes or transaction.probing):
@@ -130,6 +142,15 @@ class Committer:
             _resolve(future, result, {c.slot: c.seq for c in committed[begin:end]})
             begin = end
         self._notify(committed)
+
+    async def _settle(self) -> None:
+        """Learn whether the group in doubt was kept, and publish it if so."""
+        if self._doubted is not None:
+            transaction, doubt = self._doubted
+            seqs = await doubt.settle()
+            self._doubted = None
+            if seqs is not None:
+                self._notify(self._publish(transaction, seqs))
 
     def _notify(self, committed: Sequence[Committed]) -> None:
         for listener in self.listeners:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
 from livejobs import clock
 from livejobs.core import reducer
-from livejobs.core.errors import LivejobsError
-from livejobs.core.model import Head
+from livejobs.core.errors import LivejobsError, StorageUnavailable
+from livejobs.core.model import Head, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
@@ -103,10 +103,17 @@ class Sweeper:
             return reducer.stall(head, now)
         return head
 
+    async def _expired(self) -> Sequence[Stored]:
+        try:
+            return await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE)
+        except StorageUnavailable:  # learn whether it takes writes, before a worker does
+            await self._committer.probe()
+            raise
+
     async def _remove_expired(self) -> None:
         slots: list[Slot] = []
         files = 0
-        for stored in await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE):
+        for stored in await self._expired():
             files += len(stored.head.files)
             if slots and files > FILES_AT_ONCE:  # the next round removes the rest
                 break

@@ -10,17 +10,18 @@ Laws, for every implementation:
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
-  store works again as soon as the medium does.
+  store works again as soon as the medium does. Only InDoubt leaves open whether a commit was kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.access import Scope
+from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
 
@@ -312,6 +313,17 @@ class Store(JobStore, FileStore, KeyStore, AuditStore, Protocol):
 
     async def close(self) -> None:
         """Release everything. Safe to call twice."""
+
+
+class InDoubt(StorageUnavailable):
+    """The store can't know yet whether it has kept a commit. `settle` returns the seqs of the
+    changes, or None if nothing was kept; it raises StorageUnavailable as long as this is not known.
+    Until then the committer commits nothing else."""
+
+    def __init__(self, detail: str, settle: Callable[[], Awaitable[list[int] | None]]) -> None:
+        super().__init__(detail)
+        self.args = (detail, settle)  # for copies
+        self.settle = settle
 
 
 class StoreUnusable(Exception):

@@ -18,8 +18,8 @@ import msgspec
 
 from livejobs.core.model import STATUSES, Status
 from livejobs.store.base import Query, contains
+from livejobs.store.rows import EVERY, Stretch, named, projects_of
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.rows import EVERY, Stretch
 
 END: Final = 1 << 62  # after every pk
 BRANCHES: Final = 400  # in one statement; SQLite allows 500
@@ -79,7 +79,7 @@ def _few(
     if query.ids:
         text, params = _rest(sql.FIND_IDS, [_list(query.ids)], query, projects)
         pks = [row[0] for row in db.execute(text, params)]
-    elif query.q is None or not _named(query):
+    elif query.q is None or not named(query):
         return None
     else:
         sized = _stretches(db, query, projects)
@@ -159,27 +159,15 @@ def _rest(
     if query.statuses:
         text += sql.HAS_STATUS
         params.append(_list(STATUSES.index(status) for status in query.statuses))
-    for label in _named(query):
+    for label in named(query):
         text += sql.HAS_LABEL
         params.append(label)
     return text, params
 
 
-def _named(query: Query) -> list[str]:
-    wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
-    named = (*wanted, ("tag", query.tag), ("flag", query.flag))
-    return [f"{kind}:{value}" for kind, value in named if value is not None]
-
-
 def _labels(query: Query) -> list[str]:
     """The query's labels, or the label that every job has."""
-    return _named(query) or [EVERY]
-
-
-def projects_of(query: Query, projects: Mapping[str, int]) -> set[int]:
-    if query.projects is None:
-        return set(projects.values())
-    return {projects[name] for name in query.projects if name in projects}
+    return named(query) or [EVERY]
 
 
 def pieces(part: str) -> str:

@@ -33,9 +33,9 @@ from livejobs.store.base import (
     Query,
 )
 from livejobs.store.paging import merged, up_to, whole_changes
+from livejobs.store.rows import ALL, LAST, key, kind_of, n_of, projects_of
 from livejobs.store.sqlite import sql
-from livejobs.store.sqlite.finding import END, count, find, projects_of
-from livejobs.store.sqlite.rows import ALL, LAST, key, kind_of, n_of
+from livejobs.store.sqlite.finding import END, count, find
 
 _json = msgspec.json.Encoder().encode
 

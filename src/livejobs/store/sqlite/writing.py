@@ -16,9 +16,9 @@ from msgspec.structs import astuple, replace
 
 from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
+from livejobs.store.rows import Row, Rows, keys
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.opening import rollback
-from livejobs.store.sqlite.rows import Row, Rows, keys
 
 MOST: Final = 512  # rows in one statement
 SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from livejobs.core.history import RANGES, moves
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
-from livejobs.store.base import Change, Idempotency
+from livejobs.store.base import Change, Idempotency, Query
 
 EVERY: Final = ""  # a label that every job has
 ALL: Final = 0  # in the history: the sum of all projects, which has its own rows
@@ -60,6 +60,19 @@ def labels(head: Head) -> Iterator[str]:
         yield f"tag:{tag}"
     for flag in head.flags:
         yield f"flag:{flag}"
+
+
+def named(query: Query) -> list[str]:
+    """The labels of the jobs that a query looks for."""
+    wanted = ("type", query.type), ("owner", query.owner), ("parent", query.parent)
+    others = (*wanted, ("tag", query.tag), ("flag", query.flag))
+    return [f"{kind}:{value}" for kind, value in others if value is not None]
+
+
+def projects_of(query: Query, projects: Mapping[str, int]) -> set[int]:
+    if query.projects is None:
+        return set(projects.values())
+    return {projects[name] for name in query.projects if name in projects}
 
 
 class Life:
@@ -114,7 +127,7 @@ class Rows:
         self.ended: list[int] = []  # keys of jobs that are deleted
         self.unsearched: list[Row] = []
         self.jobs: list[Row] = []  # jobs that are new or are now found elsewhere
-        self.searched: list[Row] = []
+        self.searched: list[tuple[int, str, str]] = []
         self.moved: list[MovedRow] = []
         self.told: list[ToldRow] = []
         self.gone: list[tuple[int, int, str]] = []  # project, seq, id

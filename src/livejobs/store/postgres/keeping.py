@@ -1,0 +1,84 @@
+"""Keys, files and the audit trail. Each function is one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
+from livejobs.store.postgres import sql
+from livejobs.store.postgres.reading import END
+from livejobs.store.postgres.text import kept
+from livejobs.store.postgres.writing import audited, columns
+
+_encode = msgspec.json.Encoder().encode
+_key: Final = msgspec.json.Decoder(Key).decode
+_record: Final = msgspec.json.Decoder(AuditRecord).decode
+
+_WITH_AUDIT: Final = {
+    part.name: sql.statement((part, sql.AUDIT_NEW, sql.AUDIT_TRIM), "SELECT 1")
+    for part in (sql.KEY_NEW, sql.KEY_GONE, sql.DOWNLOADED)
+}
+
+
+async def keys(db: Any) -> list[Key]:
+    return [_key(row[0]) for row in await db.fetch(sql.KEYS)]
+
+
+async def save_key(db: Any, key: Key, record: AuditRecord | None) -> None:
+    await _write(db, sql.KEY_NEW, [(key.id, _encode(key))], [record] if record else [])
+
+
+async def drop_key(db: Any, id: str, record: AuditRecord | None) -> None:
+    await _write(db, sql.KEY_GONE, [(kept(id),)], [record] if record else [])
+
+
+async def downloaded(db: Any, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]) -> None:
+    rows = [(kept(key), tally.count, tally.last_at) for key, tally in tallies.items()]
+    await _write(db, sql.DOWNLOADED, rows, records)
+
+
+async def add_audit(db: Any, records: Sequence[AuditRecord]) -> None:
+    await _write(db, sql.DOWNLOADED, [], records)
+
+
+async def _write(
+    db: Any, part: sql.Part, rows: Sequence[tuple[Any, ...]], records: Sequence[AuditRecord]
+) -> None:
+    """Write the rows of one part, and audit records with them."""
+    found = {part.name: rows, **audited(records)}
+    params = columns((part, sql.AUDIT_NEW, sql.AUDIT_TRIM), found)
+    await db.fetchval(_WITH_AUDIT[part.name], *params)
+
+
+async def read_audit(db: Any, limit: int, before: int | None, job: str | None) -> list[AuditEntry]:
+    page = (END if before is None else before, limit)
+    rows = (
+        await db.fetch(sql.AUDIT, *page)
+        if job is None
+        else await db.fetch(sql.AUDIT_OF_JOB, *page, kept(job))
+    )
+    return [AuditEntry(n, _record(record)) for n, record in rows]
+
+
+async def file_bytes(db: Any) -> dict[str, int]:
+    return dict(await db.fetch(sql.FILE_BYTES))
+
+
+async def ended_files(db: Any, limit: int) -> list[str]:
+    return [key for (key,) in await db.fetch(sql.FILES_ENDED, limit)]
+
+
+async def forget_files(db: Any, keys: Sequence[str]) -> None:
+    await db.execute(sql.FILES_GONE, [kept(key) for key in keys])
+
+
+async def known_files(db: Any, keys: Sequence[str]) -> set[str]:
+    return {key for (key,) in await db.fetch(sql.FILES_KNOWN, [kept(key) for key in keys])}
+
+
+async def downloads(db: Any, keys: Sequence[str]) -> dict[str, Tally]:
+    rows = await db.fetch(sql.DOWNLOADS, [kept(key) for key in keys])
+    return {key: Tally(count, last_at) for key, count, last_at in rows}
