@@ -33,7 +33,8 @@ _numbers = st.fixed_dictionaries(
         "answered": st.integers(1, 3),
     },
 ).map(lambda said: said if "producer" in said else {k: said[k] for k in said if k != "n"})
-producers = st.deferred(lambda: _numbers)  # so that what is made of them has a short name
+# Deferred, here and below, so that what is made of them has a short name: Hypothesis warns of long.
+producers = st.deferred(lambda: _numbers)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -47,7 +48,7 @@ def said(kind: str, needed: Any = None, **optional: st.SearchStrategy[Any]) -> A
 
 
 retries = maybe(texts | st.fixed_dictionaries({"message": texts}, optional={"detail": json_values}))
-going_on: st.SearchStrategy[dict[str, Any]] = st.one_of(
+_going_on: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("start", worker=maybe(objects)),
     said("heartbeat"),
     said(
@@ -81,12 +82,14 @@ going_on: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("meta", {"set": objects}),
     said("ask", {"prompt": names}, schema=st.sampled_from([None, {"type": "boolean"}])),
 )
-ending: st.SearchStrategy[dict[str, Any]] = st.one_of(
+going_on = st.deferred(lambda: _going_on)
+_ending: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("retry", error=retries),
     said("succeed", result=json_values),
     said("fail", {"message": texts}, code=texts, detail=json_values),
     said("cancelled"),
 )
+ending = st.deferred(lambda: _ending)
 # Ends are rare, or nothing much would happen before them.
 wire_reports = st.one_of(going_on, going_on, going_on, going_on, ending)
 
