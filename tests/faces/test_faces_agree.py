@@ -104,7 +104,7 @@ def world() -> Iterator[World]:
     world.close()
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(new=new_jobs, reports=told, forced=st.booleans())
 def test_all_faces_agree_with_the_job(
     world: World, new: say.NewJob, reports: list[Any], forced: bool

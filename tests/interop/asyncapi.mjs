@@ -1,8 +1,11 @@
-// Reads an AsyncAPI document from stdin and prints its errors, one a line.
+// Reads AsyncAPI documents from stdin, a JSON list, and prints a list with the errors of each.
 import { Parser } from "@asyncapi/parser";
-import { text } from "node:stream/consumers";
+import { json } from "node:stream/consumers";
 
-const { diagnostics } = await new Parser().parse(await text(process.stdin));
-for (const { severity, message, path } of diagnostics) {
-  if (severity === 0) console.log(`${path.join("/")}: ${message}`);
+const found = [];
+for (const document of await json(process.stdin)) {
+  const { diagnostics } = await new Parser().parse(document);
+  const errors = diagnostics.filter(({ severity }) => severity === 0);
+  found.push(errors.map(({ message, path }) => `${path.join("/")}: ${message}`));
 }
+console.log(JSON.stringify(found));
