@@ -13,7 +13,7 @@ import pytest
 from livejobs import clock
 
 SOURCE = Path(clock.__file__).parent
-OTHERS = ("cli", "client", "demo")  # programs beside the server
+OTHERS = ("cli", "client", "demo", "queues")  # programs beside the server
 MODULES = [
     path
     for path in sorted(SOURCE.rglob("*.py"))

@@ -7,6 +7,7 @@ import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -122,12 +123,16 @@ def test_the_audit_names_the_key_s_id_beside_its_name(closed: Server, admin: Cli
         ci.get("/v1/jobs/j/files/f")
         with client(closed, make_token(ci, scopes=["cancel"])) as page:  # it depends on the key
             page.post("/v1/jobs/j/cancel?force=1")
-    eventually(lambda: admin.get("/v1/audit").json()["acts"][0]["action"] == "download")
-    acts = admin.get("/v1/audit?limit=4").json()["acts"]
-    by_action = {act["action"]: act for act in acts}
+
+    def by_action() -> dict[str, Any]:
+        acts = admin.get("/v1/audit").json()["acts"]
+        return {act["action"]: act for act in reversed(acts)}  # the newest of each
+
+    eventually(lambda: by_action().get("download", {}).get("by_id") == made["id"])
+    newest = by_action()
     for action in ("download", "cancel"):
-        assert (by_action[action]["by"], by_action[action]["by_id"]) == ("key:ci", made["id"])
-    created = by_action["key.create"]
+        assert (newest[action]["by"], newest[action]["by_id"]) == ("key:ci", made["id"])
+    created = newest["key.create"]
     assert created["by"] == "key:admin"
     assert created["by_id"].startswith("admin-")
     assert created["detail"] == {"key": made["id"], "name": "ci"}

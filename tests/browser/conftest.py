@@ -45,7 +45,12 @@ def visit(browser: Browser) -> Iterator[Opener]:
     contexts = []
 
     def heard(message: ConsoleMessage) -> None:
-        network = ("net::ERR_", "the server responded with", "WebSocket handshake")
+        network = (
+            "net::ERR_",
+            "the server responded with",
+            "WebSocket handshake",
+            "WebSocket is closed",
+        )
         away = any(words in message.text for words in network)
         if message.type in ("error", "warning") and not away:
             complaints.append(message.text)

@@ -405,7 +405,7 @@ def test_a_page_ends_with_its_job(jobs: Jobs, visit: Opener) -> None:
     page.on("request", lambda request: asked.append(request.url))
     jobs.report(id, {"type": "succeed"})
     expect(connection(page)).to_be_hidden()
-    assert asked == []
+    assert [url for url in asked if "/static/" not in url] == []  # a font may come late
 
 
 def test_a_connection_that_fell_silent_is_replaced(jobs: Jobs, visit: Opener) -> None:

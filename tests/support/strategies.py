@@ -33,8 +33,19 @@ _numbers = st.fixed_dictionaries(
         "answered": st.integers(1, 3),
     },
 ).map(lambda said: said if "producer" in said else {k: said[k] for k in said if k != "n"})
-# Deferred, here and below, so that what is made of them has a short name: Hypothesis warns of long.
-producers = st.deferred(lambda: _numbers)
+
+
+def short(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The same strategy with a short name: Hypothesis warns of the long names that others get."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Any:
+        return draw(strategy)
+
+    return drawn()
+
+
+producers = short(_numbers)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -82,14 +93,14 @@ _going_on: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("meta", {"set": objects}),
     said("ask", {"prompt": names}, schema=st.sampled_from([None, {"type": "boolean"}])),
 )
-going_on = st.deferred(lambda: _going_on)
+going_on = short(_going_on)
 _ending: st.SearchStrategy[dict[str, Any]] = st.one_of(
     said("retry", error=retries),
     said("succeed", result=json_values),
     said("fail", {"message": texts}, code=texts, detail=json_values),
     said("cancelled"),
 )
-ending = st.deferred(lambda: _ending)
+ending = short(_ending)
 # Ends are rare, or nothing much would happen before them.
 wire_reports = st.one_of(going_on, going_on, going_on, going_on, ending)
 

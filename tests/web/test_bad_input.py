@@ -189,7 +189,7 @@ NEW_JOBS: dict[str, tuple[bytes, int, str]] = {
     "not JSON": (b"title", 400, ""),
     "an array": (b"[]", 422, ""),
     "null": (b"null", 422, ""),
-    "head too large": (b'{"meta":{"a":"' + b"x" * 131072 + b'"}}', 422, ""),
+    "head too large": (b'{"meta":{"a":"' + b"x" * 131072 + b'"}}', 422, "/meta"),
 }
 
 
