@@ -27,6 +27,8 @@ for line in sys.stdin:
 
 def environment(url: str, spool: Path, **more: str) -> dict[str, str]:
     where = {"LIVEJOBS_URL": url, "LIVEJOBS_SPOOL": str(spool), "PYTHONPATH": str(ROOT)}
+    # blockbuster, in some of the apps, patches buffered streams. Python can then crash at its end.
+    where["PYTHONUNBUFFERED"] = "1"
     return clean_environment() | where | more
 
 
