@@ -39,8 +39,8 @@ def test_a_moving_job_is_seen_through_a_restart(server: Server, tmp_path: Path) 
             line = {"type": "log", "message": f"at {percent}"}
             progress = {"type": "progress", "current": percent}
             httpx2.post(f"{job}/reports", json=[progress, line]).raise_for_status()
-            eventually(lambda: firefox.evaluate("it.job?.progress.percent") == percent)  # noqa: B023
-            eventually(lambda: firefox.evaluate(DRAWN) == str(percent))  # noqa: B023
+            eventually(lambda: firefox.evaluate("it.job?.progress.percent") == percent)  # noqa: B023 - called within its turn
+            eventually(lambda: firefox.evaluate(DRAWN) == str(percent))  # noqa: B023 - called within its turn
             if percent == 10:
                 firefox.evaluate("other.stop()")
             if percent == 42:
