@@ -20,6 +20,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
+    "copies",
     "powers",
     "service",
     "web",

@@ -40,6 +40,8 @@ SECTIONS: Final = {
         "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
         "key": Place("keys", "Create, list and revoke keys.", "key"),
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+        "export": Place("export", "Write all jobs and files to a folder."),
+        "import": Place("import_", "Read an export into a database.", "import_"),
     },
 }
 
@@ -50,6 +52,8 @@ FAILURES: Final = {
     "livejobs.config.SettingError": 2,
     "livejobs.server.runner.CannotListen": 1,
     "livejobs.cli.keys.Refused": 1,
+    "livejobs.copies.errors.WrongPlace": 2,
+    "livejobs.copies.errors.CannotCopy": 1,
     "livejobs.store.base.StoreUnusable": 1,
     "livejobs.store.postgres.opening.DatabaseUnusable": 2,
 }

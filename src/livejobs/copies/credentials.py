@@ -1,0 +1,61 @@
+"""Bring keys and the audit trail into a database, each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from livejobs.copies.loop import Loop
+from livejobs.copies.paging import walk
+from livejobs.store.base import AUDIT_KEPT, AuditEntry, AuditRecord, Key, Store
+
+AT_ONCE = 500
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Credentials:
+    def __init__(self, loop: Loop, store: Store) -> None:
+        self._loop = loop
+        self._store = store
+        self._known = {key.id for key in loop.call(store.keys)}
+        self._trail: Counter[bytes] = Counter()  # digests of the records that are there
+        self._coming: list[AuditRecord] = []
+        for _, page in walk(self._page):
+            for entry in page:
+                self._note(entry.record)
+        self._full = self._trail.total() >= AUDIT_KEPT
+
+    def _page(self, before: int | None) -> tuple[Sequence[AuditEntry], int | None]:
+        page = self._loop.call(self._store.audit, limit=AT_ONCE, before=before)
+        return page, page[-1].n if page else None
+
+    def _note(self, record: AuditRecord) -> None:
+        self._trail[_digest(record)] += 1
+        if record.action == "key.revoke":
+            self._known.add(str(record.detail.get("key")))  # it must not come to life again
+
+    def key(self, key: Key) -> None:
+        if key.id not in self._known:
+            self._loop.call(self._store.save_key, key)
+
+    def record(self, record: AuditRecord) -> None:
+        digest = _digest(record)
+        if self._trail[digest]:
+            self._trail[digest] -= 1
+        elif not self._full:
+            self._coming.append(record)
+        if len(self._coming) >= AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._coming:
+            self._loop.call(self._store.add_audit, self._coming)
+        self._coming = []
+
+
+def _digest(record: AuditRecord) -> bytes:
+    return blake2b(_encode(record), digest_size=16).digest()

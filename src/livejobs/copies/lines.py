@@ -1,0 +1,131 @@
+"""The lines of an export: one JSON object each. The entries of a job follow the line of its head.
+
+The values of entries go through as bytes. The rest is read and written as the stores do, so a copy
+has the same heads as its source.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Self, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from livejobs.copies.errors import Damaged
+from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Entry, EntryKind, Head
+from livejobs.store.base import AuditRecord, Key, Tally
+
+
+class JobLine(Struct, frozen=True, tag="job", omit_defaults=True):
+    head: Head
+    downloads: dict[str, Tally] = {}  # by the key of the file
+
+
+class EntryLine(Struct, frozen=True, tag="entry"):
+    kind: EntryKind
+    n: int
+    level: int
+    value: Raw
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.kind, self.n, self.level, Raw(bytes(self.value)))
+
+
+class KeyLine(Struct, frozen=True, tag="key"):
+    key: Key
+
+
+class AuditLine(Struct, frozen=True, tag="audit"):
+    record: AuditRecord
+
+
+Line: TypeAlias = JobLine | EntryLine | KeyLine | AuditLine
+
+_encode = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Line).decode
+_ID: Final = re.compile(ID_PATTERN)
+_PROJECT: Final = re.compile(PROJECT_PATTERN)
+_KEY: Final = re.compile(r"[0-9a-f]{32}\Z")  # it becomes a part of paths
+
+
+class Piece(Struct, frozen=True):
+    """A file of lines, as it must be."""
+
+    name: str
+    bytes: int
+    lines: int
+    jobs: int
+    sha256: str
+
+
+class PieceWriter:
+    """Writes a piece. The file has its name only when it is complete and on disk."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.bytes = self.lines = self.jobs = 0
+        self._path = folder / name
+        self._part = self._path.with_name(f"{name}.part")
+        self._file = self._part.open("wb")
+        self._digest = sha256()
+
+    def write(self, line: Line) -> None:
+        data = _encode(line) + b"\n"
+        self._file.write(data)
+        self._digest.update(data)
+        self.bytes += len(data)
+        self.lines += 1
+        self.jobs += isinstance(line, JobLine)
+
+    def finish(self) -> Piece:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.rename(self._path)
+        name, digest = self._path.name, self._digest.hexdigest()
+        return Piece(name, self.bytes, self.lines, self.jobs, digest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+
+def read(folder: Path, piece: Piece) -> Iterator[tuple[Line, int]]:
+    """The lines of a piece, with their sizes. Raise Damaged where it is not as it was written."""
+    digest = sha256()
+    number = 0
+    try:
+        with (folder / piece.name).open("rb") as file:
+            for number, data in enumerate(file, 1):
+                digest.update(data)
+                yield _checked(piece, number, data), len(data)
+    except FileNotFoundError:
+        raise Damaged(piece.name, "it is missing") from None
+    if number < piece.lines:
+        raise Damaged(piece.name, f"it ends after line {number} of {piece.lines}")
+    if digest.hexdigest() != piece.sha256:
+        raise Damaged(piece.name, "it has been changed since")
+
+
+def _checked(piece: Piece, number: int, data: bytes) -> Line:
+    try:
+        line: Line = _decode(data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        cut = "it ends there" if not data.endswith(b"\n") else str(error)
+        raise Damaged(piece.name, cut, number) from None
+    if isinstance(line, JobLine) and not _is_sound(line.head):
+        raise Damaged(piece.name, "it is not a job", number)
+    return line
+
+
+def _is_sound(head: Head) -> bool:
+    """A folder that somebody else wrote must not lead out of the folders that we write to."""
+    keys = [file.key for file in head.files if file.kept]
+    return bool(_ID.match(head.id) and _PROJECT.match(head.project) and all(map(_KEY.match, keys)))

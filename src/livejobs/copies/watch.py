@@ -1,0 +1,21 @@
+"""How far a copy is, for whoever watches it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from livejobs.copies.counts import Counts
+
+
+class Watch(Protocol):
+    def begin(self, counts: Counts) -> None:
+        """This much is to be copied."""
+
+    def jobs(self, n: int = 1) -> None:
+        """So many more jobs are done."""
+
+    def bytes(self, n: int) -> None:
+        """So many more bytes of files are done. It is called in the event loop's thread."""
+
+    def warn(self, text: str) -> None:
+        """Something was left out."""

@@ -1,0 +1,149 @@
+"""Jobs go from a database to a folder and into another database, and stay as they were."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.structs import replace
+
+from livejobs.copies import exporting, importing
+from livejobs.copies.folder import Folder
+from livejobs.core.model import Entry, Failure, Head, Progress, Question, Step
+from livejobs.store.base import AuditRecord, Key, Store, Tally
+from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
+from tests.support.postgres import Postgres
+from tests.support.strategies import json_values, objects, texts
+
+NASTY = "\0 \u2028 \x1b[2J 'quote\" \U0001f600 \ufffe"
+
+
+def copy(source: Place, folder: Path, target: Place, *options: str) -> None:
+    for place, command in ((source, "export"), (target, "import")):
+        ended = place.run(command, str(folder), *options)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
+def fill(place: Place) -> None:
+    film, notes = b"film" * 1000, b""
+    files = (
+        file(1, film),
+        file(2, notes, "notes — ünïcode.txt"),
+        replace(file(3, b"x"), path="/srv/out.bin", sha256=None),
+        replace(file(4, b"x"), url="https://example.com/a", sha256=None, size=None),
+    )
+    errors = [Entry("errors", n, 0, Raw(b'{"n":%d}' % n)) for n in (1, 2)]
+    place.fill(
+        [
+            (done("a", files=files, logs_total=3, errors_total=2), [*logs(3), *errors]),
+            (job("waiting", project="films", tags=("x", NASTY), parent="a"), []),
+            (
+                job(
+                    "b",
+                    status="running",
+                    started_at=T0 + 1,
+                    stalled=True,
+                    title=NASTY,
+                    meta={NASTY: [1, 2.5, None, {"a": 2**64 - 1}]},
+                    steps=(Step(NASTY, weight=0.1),),
+                    progress=Progress(reported=3, message=NASTY),
+                    waiting=Question(1, "Publish?", T0, {"type": "boolean"}),
+                    producers={"p": 7},
+                    attempt=2,
+                ),
+                [],
+            ),
+            (done("c", status="failed", error=Failure("no", "lost", [NASTY]), expires_at=T0), []),
+        ]
+    )
+    place.keep(files[0].key, film)
+    place.keep(files[1].key, notes)
+
+    async def more(store: Store) -> None:
+        await store.downloaded({files[0].key: Tally(3, T0), files[3].key: Tally(1, T0)}, [])
+        acts = [AuditRecord(T0 + n, "key:ci", "download", job="a") for n in (1, 1, 2)]
+        for n in range(2):
+            key = Key(f"k{n}", "ci", b"\0\xff" * 16, ("view",), None, T0)
+            await store.save_key(key, AuditRecord(T0, "operator", "key.create"))
+        await store.add_audit(acts)
+
+    place.use(more)
+
+
+def test_everything_survives_the_way_to_postgresql_and_back(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    first = Place(tmp_path / "first")
+    second = Place(tmp_path / "second", postgres.database("copied"))
+    third = Place(tmp_path / "third")
+    fill(first)
+    copy(first, tmp_path / "export", second)
+    copy(second, tmp_path / "again", third)
+    was = first.everything()
+    assert second.everything() == third.everything() == was
+    assert len(was["files"]) == 2
+    epochs = [place.use(epoch) for place in (first, second, third)]
+    assert len(set(epochs)) == 3
+
+
+async def epoch(store: Store) -> str:
+    return (await store.project("default")).epoch
+
+
+def test_the_history_counts_each_move_of_a_job_at_its_time(tmp_path: Path) -> None:
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    hour = 3_600_000
+    late = done("late", started_at=T0 + hour, completed_at=T0 + 2 * hour, updated_at=T0 + 2 * hour)
+    source.fill([(late, [])])
+    copy(source, tmp_path / "export", target)
+    steps = target.everything()["history"]
+    began = T0 - T0 % hour
+    created, queued, running, succeeded = 5, 0, 1, 2
+    assert steps[began] == {created: 1, queued: 1}
+    assert steps[began + hour] == {queued: -1, running: 1}
+    assert steps[began + 2 * hour] | {16: 0} >= {running: -1, succeeded: 1}
+
+
+# Any head and any entries
+
+
+def heads() -> st.SearchStrategy[list[Head]]:
+    fields: dict[str, Any] = {
+        "title": st.none() | texts,
+        "type": st.none() | texts,
+        "meta": objects,
+        "result": json_values,
+        "counters": st.dictionaries(texts, st.integers(-(2**53), 2**53) | st.floats(-1, 1)),
+        "tags": st.lists(texts, max_size=3, unique=True).map(tuple),
+        "status": st.sampled_from(["queued", "running", "failed"]),
+        "started_at": st.none() | st.just(T0 + 7),
+        "logs_total": st.integers(0, 3),
+    }
+    project = st.sampled_from(["default", "films"])
+    numbers = count(1)
+    one = st.fixed_dictionaries({"project": project}, optional=fields).map(
+        lambda drawn: job(f"j{next(numbers)}", **drawn)
+    )
+    return st.lists(one, max_size=4)
+
+
+@settings(max_examples=20)
+@given(heads(), st.lists(json_values, min_size=3, max_size=3))
+def test_any_head_and_any_value_survive(found: list[Head], values: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Place(Path(folder) / "source"), Place(Path(folder) / "target")
+        lines = [
+            Entry("logs", n, n, Raw(json.dumps(value, ensure_ascii=bool(n % 2)).encode()))
+            for n, value in enumerate(values, 1)
+        ]
+        source.fill([(head, lines[: head.logs_total]) for head in found])
+        export = Folder(Path(folder) / "export")
+        exporting.export(source.settings, export, Unwatched(), leave_files=False)
+        importing.import_jobs(target.settings, export, Unwatched(), importing.Choice())
+        assert target.everything()["jobs"] == source.everything()["jobs"]

@@ -1,0 +1,95 @@
+"""A copy that is killed continues where it stopped."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from livejobs.core.model import Entry
+from tests.copies.places import Place, done, file, logs
+from tests.support.server import LONG_ENOUGH
+
+JOBS = 40
+LINES = 30_000
+MIB = Raw(b'"' + b"x" * (1 << 20) + b'"')
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Several pieces, and a job that takes many commits."""
+    place = Place(tmp_path_factory.mktemp("large") / "data")
+    files = [file(n, b"%d" % n) for n in range(JOBS)]
+    result = Entry("results", 1, 0, MIB)
+    jobs = [(done(f"j{n}", results_total=1, files=(files[n],)), [result]) for n in range(JOBS)]
+    place.fill([*jobs, (done("long", logs_total=LINES), logs(LINES, 1000))])
+    for n, it in enumerate(files):
+        place.keep(it.key, b"%d" % n)
+    return place
+
+
+def kill_when(place: Place, command: str, folder: Path, reached: Callable[[], object]) -> None:
+    process = place.start(command, str(folder))
+    end = time.monotonic() + LONG_ENOUGH
+    while not reached() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.001)  # leave the processor to the process
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def finish(place: Place, command: str, folder: Path) -> None:
+    ended = place.run(command, str(folder))
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_killed_copies_continue(large: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    target = Place(tmp_path / "target")
+    first, third = folder / "jobs-00001.ndjson", folder / "jobs-00003.ndjson"
+    kill_when(large, "export", folder, first.exists)
+    assert "is not complete" in target.run("import", str(folder)).stderr
+    written = first.stat().st_ino
+    kill_when(large, "export", folder, third.exists)
+    kill_when(large, "export", folder, (folder / "files").exists)
+    finish(large, "export", folder)
+    assert first.stat().st_ino == written, "a complete piece is not written again"
+
+    kill_when(target, "import", folder, lambda: rows(target, "jobs") > 1)
+    kill_when(target, "import", folder, lambda: rows(target, "entries") > JOBS + LINES // 3)
+    finish(target, "import", folder)
+    assert target.everything() == large.everything()
+    again = target.run("import", str(folder))
+    assert f"had {JOBS + 1} of the jobs already" in again.stderr
+    assert target.everything() == large.everything()
+
+
+def rows(place: Place, table: str) -> int:
+    path = place.data / "livejobs.db"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_after_a_change_the_jobs_are_read_again_and_only_new_files_are_copied(
+    tmp_path: Path,
+) -> None:
+    source, target, folder = Place(tmp_path / "a"), Place(tmp_path / "b"), tmp_path / "export"
+    one, two = file(1, b"one"), file(2, b"two")
+    source.fill([(done("a", files=(one,)), [])])
+    source.keep(one.key, b"one")
+    finish(source, "export", folder)
+    copied = (folder / "files" / one.key[-2:] / one.key).stat()
+    source.fill([(done("b", files=(two,)), [])])
+    source.keep(two.key, b"two")
+    finish(source, "export", folder)
+    assert (folder / "files" / one.key[-2:] / one.key).stat() == copied
+    finish(target, "import", folder)
+    assert target.everything() == source.everything()

@@ -1,0 +1,84 @@
+"""A server is moved: from SQLite and a folder to PostgreSQL and an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+
+from tests.copies.places import Place
+from tests.support.objects import ObjectStore
+from tests.support.postgres import Postgres
+from tests.support.server import Server
+
+ADMIN = {"LIVEJOBS_ADMIN_KEY": "a-first-admin-key-of-tests"}
+FILM = bytes(range(256)) * 5000
+
+
+def client(server: Server, key: str) -> httpx.Client:
+    return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {key}"})
+
+
+def work(admin: httpx.Client) -> str:
+    """Jobs in several states. Returns the key of their worker."""
+    made = admin.post("/v1/keys", json={"name": "ci", "scopes": ["report"], "projects": ["films"]})
+    key = str(made.json()["key"])
+    with httpx.Client(base_url=admin.base_url, headers={"x-api-key": key}) as worker:
+        worker.put("/v1/jobs/done", json={"type": "render", "total": 10, "tags": ["nightly"]})
+        worker.put("/v1/jobs/done/files/out.mp4", content=FILM)
+        reports: list[dict[str, Any]] = [
+            {"type": "progress", "current": 3},
+            {"type": "log", "message": "a\0b \u2028", "level": "warning"},
+            {"type": "retry", "error": "again"},
+            {"type": "result", "value": {"scene": 7}},
+            {"type": "error", "message": "frame 3", "item": 3},
+            {"type": "count", "counters": {"frames": 2}, "producer": "w", "n": 1},
+            {"type": "succeed", "result": {"path": "out.mp4"}},
+        ]
+        worker.post("/v1/jobs/done/reports", json=reports).raise_for_status()
+        assert worker.get("/v1/jobs/done/files/out.mp4").content == FILM
+        worker.put("/v1/jobs/going", json={"parent": "done"})
+        ask = [{"type": "ask", "prompt": "Publish?"}, {"type": "log", "message": "x"}]
+        worker.post("/v1/jobs/going/reports", json=ask).raise_for_status()
+    return key
+
+
+def state(http: httpx.Client) -> dict[str, Any]:
+    """What clients see, except the cursor, which a move changes."""
+    jobs = [http.get(f"/v1/jobs/{id}").raise_for_status().json() for id in ("done", "going")]
+    assert all(job.pop("cursor") for job in jobs)
+    counts = http.get("/v1/stats?range=week").json()
+    return {
+        "jobs": jobs,
+        "list": [job["id"] for job in http.get("/v1/jobs").json()["jobs"]],
+        "logs": http.get("/v1/jobs/done/logs").json(),
+        "files": http.get("/v1/jobs/done/files").json(),
+        "ended": sum(point["succeeded"] for point in counts["points"]),
+    }
+
+
+def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_path: Path) -> None:
+    old = Place(tmp_path / "old")
+    new = Place(tmp_path / "new", postgres.database("moved"))
+    with ObjectStore() as objects, Server(old.data, env=ADMIN) as server:
+        new.env |= objects.environment | {"LIVEJOBS_FILES": objects.files}
+        with client(server, ADMIN["LIVEJOBS_ADMIN_KEY"]) as admin:
+            key = work(admin)
+        with client(server, key) as worker:
+            cursor = worker.get("/v1/jobs/going").json()["cursor"]
+            was = state(worker)
+        ended = old.run("export", str(tmp_path / "export"))  # the server still runs
+        assert ended.returncode == 0, ended.stderr
+        ended = new.run("import", str(tmp_path / "export"))
+        assert ended.returncode == 0, ended.stderr
+        with Server(new.data, env=new.env) as moved, client(moved, key) as worker:
+            assert state(worker) == was
+            url = "/v1/jobs/done/files/out.mp4"
+            assert worker.get(url, headers={"range": "bytes=250-260"}).content == FILM[250:261]
+            assert worker.get(url).content == FILM
+            stale = worker.get(f"/v1/jobs/going/events?since={cursor}", timeout=30)
+            assert stale.status_code == 200
+            skipped = {"type": "succeed", "producer": "w", "n": 1}
+            worker.post("/v1/jobs/going/reports", json=skipped).raise_for_status()
+            assert worker.get("/v1/jobs/going").json()["status"] == "succeeded"
