@@ -27,7 +27,7 @@ NASTY = "\0 \u2028 \x1b[2J 'quote\" \U0001f600 \ufffe"
 def copy(source: Place, folder: Path, target: Place, *options: str) -> None:
     for place, command in ((source, "export"), (target, "import")):
         ended = place.run(command, str(folder), *options)
-        assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+        assert (ended.exit_code, "Traceback" in ended.stderr) == (0, False), ended.stderr
 
 
 def fill(place: Place) -> None:
@@ -107,7 +107,8 @@ def test_the_history_counts_each_move_of_a_job_at_its_time(tmp_path: Path) -> No
     created, queued, running, succeeded = 5, 0, 1, 2
     assert steps[began] == {created: 1, queued: 1}
     assert steps[began + hour] == {queued: -1, running: 1}
-    assert steps[began + 2 * hour] | {16: 0} >= {running: -1, succeeded: 1}
+    ended = steps[began + 2 * hour]
+    assert (ended[running], ended[succeeded]) == (-1, 1)
 
 
 # Any head and any entries
@@ -133,7 +134,7 @@ def heads() -> st.SearchStrategy[list[Head]]:
     return st.lists(one, max_size=4)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(heads(), st.lists(json_values, min_size=3, max_size=3))
 def test_any_head_and_any_value_survive(found: list[Head], values: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def whole(source: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "export"
-    assert source.run("export", str(folder)).returncode == 0
+    assert source.run("export", str(folder)).exit_code == 0
     return folder
 
 
@@ -40,7 +40,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 def refused(place: Place, code: int, *args: str) -> str:
     """The one line with which a command ends."""
     ended = place.run(*args)
-    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended.stderr
+    assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended.stderr
     return ended.stderr.removeprefix("livejobs: ")
 
 
@@ -96,16 +96,16 @@ def test_bytes_with_a_wrong_digest_are_not_imported(folder: Path, tmp_path: Path
     target = Place(tmp_path / "target")
     assert f"{BYTES} of the export is damaged" in refused(target, 1, "import", str(folder))
     (folder / BYTES).write_bytes(b"film")
-    assert target.run("import", str(folder)).returncode == 0
+    assert target.run("import", str(folder)).exit_code == 0
     assert target.files() == {ONE.key: b"film"}
 
 
 def test_an_export_mends_what_is_damaged(source: Place, folder: Path, tmp_path: Path) -> None:
     cut(folder / PIECE)
     lose(folder / BYTES)
-    assert source.run("export", str(folder)).returncode == 0
+    assert source.run("export", str(folder)).exit_code == 0
     target = Place(tmp_path / "target")
-    assert target.run("import", str(folder)).returncode == 0
+    assert target.run("import", str(folder)).exit_code == 0
     assert target.everything() == source.everything()
 
 
@@ -129,7 +129,7 @@ def test_jobs_never_mix_unless_that_is_wanted(whole: Path, source: Place, tmp_pa
     target.fill([(done("a", title="Mine"), [])])
     says = refused(target, 2, "import", str(whole), "--dry-run")
     assert "Some of these jobs are in the database in another state: a. Import into" in says
-    assert target.run("import", str(whole), "--merge").returncode == 0
+    assert target.run("import", str(whole), "--merge").exit_code == 0
     titles = {id: head.title for id, (head, _) in target.everything()["jobs"]}
     assert titles == {"a": "Mine", "other": "Mine", "b": None}
     assert target.files() == {}
@@ -155,13 +155,14 @@ def test_a_place_without_a_database_is_named(postgres: Postgres, tmp_path: Path)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_full_disk_ends_the_export_and_later_it_continues(source: Place, tmp_path: Path) -> None:
-    folder = tmp_path / "export"
-    small = ["prlimit", "--fsize=400"]
-    ended = source.run("export", str(folder), prefix=small)
+def test_a_full_disk_ends_the_export_and_later_it_continues(tmp_path: Path) -> None:
+    source, folder = Place(tmp_path / "data"), tmp_path / "export"
+    source.fill([(done("a", logs_total=300), logs(300, 1000))])
+    small = ["prlimit", "--fsize=100000"]
+    ended = source.process("export", str(folder), prefix=small)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
     assert "can't be used: File too large. Correct this, and run the command again" in ended.stderr
-    assert source.run("export", str(folder)).returncode == 0
+    assert source.run("export", str(folder)).exit_code == 0
 
 
 # Dry runs
