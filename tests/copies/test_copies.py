@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -15,8 +16,10 @@ from msgspec.structs import replace
 
 from livejobs.copies import exporting, importing
 from livejobs.copies.folder import Folder
+from livejobs.copies.snapshot import snapshot_of
 from livejobs.core.model import Entry, Failure, Head, Progress, Question, Step
-from livejobs.store.base import AuditRecord, Key, Store, Tally
+from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
+from livejobs.store.choice import store_of
 from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
 from tests.support.postgres import Postgres
 from tests.support.strategies import json_values, objects, texts
@@ -85,11 +88,74 @@ def test_everything_survives_the_way_to_postgresql_and_back(
     fill(first)
     copy(first, tmp_path / "export", second)
     copy(second, tmp_path / "again", third)
+    assert second.run("import", str(tmp_path / "export")).exit_code == 0  # changes nothing
     was = first.everything()
     assert second.everything() == third.everything() == was
     assert len(was["files"]) == 2
     epochs = [place.use(epoch) for place in (first, second, third)]
     assert len(set(epochs)) == 3
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_snapshot_stays_as_it_is_while_a_server_writes(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    sqlite = kind == "sqlite"
+    url = None if sqlite else request.getfixturevalue("postgres").database("snapshot")
+    store = store_of(tmp_path, url)
+    await store.open()
+    await store.project("default")
+    await store.commit([Change(None, job("a"))])
+    async with snapshot_of(tmp_path, url) as snapshot:
+        await store.commit([Change(None, job("b")), Change(job("a"), None)])
+        for _ in range(2):
+            page = await snapshot.list(Query(None), limit=10)
+            assert [stored.head.id for stored in page.jobs] == ["a"]
+            assert await snapshot.entries(EntryQuery("a", "logs")) == []
+            assert (await snapshot.counts(Query(None)))["queued"] == 1
+    await store.close()
+
+
+def test_a_revoked_key_does_not_come_back(tmp_path: Path) -> None:
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    fill(source)
+    copy(source, tmp_path / "export", target)
+
+    async def revoke(store: Store) -> None:
+        act = AuditRecord(T0, "operator", "key.revoke", detail={"key": "k0"})
+        await store.drop_key("k0", act)
+
+    target.use(revoke)
+    was = target.everything()
+    assert [key.id for key in was["keys"]] == ["k1"]
+    assert target.run("import", str(tmp_path / "export")).exit_code == 0
+    assert target.everything() == was
+
+
+def test_keys_stay_away_if_they_are_not_wanted(tmp_path: Path) -> None:
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    fill(source)
+    assert source.run("export", str(tmp_path / "export")).exit_code == 0
+    assert target.run("import", str(tmp_path / "export"), "--no-keys").exit_code == 0
+    was = source.everything()
+    assert target.everything() == was | {"keys": [], "audit": []}
+
+
+def test_files_that_are_gone_or_damaged_at_their_source_are_left_out(tmp_path: Path) -> None:
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    gone, whole, damaged = (file(n, b"bytes", f"{n}.mp4") for n in (1, 2, 3))
+    source.fill([(done("a", files=(gone, whole)), [])])
+    source.keep(whole.key, b"bytes")
+    ended = source.run("export", str(tmp_path / "export"))
+    assert f"The file '1.mp4' (key {gone.key}) has no bytes at its source" in ended.stderr
+    assert ended.exit_code == 0
+    source.fill([(done("b", files=(damaged,)), [])])
+    source.keep(damaged.key, b"BYTES")
+    ended = source.run("export", str(tmp_path / "export"))
+    assert ended.exit_code == 1
+    assert "damaged at their source were left out: 1. The rest is complete" in ended.stderr
+    assert target.run("import", str(tmp_path / "export")).exit_code == 0
+    assert target.everything() == source.everything() | {"files": {whole.key: b"bytes"}}
 
 
 async def epoch(store: Store) -> str:

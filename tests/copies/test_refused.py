@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from livejobs.copies.folder import Folder
 from tests.copies.places import Place, done, file, job, logs
 from tests.support.postgres import Postgres
 
@@ -153,6 +154,20 @@ def test_a_place_without_a_database_is_named(postgres: Postgres, tmp_path: Path)
     empty = Place(tmp_path / "nowhere", postgres.database("empty"))
     assert "has no jobs of livejobs" in refused(empty, 2, "export", str(tmp_path / "export"))
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_two_commands_never_use_a_folder_at_once(source: Place, folder: Path, command: str) -> None:
+    with Folder(folder).to_write():
+        says = refused(source, 2, command, str(folder))
+    assert f"Another livejobs uses {folder}. Wait until it has ended." in says
+
+
+def test_nobody_else_can_read_an_export(source: Place, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir(mode=0o755)
+    assert source.run("export", str(tmp_path / "export")).exit_code == 0
+    modes = {it.name: it.stat().st_mode & 0o077 for it in (tmp_path / "export").iterdir()}
+    assert modes == dict.fromkeys(modes, 0)
 
 
 def test_a_full_disk_ends_the_export_and_later_it_continues(tmp_path: Path) -> None:

@@ -83,3 +83,23 @@ def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_pa
             skipped = {"type": "succeed", "producer": "w", "n": 1}
             worker.post("/v1/jobs/going/reports", json=skipped).raise_for_status()
             assert worker.get("/v1/jobs/going").json()["status"] == "succeeded"
+        again(new, tmp_path, objects)
+
+
+def again(place: Place, tmp_path: Path, objects: ObjectStore) -> None:
+    """From there to a third server, with the files or without them."""
+    folder = tmp_path / "again"
+    assert place.run("export", str(folder)).exit_code == 0
+    assert [it.read_bytes() for it in (folder / "files").glob("*/*")] == [FILM]
+    there = objects.objects()
+    assert place.run("export", str(tmp_path / "left"), "--leave-files").exit_code == 0
+    assert not (tmp_path / "left" / "files").exists()
+    third = Place(tmp_path / "third")
+    ended = third.run("import", str(tmp_path / "left"))
+    assert ended.exit_code == 1
+    assert "The file area does not have 'out.mp4', and the export was made with" in ended.stderr
+    third.env |= place.env | {"LIVEJOBS_DATA": str(third.data)}
+    del third.env["LIVEJOBS_DATABASE"]
+    assert third.run("import", str(tmp_path / "left")).exit_code == 0
+    assert objects.objects() == there
+    assert third.everything()["jobs"] == place.everything()["jobs"]

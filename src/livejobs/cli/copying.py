@@ -35,7 +35,7 @@ class Bars:
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
         self._bars = Progress(*columns, console=screen, disable=not screen.is_terminal)
         self._jobs = self._bars.add_task("jobs", total=None)
-        self._files = self._bars.add_task("files", total=None)
+        self._files = self._bars.add_task("files", total=None, visible=False)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -51,7 +51,8 @@ class Bars:
 
     def begin(self, counts: Counts) -> None:
         self._bars.update(self._jobs, total=total_jobs(counts))
-        self._bars.update(self._files, total=sum(count.bytes for count in counts.values()))
+        bytes = sum(count.bytes for count in counts.values())
+        self._bars.update(self._files, total=bytes, visible=bool(bytes))
 
     def jobs(self, n: int = 1) -> None:
         self._bars.advance(self._jobs, n)

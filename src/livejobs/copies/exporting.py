@@ -58,8 +58,8 @@ def export(settings: Settings, folder: Folder, watch: Watch, *, leave_files: boo
         folder.write_manifest(replace(manifest, complete=True))
         if damaged:
             raise CannotCopy(
-                f"{len(damaged)} files are damaged at their source, and were left out. The rest "
-                "is complete."
+                f"Files that are damaged at their source were left out: {len(damaged)}. "
+                "The rest is complete, and can be imported."
             )
         return manifest.counts
 

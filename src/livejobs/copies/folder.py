@@ -20,7 +20,7 @@ from msgspec import Struct
 from livejobs import clock
 from livejobs.copies.counts import Counts
 from livejobs.copies.errors import CannotCopy, WrongPlace
-from livejobs.copies.lines import Piece
+from livejobs.copies.lines import Piece, new_file
 from livejobs.private import FOLDER, make_folder
 
 MANIFEST: Final = "manifest.json"
@@ -126,7 +126,7 @@ class Folder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         part = self.path / f"{MANIFEST}.part"
-        with part.open("wb") as file:
+        with new_file(part) as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
             file.flush()
             os.fsync(file.fileno())

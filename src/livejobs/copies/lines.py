@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self, TypeAlias
+from typing import BinaryIO, Final, Self, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 
 from livejobs.copies.errors import Damaged
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Entry, EntryKind, Head
+from livejobs.private import FILE
 from livejobs.store.base import AuditRecord, Key, Tally
 
 
@@ -71,7 +72,7 @@ class PieceWriter:
         self.bytes = self.lines = self.jobs = 0
         self._path = folder / name
         self._part = self._path.with_name(f"{name}.part")
-        self._file = self._part.open("wb")
+        self._file = new_file(self._part)
         self._digest = sha256()
 
     def write(self, line: Line) -> None:
@@ -95,6 +96,13 @@ class PieceWriter:
 
     def __exit__(self, *exc: object) -> None:
         self._file.close()
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A file that other users of the machine can't read: the folder may be open to them."""
+    return os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE), "wb"
+    )
 
 
 def read(folder: Path, piece: Piece) -> Iterator[tuple[Line, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import ParamSpec, TypeVar
@@ -17,17 +18,22 @@ class Loop:
 
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal
+        self._loop = portal.call(_loop)
 
     def call(self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         async def called() -> T:
             return await fn(*args, **kwargs)
 
-        return self._portal.call(called)
+        return asyncio.run_coroutine_threadsafe(called(), self._loop).result()
 
     @contextmanager
     def inside(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         with self._portal.wrap_async_context_manager(manager) as entered:
             yield entered
+
+
+async def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
 
 
 @contextmanager
