@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -37,11 +36,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def kill_when(place: Place, command: str, folder: Path, reached: Callable[[], object]) -> None:
     process = place.start(command, str(folder))
     end = time.monotonic() + LONG_ENOUGH
-    while not reached() and process.poll() is None:
-        assert time.monotonic() < end
-        time.sleep(0.001)  # leave the processor to the process
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        while not reached() and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.001)  # leave the processor to the process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def text(path: Path) -> str:
