@@ -20,7 +20,6 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
-    "copies",
     "powers",
     "service",
     "web",
@@ -31,6 +30,7 @@ ORDER = [
     "arq", "celery", "dramatiq", "huey", "rq", "taskiq",
     "",  # the package itself, which hands out the public names
     "demo",
+    "copies",
     "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""
