@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from livejobs.copies.errors import NoDatabase
-from livejobs.copies.snapshot import check_version
+from livejobs.copies.readable import check_version
 from livejobs.core.model import Record, Status
 from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Tally
 from livejobs.store.postgres import keeping, reading, sql
