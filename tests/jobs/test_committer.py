@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,8 +14,9 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committed, Committer, Outcome
+from livejobs.jobs.committer import Committer, Outcome
 from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Change, InDoubt
@@ -33,13 +34,15 @@ class Disk(MemoryStore):
         self.refuses: Exception | None = None
         self.batches: list[Sequence[Change]] = []
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         self.writing.set()
         await self.free.wait()
         if self.refuses is not None:
             raise self.refuses
         self.batches.append(changes)
-        return await super().commit(changes)
+        return await super().commit(changes, on)
 
 
 class Workshop:
@@ -202,9 +205,11 @@ class Distant(Disk):
 
     kept: bool | None = None  # None: not known
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         if self.refuses is None:
-            return await super().commit(changes)
+            return await super().commit(changes, on)
 
         async def settle() -> list[int] | None:
             if self.kept is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -67,11 +67,13 @@ class Counting(MemoryStore):
         super().__init__()
         self.removed: list[int] = []
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         gone = [change.before for change in changes if change.after is None and change.before]
         if gone:
             self.removed.append(sum(len(head.files) for head in gone))
-        return await super().commit(changes)
+        return await super().commit(changes, on)
 
 
 async def test_jobs_with_many_files_expire_a_bounded_number_at_a_time(tmp_path: Path) -> None:
