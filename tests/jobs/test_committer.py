@@ -19,7 +19,7 @@ from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change, InDoubt
+from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 
 
@@ -198,44 +198,6 @@ async def test_commits_succeed_again_as_soon_as_the_store_accepts_them(shop: Wor
     shop.disk.refuses = None
     await shop.report(slot, say.Succeed())
     assert (slot.head.status, slot.seq, shop.committer.failing) == ("succeeded", 2, False)
-
-
-class Distant(Disk):
-    """A store that loses its commits, and learns later whether they were kept."""
-
-    kept: bool | None = None  # None: not known
-
-    async def commit(
-        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
-    ) -> list[int]:
-        if self.refuses is None:
-            return await super().commit(changes, on)
-
-        async def settle() -> list[int] | None:
-            if self.kept is None:
-                raise StorageUnavailable("away")
-            self.refuses = None
-            return await self.commit(changes) if self.kept else None
-
-        raise InDoubt("lost", settle)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-async def test_a_commit_in_doubt_is_settled_before_anything_else_is_committed(kept: bool) -> None:
-    async with at_work(disk := Distant()) as shop:
-        slot = await shop.create("a")
-        shop.published.clear()
-        disk.refuses = StorageUnavailable("away")
-        for said in ("lost", "away"):
-            with pytest.raises(StorageUnavailable, match=said):
-                await shop.report(slot, say.Start())
-        assert (slot.head.status, shop.published, shop.committer.writing) == ("queued", [], True)
-        disk.kept = kept
-        outcome = await shop.report(slot, say.Progress(percent=5))
-        seqs = [committed.seq for committed in shop.published]
-        assert seqs == ([2, 3] if kept else [2])
-        assert outcome.seqs == {slot: seqs[-1]}
-        assert (shop.committer.writing, shop.committer.failing) == (False, False)
 
 
 async def test_any_error_of_the_store_reaches_every_caller(

@@ -81,7 +81,9 @@ async def test_jobs_with_many_files_expire_a_bounded_number_at_a_time(tmp_path: 
     await store.project("default")
     for n, count in enumerate((FILES_AT_ONCE - 1, 2 * FILES_AT_ONCE, FILES_AT_ONCE - 1, 0, 1)):
         head = reducer.create(NewJob(), id=f"j{n}", project="default", owner="a", now=0)
-        files = tuple(File(f"f{i}", None, "text/plain", url="http://a/") for i in range(count))
+        files = tuple(
+            File(f"f{i}", None, "text/plain", key=f"{n}.{i}", url="http://a/") for i in range(count)
+        )
         head = replace(head, status="succeeded", expires_at=n, files=files)
         await store.commit([Change(None, head)])
     async with LiveJobs(Settings(data=tmp_path), store=store) as live:

@@ -3,13 +3,12 @@
 An operation is a plain function. When its group's turn comes, the committer calls it with the
 group's transaction, in which it sees the jobs as earlier operations left them and records its own
 changes. The store writes the whole group at once. Only then do slots change, callers get their
-results, and listeners get the changes. So a refused write needs no undo: nobody saw it. A store
-that is elsewhere can lose a write whose fate it learns later (InDoubt): the callers are refused,
-and the group is published or dropped before anything else is done.
+results, and listeners get the changes. So a refused write needs no undo: nobody saw it.
 
 Another server may have committed first (Outpaced). Then its changes are taken into the slots, and
 the operations run again, on the newer heads. The second time, the store lets nobody else commit, so
-that no server starves.
+that no server starves. A write that was refused and kept all the same, because the connection to
+the database was lost, is learned in the same way.
 
 While one group is being written, the next one collects. All callers in a group share the cost of
 one sync to disk.
@@ -31,7 +30,7 @@ from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import InDoubt, Outpaced, Store
+from livejobs.store.base import Outpaced, Store
 from livejobs.store.news import read_news
 
 GROUP: Final = 1000  # operations in one transaction
@@ -75,7 +74,6 @@ class Committer:
         """Accept operations, for the first time or again after `close`."""
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
-        self._doubted: tuple[Transaction, InDoubt] | None = None  # it may have been kept
         self._heard: dict[str, int] = {}  # projects in which other servers may have committed
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
@@ -120,15 +118,13 @@ class Committer:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
                 self._published.clear()
                 await self._commit(group)
-                if self._doubted is None:
-                    self._published.set()
+                self._published.set()
                 await self._catch_up()
 
     # Our own changes
 
     async def _commit(self, group: list[Waiting]) -> None:
         try:
-            await self._settle()
             transaction, results, seqs = await self._write_group(group)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
             self.note_failure(error)
@@ -179,20 +175,7 @@ class Committer:
             raise StorageUnavailable(self._fenced)
         self.commits += 1
         on = {name: self.seqs.get(name, 0) for name in transaction.projects}
-        try:
-            return await self._store.commit([change for _, change in transaction.changes], on)
-        except InDoubt as error:
-            self._doubted = transaction, error
-            raise
-
-    async def _settle(self) -> None:
-        """Learn whether the group in doubt was kept, and publish it if so."""
-        if self._doubted is not None:
-            transaction, doubt = self._doubted
-            seqs = await doubt.settle()
-            self._doubted = None
-            if seqs is not None:
-                self._notify(self._publisher.own(transaction, seqs))
+        return await self._store.commit([change for _, change in transaction.changes], on)
 
     def note_heartbeat(self, slot: Slot) -> None:
         """A heartbeat is not committed; other servers hear of it with the next pulse."""
@@ -229,9 +212,6 @@ class Committer:
         heard, self._heard = self._heard, {}
         followed, self._followed = self._followed, None
         try:
-            if heard:
-                await self._settle()
-                self._published.set()
             for project, seq in heard.items():
                 if seq == ANY or seq > self.seqs.get(project, -1):
                     await self._follow(project)

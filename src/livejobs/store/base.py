@@ -12,19 +12,19 @@ Laws, for every implementation:
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
-  store works again as soon as the medium does. Only InDoubt leaves open whether a commit was kept.
+  store works again as soon as the medium does. A medium that is elsewhere may have kept a commit
+  all the same; then it shows like the commit of another server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.access import Scope
-from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
 
@@ -372,17 +372,6 @@ class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
 
 class Outpaced(Exception):
     """Another server has committed first. Learn its changes, and make the commit again."""
-
-
-class InDoubt(StorageUnavailable):
-    """The store can't know yet whether it has kept a commit. `settle` returns the seqs of the
-    changes, or None if nothing was kept; it raises StorageUnavailable as long as this is not known.
-    Until then the committer commits nothing else."""
-
-    def __init__(self, detail: str, settle: Callable[[], Awaitable[list[int] | None]]) -> None:
-        super().__init__(detail)
-        self.args = (detail, settle)  # for copies
-        self.settle = settle
 
 
 class StoreUnusable(Exception):
