@@ -75,6 +75,7 @@ class Committer:
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
         self._heard: dict[str, int] = {}  # projects in which other servers may have committed
+        self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
@@ -238,16 +239,19 @@ class Committer:
         if project not in self.epochs:
             self.epochs[project] = (await self._store.project(project)).epoch
         while True:
-            news = await read_news(self._store, project, self.seqs.get(project, 0))
+            after, whole = self.seqs.get(project, 0), project not in self._skipped
+            news = await read_news(self._store, project, after, with_entries=whole)
             committed = self._publisher.news(news)
             if news.whole:
                 self._notify(committed)
             else:
                 self._skip(project, committed)
             if news.last:
+                self._skipped.discard(project)
                 return
 
     def _skip(self, project: str, committed: Sequence[Committed]) -> None:
+        self._skipped.add(project)
         self._notify([it for it in committed if it.after is None])
         for skip in self.skipping:
             skip(project)
