@@ -36,7 +36,8 @@ from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.acts import act_of_other
-from livejobs.jobs.committer import Committed, Committer
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import FileStore
