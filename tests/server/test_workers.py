@@ -14,8 +14,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
 from livejobs import clock
+from livejobs.cli.demo import demo
 from livejobs.server.workers import LONG_LIFE, LONGEST_PAUSE, Post
 from tests.server.test_runner import dial, listening, read_all, read_until, serve, status_of
 from tests.support.certificate import Certificate
@@ -130,6 +132,11 @@ def test_what_prevents_a_start_is_reported_once(
     assert (failed.returncode, failed.stdout) == (code, "")
     assert failed.stderr.startswith(f"livejobs: {line}")
     assert failed.stderr.count("\n") == 1
+
+
+def test_the_demo_is_one_process() -> None:
+    result = CliRunner().invoke(demo, ["--workers", "2", "--database", NOWHERE])
+    assert str(result.exception).startswith("workers (livejobs demo): takes 1 here")
 
 
 # A worker that dies
