@@ -117,7 +117,7 @@ class Supervisor:
     def run(self) -> Worker | None:
         """Return in each worker, and return None in the supervisor after all have ended."""
         self.notice_signals()
-        gc.freeze()  # the collector would write to all objects, and memory is shared until then
+        gc.freeze()  # else a worker's collector would write to all objects, and so unshare them
         while self.kill_at is None or any(post.pid for post in self.posts):
             for post in self.due():
                 worker = self.begin(post)
@@ -155,12 +155,12 @@ class Supervisor:
     # Workers begin and end
 
     def due(self) -> Iterator[Post]:
-        """At the start, the first worker is alone until it is ready. It finds what is wrong with
-        the settings or the database, and creates what all share."""
+        """At the start, one worker after the other. So what is wrong with the settings or the
+        database is reported once, and the first worker creates what all share."""
         for post in self.posts if self.kill_at is None else ():
             if not post.pid and post.due <= clock.monotonic():
                 yield post
-            if not (post.ready or self.announced) and post.number == 1:
+            if not (post.ready or self.announced):
                 return
 
     def begin(self, post: Post) -> Worker | None:
@@ -182,6 +182,7 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             ours.close()
+            os.dup(theirs.fileno())  # never closed: the link lasts as long as the process
             self.leave()
             return Worker(post.number, self.sock, theirs)
         theirs.close()
@@ -210,8 +211,11 @@ class Supervisor:
             self.give_up(code)
         else:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            logger.warning("Worker %d (process %d) ended with %s.", post.number, pid, how)
             post.rest()
+            logger.warning(
+                "Worker %d (process %d) ended with %s. The next one starts in %.1f s.",
+                *(post.number, pid, how, post.pause),
+            )
 
     def give_up(self, code: int) -> None:
         """A worker could not start, and has reported why."""
