@@ -113,13 +113,15 @@ class Committer:
         while not self._closing or self._pending:
             await self._wake.wait()
             self._wake.clear()
-            await self._catch_up()
+            if self._heard:
+                await self._catch_up()
             while self._pending:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
                 self._published.clear()
                 await self._commit(group)
                 self._published.set()
-                await self._catch_up()
+                if self._heard:
+                    await self._catch_up()
 
     # Our own changes
 

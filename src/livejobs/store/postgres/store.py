@@ -112,7 +112,10 @@ class PostgresStore:
         await self._link.close()
 
     async def project(self, name: str) -> Project:
-        return await self._write(self._writer.project, name)
+        project = await self._read(self._writer.read_project, name)
+        if project is None:
+            project = await self._write(self._writer.create_project, name)
+        return project
 
     async def projects(self) -> Sequence[Project]:
         return await self._read(self._writer.read_projects)
