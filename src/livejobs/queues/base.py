@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import livejobs.client.sending.process  # noqa: F401 - its exit handler has to be there first
 from livejobs.client.settings import URL
 from livejobs.client.worker.block import Block, job, silent
-from livejobs.client.worker.job import described, formatted
+from livejobs.client.worker.failure import described, formatted
 from livejobs.queues.patience import Patience
 from livejobs.queues.quiet import logger, quietly
 from livejobs.queues.run import Run, settle
