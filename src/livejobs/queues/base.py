@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import livejobs.client.sending.process  # noqa: F401 - its exit handler has to be there first
 from livejobs.client.settings import URL
@@ -38,6 +38,17 @@ RUNS: Final = 20  # of the same task after its end: more are not shown
 Title = Callable[..., str]
 
 
+class Options(TypedDict, total=False):
+    """What `install` takes, for every library."""
+
+    url: str | None
+    key: str | None
+    include: Sequence[str] | None  # patterns of task names, as `app.reports.*`
+    exclude: Sequence[str]
+    results: bool
+    title: Title | None  # called with the task's arguments, returns the job's title
+
+
 class Bridge:
     """One installation: what its options are, and which tasks run in this process."""
 
@@ -52,8 +63,7 @@ class Bridge:
         results: bool = True,
         title: Title | None = None,
     ) -> None:
-        """`include`, `exclude`: patterns of task names, as `app.reports.*`. `title`: called with
-        the task's arguments, returns the job's title."""
+        """`library`: its name. The others: see Options."""
         self.library = library
         self.results = results
         self._where: dict[str, Any] = {"url": url, "key": key}
