@@ -119,7 +119,7 @@ class Channel:
         self.guard.run(self.outbox.put, kind, body)
         if not self.awake:
             self.wake()
-        return self.outbox.bytes > self.share
+        return self.outbox.waiting.bytes > self.share
 
     def ask(self, report: Mapping[str, Any], told: Callable[[], None]) -> Question:
         """Queue a question. `told`: see Question."""
@@ -150,7 +150,7 @@ class Channel:
         self.guard.run(change, name, said)
         if not self.awake:
             self.wake()
-        return self.outbox.bytes > self.share
+        return self.outbox.waiting.bytes > self.share
 
     def current(self, value: Any, total: Any = None) -> None:
         """Progress of just an amount, as in a hot loop: no lock. A total needs the lock when it is
