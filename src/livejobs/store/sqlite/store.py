@@ -90,7 +90,7 @@ class SqliteStore:
         try:
             with unusable(self._path):
                 await self._open()
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would close it
             await self.close()
             raise
 
