@@ -275,7 +275,7 @@ class LiveJobs:
         await self.store.open()
         try:
             await self._load()
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would close it
             await self.store.close()
             raise
 

@@ -281,7 +281,7 @@ class Files:
         self._pinned[file.key] += 1
         try:
             return PinnedFile(await self.area.find(file.key), self._pinned, file.key)
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody would read it
             _less(self._pinned, file.key)
             raise
 

@@ -293,7 +293,7 @@ def _run(operation: Operation[Any], transaction: Transaction) -> Any:
     length = len(transaction.changes)
     try:
         return operation(transaction)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the caller gets it
         transaction.roll_back(length)
         if not isinstance(error, LivejobsError):
             log.exception("an operation failed")

@@ -129,7 +129,7 @@ def joined(runs: Iterable[Run]) -> list[Run]:
     result: list[Run] = []
     for run in runs:
         if result and result[-1].slot is run.slot:
-            run = run._replace(entries=result.pop().entries + run.entries)  # noqa: PLW2901
+            run = run._replace(entries=result.pop().entries + run.entries)  # noqa: PLW2901 - the joined one
         result.append(run)
     return result
 

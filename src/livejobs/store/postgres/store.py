@@ -100,7 +100,7 @@ class PostgresStore:
                     server_settings=READER,
                     reset=_nothing_to_reset,
                 )
-            except BaseException:
+            except BaseException:  # also when cancelled: nobody else would close it
                 await self.close()
                 raise
 

@@ -93,7 +93,7 @@ class SqliteStore(SingleStore):
         try:
             with unusable(self._path):
                 await self._open()
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would close it
             await self.close()
             raise
 

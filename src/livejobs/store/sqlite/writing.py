@@ -170,7 +170,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever it was, none of it may stay
         rollback(db)
         raise
 

@@ -20,6 +20,7 @@ from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
 from livejobs.core.cursor import parse
+from livejobs.core.decoding import decoded
 from livejobs.core.errors import Conflict, Invalid, NotFound
 from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
 from livejobs.jobs.state import Slot
@@ -254,7 +255,7 @@ async def cancel_many(request: Request) -> Response:
     live, by = http.service(request), http.principal(request)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
-    asked: CancelMany = say.decoded(_cancel_many, body)
+    asked: CancelMany = decoded(_cancel_many, body)
     ids = list(dict.fromkeys(asked.jobs))
     results: list[dict[str, Any]] = []
     # Some at once share a transaction. All at once would hold up everyone else for too long.
