@@ -168,6 +168,20 @@ def test_http2_needs_a_certificate() -> None:
     assert refusal({"http2": "true"}).startswith("http2: needs ssl_certfile")
 
 
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1000", "1.5", "", "2 "])
+def test_workers_are_a_whole_number_from_1_to_64(wrong: str) -> None:
+    takes = f"workers (--workers): takes a whole number from 1 to 64, not {wrong!r}"
+    assert refusal({"workers": wrong, "database": "postgresql://a/b"}) == takes
+
+
+def test_several_workers_need_a_database() -> None:
+    assert (
+        refusal({"workers": "2"}) == "workers: more than 1 need a PostgreSQL database: set database"
+    )
+    assert load({"workers": "1"}, {}).workers == 1
+    assert load({"workers": "2", "database": "postgresql://a/b"}, {}).workers == 2
+
+
 def test_the_documentation_has_the_row_of_every_setting() -> None:
     page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for row in TABLE:

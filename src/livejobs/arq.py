@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 try:
     from arq.connections import ArqRedis
@@ -22,7 +22,7 @@ except ImportError as error:
 
 from livejobs.client.errors import Cancelled
 from livejobs.queues import origin
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.quiet import quietly
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
@@ -37,23 +37,11 @@ Function = Callable[..., Coroutine[Any, Any, Any]]
 Context = MutableMapping[str, Any]
 
 
-def install(
-    settings: Any,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    terminate: bool = False,
-    title: Title | None = None,
-) -> None:
+def install(settings: Any, *, terminate: bool = False, **options: Unpack[Options]) -> None:
     """Show each job of arq. `settings`: the WorkerSettings, or a pool that enqueues jobs.
     `terminate`: cancel the coroutine of a running job when it is cancelled; else it has to look at
     `livejobs.current().cancelled`."""
-    bridge = Bridge(
-        "arq", url=url, key=key, include=include, exclude=exclude, results=results, title=title
-    )
+    bridge = Bridge("arq", **options)
     if isinstance(settings, ArqRedis):
         _watch_pool(settings, bridge)
     else:
@@ -144,7 +132,7 @@ def _stop_on_cancel(run: Run) -> None:
 async def _shown(run: Run, work: Coroutine[Any, Any, Any], *, terminate: bool) -> Any:
     try:
         value = await work
-    except Exception as error:
+    except Exception as error:  # whatever the task raises, arq must get it
         _say(run, error)
         raise
     except (Cancelled, asyncio.CancelledError) as error:
@@ -172,6 +160,7 @@ def _say(run: Run, error: BaseException) -> None:
 def _watch_ends() -> None:
     if not hasattr(Worker, MARK):
         setattr(Worker, MARK, True)
+        # There is no hook.
         Worker.finish_job = _finishing(Worker.finish_job)  # type: ignore[method-assign]
         Worker.finish_failed_job = _failing(Worker.finish_failed_job)  # type: ignore[method-assign]
 

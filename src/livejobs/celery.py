@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 try:
-    from celery import group, signals, uuid  # type: ignore[import-untyped]
-    from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
+    from celery import group, signals, uuid
+    from celery.exceptions import Ignore, Reject
 except ImportError as error:
     raise ImportError("livejobs.celery needs Celery 5: install 'celery'.") from error
 
 from livejobs.client.errors import Cancelled
 from livejobs.client.sending.process import flush
 from livejobs.client.worker.job import AT_THE_END
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.quiet import quietly
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
@@ -26,25 +26,13 @@ MARK: Final = "_livejobs"  # on what was changed already
 SIZE: Final = "livejobs_group"  # header of a message: how many tasks its group has
 
 
-def install(
-    app: Any,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    terminate: bool = False,
-    title: Title | None = None,
-) -> None:
+def install(app: Any, *, terminate: bool = False, **options: Unpack[Options]) -> None:
     """Show each task of the app as a job. `terminate`: kill a running task whose job is cancelled;
     else it has to look at `livejobs.current().cancelled`."""
     if getattr(app, MARK, None) is not None:
         return
-    bridge = Bridge(
-        "celery", url=url, key=key, include=include, exclude=(*exclude, OWN), results=results,
-        title=title,
-    )  # fmt: skip
+    options["exclude"] = (*options.get("exclude", ()), OWN)
+    bridge = Bridge("celery", **options)
     listener = Listener(app, bridge, terminate=terminate)
     setattr(app, MARK, listener)
     if not _listeners:

@@ -180,6 +180,9 @@ class Settings:
         "Keep jobs in this PostgreSQL database, not in the data folder.",
         secret=True,  # it may hold a password
     )
+    workers: int = setting(
+        1, whole(1, 64), "Processes that serve together; more than 1 need a database."
+    )
     files: str | None = setting(None, STORE, "Keep files in this object store.")
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."
@@ -271,6 +274,10 @@ class Settings:
             raise SettingError("jwks_url", "jwt_issuer, jwt_audience", "set all three or none")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise SettingError("ssl_certfile", "ssl_keyfile", "set both or neither")
+        if self.workers > 1 and self.database is None:
+            raise SettingError(
+                "workers", "workers", "more than 1 need a PostgreSQL database: set database"
+            )
         if self.files_redirect and self.files is None:
             raise SettingError(
                 "files_redirect", "files_redirect", "needs an object store: set files"

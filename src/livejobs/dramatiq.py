@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 try:
     from dramatiq import Broker, Message, MessageProxy, Middleware
@@ -17,7 +17,7 @@ except ImportError as error:
 
 from livejobs.client.errors import Cancelled
 from livejobs.queues import origin
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
 
@@ -26,25 +26,12 @@ class Terminated(Interrupt):
     """Raised in the thread of an actor whose job somebody asked to cancel."""
 
 
-def install(
-    broker: Broker,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    terminate: bool = False,
-    title: Title | None = None,
-) -> None:
+def install(broker: Broker, *, terminate: bool = False, **options: Unpack[Options]) -> None:
     """Show each message as a job. `terminate`: raise `Terminated` in a running actor whose job is
     cancelled; else it has to look at `livejobs.current().cancelled`."""
     if any(isinstance(one, Jobs) for one in broker.middleware):
         return
-    bridge = Bridge(
-        "dramatiq", url=url, key=key, include=include, exclude=exclude, results=results,
-        title=title,
-    )  # fmt: skip
+    bridge = Bridge("dramatiq", **options)
     # First in the list, so that it hears of the end last: when it is clear that the message is not
     # retried.
     broker.add_middleware(Jobs(bridge, terminate=terminate))
@@ -92,6 +79,7 @@ class Jobs(Middleware):
             with self._ending:
                 if self._bridge.run(run.task.id) is run:
                     message.options["max_retries"] = 0
+                    # Dramatiq gives no types here.
                     raise_thread_exception(thread, Terminated)  # type: ignore[no-untyped-call]
 
         run.on_cancel(interrupt)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Unpack
 
 try:
-    from huey import signals  # type: ignore[import-untyped]
-    from huey.exceptions import CancelExecution  # type: ignore[import-untyped]
+    from huey import signals
+    from huey.exceptions import CancelExecution
 except ImportError as error:
     raise ImportError("livejobs.huey needs Huey 2.5 or later: install 'huey'.") from error
 
 from livejobs.client.errors import Cancelled
 from livejobs.client.worker.job import AT_THE_END
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.origin import root_of
 from livejobs.queues.quiet import quietly
 from livejobs.queues.task import Task
@@ -29,23 +29,12 @@ class Refused(CancelExecution):  # type: ignore[misc] # the library has no types
     """The job was cancelled before its task started."""
 
 
-def install(
-    huey: Any,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    title: Title | None = None,
-) -> None:
+def install(huey: Any, **options: Unpack[Options]) -> None:
     """Show each task as a job. A running task whose job is cancelled has to look at
     `livejobs.current().cancelled`: Huey cannot stop it."""
     if hasattr(huey, MARK):
         return
-    bridge = Bridge(
-        "huey", url=url, key=key, include=include, exclude=exclude, results=results, title=title
-    )
+    bridge = Bridge("huey", **options)
     setattr(huey, MARK, Jobs(huey, bridge))
 
 

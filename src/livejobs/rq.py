@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Unpack
 
 try:
     from rq import Queue, Worker, get_current_job
@@ -19,7 +19,7 @@ except ImportError as error:
     raise ImportError("livejobs.rq needs RQ: install 'rq'.") from error
 
 from livejobs.client import errors
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.quiet import quietly
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
@@ -49,26 +49,14 @@ class Installed:
 _queues: dict[str, Installed] = {}  # by name
 
 
-def install(
-    queue: Queue,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    terminate: bool = False,
-    title: Title | None = None,
-) -> None:
+def install(queue: Queue, *, terminate: bool = False, **options: Unpack[Options]) -> None:
     """Show each task of the queue as a job. `terminate`: stop a running task whose job is
     cancelled; else it has to look at `livejobs.current().cancelled`."""
     if queue.name in _queues:
         return
     if not _queues:
         _wrap_all()
-    bridge = Bridge(
-        "rq", url=url, key=key, include=include, exclude=exclude, results=results, title=title
-    )
+    bridge = Bridge("rq", **options)
     _queues[queue.name] = Installed(bridge, terminate=terminate)
     running = get_current_job()
     if running is not None and running.origin == queue.name:
@@ -135,7 +123,7 @@ def _performing(original: Any, job: Job) -> Any:
     except errors.Cancelled:
         _close(_ended(job), Run.cancel)
         raise
-    except BaseException as error:
+    except BaseException as error:  # whatever the task raises, RQ must get it
         _close(_ended(job), Run.fail, error)
         raise
     _close(_ended(job), Run.succeed, value)

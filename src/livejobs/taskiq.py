@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 from weakref import WeakKeyDictionary
 
 try:
@@ -17,29 +17,17 @@ except ImportError as error:
 
 from livejobs.client.errors import Cancelled
 from livejobs.queues import origin
-from livejobs.queues.base import Bridge, Title
+from livejobs.queues.base import Bridge, Options
 from livejobs.queues.run import Run
 from livejobs.queues.task import Task
 
 
-def install(
-    broker: AsyncBroker,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    results: bool = True,
-    terminate: bool = False,
-    title: Title | None = None,
-) -> None:
+def install(broker: AsyncBroker, *, terminate: bool = False, **options: Unpack[Options]) -> None:
     """Show each task as a job. `terminate`: cancel the coroutine of a running task whose job is
     cancelled; else it has to look at `livejobs.current().cancelled`."""
     if any(isinstance(one, Jobs) for one in broker.middlewares):
         return
-    bridge = Bridge(
-        "taskiq", url=url, key=key, include=include, exclude=exclude, results=results, title=title
-    )
+    bridge = Bridge("taskiq", **options)
     broker.add_middlewares(Jobs(bridge, terminate=terminate))
 
 

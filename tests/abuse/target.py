@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import click
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from livejobs.cli.serve import assemble, setting_options
+from livejobs.config import load
 from livejobs.server.connection import ConnectionLimits
 from livejobs.server.runner import run
 
@@ -29,7 +31,8 @@ async def statistics(request: Request) -> Response:
 @click.option("--limits", default="{}")
 @setting_options
 def main(limits: str, **flags: object) -> None:
-    live, app, settings = assemble(flags)
+    settings = load(flags, os.environ)
+    live, app = assemble(settings)
     app.router.routes.append(Route("/statistics", statistics))
     chosen = ConnectionLimits(**{"connections": 9000} | json.loads(limits))
     run(app, settings, drain=live.drain, limits=chosen)

@@ -14,7 +14,7 @@ import pytest
 import livejobs
 from livejobs.client.sending import process
 from livejobs.client.sending import spool as spools
-from livejobs.client.sending.outbox import Record
+from livejobs.client.sending.exchange import Record
 from livejobs.client.sending.pace import INTERVAL
 from livejobs.client.sending.spool import Spool, left_behind
 from livejobs.client.settings import Target
@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_while_the_server_is_away_has_kept_what_it_tried
         with livejobs.job("render") as job:
             print(job.id, flush=True)
             job.log("kept")
-            while job._channel.outbox.spooled < 2:
+            while job._channel.outbox.waiting.spooled < 2:
                 pass
             print("spilled", flush=True)
             sys.stdin.readline()

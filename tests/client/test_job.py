@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import livejobs
-from livejobs.client.worker.job import LINE
+from livejobs.client.worker.fields import LINE
 from tests.client.worker import Worker, all_logs, all_results
 from tests.support.api import Api
 

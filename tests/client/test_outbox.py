@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from livejobs.client.plain import encode, pieces
 from livejobs.client.sending import outbox as module
-from livejobs.client.sending.outbox import BATCH, Answer, Outbox, Record, Request, Verdict
+from livejobs.client.sending import waiting
+from livejobs.client.sending.exchange import BATCH, Answer, Record, Request, Verdict
+from livejobs.client.sending.outbox import Outbox
 
 OK = Answer(200, {"cursor": "a.1", "status": "running", "accepted": 1, "cancel_requested": False})
 
@@ -279,6 +281,8 @@ def test_the_end_is_never_dropped() -> None:
 
 # The law
 
+FEW = 4  # reports in a request
+
 
 class Disk:
     """A spool that keeps what it was given, as bytes."""
@@ -301,8 +305,9 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         # So small that a few reports are more than a batch, and more than is kept in memory.
         self.small = pytest.MonkeyPatch()
-        for name, size in (("BATCH", 4), ("BYTES", 1500), ("KEEP", 600)):
-            self.small.setattr(module, name, size)
+        self.small.setattr(module, "BATCH", FEW)
+        self.small.setattr(waiting, "BYTES", 1500)
+        self.small.setattr(waiting, "KEEP", 600)
         self.disk = Disk()
         self.box = Outbox("p", {"type": "t"})
         self.put = 0
@@ -337,15 +342,15 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def spill(self) -> None:
-        records = self.box.unspooled()
+        records = self.box.waiting.unspooled()
         self.disk.append(records)
         if records:
-            self.box.spooled = records[-1].n
+            self.box.waiting.written(records[-1].n)
 
     @rule()
     def spill_and_shed(self) -> None:
         self.spill()
-        self.box.shed()
+        self.box.waiting.shed()
 
     @precondition(lambda self: not self.gone)
     @rule()
@@ -382,8 +387,8 @@ class Delivery(RuleBasedStateMachine):
             self.box.answered(self._serve(request))
 
     def _next(self) -> Request | None:
-        while (first := self.box.missing()) is not None:
-            self.box.refill(self.disk.read(first, 2))
+        while (first := self.box.waiting.missing()) is not None:
+            self.box.waiting.refill(self.disk.read(first, 2))
         return self.box.next()
 
     def _serve(self, request: Request) -> Answer:
@@ -393,7 +398,7 @@ class Delivery(RuleBasedStateMachine):
             return OK
         assert self.created
         reports = json.loads(request.body)
-        assert len(reports) <= module.BATCH
+        assert len(reports) <= FEW
         new = [report for report in reports if report["n"] > self.highest]
         for at, report in enumerate(reports):
             if report["type"] == "result" and report["value"]["bad"]:

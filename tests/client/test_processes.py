@@ -85,7 +85,7 @@ def test_what_waits_in_the_parent_is_not_sent_by_the_child_as_well(
             print(job.id, flush=True)
             for number in range(100):
                 job.log(number)
-            while job._channel.spool is None:
+            while job._channel.disk.spool is None:
                 pass
             child = os.fork()
             if not child:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, chord, group  # type: ignore[import-untyped]
-from celery.exceptions import Ignore, Reject  # type: ignore[import-untyped]
+from celery import Celery, chord, group
+from celery.exceptions import Ignore, Reject
 
 import livejobs
 

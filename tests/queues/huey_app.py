@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from huey import CancelExecution, RedisHuey, chord  # type: ignore[import-untyped]
+from huey import CancelExecution, RedisHuey, chord
 
 import livejobs
 

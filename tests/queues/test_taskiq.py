@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.queues.alike import check_failure, check_killed
 from tests.queues.processes import Process, Sender
 from tests.queues.waiting import ended
 from tests.support.api import Api
@@ -42,11 +43,7 @@ def test_a_task_that_is_excluded_is_no_job(api: Api, send: Sender) -> None:
 
 
 def test_a_failure_has_the_traceback_without_local_variables(api: Api, send: Sender) -> None:
-    job = api.ended(send("sent(broken, 'hunter2')"))
-    assert (job["status"], job["error"]["code"]) == ("failed", "ValueError")
-    assert job["error"]["message"] == "ValueError: no such order"
-    assert "in broken" in job["error"]["detail"]
-    assert "hunter2" not in job["error"]["detail"]
+    check_failure(api.ended(send("sent(broken, 'hunter2')")))
 
 
 def test_a_task_that_raises_cancelled_ends_as_cancelled_and_its_worker_goes_on(
@@ -98,9 +95,4 @@ def test_what_a_task_sends_is_its_child(api: Api, send: Sender) -> None:
 def test_the_job_of_a_worker_that_is_killed_stalls_and_is_lost(
     hasty: Api, hasty_env: dict[str, str]
 ) -> None:
-    with Process(*WORKER, env=hasty_env) as worker, Sender(APP, hasty_env) as send:
-        id = send("sent(endless)")
-        hasty.until(id, lambda job: job["progress"]["current"])
-        worker.kill()
-    assert hasty.until(id, lambda job: job["stalled"])["status"] == "running"
-    assert hasty.ended(id)["error"]["code"] == "lost"
+    check_killed(hasty, hasty_env, WORKER, APP, "sent(endless)")

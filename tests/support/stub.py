@@ -21,11 +21,15 @@ from starlette.websockets import WebSocket
 from livejobs.cli.serve import setting_options
 from livejobs.config import load
 from livejobs.server.connection import ConnectionLimits
-from livejobs.server.runner import run
+from livejobs.server.runner import become_worker, run
 
 
 async def hello(request: Request) -> Response:
     return PlainTextResponse("hello")
+
+
+async def pid(request: Request) -> Response:
+    return PlainTextResponse(str(os.getpid()))
 
 
 async def size(request: Request) -> Response:
@@ -73,6 +77,7 @@ def make_app(drained: asyncio.Event) -> Starlette:
     return Starlette(
         routes=[
             Route("/hello", hello),
+            Route("/pid", pid),
             Route("/size", size, methods=["POST", "PUT"]),
             Route("/types", types, methods=["POST"]),
             Route("/stream", stream),
@@ -87,13 +92,14 @@ def make_app(drained: asyncio.Event) -> Starlette:
 @click.option("--limits", default='{"connections": 100}')
 @setting_options
 def main(limits: str, **flags: object) -> None:
+    settings, chosen = load(flags, os.environ), ConnectionLimits(**json.loads(limits))
+    worker = become_worker(settings, chosen)
     drained = asyncio.Event()
 
     async def drain() -> None:
         drained.set()
 
-    settings = load(flags, os.environ)
-    run(make_app(drained), settings, drain=drain, limits=ConnectionLimits(**json.loads(limits)))
+    run(make_app(drained), settings, drain=drain, limits=chosen, worker=worker)
 
 
 if __name__ == "__main__":

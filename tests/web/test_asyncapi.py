@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from livejobs.live.frames import Op
 from livejobs.web.documents import asyncapi
-from livejobs.web.streams.socket import AnyMessage
+from livejobs.web.streams.protocol import AnyMessage
 from tests.support.api import Api
 from tests.support.server import LONG_ENOUGH, Server
 

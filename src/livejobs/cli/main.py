@@ -98,7 +98,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except Exception as error:  # exit_code knows those that are no bug
             code = exit_code(error)
             if code is None:
                 raise

@@ -12,9 +12,18 @@ from typing import Any, Final, TypeAlias, TypeVar
 import click
 
 from livejobs.app import App, create_app
-from livejobs.config import SWITCH, TABLE, Setting, Settings, load, own_hosts, unknown_variables
+from livejobs.config import (
+    SWITCH,
+    TABLE,
+    Setting,
+    SettingError,
+    Settings,
+    load,
+    own_hosts,
+    unknown_variables,
+)
 from livejobs.server.powers import RUNNER
-from livejobs.server.runner import run
+from livejobs.server.runner import become_worker, run
 from livejobs.service import LiveJobs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -56,16 +65,20 @@ def serve(**flags: object) -> None:
 
 
 def run_server(flags: Mapping[str, object], beside: Beside | None = None) -> None:
-    live, app, settings = assemble(flags)
-    run(app, settings, drain=live.drain, beside=partial(beside, live) if beside else nullcontext)
-
-
-def assemble(flags: Mapping[str, object]) -> tuple[LiveJobs, App, Settings]:
-    """The service and its app, for our own runner."""
     warn_about(flags)
     settings = load(flags, os.environ)
+    if beside is not None and settings.workers > 1:
+        raise SettingError("workers", "livejobs demo", "takes 1 here: the demo is one process")
+    worker = become_worker(settings)
+    live, app = assemble(settings)
+    around = partial(beside, live) if beside else nullcontext
+    run(app, settings, drain=live.drain, beside=around, worker=worker)
+
+
+def assemble(settings: Settings) -> tuple[LiveJobs, App]:
+    """The service and its app, for our own runner."""
     live = LiveJobs(settings, powers=RUNNER)
-    return live, create_app(live, hosts=own_hosts(settings)), settings
+    return live, create_app(live, hosts=own_hosts(settings))
 
 
 def warn_about(flags: Mapping[str, object]) -> None:

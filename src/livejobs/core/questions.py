@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from livejobs.core.decoding import pointer_to
 from livejobs.core.errors import BatchTooLarge, FieldError, Invalid
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _check_meaning(schema: Mapping[str, Any], at: str) -> None:
     try:
         _validator(schema)
     except ValidationError as error:
-        path = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
+        path = pointer_to(error.instance_path)
         detail = f"This is no JSON Schema: {_shown(error.message)}"
         if path.endswith("/pattern"):
             detail += " Patterns have no look-around and no back-references, and are short."
@@ -207,8 +208,7 @@ def _errors(validator: Draft202012Validator, value: Any, work: int) -> list[Fiel
 
 
 def _described(error: ValidationError) -> FieldError:
-    path = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
-    return FieldError(f"/value{path}", _sentence(error))
+    return FieldError(f"/value{pointer_to(error.instance_path)}", _sentence(error))
 
 
 def _sentence(error: ValidationError) -> str:
@@ -223,7 +223,3 @@ def _sentence(error: ValidationError) -> str:
 def _shown(text: str) -> str:
     text = text if len(text) <= WORDS else text[:WORDS] + "…"
     return text if text.endswith((".", "…")) else f"{text}."
-
-
-def _escape(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")

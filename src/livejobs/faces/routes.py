@@ -87,7 +87,7 @@ class Door:
             response = refuse(self.face, error, id)
         except ClientDisconnect:
             raise
-        except Exception:
+        except Exception:  # a bug; the client gets an answer in the shape of its face
             log.exception("the face %r failed", self.face.name)
             response = refuse(self.face, UNEXPECTED, id)
         await response(scope, receive, send)

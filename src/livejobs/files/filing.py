@@ -36,7 +36,8 @@ from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.acts import act_of_other
-from livejobs.jobs.committer import Committed, Committer
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import FileStore
@@ -280,7 +281,7 @@ class Files:
         self._pinned[file.key] += 1
         try:
             return PinnedFile(await self.area.find(file.key), self._pinned, file.key)
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody would read it
             _less(self._pinned, file.key)
             raise
 

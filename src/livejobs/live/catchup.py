@@ -184,6 +184,7 @@ class CatchUp:
         filter = channel.filter
         query = Query(
             projects=(filter.project,),
+            # Those that are no status match nothing.
             statuses=tuple(sorted(filter.statuses)),  # type: ignore[arg-type]
             type=_only(filter.types),
             tag=_only(filter.tags),

@@ -132,6 +132,7 @@ class InlineSink(Sink):
             if ready is not None and self._writer(ready):
                 return
         for at, message in enumerate(messages):
+            # The `send` of our runner is a coroutine function.
             sending: Coroutine[Any, Any, None] = self.send(message)  # type: ignore[assignment]
             try:
                 waiting_for = sending.send(None)

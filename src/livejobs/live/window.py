@@ -15,7 +15,7 @@ from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, EntryKind, Head
-from livejobs.jobs.committer import Committed
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message
 from livejobs.live.options import Options
@@ -129,7 +129,7 @@ def joined(runs: Iterable[Run]) -> list[Run]:
     result: list[Run] = []
     for run in runs:
         if result and result[-1].slot is run.slot:
-            run = run._replace(entries=result.pop().entries + run.entries)  # noqa: PLW2901
+            run = run._replace(entries=result.pop().entries + run.entries)  # noqa: PLW2901 - the joined one
         result.append(run)
     return result
 

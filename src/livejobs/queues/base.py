@@ -18,12 +18,12 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import livejobs.client.sending.process  # noqa: F401 - its exit handler has to be there first
 from livejobs.client.settings import URL
 from livejobs.client.worker.block import Block, job, silent
-from livejobs.client.worker.job import described, formatted
+from livejobs.client.worker.failure import described, formatted
 from livejobs.queues.patience import Patience
 from livejobs.queues.quiet import logger, quietly
 from livejobs.queues.run import Run, settle
@@ -36,6 +36,17 @@ WAITING: Final = 1000  # jobs of sent tasks that the server has not answered for
 RUNS: Final = 20  # of the same task after its end: more are not shown
 
 Title = Callable[..., str]
+
+
+class Options(TypedDict, total=False):
+    """What `install` takes, for every library."""
+
+    url: str | None
+    key: str | None
+    include: Sequence[str] | None  # patterns of task names, as `app.reports.*`
+    exclude: Sequence[str]
+    results: bool
+    title: Title | None  # called with the task's arguments, returns the job's title
 
 
 class Bridge:
@@ -52,8 +63,7 @@ class Bridge:
         results: bool = True,
         title: Title | None = None,
     ) -> None:
-        """`include`, `exclude`: patterns of task names, as `app.reports.*`. `title`: called with
-        the task's arguments, returns the job's title."""
+        """`library`: its name. The others: see Options."""
         self.library = library
         self.results = results
         self._where: dict[str, Any] = {"url": url, "key": key}

@@ -21,7 +21,7 @@ def quietly(function: Callable[P, R]) -> Callable[P, R | None]:
     def quiet(*args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
             return function(*args, **kwargs)
-        except Exception:
+        except Exception:  # a bug of ours; the task goes on
             logger.exception("A task is not shown: %s failed.", function.__qualname__)
             return None
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from livejobs.client.worker import opened
 from livejobs.client.worker.block import Block
-from livejobs.client.worker.job import AT_THE_END, described, formatted
+from livejobs.client.worker.failure import described, formatted
+from livejobs.client.worker.job import AT_THE_END
 from livejobs.queues.group import end_with_the_last
 from livejobs.queues.patience import Patience
 from livejobs.queues.quiet import quietly

@@ -152,6 +152,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.awaited_before: tuple[Awaited, object] = Awaited.REQUEST, None  # at the last tick
         self.waited = 0.0  # seconds, for the same
 
+    # The transport of a stream has this type.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if not self.enter():
@@ -199,7 +200,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         latest = cycle.scope is self.scope
         if self.may_pause if latest else body_may_pause(cycle.scope):
             receive: Any = partial(receive_all, cycle, cycle.receive)
-            cycle.receive = receive  # type: ignore[method-assign]
+            cycle.receive = receive  # type: ignore[method-assign]  # uvicorn has no hook
         super()._start_asgi_task(cycle, app)
 
     # The size of heads

@@ -82,7 +82,7 @@ class Exchange(RequestResponseCycle, OwnStream):
 
 
 class Http2Connection(LimitedConnection, ZttpH2Protocol):
-    cycles: dict[int, Exchange]  # type: ignore[assignment]
+    cycles: dict[int, Exchange]  # type: ignore[assignment]  # no others are made
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         self.idle = 0  # seconds without a stream
         self.max_idle = self.limits.head_seconds
 
+    # The transport of a stream has this type.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.conn.initiate_connection()
         transport.write(self.conn.data_to_send().replace(WEBSOCKETS, NO_WEBSOCKETS))

@@ -28,6 +28,7 @@ from livejobs.config import SettingError, Settings
 from livejobs.server.connection import Config, Connection, ConnectionLimits, LimitedConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
+from livejobs.server.workers import HURRY, Worker, supervise
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 Beside: TypeAlias = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -49,6 +50,16 @@ async def nothing() -> None:
     """Drain an app without streams."""
 
 
+def become_worker(settings: Settings, limits: ConnectionLimits | None = None) -> Worker | None:
+    """With several workers, return in each of them; the supervisor exits here. None: one process
+    serves alone. Make the app afterwards: it may start threads, which a fork would lose."""
+    if settings.workers == 1:
+        return None
+    configure_logging(settings.log_level)
+    sock = listen(settings.host, settings.port, limits or limits_of(settings))
+    return supervise(settings.workers, sock, partial(announce, url_of(sock, settings)))
+
+
 def run(
     app: Starlette,
     settings: Settings,
@@ -56,14 +67,15 @@ def run(
     drain: Drain = nothing,
     beside: Beside = nullcontext,
     limits: ConnectionLimits | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Exceptions of the app's start are raised here. `beside` gets
     the server's URL. It is entered when the app has started, and left before the app stops."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, worker)
     limits = limits or limits_of(settings)
     config = uvicorn_config(app, settings, limits)
-    with listen(settings.host, settings.port, limits) as sock:
-        server = Server(config, app, settings, drain, beside)
+    with worker.sock if worker else listen(settings.host, settings.port, limits) as sock:
+        server = Server(config, app, settings, drain, beside, worker)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([sock]))
 
@@ -76,10 +88,13 @@ class Server(uvicorn.Server):
         settings: Settings,
         drain: Drain,
         beside: Beside,
+        worker: Worker | None = None,
     ) -> None:
         super().__init__(config)
         self.app, self.settings = app, settings
         self.drain, self.beside = drain, beside
+        self.worker = worker
+        self.signalled = False
         app.state.admission = config.admission  # for /metrics, as are these
         app.state.connections = self.server_state.connections
 
@@ -99,8 +114,19 @@ class Server(uvicorn.Server):
         # all of them again and again, and stop the event loop for 20 to 30 ms each time.
         gc.collect()
         gc.freeze()
-        sys.stdout.write(f"livejobs ready on {url_of(sockets[0], self.settings)}\n")
-        sys.stdout.flush()
+        if self.worker is None:
+            announce(url_of(sockets[0], self.settings))
+        else:
+            asyncio.get_running_loop().add_reader(self.worker.link, self.hear, self.worker)
+            self.worker.tell_ready()
+
+    def hear(self, worker: Worker) -> None:
+        """Obey the supervisor. Without it, stop: nothing would replace this worker."""
+        words = worker.hear()
+        self.should_exit = True
+        self.force_exit |= HURRY in words
+        if not words:
+            asyncio.get_running_loop().remove_reader(worker.link)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
@@ -112,8 +138,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn keeps the signal and raises it again at the end. We don't: after a requested
         # stop the exit code is 0. A second signal, whichever it is, forces the stop.
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        self.force_exit |= self.signalled
+        self.should_exit = self.signalled = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -245,9 +271,18 @@ def descriptor_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else 1 << 20
 
 
-def configure_logging(level: str) -> None:
+def announce(url: str) -> None:
+    sys.stdout.write(f"livejobs ready on {url}\n")
+    sys.stdout.flush()
+
+
+def configure_logging(level: str, worker: Worker | None = None) -> None:
+    who = f" worker {worker.number}" if worker else ""
     logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        stream=sys.stderr,
+        level=level.upper(),
+        format=f"%(levelname)s %(name)s{who}: %(message)s",
+        force=worker is not None,  # the supervisor's handler was inherited
     )
     # At debug, uvicorn and websockets log whole requests, tokens and keys included. At info,
     # uvicorn logs the URL of each WebSocket, whose query may hold a browser's token.

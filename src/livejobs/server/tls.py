@@ -49,6 +49,7 @@ class TlsHandshake(asyncio.Protocol):
         self.connections: set[Any] = server_state.connections
         self.handshake: Coroutine[Any, Any, asyncio.Transport | None]
 
+    # The transport of a stream has this type.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport, self.client = transport, get_remote_addr(transport)
         self.connections.add(self)

@@ -147,7 +147,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         # One buffer: a list of one-byte fragments would take fifty times their size.
         whole: Any = self.frames[0]
         if not isinstance(whole, bytearray):
-            self.frames = [whole := bytearray(whole)]  # type: ignore[list-item]
+            self.frames = [whole := bytearray(whole)]  # type: ignore[list-item]  # see above
         whole += event.data
         if event.fin:
             self.frames = [bytes(whole)]

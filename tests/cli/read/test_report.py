@@ -12,7 +12,7 @@ import pytest
 
 from livejobs.cli.report.lines import LONGEST, Line, Splitter
 from livejobs.cli.report.numbered import Report, Reports, Verdict
-from livejobs.client.sending.outbox import Answer
+from livejobs.client.sending.exchange import Answer
 from tests.cli.read.shell import Shell
 from tests.client.worker import all_logs
 from tests.support.api import Api

@@ -12,7 +12,7 @@ from livejobs.cli.reach import INTERRUPTED, NO, Server, fail, job_argument, on_s
 from livejobs.cli.report.lines import Input
 from livejobs.cli.report.numbered import Reports, Verdict
 from livejobs.client.sending.channel import new_producer
-from livejobs.client.sending.outbox import BATCH, BYTES, Answer, Request
+from livejobs.client.sending.exchange import BATCH, BYTES, Answer, Request
 from livejobs.client.sending.pace import Backoff, jittered
 from livejobs.client.sending.transport import Transport
 from livejobs.client.settings import Target, spool_folder

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from livejobs.cli.report.lines import Line
 from livejobs.client.plain import encode
-from livejobs.client.sending.outbox import AWAY, Answer, culprit
+from livejobs.client.sending.exchange import AWAY, Answer, culprit
 
 REFUSED: Final = frozenset({400, 413, 422})  # something is wrong with a report, not with the job
 

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from livejobs.client import settings
 from livejobs.client.plain import encode
 from livejobs.client.sending import process
-from livejobs.client.sending.outbox import AWAY, Answer
+from livejobs.client.sending.exchange import AWAY, Answer
 from livejobs.client.sending.transport import answer_of, connect, headers_of, path_of
 from livejobs.client.settings import Target
 from livejobs.client.worker.block import silent

@@ -1,7 +1,6 @@
-"""One job's way to the server, for all threads of a process: its queue, its spool, what was heard.
+"""One job's way to the server, for all threads of a process: what it says, and what it hears.
 
-`guard` is held for moments, while the queue changes; `disk` is held while files are written. `disk`
-is taken before `guard`, never within it.
+`guard` is held for moments, while the queue changes.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urljoin
 
 from livejobs.client.plain import encode
+from livejobs.client.sending.disk import Disk
+from livejobs.client.sending.exchange import Answer, Request, Verdict
 from livejobs.client.sending.guard import Guard
-from livejobs.client.sending.outbox import Answer, News, Outbox, Record, Request, Verdict
+from livejobs.client.sending.outbox import News, Outbox
 from livejobs.client.sending.pace import ASKING, SILENCE
 from livejobs.client.sending.question import Question, Questions
 from livejobs.client.sending.spool import Spool
@@ -65,12 +65,11 @@ class Channel:
         attached = creation is None
         self._begin(Outbox(new_producer(), creation, attached=attached))
 
-    def _begin(self, outbox: Outbox) -> None:
+    def _begin(self, outbox: Outbox, spool: Spool | None = None) -> None:
         self.outbox = outbox
         self.guard = Guard()
-        self.disk = threading.RLock()
+        self.disk = Disk(self.target, self.id, outbox, self.guard, spool)
         self.changed = threading.Condition()
-        self.spool: Spool | None = None
         self.sources: list[Source] = []
         self.questions = Questions()
         self.open = 0  # blocks: while there is one, silence is filled with heartbeats
@@ -80,10 +79,8 @@ class Channel:
         self.page: str | None = None  # with a token, where the server gave one
         self.parent: str | None = None  # of the job, once the server has answered its creation
         self.away = False  # the server does not answer: waiting for it is no use
-        self.heir = False  # it sends what a process that has gone has left
-        self.released = False  # another channel or process sends what is left
+        self.heir = spool is not None  # it sends what a process that has gone has left
         self._beat = False
-        self._spilling = False
         self._told: set[str] = set()
 
     @classmethod
@@ -92,9 +89,7 @@ class Channel:
         header = spool.header
         creation = None if spool.created else header.get("creation")
         channel = cls(target, str(header["job"]), None, sender)
-        channel.outbox = Outbox.inherited(str(header["producer"]), creation, *spool.span)
-        channel.spool = spool
-        channel.heir = True
+        channel._begin(Outbox.inherited(str(header["producer"]), creation, *spool.span), spool)
         return channel
 
     def after_fork(self, sender: Sender) -> None:
@@ -106,6 +101,11 @@ class Channel:
     def share(self) -> int:
         """Bytes of memory for the queue."""
         return self._sender.share
+
+    @property
+    def released(self) -> bool:
+        """Whether another channel or process sends what is left."""
+        return self.disk.released
 
     # What the job says
 
@@ -119,7 +119,7 @@ class Channel:
         self.guard.run(self.outbox.put, kind, body)
         if not self.awake:
             self.wake()
-        return self.outbox.bytes > self.share
+        return self.outbox.waiting.bytes > self.share
 
     def ask(self, report: Mapping[str, Any], told: Callable[[], None]) -> Question:
         """Queue a question. `told`: see Question."""
@@ -150,7 +150,7 @@ class Channel:
         self.guard.run(change, name, said)
         if not self.awake:
             self.wake()
-        return self.outbox.bytes > self.share
+        return self.outbox.waiting.bytes > self.share
 
     def current(self, value: Any, total: Any = None) -> None:
         """Progress of just an amount, as in a hot loop: no lock. A total needs the lock when it is
@@ -228,27 +228,14 @@ class Channel:
     def next(self, *, heartbeat: bool) -> Request | None:
         self.awake = False  # before looking: what is said from now on wakes again
         self._poll()
-        self._refill()
+        if not self.disk.refill():
+            self._log([News("lost", "The spool has lost reports.")])
         asked, self._beat = self._beat, False
         return self.guard.run(self.outbox.next, heartbeat=asked or (heartbeat and self.open > 0))
 
     def _poll(self) -> None:
         for source in tuple(self.sources):
             source.poll()
-
-    def _refill(self) -> None:
-        if self.outbox.missing() is None:  # as nearly always: no need to wait for the disk's lock
-            return
-        with self.disk:
-            first = self.outbox.missing()
-            if first is None:
-                return
-            records = self.spool.read(first) if self.spool is not None else []
-            self.guard.run(self.outbox.refill, records)
-            if self.heir:  # nothing of it may be left to send
-                self.tidy()
-        if not records:
-            self._log([News("lost", "The spool has lost reports.")])
 
     def answered(self, answer: Answer) -> Verdict:
         creating = self.outbox.creation is not None
@@ -259,7 +246,7 @@ class Channel:
             self.cancelled = True
         if self.outbox.over:
             self.questions.end()
-        self.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
+        self.disk.tidy(created=creating and self.outbox.creation is None and not self.outbox.over)
         news, self.outbox.news = self.outbox.news, []
         self._log(news)
         self.tell()
@@ -284,84 +271,14 @@ class Channel:
         if isinstance(view, dict) and isinstance(view.get("url"), str):
             self.page = urljoin(self.target.url, view["url"])
 
-    def tidy(self, *, created: bool = False) -> None:
-        """Remove from disk what is not needed there any more."""
-        if self.spool is None:  # as nearly always: no need to wait for the disk's lock
-            return
-        with self.disk, suppress(OSError):
-            self._tidy_up(self.spool, created=created)
-
-    def _tidy_up(self, spool: Spool | None, *, created: bool) -> None:
-        if spool is None:  # closed meanwhile
-            return
-        if not self.outbox.unanswered:
-            self.spool = None
-            spool.remove()
-            return
-        spool.forget(self.outbox.acked)
-        if created:
-            spool.note_created()
-
     # What is kept on disk
 
     def spill(self, *, sync: bool = False) -> None:
-        """Write what is not on disk yet. Where memory is full, what was written leaves it. If the
-        disk refuses, the oldest log lines leave it instead."""
-        refused = None
-        with self.disk:
-            # A signal handler's may come within the same one.
-            if self._spilling or self.released:
-                return
-            self._spilling = True
-            try:
-                refused = self._spill(sync)
-                # What was acknowledged meanwhile had no folder yet that could be removed.
-                if not self.outbox.unanswered:
-                    self.tidy()
-            finally:
-                self._spilling = False
-        # Not with the lock: a log handler that waits for it may hold its own.
+        """Write what is not on disk yet, and make room where memory is full."""
+        refused = self.disk.spill(self.share, sync=sync)
+        # Not with the disk's lock: a log handler that waits for it may hold its own.
         if refused is not None:
             self._log([News("disk", f"The spool cannot be written, so {_LOSS}: {refused}")])
-
-    def _spill(self, sync: bool) -> OSError | None:
-        written: list[Record] = []
-        try:
-            if self.outbox.unanswered:
-                written = self._write(sync)
-        except OSError as error:
-            self.guard.run(self.outbox.drop, self.share)
-            return error
-        if written:
-            self.guard.run(self.outbox.written, written[-1].n)
-        if self.outbox.bytes > self.share:
-            self.guard.run(self.outbox.shed)
-        return None
-
-    def _write(self, sync: bool) -> list[Record]:
-        if self.spool is not None and not self.spool.exists:  # somebody cleaned up
-            self.spool.close()
-            self.spool = None
-            self.guard.run(self.outbox.written, 0)
-        if self.spool is None:
-            self.spool = Spool.create(self.target, self._header())
-            if self.outbox.creation is None:
-                self.spool.note_created()
-        records = self.guard.run(self.outbox.unspooled) or []
-        if records:
-            self.spool.append(records)
-        if sync:
-            self.spool.sync()
-        return records
-
-    def _header(self) -> dict[str, Any]:
-        creation = self.outbox.creation
-        return {
-            "url": self.target.url,
-            "job": self.id,
-            "producer": self.outbox.producer,
-            "creation": None if creation is None else dict(creation),
-        }
 
     # Ending
 
@@ -387,28 +304,19 @@ class Channel:
         self.guard.run(self.outbox.settle)
         if self.outbox.unanswered:
             self.spill(sync=sync)
-            if self.outbox.ended and self.spool is not None:
+            if self.outbox.ended and self.disk.spool is not None:
                 self._sender.kept(self)
 
     def close(self) -> Path | None:
         """The process ends: leave what is on disk to the next one. Returns the folder, if it is not
         synced."""
         self.keep(sync=False)
-        return self._let_go()
+        return self.disk.release()
 
     def release(self) -> None:
         """Leave what is on disk to an heir of the same process."""
-        self._let_go()
+        self.disk.release()
         self.tell()
-
-    def _let_go(self) -> Path | None:
-        with self.disk:
-            self.released = True  # from now on nothing is written
-            spool, self.spool = self.spool, None
-            if spool is None:
-                return None
-            spool.close()
-            return None if spool.synced else spool.folder
 
     def _log(self, news: list[News]) -> None:
         for key, text in news:

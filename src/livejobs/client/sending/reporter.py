@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final
 
 from livejobs.client.sending.channel import IN_ALL, MEMORY, Channel
-from livejobs.client.sending.outbox import Answer, Verdict
+from livejobs.client.sending.exchange import Answer, Verdict
 from livejobs.client.sending.pace import INTERVAL, jittered
 from livejobs.client.sending.spool import left_behind, sync_left
 from livejobs.client.sending.transport import Transport
@@ -234,7 +234,7 @@ class Reporter:
         left = list(islice(left_behind(self._target), HEIRS))
         for spool in left:
             channel = Channel.inherited(self._target, spool, self)
-            channel.tidy()  # it may hold nothing
+            channel.disk.tidy()  # it may hold nothing
             with self._lock:
                 self._seats[channel] = Seat(channel)
         if len(left) == HEIRS:
@@ -285,8 +285,7 @@ class Reporter:
     def after_fork(self) -> None:
         """In the child: let go of what is the parent's."""
         for channel in self._seats:
-            if channel.spool is not None:
-                channel.spool.abandon()
+            channel.disk.abandon()
         if self._transport is not None:
             self._transport.abandon()
 

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from livejobs.client.sending.outbox import Record
+from livejobs.client.sending.exchange import Record
 from livejobs.client.settings import Target
 
 HEADER: Final = "job.json"
@@ -66,7 +66,7 @@ class Spool:
             _write(making / HEADER, json.dumps(header).encode())
             folder = root / f"{time.time_ns() // 1_000_000:013}-{producer}"
             making.rename(folder)
-        except BaseException:
+        except BaseException:  # whatever it was, nobody else would remove the folder
             os.close(lock)
             shutil.rmtree(making, ignore_errors=True)
             raise

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 # Loaded by the first connection otherwise, in the reporter's thread: a fork at that moment would
 # leave its import lock held in the child.
 import encodings.idna  # noqa: F401 - isort: skip
-from livejobs.client.sending.outbox import Answer, Request
+from livejobs.client.sending.exchange import Answer, Request
 from livejobs.client.settings import Target
 
 CONNECT: Final = 5.0  # seconds

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from livejobs.client.worker.ask import ask_async
-from livejobs.client.worker.job import Level, Number, StepStatus, WorkerJob
+from livejobs.client.worker.fields import Level, Number, StepStatus
+from livejobs.client.worker.job import WorkerJob
 
 if TYPE_CHECKING:
     from livejobs.client.sending.channel import Channel

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from livejobs.client import settings
 from livejobs.client.worker import opened
-from livejobs.client.worker.job import AT_THE_END, Number, WorkerJob, given
+from livejobs.client.worker.fields import Number, given
+from livejobs.client.worker.job import AT_THE_END, WorkerJob
 
 if TYPE_CHECKING:
     from livejobs.client.worker.aio import AsyncWorkerJob

@@ -6,7 +6,8 @@ import logging
 from typing import Final
 
 from livejobs.client.worker import block
-from livejobs.client.worker.job import Level, WorkerJob
+from livejobs.client.worker.fields import Level
+from livejobs.client.worker.job import WorkerJob
 
 OWN: Final = "livejobs.client"  # what the SDK says of itself would go round in circles
 

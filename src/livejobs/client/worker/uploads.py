@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from livejobs.client.plain import encode
 from livejobs.client.sending.channel import Channel
-from livejobs.client.sending.outbox import AWAY, Answer
+from livejobs.client.sending.exchange import AWAY, Answer
 from livejobs.client.sending.pace import jittered
 from livejobs.client.sending.transport import answer_of, connect, headers_of, path_of
 

@@ -156,7 +156,7 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
                 f" PRAGMA user_version = {version + 1};"
                 f" PRAGMA application_id = {APPLICATION_ID}; COMMIT"
             )
-        except BaseException:
+        except BaseException:  # whatever it was, none of it may stay
             rollback(db)
             raise
 

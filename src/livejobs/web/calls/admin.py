@@ -16,9 +16,9 @@ from livejobs.access.keyring import NAME_PATTERN, Grant, check_name
 from livejobs.access.keyring import new_key as made_key
 from livejobs.core import wire
 from livejobs.core.access import Principal, Scope, below, highest, require_project
+from livejobs.core.decoding import decoded
 from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Head
-from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
 from livejobs.jobs.acts import act_on
 from livejobs.service import LiveJobs

@@ -31,7 +31,7 @@ from livejobs.web.documents.openapi import (
     ref,
     whole,
 )
-from livejobs.web.streams.socket import Auth, Ping, Subscribe, Unsubscribe
+from livejobs.web.streams.protocol import Auth, Ping, Subscribe, Unsubscribe
 
 ID: Final[Schema] = {"type": ["integer", "string", "null"]}
 ENTRY: Final[Schema] = {

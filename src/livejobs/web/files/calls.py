@@ -20,9 +20,9 @@ from livejobs import clock
 from livejobs.access.keyring import Keyring
 from livejobs.core import wire
 from livejobs.core.access import Principal
+from livejobs.core.decoding import decoded
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
 from livejobs.core.model import File, Head
-from livejobs.core.reports import decoded
 from livejobs.core.times import wire_time
 from livejobs.files.area import Opened
 from livejobs.files.counting import Arriving, Sent
