@@ -8,6 +8,7 @@ from typing import Any
 import httpx2 as httpx
 
 from tests.copies.places import Place
+from tests.support.desk import eventually
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
 from tests.support.server import Server
@@ -66,6 +67,7 @@ def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_pa
         with client(server, ADMIN["LIVEJOBS_ADMIN_KEY"]) as admin:
             key = work(admin)
         with client(server, key) as worker:
+            eventually(lambda: state(worker)["files"]["files"][0]["downloads"] == 1)
             cursor = worker.get("/v1/jobs/going").json()["cursor"]
             was = state(worker)
         assert old.run("export", str(tmp_path / "export")).exit_code == 0
@@ -74,6 +76,8 @@ def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_pa
         assert new.run("import", str(tmp_path / "export")).exit_code == 0
         with Server(new.data, env=new.env) as moved, client(moved, key) as worker:
             assert state(worker) == was
+            says = new.run("import", str(tmp_path / "export")).stderr
+            assert "Another livejobs uses the database, or was killed" in says
             url = "/v1/jobs/done/files/out.mp4"
             assert worker.get(url, headers={"range": "bytes=250-260"}).content == FILM[250:261]
             assert worker.get(url).content == FILM

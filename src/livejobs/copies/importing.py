@@ -6,7 +6,7 @@ files, and without what is there already. So the command can be run again after 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from livejobs.config import SettingError, Settings
 from livejobs.copies.batches import Batch, Batches
 from livejobs.copies.checking import IDS_AT_ONCE, Found, check, known, refuse_mixing
 from livejobs.copies.credentials import Credentials
-from livejobs.copies.errors import NoDatabase, sentences
+from livejobs.copies.errors import CannotCopy, NoDatabase, WrongPlace, sentences
 from livejobs.copies.folder import Folder, Manifest
 from livejobs.copies.lines import AuditLine, EntryLine, JobLine, KeyLine, Piece, read
 from livejobs.copies.loop import Loop, running
@@ -25,7 +25,7 @@ from livejobs.copies.snapshot import snapshot_of
 from livejobs.copies.watch import Watch
 from livejobs.core.model import Head
 from livejobs.private import FOLDER, SHARED, make_folder
-from livejobs.store.base import Store, Tally
+from livejobs.store.base import Change, Outpaced, Store, Tally
 from livejobs.store.choice import store_of
 
 
@@ -38,6 +38,7 @@ def import_jobs(settings: Settings, folder: Folder, watch: Watch, choice: Choice
     with sentences(), folder.to_read() as manifest, running() as loop:
         _make_folder(settings)
         with loop.inside(_opened(store_of(settings.data, settings.database))) as store:
+            _refuse_servers(loop, store)
             found = check(loop, folder, manifest, store)
             if not choice.merge:
                 refuse_mixing(found)
@@ -60,6 +61,15 @@ def survey(settings: Settings, folder: Folder, choice: Choice) -> Found:
         if not choice.merge:
             refuse_mixing(found)
         return found
+
+
+def _refuse_servers(loop: Loop, store: Store) -> None:
+    """They would show jobs without their entries, and could change what we compare."""
+    if loop.call(store.others):
+        raise WrongPlace(
+            "Another livejobs uses the database, or was killed in the last 10 seconds. Stop it, "
+            "and run the command again."
+        )
 
 
 def _make_folder(settings: Settings) -> None:
@@ -145,9 +155,18 @@ class Import:
         for files in in_groups(iter(batch.files), FILES_AT_ONCE):
             self._loop.call(self._mover.bring_in, files, left=left)
         if batch.changes:
-            self._loop.call(self._store.commit, batch.changes)
+            self._commit(batch.changes)
         if batch.downloads:
             self._count(batch.downloads)
+
+    def _commit(self, changes: Sequence[Change]) -> None:
+        try:
+            self._loop.call(self._store.commit, changes)
+        except Outpaced:
+            raise CannotCopy(
+                "A server has written to the database meanwhile. Stop all servers, and run the "
+                "command again: it continues."
+            ) from None
 
     def _count(self, downloads: Mapping[str, Tally]) -> None:
         """Add what is missing: an earlier run may have been killed before it counted."""
