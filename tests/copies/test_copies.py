@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from livejobs.core.model import Entry, Failure, Head, Progress, Question, Step
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
 from livejobs.store.choice import store_of
 from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
-from tests.support.postgres import Postgres
+from tests.support.postgres import EMPTY, Postgres
 from tests.support.strategies import json_values, objects, texts
 
 NASTY = "\0 \u2028 \x1b[2J 'quote\" \U0001f600 \ufffe"
@@ -200,17 +200,29 @@ def heads() -> st.SearchStrategy[list[Head]]:
     return st.lists(one, max_size=4)
 
 
-@settings(max_examples=10)
+@pytest.fixture(scope="module")
+def database(postgres: Postgres) -> str:
+    return postgres.database("any")
+
+
+@settings(max_examples=5)
 @given(heads(), st.lists(json_values, min_size=3, max_size=3))
-def test_any_head_and_any_value_survive(found: list[Head], values: list[Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Place(Path(folder) / "source"), Place(Path(folder) / "target")
+def test_any_head_and_any_value_survive(
+    postgres: Postgres, database: str, found: list[Head], values: list[Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        places = Place(folder / "a"), Place(folder / "b", database), Place(folder / "c")
         lines = [
             Entry("logs", n, n, Raw(json.dumps(value, ensure_ascii=bool(n % 2)).encode()))
             for n, value in enumerate(values, 1)
         ]
-        source.fill([(head, lines[: head.logs_total]) for head in found])
-        export = Folder(Path(folder) / "export")
-        exporting.export(source.settings, export, Unwatched(), leave_files=False)
-        importing.import_jobs(target.settings, export, Unwatched(), importing.Choice())
-        assert target.everything()["jobs"] == source.everything()["jobs"]
+        places[0].fill([(head, lines[: head.logs_total]) for head in found])
+        places[1].use(epoch)  # creates the tables
+        postgres.execute(EMPTY, database="any")
+        for source, target in pairwise(places):
+            export = Folder(folder / target.data.name / "export")
+            exporting.export(source.settings, export, Unwatched(), leave_files=False)
+            importing.import_jobs(target.settings, export, Unwatched(), importing.Choice())
+        was = places[0].everything()["jobs"]
+        assert [place.everything()["jobs"] for place in places[1:]] == [was, was]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from livejobs.copies.folder import Folder
+from livejobs.store.sqlite.opening import migrate
+from livejobs.store.sqlite.sql import MIGRATIONS
 from tests.copies.places import Place, done, file, job, logs
 from tests.support.postgres import Postgres
 
@@ -148,6 +152,13 @@ def test_a_folder_with_something_else_is_refused(
     assert (tmp_path / "notes").read_text() == "mine"
 
 
+def test_the_export_of_another_server_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
+    other, manifest = Place(tmp_path / "other"), (folder / "manifest.json").read_text()
+    other.fill([(job("x"), [])])
+    assert "holds the export of another database" in refused(other, 2, "export", str(folder))
+    assert (folder / "manifest.json").read_text() == manifest
+
+
 def test_a_place_without_a_database_is_named(postgres: Postgres, tmp_path: Path) -> None:
     nowhere = Place(tmp_path / "nowhere")
     assert "There is no database" in refused(nowhere, 2, "export", str(tmp_path / "export"))
@@ -168,6 +179,16 @@ def test_nobody_else_can_read_an_export(source: Place, tmp_path: Path) -> None:
     assert source.run("export", str(tmp_path / "export")).exit_code == 0
     modes = {it.name: it.stat().st_mode & 0o077 for it in (tmp_path / "export").iterdir()}
     assert modes == dict.fromkeys(modes, 0)
+
+
+def test_a_database_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "livejobs.db"
+    path.parent.mkdir()
+    older = MIGRATIONS[:-1]
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, older)
+    says = refused(Place(path.parent), 1, "export", str(tmp_path / "export"))
+    assert f"schema {len(older)}, and this livejobs knows {len(MIGRATIONS)}. Start and" in says
 
 
 def test_a_full_disk_ends_the_export_and_later_it_continues(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from livejobs.config import Settings
 from livejobs.copies.counts import Counts, add
-from livejobs.copies.errors import CannotCopy, Damaged, sentences
-from livejobs.copies.folder import Folder, Manifest, Mark, manifest_of
+from livejobs.copies.errors import CannotCopy, Damaged, WrongPlace, sentences
+from livejobs.copies.folder import OTHER, Folder, Manifest, Mark, manifest_of
 from livejobs.copies.lines import (
     AuditLine,
     EntryLine,
@@ -117,6 +117,7 @@ class Export:
         marks = tuple(
             Mark(it.name, it.epoch, it.seq) for it in self._loop.call(self._snapshot.projects)
         )
+        self._refuse_another(marks)
         there = tuple(self._kept(marks))
         survey = Survey(self._loop, self._snapshot)
         self._watch.begin(survey.counts)
@@ -126,6 +127,13 @@ class Export:
         first = (self._write_keys(), self._write_audit())
         manifest = replace(manifest, pieces=(*first, *there))
         return self._write_jobs(manifest, survey, sum(piece.jobs for piece in there))
+
+    def _refuse_another(self, marks: tuple[Mark, ...]) -> None:
+        """The export of another server may be the only copy of its jobs."""
+        manifest = self._folder.manifest()
+        theirs = {mark.epoch for mark in manifest.marks} if manifest else set()
+        if theirs and theirs.isdisjoint(mark.epoch for mark in marks):
+            raise WrongPlace(f"{self._folder.path} holds the export of another database. {OTHER}")
 
     def _kept(self, marks: tuple[Mark, ...]) -> Iterator[Piece]:
         """The first pieces of an earlier run, as far as they are whole and still true."""
