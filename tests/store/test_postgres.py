@@ -273,6 +273,20 @@ async def test_a_commit_of_an_older_state_is_refused(
     assert await store.entries(EntryQuery("a", "logs")) == []
 
 
+async def test_an_idempotency_key_is_used_once_by_all_servers(
+    store: PostgresStore, database: str
+) -> None:
+    """Also if the second server has learned of the first one's commit since it looked for it."""
+    used = Idempotency("me", "key", b"", "a", 5)
+    async with opened(database) as other:
+        await other.commit([Change(None, job("a"), (), used)], {"default": 0})
+        again = Change(None, job("b"), (), Idempotency("me", "key", b"", "b", 5))
+        with pytest.raises(Outpaced):
+            await store.commit([again], {"default": 1})
+        await other.commit([Change(job("a"), None)], {"default": 1})
+        assert await store.commit([again], {"default": 2}) == [3]
+
+
 async def test_a_commit_whose_answer_is_lost_is_kept_once(
     database: str, postgres: Postgres
 ) -> None:

@@ -341,6 +341,12 @@ REPEATED: Final = (
     "SELECT body, job, expires_at FROM livejobs.idempotency"
     " WHERE credential = $1 AND key = $2 AND expires_at > $3"
 )
+# Whether one of these was used, for a job that still exists.
+REPEATED_ANY: Final = (
+    "SELECT EXISTS (SELECT 1 FROM livejobs.idempotency AS i JOIN livejobs.jobs AS j ON j.id = i.job"
+    " JOIN unnest($1::text[], $2::text[]) AS it (credential, key) USING (credential, key)"
+    " WHERE i.expires_at > $3)"
+)
 
 # What is left out for the size of what comes before it, is NULL.
 _HEAD: Final = (
