@@ -331,6 +331,7 @@ class Pulse(Struct, frozen=True):
     keys: int = 0  # another number than before: another server has changed the keys
     leads: bool = True  # whether this server does what only one does, such as the sweeping
     skew_ms: int = 0  # how far this server's clock is ahead of the database's
+    late: float = 0  # seconds; of other servers, heartbeats that came since then may be missing
 
 
 class NodeStore(Protocol):

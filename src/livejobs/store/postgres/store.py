@@ -213,17 +213,17 @@ class PostgresStore:
         return await self._read(self._pulse, beats)
 
     async def _pulse(self, db: Any, beats: Sequence[Beat]) -> Pulse:
+        if beats and self._others:  # before this server is seen: see Pulse.late
+            columns = [kept(it.job) for it in beats], [it.at for it in beats]
+            await db.execute(sql.BEATS_NEW, self._node, *columns)
         before = clock.now_ms()
-        self._others, keys, now = await db.fetchrow(sql.PULSE, self._node)
+        self._others, keys, now, late = await db.fetchrow(sql.PULSE, self._node)
         skew = (before + clock.now_ms()) // 2 - now
         if self._ear.leads:
             await db.execute(sql.BEATS_GONE)
-        if beats and self._others:
-            columns = [kept(it.job) for it in beats], [it.at for it in beats]
-            await db.execute(sql.BEATS_NEW, self._node, *columns)
         heard = await self._read_beats(db) if self._others else []
         projects = await self._writer.read_projects(db)
-        return Pulse(projects, heard, int(keys or 0), self._ear.leads, skew)
+        return Pulse(projects, heard, int(keys or 0), self._ear.leads, skew, late)
 
     async def _read_beats(self, db: Any) -> list[Beat]:
         rows = await db.fetch(sql.BEATS, self._node)
