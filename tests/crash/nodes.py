@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.crash.checker import Broken
 from tests.crash.client import Client
 from tests.crash.database import CUT, Unsure, UnsureWatcher, until_ready
 from tests.crash.kill import check
@@ -47,9 +48,9 @@ class Spread(Load):
 class Crowd:
     """Nodes, the network between each and PostgreSQL, their load, and the checker."""
 
-    def __init__(self, postgres: Postgres, database: str, seed: int, silence: float) -> None:
+    def __init__(self, postgres: Postgres, seed: int, silence: float) -> None:
         self.postgres = postgres
-        self.database = database
+        self.database = "drill"
         self.silence = silence
         self.chance = random.Random(seed)
         self.seed = seed
@@ -63,10 +64,23 @@ class Crowd:
         url = self.postgres.url_of(self.database)
         for env in environments:
             wire = await stack.enter_async_context(Wire(self.postgres.port))
-            own = url.replace(f":{self.postgres.port}/", f":{wire.port}/")
-            server = await asyncio.to_thread(Server, folder, "--database", own, env=env)
-            self.servers.append(stack.enter_context(server))
             self.wires.append(wire)
+            own = url.replace(f":{self.postgres.port}/", f":{wire.port}/")
+            await self._add(stack, Server, folder, "--database", own, env=env)
+        self._open()
+
+    async def start_at(
+        self, url: str, stack: AsyncExitStack, folder: Path, environments: Sequence[dict[str, str]]
+    ) -> None:
+        """The same, with all nodes directly at this address."""
+        for env in environments:
+            await self._add(stack, Server, folder, "--database", url, env=env)
+        self._open()
+
+    async def _add(self, stack: AsyncExitStack, make: Any, *args: Any, **how: Any) -> None:
+        self.servers.append(stack.enter_context(await asyncio.to_thread(make, *args, **how)))
+
+    def _open(self) -> None:
         self.load = Spread(self.ledger, [it.port for it in self.servers], self.seed)
 
     async def round(self, fault: Fault) -> str:
@@ -103,6 +117,10 @@ class Crowd:
             if id is not None:
                 await client.get(f"/v1/jobs/{id}", if_none_match=f'"{cursor}"')
         client.close()
+
+    def end(self) -> None:
+        if self.ledger.wrong:
+            raise Broken(self.ledger.wrong)
 
     async def rest(self) -> str:
         """Let the workers send again what was not answered; then compare everything, at every
@@ -200,7 +218,7 @@ async def crowd(
     with postgres:
         await asyncio.to_thread(postgres.database, "drill")
         async with AsyncExitStack() as stack:
-            people = Crowd(postgres, "drill", seed, silence)
+            people = Crowd(postgres, seed, silence)
             await people.start(stack, folder / "data", environments)
             yield people
 
@@ -214,3 +232,4 @@ async def drill(
                 said = await people.round(lambda name=name: FAULTS[name](people))  # type: ignore[misc]
                 say(f"round {at}/{rounds}, {name}: {said}")
         say(f"{rounds} rounds: {await people.rest()}")
+        people.end()

@@ -22,11 +22,12 @@ class Event(NamedTuple):
 
 class Viewer:
     def __init__(
-        self, urls: str | Sequence[str], path: str, *, since: str | None = None, key: str = ADMIN
+        self, urls: str | Sequence[str], path: str, *, since: str | None = None, key: str | None = ADMIN
     ) -> None:
         self._urls = cycle([urls] if isinstance(urls, str) else urls)
         self._path = path
-        self._headers = {"authorization": f"Bearer {key}", "accept": "text/event-stream"}
+        self._headers = {"accept": "text/event-stream"}
+        self._headers |= {} if key is None else {"authorization": f"Bearer {key}"}
         self.cursor = since
         self.events: list[Event] = []
         self.over = False  # the server ended it for good
