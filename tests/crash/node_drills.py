@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.crash.clock import Clock
 from tests.crash.client import Client
+from tests.crash.database import until_ready
 from tests.crash.nodes import NODES, Crowd, Say, crowd
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
@@ -100,7 +101,9 @@ async def failover(folder: Path, seed: int, say: Say, *, silent: bool) -> None:
         await asyncio.to_thread(primary.database, "drill")
         replica = await asyncio.to_thread(Replica, primary)
         with replica:
-            url = replica.url_of("drill").replace("127.0.0.1", f"127.0.0.1:{primary.port},127.0.0.1")
+            url = replica.url_of("drill").replace(
+                "127.0.0.1", f"127.0.0.1:{primary.port},127.0.0.1"
+            )
             people = Crowd(primary, seed, 0)
             async with AsyncExitStack() as stack:
                 await people.start_at(
@@ -120,7 +123,8 @@ def _promote(
             primary.signal(signal.SIGSTOP)
         else:
             await asyncio.to_thread(primary.kill)
-        await asyncio.sleep(2)
+        for server in people.servers:
+            await until_ready(server, ready=False)
         await asyncio.to_thread(replica.promote)
         people.postgres = replica
         how = "stopped to answer" if silent else "was killed"

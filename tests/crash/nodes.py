@@ -26,6 +26,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import Server
 
 NODES: Final = 3
+UNDER_WAY: Final = 200  # reports
 AWAY: Final = 10.0  # seconds of a silence
 Say = Callable[[str], None]
 Fault = Callable[[], Awaitable[str]]
@@ -85,7 +86,7 @@ class Crowd:
 
     async def round(self, fault: Fault) -> str:
         running = asyncio.create_task(self.load.run())
-        await asyncio.wait([running], timeout=self.chance.uniform(0.3, 1))
+        await self._reported(running)
         how = await fault()
         begin = time.monotonic()
         for server in self.servers:
@@ -96,6 +97,12 @@ class Crowd:
         jobs = await self.check(self.chance.choice(self.servers))
         said = f"{self.ledger.acknowledged} acknowledged so far"
         return f"{how}; all ready after {up:.2f} s; {said}; {jobs} jobs checked"
+
+    async def _reported(self, running: asyncio.Task[None]) -> None:
+        """Wait until the load is under way, however busy the machine is."""
+        before = self.ledger.acknowledged
+        while self.ledger.acknowledged < before + UNDER_WAY and not running.done():
+            await asyncio.wait([running], timeout=self.chance.uniform(0.2, 0.5))
 
     async def check(self, *servers: Server, everything: bool = False) -> int:
         jobs = 0

@@ -42,10 +42,10 @@ from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     AWAY,
-    CONNECT_TIMEOUT,
     CUT,
     LOST,
     READER,
+    connect_to,
     refusals,
     refused,
     unusable,
@@ -95,7 +95,7 @@ class PostgresStore:
                     self._url,
                     min_size=0,
                     max_size=READERS,
-                    timeout=CONNECT_TIMEOUT,
+                    connect=connect_to,
                     command_timeout=ANSWER,
                     server_settings=READER,
                     reset=_nothing_to_reset,
@@ -196,6 +196,9 @@ class PostgresStore:
                     await db.fetch(sql.LOCK_PROJECTS, list(projects))
                     self._held = db, asyncio.current_task()
                     yield
+                except (*LOST, asyncio.CancelledError):
+                    self._link.drop()  # else the ROLLBACK would wait for an answer, for ever
+                    raise
                 finally:
                     self._held = None
                     if not db.is_closed() and db.is_in_transaction():
