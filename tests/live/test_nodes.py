@@ -40,14 +40,14 @@ class Shared:
         self._store = store
         self._turn = turn  # who holds it alone may commit
         self._alone = False
-        self.heard: Callable[[str | None, int], None] = lambda *_: None
+        self.heard: Callable[[str, int], None] = lambda *_: None
         self.other: Shared | None = None
         self.said: list[tuple[str, int]] = []  # to this server
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def listen(self, heard: Callable[[str | None, int], None]) -> None:
+    def listen(self, heard: Callable[[str, int], None]) -> None:
         self.heard = heard
 
     @asynccontextmanager
