@@ -233,6 +233,7 @@ class LiveJobs:
             self.settings.lost_after,
             self.reader,
             leads=lambda: self.nodes.leads,
+            heard_until=lambda: self.nodes.heard_until(),
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
@@ -459,6 +460,8 @@ class LiveJobs:
     async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project. If another
         server has given the client a newer cursor, this one first learns what it has missed."""
+        if cursor is not None and self.store.shared and project not in self.committer.epochs:
+            await self.committer.learn_projects()
         epoch = self.committer.epochs.get(project)
         if epoch is None:
             return None

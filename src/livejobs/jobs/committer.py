@@ -30,7 +30,7 @@ from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Outpaced, Store
+from livejobs.store.base import Outpaced, Project, Store
 from livejobs.store.news import read_news
 
 GROUP: Final = 1000  # operations in one transaction
@@ -197,6 +197,15 @@ class Committer:
     def lacks(self, stored: Stored) -> bool:
         """Whether the job was changed by another server, and this one has not heard of it yet."""
         return self._store.shared and stored.seq > self.seqs.get(stored.head.project, -1)
+
+    async def learn_projects(self) -> None:
+        """Learn which projects other servers have created."""
+        for project in await self._store.projects():
+            self.note_project(project)
+
+    def note_project(self, project: Project) -> None:
+        self.epochs.setdefault(project.name, project.epoch)
+        self.seqs.setdefault(project.name, 0)  # its changes are still to be learned
 
     async def reach(self, project: str, seq: int) -> None:
         """Learn what other servers have committed to the project, up to a seq that a client knows.

@@ -185,7 +185,8 @@ class JobStore(Protocol):
         exist. With no changes, raise StorageUnavailable unless the medium takes writes.
 
         `on` is the seq of each project that the changes were made on. Raise Outpaced if a project
-        has another one now, or if another server has given an id of a new job to a job."""
+        has another one now, or if another server has given an id of a new job to a job, or has used
+        an idempotency key of the changes."""
 
     async def job(self, id: str) -> Stored | None:
         """Return one job, finished or not; None if there is none."""
@@ -331,6 +332,7 @@ class Pulse(Struct, frozen=True):
     others: int = 0  # how many other servers use the database
     leads: bool = True  # whether this server does what only one does, such as the sweeping
     skew_ms: int = 0  # how far this server's clock is ahead of the database's
+    late: float = 0  # seconds; of other servers, heartbeats that came since then may be missing
 
 
 class NodeStore(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -104,9 +104,26 @@ def address(url: str) -> str:
 
 
 async def connect(url: str, settings: dict[str, str] = SESSION) -> Any:
-    return await asyncpg.connect(
-        url, timeout=CONNECT_TIMEOUT, command_timeout=None, server_settings=settings
-    )
+    return await connect_to(url, server_settings=settings)
+
+
+async def connect_to(url: str, **how: Any) -> Any:
+    """Try the hosts in turn, each with its own timeout. asyncpg has one for all of them, so it
+    would wait for a primary that was cut off and never ask the replica that took its place."""
+    *first, last = one_by_one(url)
+    for own in first:
+        with suppress(*LOST):
+            return await asyncpg.connect(own, timeout=CONNECT_TIMEOUT, **how)
+    return await asyncpg.connect(last, timeout=CONNECT_TIMEOUT, **how)
+
+
+def one_by_one(url: str) -> list[str]:
+    """The URL with each of its hosts alone. Hosts in its options stay together."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [url]
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 
 async def first_connection(url: str, migrations: Sequence[Path]) -> Any:
