@@ -11,13 +11,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.crash.clock import Clock
 from tests.crash.client import Client
+from tests.crash.clock import Clock
 from tests.crash.database import until_ready
 from tests.crash.nodes import NODES, Crowd, Say, crowd
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
-from tests.support.server import Server
 
 APART: Final = "+10m"  # of clocks
 

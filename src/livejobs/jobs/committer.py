@@ -222,8 +222,10 @@ class Committer:
         followed, self._followed = self._followed, None
         try:
             for project, seq in heard.items():
-                if seq > self.seqs.get(project, -1):
-                    await self._follow(project)
+                behind = seq > self.seqs.get(project, -1)
+                while behind:
+                    async with self._store.alone(()):
+                        behind = not await self._follow_page(project)
         except Exception as error:  # noqa: BLE001  the database; the next pulse finds it again
             self.note_failure(error)
             if followed is not None:
@@ -244,19 +246,23 @@ class Committer:
                 await self._follow(stored.head.project)
 
     async def _follow(self, project: str) -> None:
+        while not await self._follow_page(project):
+            """There is more."""
+
+    async def _follow_page(self, project: str) -> bool:
+        """Whether this was the last page."""
         if project not in self.epochs:
             self.epochs[project] = (await self._store.project(project)).epoch
-        while True:
-            after, whole = self.seqs.get(project, 0), project not in self._skipped
-            news = await read_news(self._store, project, after, with_entries=whole)
-            committed = self._publisher.news(news)
-            if news.whole:
-                self._notify(committed)
-            else:
-                self._skip(project, committed)
-            if news.last:
-                self._skipped.discard(project)
-                return
+        after, whole = self.seqs.get(project, 0), project not in self._skipped
+        news = await read_news(self._store, project, after, with_entries=whole)
+        committed = self._publisher.news(news)
+        if news.whole:
+            self._notify(committed)
+        else:
+            self._skip(project, committed)
+        if news.last:
+            self._skipped.discard(project)
+        return news.last
 
     def _skip(self, project: str, committed: Sequence[Committed]) -> None:
         self._skipped.add(project)

@@ -346,7 +346,8 @@ class NodeStore(Protocol):
         may be missing: `pulse` finds what they would have said."""
 
     def alone(self, projects: Iterable[str]) -> AbstractAsyncContextManager[None]:
-        """Keep other servers from committing to the projects, for one commit of ours."""
+        """Keep other servers from committing to the projects, for one commit of ours. Reads
+        within it, also without projects, do not wait for reads of clients."""
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
         """Show that this server is alive, and tell the others of these heartbeats."""

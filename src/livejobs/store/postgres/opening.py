@@ -32,11 +32,7 @@ SESSION: Final = {
     "idle_in_transaction_session_timeout": "5000",  # a server that was stopped holds up no others
 }
 # A plan made for these values is better than one for any values, by far.
-READER: Final = {
-    **SESSION,
-    "plan_cache_mode": "force_custom_plan",
-    "synchronous_commit": "off",  # all they write is that this server is alive
-}
+READER: Final = {**SESSION, "plan_cache_mode": "force_custom_plan"}
 
 # The connection was cut, perhaps while nobody used it.
 CUT: Final = (

@@ -194,9 +194,11 @@ class PostgresStore:
     async def alone(self, projects: Iterable[str]) -> AsyncIterator[None]:
         with refusals():
             async with self._link.use() as db:
+                names = list(projects)
                 await db.execute("BEGIN")
                 try:
-                    await db.fetch(sql.LOCK_PROJECTS, list(projects))
+                    if names:
+                        await db.fetch(sql.LOCK_PROJECTS, names)
                     self._held = db, asyncio.current_task()
                     yield
                 except (*LOST, asyncio.CancelledError):
@@ -216,7 +218,7 @@ class PostgresStore:
         self._ear.heard = heard
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
-        return await self._read(self._pulse, beats)
+        return await self._write(self._pulse, beats)  # it must not wait for reads of clients
 
     async def _pulse(self, db: Any, beats: Sequence[Beat]) -> Pulse:
         if beats and self._others:  # before this server is seen: see Pulse.late
@@ -355,6 +357,9 @@ class PostgresStore:
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Read again on another connection, if this one was cut while nobody used it."""
+        if (held := self._held_by_us()) is not None:
+            with refusals():
+                return await fn(held, *args, **kwargs)
         with refusals():
             for _ in range(READERS):
                 with suppress(*CUT):
