@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta
@@ -100,7 +101,10 @@ def read_names_or_none(value: object) -> tuple[str, ...]:
 
 
 def read_store(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^(s3|gs|az)://[!-~]+\Z")]))
+    pattern = r"^((s3|gs|az)://[!-~]+|file:///[!-~]+)\Z"
+    url = str(convert(value, Annotated[str, Meta(pattern=pattern)]))
+    read_path(unquote(url))  # without control characters
+    return url
 
 
 def read_database(value: object) -> str:
@@ -117,7 +121,7 @@ SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
 SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
 DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
-STORE = Format('"s3://bucket/prefix", or a URL with gs:// or az://', read_store, "URL")
+STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
 SENDFILE = Format(
     '"x-accel-redirect:/location" or "x-sendfile"',
     lambda value: convert(
@@ -180,7 +184,9 @@ class Settings:
         "Keep jobs in this PostgreSQL database, not in the data folder.",
         secret=True,  # it may hold a password
     )
-    files: str | None = setting(None, STORE, "Keep files in this object store.")
+    files: str | None = setting(
+        None, STORE, "Keep files in this object store, or in this folder that all nodes share."
+    )
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."
     )
@@ -271,16 +277,23 @@ class Settings:
             raise SettingError("jwks_url", "jwt_issuer, jwt_audience", "set all three or none")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise SettingError("ssl_certfile", "ssl_keyfile", "set both or neither")
-        if self.files_redirect and self.files is None:
+        in_store = self.files is not None and self.files_folder is None
+        if self.files_redirect and not in_store:
             raise SettingError(
                 "files_redirect", "files_redirect", "needs an object store: set files"
             )
-        if self.sendfile and self.files:
+        if self.sendfile and in_store:
             raise SettingError("sendfile", "files", "can't be used with files in an object store")
         if self.http2 and self.ssl_certfile is None:
             raise SettingError(
                 "http2", "http2", "needs ssl_certfile: HTTP/2 is served only over TLS"
             )
+
+    @property
+    def files_folder(self) -> Path | None:
+        """The folder that `files` names, if it names one."""
+        scheme, _, path = (self.files or "").partition("://")
+        return Path(unquote(path)) if scheme == "file" else None
 
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))

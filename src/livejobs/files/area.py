@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from livejobs.core.errors import NotFound
+
+KEY: Final = re.compile(r"[0-9a-f]{32}\Z", re.ASCII)
+MARKER: Final = ".livejobs-area"  # the name of the marker, in every area
+SETTLED: Final = timedelta(days=1)  # after that, no server can still be about to give it to a job
 
 # Sends `count` bytes of a descriptor from an offset, or fewer if the future is done first. Returns
 # how many bytes it sent.
@@ -59,6 +65,12 @@ class Area(Protocol):
 
     def keys(self) -> AsyncIterator[Sequence[str]]:
         """All keys, some at a time, without those that another server may still be uploading."""
+
+    async def marker(self) -> str | None:
+        """The area's marker; None if it has none. A marker is no file and has no key."""
+
+    async def mark(self, marker: str) -> None:
+        """Give the area this marker, unless it has one."""
 
 
 def gone() -> NotFound:

@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import Executor
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -27,11 +28,13 @@ from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.files.area import Area, Opened, gone
+from livejobs.files.area import SETTLED, Area, Opened, gone
 from livejobs.files.counting import Downloads
-from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
+from livejobs.files.local import LocalArea, LocalFile, is_left, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
-from livejobs.files.partial import Declared, Partial, Partials
+from livejobs.files.partial import Declared, Partial
+from livejobs.files.partials import Partials
+from livejobs.files.proof import prove
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
@@ -39,11 +42,12 @@ from livejobs.jobs.acts import act_of_other
 from livejobs.jobs.committer import Committed, Committer
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import FileStore
+from livejobs.store.base import Store
 
 THREADS: Final = 16  # so that one slow read does not stop the others
 REMOVED_AT_ONCE: Final = 500
 HEARD_EVERY: Final = 1000  # ms
+LOOK_EVERY: Final = 10.0  # seconds between looks at what other nodes did
 LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a client's path
 
 log = logging.getLogger("livejobs.files")
@@ -55,9 +59,12 @@ def nothing() -> None:
     """The check of an upload that the program itself makes."""
 
 
-def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
-    if settings.files is None:
-        return LocalArea(folder, threads, shared=settings.sendfile is not None)
+def chosen_area(
+    settings: Settings, folder: Path, threads: Executor, settled: timedelta | None
+) -> Area:
+    if settings.files is None or settings.files_folder is not None:
+        shared = settings.sendfile is not None
+        return LocalArea(folder, threads, shared=shared, url=settings.files, settled=settled)
     try:
         from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
     except ImportError:
@@ -74,17 +81,21 @@ class Files:
     def __init__(
         self,
         settings: Settings,
-        store: FileStore,
+        store: Store,
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:
         self.threads = Threads(THREADS, "livejobs-files")
-        self.folder = settings.data / "files"
+        self.folder = settings.files_folder or settings.data / "files"
         self.incoming = self.folder / "incoming"
-        self.area = chosen_area(settings, self.folder, self.threads)
+        # Others may be writing there, and what they write must not be removed.
+        self._settled = SETTLED if store.shared or settings.files_folder else None
+        self.area = chosen_area(settings, self.folder, self.threads, self._settled)
+        self._source = settings.files or str(self.folder)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)
-        self.partials = Partials(self.incoming, self.quota, self.threads)
+        self.partials = Partials(self.incoming, self.quota, self.threads, self._settled)
+        self._next_look = 0.0  # at what other nodes did
         self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
         self._store = store
         self._committer = committer
@@ -101,6 +112,8 @@ class Files:
             if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
                 raise SettingError("files_roots", root, "takes absolute paths of folders")
         await self.area.open()
+        if self._store.shared:
+            await prove(self.area, self._store, self._source)
         self.downloads = Downloads(self._store)  # its lock belongs to one event loop
         self.quota.begin(await self._store.file_bytes())
         await self._run(self._clear_incoming)
@@ -116,7 +129,8 @@ class Files:
         """Remove the unfinished uploads of an earlier run."""
         if self.incoming.is_dir():
             for path in self.incoming.iterdir():
-                if not path.suffix:  # files of resumable uploads have one
+                # Files of resumable uploads have a suffix.
+                if not path.suffix and is_left(path, self._settled):
                     path.unlink(missing_ok=True)
 
     def _run(self, fn: Callable[..., object], *args: object) -> asyncio.Future[object]:
@@ -184,7 +198,7 @@ class Files:
             refuse_finished(slot)
             hear(slot)
 
-        with partial.claimed():
+        async with self.partials.claimed(partial):
             await self.partials.receive(partial, offset, body, heard)
         await self.finish(slot, partial, check, by)
 
@@ -194,7 +208,7 @@ class Files:
         """Make a complete upload a file of the job."""
         if not partial.whole or partial.done:
             return
-        with partial.claimed():
+        async with self.partials.claimed(partial):
             try:
                 await self.partials.read_back(partial)
                 declared = partial.declared
@@ -317,9 +331,19 @@ class Files:
 
     async def sweep(self) -> None:
         """Remove files first: on a full disk the download counts wait for that."""
+        if self._store.shared and clock.monotonic() >= self._next_look:
+            await self._look()
         await self.partials.sweep()
         await self._remove_ended()
         await self.downloads.flush()
+
+    async def _look(self) -> None:
+        """Learn what other nodes did, and finish what those left that were killed."""
+        self._next_look = clock.monotonic() + LOOK_EVERY
+        self._ended = True
+        await self.partials.look()
+        if self.quota.limited:
+            self.quota.begin(await self._store.file_bytes())
 
     async def _remove_ended(self) -> None:
         """Remove the bytes of files that no job has and no download reads."""

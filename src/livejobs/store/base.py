@@ -1,5 +1,5 @@
-"""What livejobs needs from a database: JobStore, FileStore, KeyStore and AuditStore. A Store is
-one database that is all four. tests/store/test_store.py holds every store to this page.
+"""What livejobs needs from a database: JobStore, FileStore, KeyStore, AuditStore and NodeStore. A
+Store is one database that is all five. tests/store/test_store.py holds every store to this page.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
@@ -304,7 +304,22 @@ class AuditStore(Protocol):
         """Write audit records of what changes nothing else."""
 
 
-class Store(JobStore, FileStore, KeyStore, AuditStore, Protocol):
+class NodeStore(Protocol):
+    """What the servers of one database know of each other. A server is a node from `open` on."""
+
+    shared: bool  # other nodes may use the database at the same time
+
+    async def meta(self, name: str) -> str | None:
+        """Return the value that all nodes share under this name; None if there is none."""
+
+    async def set_meta(self, name: str, value: str, *, only_new: bool = False) -> str:
+        """Set the value; with `only_new`, keep the value that is there. Return what is there."""
+
+    async def others(self) -> int:
+        """Return how many other nodes are alive."""
+
+
+class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
     """One database."""
 
     async def open(self) -> None:

@@ -23,6 +23,7 @@ from livejobs.core.model import (
     Stored,
     encode_head,
 )
+from livejobs.store.alone import Alone
 from livejobs.store.base import (
     AUDIT_KEPT,
     GONE_KEPT,
@@ -71,8 +72,9 @@ class _File:
         self.tally = Tally()
 
 
-class MemoryStore:
+class MemoryStore(Alone):
     def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
+        super().__init__()
         self._gone_kept = gone_kept
         self._projects: dict[str, Project] = {}
         self._jobs: dict[str, _Job] = {}  # in order of creation

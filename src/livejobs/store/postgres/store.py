@@ -18,6 +18,7 @@ from asyncpg.exceptions import DivisionByZeroError
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
+from livejobs.store.alone import Alone
 from livejobs.store.base import (
     GONE_KEPT,
     AuditEntry,
@@ -56,7 +57,7 @@ DOUBT: Final = (
 )
 
 
-class PostgresStore:
+class PostgresStore(Alone):
     def __init__(
         self,
         url: str,
@@ -64,6 +65,7 @@ class PostgresStore:
         gone_kept: int = GONE_KEPT,
         migrations: Sequence[Path] = sql.MIGRATIONS,
     ) -> None:
+        super().__init__()
         self._url = url
         self._migrations = migrations
         self._writer = Writer(gone_kept)

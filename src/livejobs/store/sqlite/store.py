@@ -21,6 +21,7 @@ import aiosqlite
 
 from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
+from livejobs.store.alone import Alone
 from livejobs.store.base import (
     GONE_KEPT,
     AuditEntry,
@@ -68,7 +69,7 @@ class Connection(aiosqlite.Connection):
         return future
 
 
-class SqliteStore:
+class SqliteStore(Alone):
     def __init__(
         self,
         path: Path,
@@ -76,6 +77,7 @@ class SqliteStore:
         gone_kept: int = GONE_KEPT,
         migrations: Sequence[Path] = sql.MIGRATIONS,
     ) -> None:
+        super().__init__()
         self._path = path
         self._gone_kept = gone_kept
         self._migrations = migrations

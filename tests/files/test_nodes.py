@@ -1,0 +1,289 @@
+"""Several nodes and their files: one database, and one file area or several. Here a node is the
+`Files` of a server, and the database is in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from livejobs import LiveJobs, Settings, clock
+from livejobs.config import SettingError
+from livejobs.core import reducer
+from livejobs.core.model import File, Head
+from livejobs.core.reports import NewJob
+from livejobs.files.counting import Downloads, Sent
+from livejobs.files.filing import Files
+from livejobs.files.quota import FileTooLarge
+from livejobs.store.base import Change
+from livejobs.store.memory import MemoryStore
+from tests.support.objects import ObjectStore
+
+HEAD = reducer.create(NewJob(), id="j", project="default", owner="a", now=0)
+KEY, OTHER = "0" * 30 + "ab", "1" * 30 + "ab"
+MARKER = ".livejobs-area"
+DAY = 24 * 3600 * 1000
+
+
+class Database(MemoryStore):
+    """Every node sees the others from its start on."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = 1
+
+    async def others(self) -> int:
+        return self.alive - 1
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, database: Database) -> AsyncIterator[Callable[..., Files]]:
+    made: list[Files] = []
+
+    def make(folder: str | None = None, files: str | None = None, **settings: Any) -> Files:
+        if folder is not None:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            files = f"file://{tmp_path / folder}"
+        chosen = Settings(data=tmp_path / f"data{len(made)}", files=files, **settings)
+        made.append(LiveJobs(chosen, store=database).files)
+        return made[-1]
+
+    yield make
+    for files in made:
+        await files.stop()
+
+
+async def refused(files: Files) -> str:
+    with pytest.raises(SettingError) as caught:
+        await files.start()
+    assert caught.value.name == "files"
+    return str(caught.value)
+
+
+# The proof
+
+
+async def test_nodes_with_one_folder_start(node: Callable[..., Files], database: Database) -> None:
+    await node("one").start()
+    database.alive = 2
+    await node("one").start()
+    await node("one").start()
+
+
+async def test_a_node_with_another_folder_is_refused(
+    node: Callable[..., Files], database: Database, tmp_path: Path
+) -> None:
+    await node("one").start()
+    known = await database.meta("files")
+    database.alive = 2
+    assert await refused(node("two")) == (
+        f"files (file://{tmp_path}/two): is not where the other nodes of this database keep their "
+        f"files: it has no {MARKER}. Use one object store, or one folder that all nodes share."
+    )
+    assert list((tmp_path / "two").iterdir()) == []
+    (tmp_path / "two" / MARKER).write_text("f" * 32)
+    assert f"it has another {MARKER}" in await refused(node("two"))
+    assert f"({tmp_path}/data3/files)" in await refused(node())  # no setting at all
+    assert await database.meta("files") == known
+    await node("one").start()
+
+
+async def test_a_folder_that_lost_its_marker_is_refused_while_others_use_it(
+    node: Callable[..., Files], database: Database, tmp_path: Path
+) -> None:
+    await node("one").start()
+    (tmp_path / "one" / MARKER).unlink()  # as when a mount is missing
+    database.alive = 2
+    assert "it has no" in await refused(node("one"))
+
+
+@pytest.mark.parametrize("left", [None, "f" * 32])
+async def test_a_moved_folder_is_taken_with_a_warning_when_no_other_node_runs(
+    node: Callable[..., Files],
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    left: str | None,
+) -> None:
+    await node("one").start()
+    assert caplog.messages == []
+    first = await database.meta("files")
+    moved = node("two")
+    if left:
+        (tmp_path / "two" / MARKER).write_text(left)
+    with caplog.at_level(logging.WARNING):
+        await moved.start()
+    assert "files of older jobs may be missing" in caplog.messages[-1]
+    now = await database.meta("files")
+    assert now == (tmp_path / "two" / MARKER).read_text()
+    assert now not in (None, first)
+    database.alive = 2
+    assert "another" in await refused(node("one"))
+    await node("two").start()
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_two_nodes_that_start_at_once_do_not_both_get_their_own_folder(
+    node: Callable[..., Files], database: Database, known: bool
+) -> None:
+    if known:
+        await database.set_meta("files", "e" * 32)
+    database.alive = 2
+    ends = await asyncio.gather(node("one").start(), node("two").start(), return_exceptions=True)
+    assert [type(it) for it in ends].count(type(None)) == (0 if known else 1)
+
+
+async def test_nodes_that_start_at_once_on_a_new_folder_agree(
+    node: Callable[..., Files], database: Database, tmp_path: Path
+) -> None:
+    database.alive = 8
+    await asyncio.gather(*[node("one").start() for _ in range(8)])
+    assert await database.meta("files") == (tmp_path / "one" / MARKER).read_text()
+
+
+async def test_a_new_database_takes_the_folder_as_it_is(
+    node: Callable[..., Files], database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / MARKER).write_text("c" * 32 + "\n")
+    await node("one").start()
+    assert await database.meta("files") == "c" * 32
+
+
+@pytest.mark.parametrize("text", ["", "x", "f" * 33, "ü" * 16, "F" * 32])
+async def test_a_damaged_marker_is_refused(
+    node: Callable[..., Files],
+    tmp_path: Path,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("livejobs.files.local.PAUSES", 1)
+    files = node("one")
+    (tmp_path / "one" / MARKER).write_text(text)
+    assert "has a damaged .livejobs-area. Remove that file." in await refused(files)
+
+
+async def test_a_marker_that_can_not_be_read_is_refused(
+    node: Callable[..., Files], tmp_path: Path
+) -> None:
+    files = node("one")
+    (tmp_path / "one" / MARKER).mkdir()
+    assert "can't be used" in await refused(files)
+
+
+async def test_one_server_leaves_no_marker(tmp_path: Path) -> None:
+    files = LiveJobs(Settings(data=tmp_path), store=MemoryStore()).files
+    await files.start()
+    assert not list(tmp_path.rglob(MARKER))
+    await files.stop()
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with ObjectStore() as store:
+        yield store
+
+
+async def test_object_stores_are_told_apart_too(
+    node: Callable[..., Files],
+    database: Database,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    database.alive = 8
+    await asyncio.gather(*[node(files=store.files).start() for _ in range(8)])
+    assert "it has no" in await refused(node(files="s3://bucket/other"))
+    assert "it has no" in await refused(node("one"))
+    assert [it for it in store.objects() if it.endswith(MARKER)] == [f"some/files/{MARKER}"]
+
+
+# What another node is writing, and what it left
+
+
+def put(tmp_path: Path, *names: str) -> None:
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file())
+
+
+async def test_what_another_node_may_be_writing_stays_for_a_day(
+    node: Callable[..., Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young = [f"ab/{KEY}", f"incoming/{KEY}", f"incoming/{OTHER}.part"]
+    foreign = ["ab/" + "x" * 32, "incoming/x", "incoming/x.json", "cd/" + KEY, "y"]
+    put(tmp_path / "one", *young, *foreign)
+    files = node("one")
+    await files.start()
+    await files.clear_orphans()
+    assert names(tmp_path / "one") == sorted([MARKER, *young, *foreign])
+    later = clock.now_ms() + 2 * DAY
+    monkeypatch.setattr(clock, "now_ms", lambda: later)
+    await files.start()
+    await files.clear_orphans()
+    assert names(tmp_path / "one") == sorted([MARKER, *foreign])
+
+
+async def give(database: Database, before: Head | None, *files: File) -> Head:
+    """Another node commits that the job has these files."""
+    after = replace(before or HEAD, files=files)
+    await database.project("default")
+    await database.commit([Change(before, after)])
+    return after
+
+
+async def test_bytes_that_another_node_did_not_remove_any_more_are_removed(
+    node: Callable[..., Files], database: Database, tmp_path: Path
+) -> None:
+    put(tmp_path / "one", f"ab/{KEY}", f"ab/{OTHER}")
+    head = await give(database, None, File("a", 1, "text/plain", key=KEY))
+    await give(database, head, File("a", 1, "text/plain", key=OTHER))
+    nodes = [node("one") for _ in range(3)]
+    for it in nodes:
+        await it.start()
+    await asyncio.gather(*[it.sweep() for it in nodes])
+    assert names(tmp_path / "one") == sorted([MARKER, f"ab/{OTHER}"])
+    assert await database.ended_files(limit=10) == []
+
+
+async def test_files_of_other_nodes_count_for_the_limit(
+    node: Callable[..., Files], database: Database
+) -> None:
+    files = node("one", max_project_bytes=100)
+    await files.start()
+    files.quota.check("default", 100, 100)
+    await give(database, None, File("a", 60, "text/plain", key=KEY))
+    await files.sweep()
+    files.quota.check("default", 40, 40)
+    with pytest.raises(FileTooLarge):
+        files.quota.check("default", 41, 41)
+
+
+async def test_downloads_that_two_nodes_counted_add_up(database: Database) -> None:
+    file = File("a", 9, "text/plain", key=KEY)
+    head = await give(database, None, file)
+    nodes = [Downloads(database) for _ in range(2)]
+    for count, it in enumerate(nodes, 1):
+        for _ in range(count):
+            it.note(Sent(head, file, "a", 9, None, whole=True))
+    assert [(await it.of([file]))[KEY].count for it in nodes] == [1, 2]
+    await asyncio.gather(*[it.flush() for it in nodes])
+    assert [(await it.of([file]))[KEY].count for it in nodes] == [3, 3]

@@ -1,0 +1,235 @@
+"""Servers that share a folder for files (`--files file:///path`), as processes. Each has a database
+of its own with the same job, so both may finish an upload."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import httpx2 as httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.desk import eventually, problem
+from tests.support.server import DidNotStart, Server
+
+TUS: Final = {"tus-resumable": "1.0.0"}
+PIECE: Final = {**TUS, "content-type": "application/offset+octet-stream"}
+
+
+class Node:
+    def __init__(self, data: Path, folder: str, *args: str) -> None:
+        self.server = Server(data, "--files", f"file://{folder}", *args)
+        self.http = httpx.Client(base_url=self.server.url)
+
+    def close(self) -> None:
+        self.http.close()
+        self.server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shared") / "the files"
+    folder.mkdir(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nodes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
+    url = str(folder).replace(" ", "%20")
+    nodes = [Node(tmp_path_factory.mktemp("data"), url) for _ in range(2)]
+    yield nodes
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture(scope="module")
+def counter() -> Iterator[int]:
+    return iter(range(1_000_000))
+
+
+@pytest.fixture
+def job(nodes: list[Node], counter: Iterator[int]) -> str:
+    return new_job(nodes, counter)
+
+
+def new_job(nodes: list[Node], counter: Iterator[int]) -> str:
+    job = f"/v1/jobs/j{next(counter)}"
+    for node in nodes:
+        node.http.put(job).raise_for_status()
+    return job
+
+
+def begin(node: Node, job: str, length: int) -> str:
+    headers = {**TUS, "upload-length": str(length), "upload-metadata": "filename YQ=="}
+    answer = node.http.post(f"{job}/uploads", headers=headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+def patch(node: Node, upload: str, offset: int, data: bytes) -> httpx.Response:
+    return node.http.patch(upload, content=data, headers={**PIECE, "upload-offset": str(offset)})
+
+
+def offset(node: Node, upload: str) -> int:
+    answer = node.http.head(upload, headers=TUS)
+    assert answer.status_code == 200
+    return int(answer.headers["upload-offset"])
+
+
+def test_files_lie_in_the_folder_and_nothing_else_there_is_touched(
+    nodes: list[Node], folder: Path, job: str
+) -> None:
+    (folder / "of another program").write_bytes(b"x")
+    assert nodes[0].http.put(f"{job}/files/a", content=b"abc").status_code == 201
+    assert nodes[0].http.get(f"{job}/files/a").content == b"abc"
+    [kept] = [it for it in folder.glob("??/*") if it.read_bytes() == b"abc"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert not (nodes[0].server.data / "files").exists()
+    nodes[0].http.post(f"{job}/reports", json={"type": "succeed"})
+    assert nodes[0].http.delete(job).status_code == 204
+    eventually(lambda: not kept.exists())
+    assert (folder / "of another program").read_bytes() == b"x"
+
+
+def test_an_upload_continues_on_another_server(nodes: list[Node], folder: Path, job: str) -> None:
+    one, two = nodes
+    data = os.urandom(3_000_000)
+    upload = begin(one, job, len(data))
+    assert offset(two, upload) == 0
+    assert patch(one, upload, 0, data[:1_000_000]).status_code == 204
+    assert offset(two, upload) == 1_000_000
+    assert patch(two, upload, 1_000_000, data[1_000_000:2_000_000]).status_code == 204
+    problem(patch(one, upload, 1_000_000, b"x"), 409, "offset_mismatch")
+    assert patch(one, upload, 2_000_000, data[2_000_000:]).status_code == 204
+    [file] = one.http.get(job).json()["files"]
+    assert file["sha256"] == hashlib.sha256(data).hexdigest()
+    assert one.http.get(file["url"]).content == data
+    assert offset(one, upload) == len(data)
+    problem(patch(two, upload, 0, b""), 404, "no_upload")
+    assert list((folder / "incoming").iterdir()) == []
+
+
+def test_an_upload_that_one_server_receives_is_locked_on_the_other_until_that_one_dies(
+    nodes: list[Node], tmp_path: Path, folder: Path, job: str
+) -> None:
+    other = Node(tmp_path, str(folder).replace(" ", "%20"))
+    data = os.urandom(2_500_000)
+    try:
+        other.http.put(job).raise_for_status()
+        upload = begin(nodes[0], job, len(data))
+        head = (
+            f"PATCH {upload} HTTP/1.1\r\nhost: 127.0.0.1\r\ntus-resumable: 1.0.0\r\n"
+            f"upload-offset: 0\r\ncontent-type: {PIECE['content-type']}\r\n"
+            f"content-length: {len(data)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", other.server.port)) as sock:
+            sock.sendall(head.encode() + data[:1_700_000])
+            eventually(lambda: offset(nodes[0], upload) >= 1 << 20)
+            there = offset(nodes[0], upload)
+            problem(patch(nodes[0], upload, there, b"x"), 423, "upload_locked")
+            problem(nodes[0].http.delete(upload, headers=TUS), 423, "upload_locked")
+            other.server.kill()
+        there = offset(nodes[0], upload)
+        assert patch(nodes[0], upload, there, data[there:]).status_code == 204
+    finally:
+        other.close()
+    assert nodes[0].http.get(f"{job}/files/a").content == data
+
+
+def test_of_two_requests_at_once_one_adds_to_the_upload(
+    nodes: list[Node], job: str, folder: Path
+) -> None:
+    size, pieces = 300_000, [b"a" * 300_000, b"b" * 300_000]
+    with ThreadPoolExecutor(2) as threads:
+        upload = begin(nodes[0], job, 10 * size + 1)
+        for there in range(0, 10 * size, size):
+            sent = threads.map(patch, nodes, [upload] * 2, [there] * 2, pieces)
+            codes = [it.status_code for it in sent]
+            assert codes.count(204) == 1
+            assert set(codes) <= {204, 409, 423}
+            [part] = (folder / "incoming").glob("*.part")
+            assert part.read_bytes()[there:] == pieces[codes.index(204)]
+    assert nodes[0].http.delete(upload, headers=TUS).status_code == 204
+
+
+def test_an_upload_ends_on_all_servers(nodes: list[Node], folder: Path, job: str) -> None:
+    upload = begin(nodes[0], job, 10)
+    assert patch(nodes[1], upload, 0, b"01234").status_code == 204
+    assert nodes[1].http.delete(upload, headers=TUS).status_code == 204
+    problem(patch(nodes[0], upload, 5, b"56789"), 404, "no_upload")
+    assert nodes[0].http.head(upload, headers=TUS).status_code == 404
+    assert list((folder / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fx", "x", "0" * 32, "%00", "A" * 32])
+def test_no_other_name_is_taken_for_an_upload(nodes: list[Node], job: str, name: str) -> None:
+    answer = nodes[0].http.head(f"{job}/uploads/{name}", headers=TUS)
+    assert answer.status_code == 404
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.binary(min_size=1, max_size=60),
+    st.lists(
+        st.tuples(st.integers(0, 1), st.sampled_from([0, 0, 0, -3, 1]), st.integers(0, 30)),
+        max_size=6,
+    ),
+    st.integers(0, 1),
+)
+def test_pieces_to_any_server_make_the_right_file(
+    nodes: list[Node],
+    counter: Iterator[int],
+    data: bytes,
+    tries: list[tuple[int, int, int]],
+    last: int,
+) -> None:
+    job = new_job(nodes, counter)
+    upload, there = begin(nodes[0], job, len(data)), 0
+    for to, aside, size in tries:
+        first = max(0, there + aside)
+        piece = data[first : first + size]
+        if there + len(piece) == len(data):
+            break  # both databases have the job, but only one gets the file
+        answer = patch(nodes[to], upload, first, piece)
+        if first != there:
+            problem(answer, 409, "offset_mismatch")
+        else:
+            there += len(piece)
+            assert answer.headers["upload-offset"] == str(there)
+    assert patch(nodes[last], upload, there, data[there:]).status_code == 204
+    assert nodes[last].http.get(f"{job}/files/a").content == data
+
+
+def test_a_server_in_front_gets_paths_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    node = Node(tmp_path / "data", str(tmp_path / "files"), "--sendfile", "x-sendfile")
+    try:
+        node.http.put("/v1/jobs/j").raise_for_status()
+        node.http.put("/v1/jobs/j/files/a", content=b"abc").raise_for_status()
+        path = Path(node.http.get("/v1/jobs/j/files/a").headers["x-sendfile"])
+        assert path.is_relative_to(tmp_path / "files")
+        assert path.read_bytes() == b"abc"
+    finally:
+        node.close()
+
+
+def test_a_folder_that_can_not_be_used_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, extra, sentence in (
+        (tmp_path / "none", (), "files .*: is not a folder that livejobs can write in"),
+        (tmp_path / "file", (), "files .*: is not a folder that livejobs can write in"),
+        (tmp_path, ("--files-redirect",), "files_redirect: needs an object store: set files"),
+    ):
+        with pytest.raises(DidNotStart) as caught:
+            Node(tmp_path / "data", str(path), *extra)
+        assert re.fullmatch(rf"livejobs: {sentence}", str(caught.value).splitlines()[-1])
+    assert not (tmp_path / "none").exists()
