@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from livejobs.core.errors import NotFound
 
@@ -17,6 +17,13 @@ SETTLED: Final = timedelta(days=1)  # after that, no server can still be about t
 # Sends `count` bytes of a descriptor from an offset, or fewer if the future is done first. Returns
 # how many bytes it sent.
 FileSender: TypeAlias = Callable[[int, int, int, Any], Awaitable[int]]
+
+
+class Marker(NamedTuple):
+    """What tells areas apart. A copy of an area has its id, but gets none of its later beats."""
+
+    id: str
+    beats: int = 0
 
 
 class Opened(Protocol):
@@ -66,11 +73,17 @@ class Area(Protocol):
     def keys(self) -> AsyncIterator[Sequence[str]]:
         """All keys, some at a time, without those that another server may still be uploading."""
 
-    async def marker(self) -> str | None:
+    async def marker(self) -> Marker | None:
         """The area's marker; None if it has none. A marker is no file and has no key."""
 
-    async def mark(self, marker: str) -> None:
-        """Give the area this marker, unless it has one."""
+    async def mark(self, id: str) -> None:
+        """Give the area a marker with this id, unless it has one."""
+
+    async def unmark(self) -> None:
+        """Remove the marker, if there is one."""
+
+    async def beat(self) -> None:
+        """Add a beat to the marker, if the medium can be copied behind our back."""
 
 
 def gone() -> NotFound:

@@ -34,7 +34,7 @@ from livejobs.files.local import LocalArea, LocalFile, is_left, open_below, unav
 from livejobs.files.names import checked_media_type, checked_name
 from livejobs.files.partial import Declared, Partial
 from livejobs.files.partials import Partials
-from livejobs.files.proof import prove
+from livejobs.files.proof import beat, prove
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
@@ -341,6 +341,10 @@ class Files:
         """Learn what other nodes did, and finish what those left that were killed."""
         self._next_look = clock.monotonic() + LOOK_EVERY
         self._ended = True
+        try:
+            await beat(self.area, self._store, self._source)
+        except SettingError as error:  # a folder that is not mounted any more
+            log.warning("%s", error)
         await self.partials.look()
         if self.quota.limited:
             self.quota.begin(await self._store.file_bytes())

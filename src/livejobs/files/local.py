@@ -21,7 +21,7 @@ from typing import Final, ParamSpec, TypeVar
 from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
-from livejobs.files.area import KEY, MARKER, Opened, gone
+from livejobs.files.area import KEY, MARKER, Marker, Opened, gone
 from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 
 P = ParamSpec("P")
@@ -142,30 +142,53 @@ class LocalArea:
             return []
         return [it.name for it in paths if it.name.endswith(name) and is_left(it, self._settled)]
 
-    async def marker(self) -> str | None:
+    async def marker(self) -> Marker | None:
         return await self._run(self._marker)
 
-    def _marker(self) -> str | None:
+    def _marker(self) -> Marker | None:
+        """The file holds the id, and then a byte for each beat."""
         with refusals(), suppress(FileNotFoundError):
             for _ in range(PAUSES):
                 with (self._folder / MARKER).open("rb") as file:
-                    if found := file.read(1000):
-                        return found.decode("latin-1").strip()
+                    id, size = file.read(32), os.fstat(file.fileno()).st_size
+                if size:
+                    return Marker(id.decode("latin-1"), size - len(id))
                 time.sleep(PAUSE)  # another node has just created it
-            return ""
+            return Marker("")
         return None
 
-    async def mark(self, marker: str) -> None:
-        await self._run(self._mark, marker)
+    async def mark(self, id: str) -> None:
+        await self._run(self._mark, id)
 
-    def _mark(self, marker: str) -> None:
+    def _mark(self, id: str) -> None:
         with refusals():
             make_folder(self._folder)
-            with suppress(FileExistsError), (self._folder / MARKER).open("x") as file:
-                file.write(marker)
-                file.flush()
-                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                self._append(id, os.O_CREAT | os.O_EXCL)
             _sync(self._folder)
+
+    async def unmark(self) -> None:
+        await self._run(self._unmark)
+
+    def _unmark(self) -> None:
+        with refusals():
+            (self._folder / MARKER).unlink(missing_ok=True)
+
+    async def beat(self) -> None:
+        await self._run(self._beat)
+
+    def _beat(self) -> None:
+        with refusals():
+            self._append(".", 0)
+
+    def _append(self, text: str, flags: int) -> None:
+        flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        fd = os.open(self._folder / MARKER, flags, 0o640)
+        try:
+            os.write(fd, text.encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def place(self, key: str) -> Path:
         return self._folder / key[-2:] / key

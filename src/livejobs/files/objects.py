@@ -23,7 +23,7 @@ from obstore.store import from_url
 from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import NotFound, StorageUnavailable
-from livejobs.files.area import KEY, MARKER, SETTLED, Opened, gone
+from livejobs.files.area import KEY, MARKER, SETTLED, Marker, Opened, gone
 from livejobs.files.names import disposition
 
 PART: Final = 8 << 20  # of an upload
@@ -186,18 +186,18 @@ class ObjectArea:
                 old = [it["path"] for it in some if it["last_modified"] < before]
                 yield [key for key in old if KEY.match(key)]
 
-    async def marker(self) -> str | None:
+    async def marker(self) -> Marker | None:
         try:
             found = await obstore.get_async(self._store, MARKER)
-            return bytes(await found.bytes_async()).decode("latin-1")
+            return Marker(bytes(await found.bytes_async()).decode("latin-1"))
         except FileNotFoundError:
             return None
         except (BaseError, OSError, ValueError) as error:
             raise self._unusable(error) from None
 
-    async def mark(self, marker: str) -> None:
+    async def mark(self, id: str) -> None:
         try:
-            await self._create(marker.encode())
+            await self._create(id.encode())
         except (BaseError, OSError, ValueError) as error:
             raise self._unusable(error) from None
 
@@ -209,6 +209,12 @@ class ObjectArea:
         except BaseError:  # some stores have no such mode
             if await self.marker() is None:
                 await obstore.put_async(self._store, MARKER, marker)
+
+    async def unmark(self) -> None:
+        await self.remove([MARKER])
+
+    async def beat(self) -> None:
+        """Not needed: nodes that use the same address reach the same objects."""
 
 
 @contextmanager
