@@ -24,6 +24,7 @@ CLIENT_VARIABLES = frozenset(
     f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
 )
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+FOLDER = "file://"  # begins the URL of a folder
 TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up
 
@@ -277,12 +278,11 @@ class Settings:
             raise SettingError("jwks_url", "jwt_issuer, jwt_audience", "set all three or none")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise SettingError("ssl_certfile", "ssl_keyfile", "set both or neither")
-        in_store = self.files is not None and self.files_folder is None
-        if self.files_redirect and not in_store:
+        if self.files_redirect and self.object_store is None:
             raise SettingError(
                 "files_redirect", "files_redirect", "needs an object store: set files"
             )
-        if self.sendfile and in_store:
+        if self.sendfile and self.object_store:
             raise SettingError("sendfile", "files", "can't be used with files in an object store")
         if self.http2 and self.ssl_certfile is None:
             raise SettingError(
@@ -290,10 +290,16 @@ class Settings:
             )
 
     @property
-    def files_folder(self) -> Path | None:
-        """The folder that `files` names, if it names one."""
-        scheme, _, path = (self.files or "").partition("://")
-        return Path(unquote(path)) if scheme == "file" else None
+    def object_store(self) -> str | None:
+        """The URL of the object store for files, if there is one."""
+        return None if (self.files or FOLDER).startswith(FOLDER) else self.files
+
+    @property
+    def files_folder(self) -> Path:
+        """The folder for files or, with an object store, for those that are not complete."""
+        if self.files is not None and self.object_store is None:
+            return Path(unquote(self.files.removeprefix(FOLDER)))
+        return self.data / "files"
 
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))

@@ -207,6 +207,16 @@ async def test_a_marker_that_can_not_be_read_is_refused(
     assert "can't be used" in await refused(files)
 
 
+async def test_a_folder_is_there_and_is_a_folder(
+    node: Callable[..., Files], tmp_path: Path
+) -> None:
+    put(tmp_path, "file")
+    for name in ("none", "file", "file/x", "x" * 5000):
+        assert "is not a folder that livejobs can write in" in await refused(
+            node(files=f"file://{tmp_path}/{name}")
+        )
+
+
 async def test_one_server_leaves_no_marker(tmp_path: Path) -> None:
     files = LiveJobs(Settings(data=tmp_path), store=MemoryStore()).files
     await files.start()

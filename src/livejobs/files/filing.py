@@ -59,18 +59,23 @@ def nothing() -> None:
     """The check of an upload that the program itself makes."""
 
 
-def chosen_area(
-    settings: Settings, folder: Path, threads: Executor, settled: timedelta | None
-) -> Area:
-    if settings.files is None or settings.files_folder is not None:
-        shared = settings.sendfile is not None
-        return LocalArea(folder, threads, shared=shared, url=settings.files, settled=settled)
+def chosen_area(settings: Settings, threads: Executor, settled: timedelta | None = None) -> Area:
+    """`settled`: others may be writing there too, and need at most so long for a file."""
+    url = settings.object_store
+    if url is None:
+        return LocalArea(
+            settings.files_folder,
+            threads,
+            shared=settings.sendfile is not None,
+            url=settings.files,
+            settled=settled,
+        )
     try:
         from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
     except ImportError:
         wrong = "needs an extra: pip install 'livejobs[objects]'"
-        raise SettingError("files", settings.files, wrong) from None
-    return ObjectArea(settings.files, threads)
+        raise SettingError("files", url, wrong) from None
+    return ObjectArea(url, threads)
 
 
 class DigestMismatch(LivejobsError):
@@ -86,11 +91,11 @@ class Files:
         check_size: Callable[[Head, str], None],
     ) -> None:
         self.threads = Threads(THREADS, "livejobs-files")
-        self.folder = settings.files_folder or settings.data / "files"
+        self.folder = settings.files_folder
         self.incoming = self.folder / "incoming"
-        # Others may be writing there, and what they write must not be removed.
-        self._settled = SETTLED if store.shared or settings.files_folder else None
-        self.area = chosen_area(settings, self.folder, self.threads, self._settled)
+        own = not store.shared and (settings.files is None or settings.object_store is not None)
+        self._settled = None if own else SETTLED
+        self.area = chosen_area(settings, self.threads, self._settled)
         self._source = settings.files or str(self.folder)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)

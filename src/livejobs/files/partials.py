@@ -157,6 +157,9 @@ class Partials:
     @asynccontextmanager
     async def claimed(self, partial: Partial) -> AsyncIterator[None]:
         """The one that adds to the upload or ends it, among all requests on all nodes."""
+        if partial.done:  # nothing is left to lock
+            yield
+            return
         try:
             await partial.claim(self._threads)
         except NotFound:
