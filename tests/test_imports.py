@@ -20,7 +20,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
-    "powers",
+    "powers", "nodes",
     "service",
     "web",
     "faces", "server",

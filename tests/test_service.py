@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -433,8 +433,10 @@ class Slow(MemoryStore):
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
-        seqs = await super().commit(changes)
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
+        seqs = await super().commit(changes, on)
         self.written.set()
         await self.answers.wait()
         return seqs

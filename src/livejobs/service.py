@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from livejobs.access.issuer import Issuer
-from livejobs.access.keyring import Keyring, load_secret
+from livejobs.access.keyring import Keyring, load_secret, proposed_secret
 from livejobs.access.limits import LIMIT_OF, Limiter, Rate
 from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
 from livejobs.core import reports as say
@@ -40,6 +40,7 @@ from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
 from livejobs.jobs.waits import Waits
 from livejobs.live.hub import Hub
+from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
@@ -193,7 +194,7 @@ class LiveJobs:
         self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
         self.lanes = Lanes()
-        self.committer = Committer(self.store, self.registry, self.lanes)
+        self.committer = Committer(self.store, self.registry, self.lanes, self.settings.base_path)
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
         self._waits = Waits(self.registry)
         self._lister = Lister(self.store, self.reader, self.committer)
@@ -224,8 +225,14 @@ class LiveJobs:
             inline=powers.inline,
             writer_of=powers.writer_of,
         )
+        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring)
         self.sweeper = Sweeper(
-            self.committer, self.registry, self.store, self.settings.lost_after, self.reader
+            self.committer,
+            self.registry,
+            self.store,
+            self.settings.lost_after,
+            self.reader,
+            leads=lambda: self.nodes.leads,
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
@@ -253,6 +260,7 @@ class LiveJobs:
         self._tasks = [
             asyncio.create_task(self.committer.run(), name="committer"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
+            asyncio.create_task(self.nodes.run(), name="nodes"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
         ]
@@ -272,10 +280,7 @@ class LiveJobs:
             raise
 
     async def _load(self) -> None:
-        secret = None
-        if self._folder is not None:
-            secret = await asyncio.to_thread(load_secret, self._folder / "token-secret")
-        await self.keyring.load(secret)
+        await self.keyring.load(await self._secret())
         if not self.keyring.closed:
             refuse_strangers(self.settings)
             log.warning("Open: there are no keys, so everyone who can connect is admin.")
@@ -290,11 +295,22 @@ class LiveJobs:
         for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
             self._resume(stored)
 
+    async def _secret(self) -> bytes | None:
+        """What tokens are signed with. Servers that share a database share it."""
+        if self._folder is None and not self.store.shared:
+            return None
+        path = self._folder and self._folder / "token-secret"
+        if not self.store.shared:
+            return None if path is None else await asyncio.to_thread(load_secret, path)
+        own = await asyncio.to_thread(proposed_secret, path)
+        return bytes.fromhex(await self.store.set_meta("token_secret", own.hex(), only_new=True))
+
     def _begin(self) -> None:
         """Forget an earlier run: the store may have changed since."""
         self.registry.clear()
         self.lanes.clear()
         self.committer.begin()
+        self.nodes.begin()
         self.hub.begin()
         self._waits.begin()
 
@@ -363,7 +379,7 @@ class LiveJobs:
         """Create a job from in-process code. The fields are those of `POST /v1/jobs`."""
         self.check_running()
         new = say.decode_new_job(encoded(fields))
-        return Job(self, await self.creating.create(new, by, None))
+        return Job(self, await self.creating.create(new, by))
 
     async def report(
         self,
@@ -430,10 +446,15 @@ class LiveJobs:
         counts = {flag: await self.store.counts(Query(projects, flag=flag)) for flag in FLAGS}
         return {flag: sum(by_status.values()) for flag, by_status in counts.items()}
 
-    def end_of(self, project: str) -> Cursor | None:
-        """Where the changes of the project end now; None if there is no such project."""
+    async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
+        """Where the changes of the project end now; None if there is no such project. If another
+        server has given the client a newer cursor, this one first learns what it has missed."""
         epoch = self.committer.epochs.get(project)
-        return None if epoch is None else Cursor(epoch, self.committer.seqs.get(project, 0))
+        if epoch is None:
+            return None
+        if cursor is not None and cursor.epoch == epoch:
+            await self.committer.reach(project, cursor.seq)
+        return Cursor(epoch, self.committer.seqs.get(project, 0))
 
     def projects(self, by: Principal) -> Sequence[str]:
         """The names of the projects that the caller may see, in alphabetical order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,11 +44,13 @@ class Flaky(MemoryStore):
 
     refuses = False
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         await asyncio.sleep(0)
         if self.refuses:
             raise StorageUnavailable("full")
-        seqs = await super().commit(changes)
+        seqs = await super().commit(changes, on)
         for _ in range(3):
             await asyncio.sleep(0)
         return seqs

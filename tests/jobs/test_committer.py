@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,11 +14,12 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committed, Committer, Outcome
+from livejobs.jobs.committer import Committer, Outcome
 from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change, InDoubt
+from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 
 
@@ -33,13 +34,15 @@ class Disk(MemoryStore):
         self.refuses: Exception | None = None
         self.batches: list[Sequence[Change]] = []
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         self.writing.set()
         await self.free.wait()
         if self.refuses is not None:
             raise self.refuses
         self.batches.append(changes)
-        return await super().commit(changes)
+        return await super().commit(changes, on)
 
 
 class Workshop:
@@ -195,42 +198,6 @@ async def test_commits_succeed_again_as_soon_as_the_store_accepts_them(shop: Wor
     shop.disk.refuses = None
     await shop.report(slot, say.Succeed())
     assert (slot.head.status, slot.seq, shop.committer.failing) == ("succeeded", 2, False)
-
-
-class Distant(Disk):
-    """A store that loses its commits, and learns later whether they were kept."""
-
-    kept: bool | None = None  # None: not known
-
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
-        if self.refuses is None:
-            return await super().commit(changes)
-
-        async def settle() -> list[int] | None:
-            if self.kept is None:
-                raise StorageUnavailable("away")
-            self.refuses = None
-            return await self.commit(changes) if self.kept else None
-
-        raise InDoubt("lost", settle)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-async def test_a_commit_in_doubt_is_settled_before_anything_else_is_committed(kept: bool) -> None:
-    async with at_work(disk := Distant()) as shop:
-        slot = await shop.create("a")
-        shop.published.clear()
-        disk.refuses = StorageUnavailable("away")
-        for said in ("lost", "away"):
-            with pytest.raises(StorageUnavailable, match=said):
-                await shop.report(slot, say.Start())
-        assert (slot.head.status, shop.published, shop.committer.writing) == ("queued", [], True)
-        disk.kept = kept
-        outcome = await shop.report(slot, say.Progress(percent=5))
-        seqs = [committed.seq for committed in shop.published]
-        assert seqs == ([2, 3] if kept else [2])
-        assert outcome.seqs == {slot: seqs[-1]}
-        assert (shop.committer.writing, shop.committer.failing) == (False, False)
 
 
 async def test_any_error_of_the_store_reaches_every_caller(

@@ -9,21 +9,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from livejobs.core.model import Head
 from livejobs.core.wire import Queue
-from livejobs.jobs.lanes import Lane, Lanes
+from livejobs.jobs.lanes import Lane, Lanes, Ticket
 
 
-def head(type: str | None = "render", project: str = "default") -> Head:
-    return Head("j", project, "me", 0, 0, 0, type=type)
+def head(type: str | None = "render", project: str = "default", queued_at: int = 0) -> Head:
+    return Head("j", project, "me", 0, 0, queued_at, type=type)
 
 
-def places(lane: Lane, tickets: list[int], now: int = 0) -> list[Queue]:
+def places(lane: Lane, tickets: list[Ticket], now: int = 0) -> list[Queue]:
     return [lane.place(ticket, now) for ticket in tickets]
 
 
 @dataclass
 class Waiting:
     lane: Lane
-    tickets: list[int] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)
 
 
 class AnyQueue(RuleBasedStateMachine):
@@ -78,7 +78,15 @@ def test_a_lane_is_a_project_and_a_type() -> None:
     assert lanes.join(head("a"))[0] is alone[0]
 
 
-def started(*times: int, waiting: int = 9) -> tuple[Lane, list[int]]:
+def test_a_job_of_another_server_takes_its_place_by_the_time_it_was_queued() -> None:
+    lanes = Lanes()
+    late, early, between = [lanes.join(head(queued_at=at)) for at in (30, 10, 20)]
+    lane = late[0]
+    tickets = [early[1], between[1], late[1]]
+    assert [place.position for place in places(lane, tickets)] == [1, 2, 3]
+
+
+def started(*times: int, waiting: int = 9) -> tuple[Lane, list[Ticket]]:
     """A lane with many jobs, where one started at each of these times."""
     lanes = Lanes()
     joined = [lanes.join(head()) for _ in range(len(times) + waiting)]
@@ -113,11 +121,12 @@ def test_a_cancelled_job_does_not_change_the_pace() -> None:
 
 def test_an_idle_lane_measures_its_pace_again_when_it_fills() -> None:
     lane, _ = started(0, 10_000, 20_000, waiting=0)
-    lane.join(100)
-    assert lane.place(100, 10**9).eta_seconds is None
-    lane.join(101)
-    lane.leave(100, 10**9, started=True)
-    assert lane.place(101, 10**9).eta_seconds == 10.0
+    first, second = (0, 100), (0, 101)
+    lane.join(first)
+    assert lane.place(first, 10**9).eta_seconds is None
+    lane.join(second)
+    lane.leave(first, 10**9, started=True)
+    assert lane.place(second, 10**9).eta_seconds == 10.0
 
 
 def test_a_clock_that_is_set_back_makes_no_negative_pace() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -67,11 +67,13 @@ class Counting(MemoryStore):
         super().__init__()
         self.removed: list[int] = []
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         gone = [change.before for change in changes if change.after is None and change.before]
         if gone:
             self.removed.append(sum(len(head.files) for head in gone))
-        return await super().commit(changes)
+        return await super().commit(changes, on)
 
 
 async def test_jobs_with_many_files_expire_a_bounded_number_at_a_time(tmp_path: Path) -> None:
@@ -79,7 +81,9 @@ async def test_jobs_with_many_files_expire_a_bounded_number_at_a_time(tmp_path: 
     await store.project("default")
     for n, count in enumerate((FILES_AT_ONCE - 1, 2 * FILES_AT_ONCE, FILES_AT_ONCE - 1, 0, 1)):
         head = reducer.create(NewJob(), id=f"j{n}", project="default", owner="a", now=0)
-        files = tuple(File(f"f{i}", None, "text/plain", url="http://a/") for i in range(count))
+        files = tuple(
+            File(f"f{i}", None, "text/plain", key=f"{n}.{i}", url="http://a/") for i in range(count)
+        )
         head = replace(head, status="succeeded", expires_at=n, files=files)
         await store.commit([Change(None, head)])
     async with LiveJobs(Settings(data=tmp_path), store=store) as live:

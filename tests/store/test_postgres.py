@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import RANGES
 from livejobs.core.model import KINDS
-from livejobs.store.base import Change, EntryQuery, Idempotency, Project, Query, StoreUnusable
+from livejobs.store.base import (
+    Change,
+    EntryQuery,
+    Idempotency,
+    Outpaced,
+    Project,
+    Query,
+    StoreUnusable,
+)
 from livejobs.store.postgres import keeping, opening, reading, sql
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.postgres.writing import Writer
@@ -187,17 +194,23 @@ async def test_a_pooler_is_refused(database: str, postgres: Postgres) -> None:
         assert "pooler" in await refusal(url)
 
 
-async def test_one_server_at_a_time_and_the_next_takes_over(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with opened(database):
-        monkeypatch.setattr(opening, "TAKEOVER", 0.1)
-        assert "in use by another livejobs server" in await refusal(database)
-        monkeypatch.setattr(opening, "TAKEOVER", 60)
-        second = PostgresStore(database)
-        waiting = asyncio.create_task(second.open())
-    await waiting
-    await second.close()
+async def test_one_of_several_servers_leads_and_the_next_takes_over(database: str) -> None:
+    async with opened(database) as first, opened(database) as second:
+        assert [(await store.pulse([])).leads for store in (first, second)] == [True, False]
+        assert [await store.others() for store in (first, second)] == [1, 1]
+        await first.close()
+        await until_true(lambda: leads(second))
+        assert await second.others() == 0
+
+
+async def leads(store: PostgresStore) -> bool:
+    return (await store.pulse([])).leads
+
+
+async def until_true(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await true():
+            await asyncio.sleep(0.05)
 
 
 # Migrations
@@ -247,15 +260,15 @@ async def test_a_commit_is_one_statement(store: PostgresStore) -> None:
     async with store._link.use() as db:
         await db.execute("SELECT")  # a statement is logged after its answer
     ours = [text for text in texts if "livejobs." in text]  # asyncpg also asks for types
-    assert ours == [sql.COMMIT, sql.TOLD]
+    assert ours == [sql.NEW_PKS, sql.COMMIT, sql.TOLD]  # new jobs also need their keys
 
 
-async def test_a_commit_is_refused_after_another_server_has_written(
+async def test_a_commit_of_an_older_state_is_refused(
     store: PostgresStore, postgres: Postgres
 ) -> None:
     await create(store, job("a"))
     postgres.execute("UPDATE livejobs.projects SET seq = seq + 1", database="contract")
-    with pytest.raises(StorageUnavailable, match="not as this server left it"):
+    with pytest.raises(Outpaced):
         await add(store, job("a"), entry(1))
     assert await store.entries(EntryQuery("a", "logs")) == []
 
@@ -288,8 +301,8 @@ async def test_reads_go_on_after_their_connections_are_cut(
         assert await found(store, Query(None)) == ["a"]
 
 
-async def test_the_lock_is_taken_again_while_nobody_writes(
-    store: PostgresStore, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_leads_again_after_its_connection_was_cut(
+    store: PostgresStore, postgres: Postgres
 ) -> None:
     pids = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     before = postgres.execute(pids)
@@ -397,8 +410,8 @@ async def test_every_write_is_served_by_an_index(
     writer = Writer(1)
     async with store._link.use() as db:
         await writer.load(db)
-        commit = await writer.commit(db, [Change(done, None), Change(None, job("b"))])
+        commit = await writer.commit(db, [Change(done, None), Change(None, job("b"))], None)
     async with store._link.use() as db:
         await db.execute("SET enable_seqscan = off")
-        rows = await db.fetch(f"EXPLAIN {commit.text}", *commit.params)
+        rows = await db.fetch(f"EXPLAIN {commit.text}", *commit.sign("n", 1, heard=True))
     explaining.plans.append("\n".join(row[0] for row in rows))

@@ -30,7 +30,8 @@ SETTINGS = {
 EMPTY = """DO $$ DECLARE name text; BEGIN
   FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> 'meta'
     AND relnamespace = 'livejobs'::regnamespace
-  LOOP EXECUTE 'DELETE FROM livejobs.' || name; END LOOP; END $$"""
+  LOOP EXECUTE 'DELETE FROM livejobs.' || name; END LOOP;
+  ALTER TABLE livejobs.acts ALTER COLUMN n RESTART; END $$"""
 
 
 def programs() -> Path | None:

@@ -1080,10 +1080,10 @@ class Full(MemoryStore):
 
     error: Exception | None = None
 
-    async def commit(self, changes: Any) -> list[int]:
+    async def commit(self, changes: Any, on: Any = None) -> list[int]:
         if self.error is not None:
             raise self.error
-        return await super().commit(changes)
+        return await super().commit(changes, on)
 
 
 async def refused(tmp_path: Path, error: Exception) -> tuple[list[httpx.Response], Any]:

@@ -96,7 +96,7 @@ def test_all_that_is_counted_is_shown(tmp_path: Path) -> None:
 
 
 class Refusing(MemoryStore):
-    async def commit(self, changes: object) -> list[int]:
+    async def commit(self, changes: object, on: object = None) -> list[int]:
         raise StorageUnavailable("The disk is full.")
 
 

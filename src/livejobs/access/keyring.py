@@ -105,7 +105,7 @@ def load_secret(path: Path) -> bytes:
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except (FileNotFoundError, ValueError):
-        secret = secrets.token_bytes(32)
+        secret = _new_secret()
         # Written completely or not at all: half a secret would end every token at the next start.
         fresh = path.with_suffix(".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -115,6 +115,19 @@ def load_secret(path: Path) -> bytes:
             os.fsync(file.fileno())
         fresh.replace(path)
     return secret
+
+
+def proposed_secret(path: Path | None) -> bytes:
+    """A secret for servers that share a database. If one of them was alone before, it is its own,
+    so that its tokens stay valid."""
+    try:
+        return bytes.fromhex(path.read_text().strip()) if path is not None else _new_secret()
+    except (FileNotFoundError, ValueError):
+        return _new_secret()
+
+
+def _new_secret() -> bytes:
+    return secrets.token_bytes(32)
 
 
 class Keyring:
@@ -144,7 +157,8 @@ class Keyring:
         self._admin_id = "" if self._admin is None else f"admin-{admin}"
 
     async def load(self, secret: bytes | None = None) -> None:
-        """Read the keys. With `secret`, tokens stay valid after a restart."""
+        """Read the keys, at the start and when another server has changed them. With `secret`,
+        tokens stay valid after a restart."""
         if secret is not None:
             self._sign_with(secret)
         self._keys = {key.id: key for key in await self._store.keys()}
@@ -168,7 +182,7 @@ class Keyring:
         self.closed = True
 
     async def revoke(self, id: str, record: AuditRecord | None = None) -> None:
-        # First, so that `note_uses` doesn't save the key again after it was dropped.
+        # First, so that the key opens nothing while it is dropped.
         key = self._keys.pop(id)
         try:
             await self._store.drop_key(id, record)
@@ -183,7 +197,7 @@ class Keyring:
             key = self._keys.get(id)
             if key is not None and at - (key.last_used_at or 0) >= USED_EVERY:
                 self._keys[id] = replace(key, last_used_at=at)
-                await self._store.save_key(self._keys[id])
+                await self._store.note_use(self._keys[id])
 
     # Credentials
 

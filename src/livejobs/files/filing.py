@@ -39,7 +39,8 @@ from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.acts import act_of_other
-from livejobs.jobs.committer import Committed, Committer
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
@@ -93,8 +94,8 @@ class Files:
         self.threads = Threads(THREADS, "livejobs-files")
         self.folder = settings.files_folder
         self.incoming = self.folder / "incoming"
-        own = not store.shared and (settings.files is None or settings.object_store is not None)
-        self._settled = None if own else SETTLED
+        own = not store.shared and self.folder == settings.data / "files"
+        self._settled = None if own else SETTLED  # others may be writing there
         self.area = chosen_area(settings, self.threads, self._settled)
         self._source = settings.files or str(self.folder)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)

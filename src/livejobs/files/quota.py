@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from livejobs.core.errors import BodyTooLarge
 from livejobs.core.model import File
-from livejobs.jobs.committer import Committed
+from livejobs.jobs.publishing import Committed
 
 
 class FileTooLarge(BodyTooLarge):
@@ -56,7 +56,7 @@ class Quota:
         for change in changes:
             was = change.before.files if change.before else ()
             now = change.after.files if change.after else ()
-            if was != now:
+            if was != now and not change.part:
                 project = (change.after or change.slot.head).project
                 self._kept[project] += _size(now) - _size(was)
 

@@ -3,9 +3,12 @@
 An operation is a plain function. When its group's turn comes, the committer calls it with the
 group's transaction, in which it sees the jobs as earlier operations left them and records its own
 changes. The store writes the whole group at once. Only then do slots change, callers get their
-results, and listeners get the changes. So a refused write needs no undo: nobody saw it. A store
-that is elsewhere can lose a write whose fate it learns later (InDoubt): the callers are refused,
-and the group is published or dropped before anything else is done.
+results, and listeners get the changes. So a refused write needs no undo: nobody saw it.
+
+Another server may have committed first (Outpaced). Then its changes are taken into the slots, and
+the operations run again, on the newer heads. The second time, the store lets nobody else commit, so
+that no server starves. A write that was refused and kept all the same, because the connection to
+the database was lost, is learned in the same way.
 
 While one group is being written, the next one collects. All callers in a group share the cost of
 one sync to disk.
@@ -16,31 +19,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
-from livejobs.core.model import Entry, Head
+from livejobs.core.model import Stored
 from livejobs.jobs.lanes import Lanes
+from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Change, InDoubt, JobStore
+from livejobs.store.base import Outpaced, Store
+from livejobs.store.news import read_news
 
 GROUP: Final = 1000  # operations in one transaction
+ANY: Final = -1  # a seq that is not known
+TRIES: Final = 20  # of a group, each with the newest heads; nearly always the first one succeeds
 
 log = logging.getLogger("livejobs.committer")
 T = TypeVar("T")
-
-
-class Committed(NamedTuple):
-    """A change that is on disk and in its slot."""
-
-    slot: Slot
-    before: Head | None  # None: created
-    after: Head | None  # None: deleted
-    entries: tuple[Entry, ...]
-    seq: int
 
 
 class Outcome(NamedTuple, Generic[T]):
@@ -52,23 +50,32 @@ class Outcome(NamedTuple, Generic[T]):
 
 Operation = Callable[[Transaction], T]
 Listener = Callable[[Sequence[Committed]], None]
+Waiting = tuple[Operation[Any], "asyncio.Future[Any]"]
+Result = tuple["asyncio.Future[Any]", Any, int]  # and how many changes there were with it
 
 
 class Committer:
-    def __init__(self, store: JobStore, registry: Registry, lanes: Lanes) -> None:
-        self.epochs: dict[str, str] = {}  # by project
-        self.seqs: dict[str, int] = {}  # of the last published change, by project
+    def __init__(self, store: Store, registry: Registry, lanes: Lanes, base: str = "") -> None:
+        self._publisher = Publisher(registry, lanes, base)
+        self.epochs, self.seqs = self._publisher.epochs, self._publisher.seqs
         self.listeners: list[Listener] = []
+        #: Called with a project that has changed so much that the entries are left in the store.
+        self.skipping: list[Callable[[str], None]] = []
         self.commits = 0
+        self.outpaced = 0  # groups that ran again
+        self.beats: dict[str, int] = {}  # by job; heartbeats that other servers do not know yet
         self._store = store
         self._registry = registry
         self._lanes = lanes
+        store.listen(self.hear)
         self.begin()
 
     def begin(self) -> None:
         """Accept operations, for the first time or again after `close`."""
         self.failing = False  # the store refused the last commit
-        self._doubted: tuple[Transaction, InDoubt] | None = None  # it may have been kept
+        self._fenced: str | None = None  # why nothing is committed any more
+        self._heard: dict[str, int] = {}  # projects in which other servers may have committed
+        self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
         self._published = asyncio.Event()
@@ -106,51 +113,146 @@ class Committer:
         while not self._closing or self._pending:
             await self._wake.wait()
             self._wake.clear()
+            await self._catch_up()
             while self._pending:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
                 self._published.clear()
                 await self._commit(group)
-                if self._doubted is None:
-                    self._published.set()
+                self._published.set()
+                await self._catch_up()
 
-    async def _commit(self, group: list[tuple[Operation[Any], asyncio.Future[Any]]]) -> None:
+    # Our own changes
+
+    async def _commit(self, group: list[Waiting]) -> None:
         try:
-            await self._settle()
-        except Exception as error:  # noqa: BLE001  every caller must get it
-            self._note_failure(error)
-            _refuse(group, error)
-            return
-        transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
-        results = [
-            (future, _run(operation, transaction), len(transaction.changes))
-            for operation, future in group
-        ]
-        try:
-            seqs = await self._write(transaction)
+            transaction, results, seqs = await self._write_group(group)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
-            self._note_failure(error)
-            if isinstance(error, InDoubt):
-                self._doubted = transaction, error
+            self.note_failure(error)
             _refuse(group, error)
             return
-        if self.failing and (transaction.changes or transaction.probing):
-            self.failing = False
-            log.warning("The store takes writes again.")
-        committed = self._publish(transaction, seqs)
+        if transaction.changes or transaction.probing:
+            self._note_success()
+        committed = self._publisher.own(transaction, seqs)
         begin = 0
         for future, result, end in results:
             _resolve(future, result, {c.slot: c.seq for c in committed[begin:end]})
             begin = end
         self._notify(committed)
 
-    async def _settle(self) -> None:
-        """Learn whether the group in doubt was kept, and publish it if so."""
-        if self._doubted is not None:
-            transaction, doubt = self._doubted
-            seqs = await doubt.settle()
-            self._doubted = None
-            if seqs is not None:
-                self._notify(self._publish(transaction, seqs))
+    async def _write_group(
+        self, group: list[Waiting]
+    ) -> tuple[Transaction, list[Result], list[int]]:
+        """Run the operations and write their changes."""
+        transaction, results = self._run(group)
+        try:
+            return transaction, results, await self._write(transaction)
+        except Outpaced:
+            pass
+        for _ in range(TRIES):
+            self.outpaced += 1
+            async with self._store.alone(transaction.projects):
+                await self._learn(transaction)
+                transaction, results = self._run(group, again=True)
+                with suppress(Outpaced):  # it has changes in other projects now
+                    return transaction, results, await self._write(transaction)
+        raise StorageUnavailable("Other servers commit all the time. Try again in a moment.")
+
+    def _run(
+        self, group: list[Waiting], *, again: bool = False
+    ) -> tuple[Transaction, list[Result]]:
+        transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
+        transaction.again = again
+        results = [
+            (future, _run(operation, transaction), len(transaction.changes))
+            for operation, future in group
+        ]
+        return transaction, results
+
+    async def _write(self, transaction: Transaction) -> list[int]:
+        if not (transaction.changes or transaction.probing):
+            return []
+        if self._fenced is not None:
+            raise StorageUnavailable(self._fenced)
+        self.commits += 1
+        on = {name: self.seqs.get(name, 0) for name in transaction.projects}
+        return await self._store.commit([change for _, change in transaction.changes], on)
+
+    def note_heartbeat(self, slot: Slot) -> None:
+        """A heartbeat is not committed; other servers hear of it with the next pulse."""
+        now = clock.now_ms()
+        slot.note_heartbeat(now)
+        if self._store.shared:
+            self.beats[slot.head.id] = now
+
+    # Those of other servers
+
+    def hear(self, project: str | None, seq: int) -> None:
+        """Another server may have committed. None: to any project."""
+        if project is None:
+            self._heard = dict.fromkeys(self.seqs, ANY)
+        elif seq > self.seqs.get(project, -1) and self._heard.get(project) != ANY:
+            self._heard[project] = max(seq, self._heard.get(project, 0))
+        self._wake.set()
+
+    def lacks(self, stored: Stored) -> bool:
+        """Whether the job was changed by another server, and this one has not heard of it yet."""
+        return self._store.shared and stored.seq > self.seqs.get(stored.head.project, -1)
+
+    async def reach(self, project: str, seq: int) -> None:
+        """Learn what other servers have committed to the project, up to a seq that a client knows.
+        A seq that nobody has given yet is not waited for."""
+        if not self._store.shared or self.seqs.get(project, -1) >= seq or self._closing:
+            return
+        self.hear(project, seq)
+        if self._followed is None:
+            self._followed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._followed)
+
+    async def _catch_up(self) -> None:
+        heard, self._heard = self._heard, {}
+        followed, self._followed = self._followed, None
+        try:
+            for project, seq in heard.items():
+                if seq == ANY or seq > self.seqs.get(project, -1):
+                    await self._follow(project)
+        except Exception as error:  # noqa: BLE001  the database; the next pulse finds it again
+            self.note_failure(error)
+            if followed is not None:
+                followed.set_exception(copy(error))
+                followed.exception()  # nobody may wait any more
+                return
+        if followed is not None:
+            followed.set_result(None)
+
+    async def _learn(self, transaction: Transaction) -> None:
+        """Learn what has outpaced the transaction: changes in its projects, or a job elsewhere with
+        an id of a new job."""
+        for project in transaction.projects:
+            await self._follow(project)
+        for id in transaction.created:
+            stored = None if self._registry.get(id) else await self._store.job(id)
+            if stored is not None and self.lacks(stored):
+                await self._follow(stored.head.project)
+
+    async def _follow(self, project: str) -> None:
+        if project not in self.epochs:
+            self.epochs[project] = (await self._store.project(project)).epoch
+        while True:
+            news = await read_news(self._store, project, self.seqs.get(project, 0))
+            committed = self._publisher.news(news)
+            if news.whole:
+                self._notify(committed)
+            else:
+                self._skip(project, committed)
+            if news.last:
+                return
+
+    def _skip(self, project: str, committed: Sequence[Committed]) -> None:
+        self._notify([it for it in committed if it.after is None])
+        for skip in self.skipping:
+            skip(project)
+
+    # Outcomes
 
     def _notify(self, committed: Sequence[Committed]) -> None:
         for listener in self.listeners:
@@ -159,44 +261,24 @@ class Committer:
             except Exception:  # a bug; the commit stands, and the next one goes on
                 log.exception("a listener failed")
 
-    def _note_failure(self, error: Exception) -> None:
+    def fence(self, why: str) -> None:
+        """Refuse every change from now on: the database has lost what clients have seen."""
+        if self._fenced is None:
+            log.error("%s", why)
+        self._fenced = why
+        self.failing = True
+
+    def note_failure(self, error: Exception) -> None:
         if not isinstance(error, StorageUnavailable):
             log.error("a commit failed", exc_info=error)
         elif not self.failing:  # log it once, not for every request
             log.warning("%s", error)
         self.failing = True
 
-    async def _write(self, transaction: Transaction) -> list[int]:
-        if not (transaction.changes or transaction.probing):
-            return []
-        self.commits += 1
-        return await self._store.commit([change for _, change in transaction.changes])
-
-    def _publish(self, transaction: Transaction, seqs: list[int]) -> list[Committed]:
-        committed = []
-        for (slot, change), seq in zip(transaction.changes, seqs, strict=True):
-            if change.after is None:
-                self._registry.remove(slot)
-            else:
-                slot.take(change.after, seq, change.entries)
-                self._place(slot, change, transaction.now)
-            self.seqs[change.job.project] = seq
-            committed.append(Committed(slot, change.before, change.after, change.entries, seq))
-        return committed
-
-    def _place(self, slot: Slot, change: Change, now: int) -> None:
-        """Move the slot into its lane while it is queued, and to the finished jobs at the end."""
-        head, before = slot.head, change.before
-        if before is None:
-            self._registry.add(slot)
-        requeued = before is not None and before.attempt != head.attempt
-        if slot.lane is not None and (requeued or head.status != "queued"):
-            self._lanes.leave(slot.lane, slot.ticket, now, started=head.started_at is not None)
-            slot.lane = None
-        if head.status == "queued" and slot.lane is None:
-            slot.lane, slot.ticket = self._lanes.join(head)
-        if head.finished:
-            self._registry.finished(slot)
+    def _note_success(self) -> None:
+        if self.failing:
+            self.failing = False
+            log.warning("The store takes writes again.")
 
 
 def shutting_down() -> StorageUnavailable:
@@ -228,7 +310,7 @@ def _probe(transaction: Transaction) -> None:
     transaction.probing = True
 
 
-def _refuse(group: list[tuple[Operation[Any], asyncio.Future[Any]]], error: Exception) -> None:
+def _refuse(group: list[Waiting], error: Exception) -> None:
     for _, future in group:
         if not future.done():
             # A copy each: one exception raised in many tasks would collect their tracebacks.

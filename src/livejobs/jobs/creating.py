@@ -57,21 +57,25 @@ class Creating:
         """The job, and whether it is new. If the caller has used the idempotency `key` before,
         with the same body, this returns the job of the first request."""
         if key is None:
-            return await self.create(new, by, None), True
+            return await self.create(new, by), True
         # Check first: the lookup may find a job that another token of the same key created.
         require_project(by, new.project or by.default_project)
         require_id(by, new.id)
         async with self._repeating.setdefault((by.credential, key), asyncio.Lock()):
-            return await self._recall_or_create(new, by, key)
+            while (made := await self._recall_or_create(new, by, key)) is None:
+                """Another server has committed meanwhile, perhaps the same request."""
+            return made
 
     async def _recall_or_create(
         self, new: say.NewJob, by: Principal, key: str
-    ) -> tuple[Slot, bool]:
+    ) -> tuple[Slot, bool] | None:
+        """None: look again."""
         digest = digest_of(replace(new, project=new.project or by.default_project))
         made = await self._store.repeated(by.credential, key, clock.now_ms())
         if made is None or await self._reader.look_up(made.job) is None:  # or deleted meanwhile
             record = Idempotency(by.credential, key, digest, "", clock.now_ms() + REPEATABLE)
-            return await self.create(new, by, record), True
+            slot = await self._create(new, by, record)
+            return None if slot is None else (slot, True)
         if made.body != digest:
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used with another body. Use a new key for a new job."
@@ -98,12 +102,20 @@ class Creating:
                     raise _exists(id)
                 return there, False
             try:
-                return await self.create(new, by, None), True
+                return await self.create(new, by), True
             except Conflict:  # another request has just created it
                 continue
         raise _exists(id)
 
-    async def create(self, new: say.NewJob, by: Principal, idempotency: Idempotency | None) -> Slot:
+    async def create(self, new: say.NewJob, by: Principal) -> Slot:
+        slot = await self._create(new, by, None)
+        assert slot is not None, "only a request with an idempotency key may be repeated"
+        return slot
+
+    async def _create(
+        self, new: say.NewJob, by: Principal, idempotency: Idempotency | None
+    ) -> Slot | None:
+        """None: another server may have created the job of this idempotency key."""
         project = new.project or by.default_project
         require_project(by, project)
         require_id(by, new.id)
@@ -118,7 +130,9 @@ class Creating:
         if idempotency is not None:
             idempotency = replace(idempotency, job=head.id)
 
-        def operation(transaction: Transaction) -> Slot:
+        def operation(transaction: Transaction) -> Slot | None:
+            if transaction.again and idempotency is not None:
+                return None
             if transaction.slot(head.id) is not None:
                 raise _exists(head.id)
             self._check_room(transaction, project)
@@ -176,7 +190,8 @@ class Creating:
         if name not in self._committer.epochs:
             project = await self._store.project(name)
             self._committer.epochs[name] = project.epoch
-            self._committer.seqs.setdefault(name, project.seq)
+            # If another server has created it, its changes are still to be learned.
+            self._committer.seqs.setdefault(name, 0)
 
 
 def digest_of(new: say.NewJob) -> bytes:

@@ -1,18 +1,20 @@
 """The place of a queued job among the queued jobs of its project and type.
 
-A lane is a sorted list of tickets, numbered as jobs join it. So a place is one bisection, and
-a job that leaves needs no update of the others.
+A lane is a sorted list of tickets: when a job was queued, and a number for those of the same
+millisecond. So a place is one bisection, a job that leaves needs no update of the others, and all
+servers that share a database see the same order.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from typing import Final, TypeAlias
 
 from livejobs.core.model import Head
 from livejobs.core.wire import Queue
 
 LaneKey: TypeAlias = tuple[str, str | None]  # project and type
+Ticket: TypeAlias = tuple[int, int]
 
 SMOOTHING: Final = 0.2
 WARM_UP: Final = 2  # starts before an estimate makes sense
@@ -22,17 +24,17 @@ class Lane:
     """The queued jobs of one project and type, and how often one of them starts."""
 
     def __init__(self) -> None:
-        self.tickets: list[int] = []
+        self.tickets: list[Ticket] = []
         self.moves = 0  # grows with every change; shows that a cached place is stale
         self._interval = 0.0  # smoothed milliseconds between starts while others waited
         self._starts = 0
         self._last_start: int | None = None
 
-    def join(self, ticket: int) -> None:
-        self.tickets.append(ticket)
+    def join(self, ticket: Ticket) -> None:
+        insort(self.tickets, ticket)
         self.moves += 1
 
-    def leave(self, ticket: int, now: int, *, started: bool) -> None:
+    def leave(self, ticket: Ticket, now: int, *, started: bool) -> None:
         at = bisect_left(self.tickets, ticket)
         if at < len(self.tickets) and self.tickets[at] == ticket:
             del self.tickets[at]
@@ -49,7 +51,7 @@ class Lane:
         # An idle lane has no pace: measure again when it fills.
         self._last_start = now if self.tickets else None
 
-    def place(self, ticket: int, now: int) -> Queue:
+    def place(self, ticket: Ticket, now: int) -> Queue:
         position = bisect_left(self.tickets, ticket) + 1
         return Queue(position, len(self.tickets), self._eta(position, now))
 
@@ -72,18 +74,19 @@ class Lanes:
         self._next = 0
         self.queued = 0
 
-    def join(self, head: Head) -> tuple[Lane, int]:
+    def join(self, head: Head) -> tuple[Lane, Ticket]:
         lane = self._lanes.setdefault((head.project, head.type), Lane())
         self._next += 1
-        lane.join(self._next)
+        ticket = head.queued_at, self._next
+        lane.join(ticket)
         self.queued += 1
-        return lane, self._next
+        return lane, ticket
 
     def length(self, head: Head) -> int:
         """How many jobs wait in this job's lane."""
         lane = self._lanes.get((head.project, head.type))
         return 0 if lane is None else len(lane.tickets)
 
-    def leave(self, lane: Lane, ticket: int, now: int, *, started: bool) -> None:
+    def leave(self, lane: Lane, ticket: Ticket, now: int, *, started: bool) -> None:
         lane.leave(ticket, now, started=started)
         self.queued -= 1

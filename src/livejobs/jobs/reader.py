@@ -50,6 +50,9 @@ class Reader:
                 # Every unfinished job is in memory, so this one is about to be published.
                 await self._committer.published()
                 slot = self._registry.get(id)
+            elif self._committer.lacks(stored):
+                await self._committer.reach(stored.head.project, stored.seq)
+                slot = self._registry.get(id)
             elif deletions == self._registry.deletions:
                 slot = self._registry.add(self.slot(stored))
         return slot
@@ -76,11 +79,14 @@ class Reader:
                 if slot.arriving is not None:  # another task reads it
                     await slot.changed()
                     continue
-                slot.arriving = Tail()
+                arriving = slot.arriving = Tail()
                 try:
-                    slot.tail = await self._tail(slot, slot.arriving)
+                    tail = await self._tail(slot, arriving)
+                    if slot.arriving is arriving:  # else changes were skipped: read again
+                        slot.tail = tail
                 finally:
-                    slot.arriving = None
+                    if slot.arriving is arriving:
+                        slot.arriving = None
                     slot.wake()
 
     async def _tail(self, slot: Slot, arriving: Tail) -> Tail:

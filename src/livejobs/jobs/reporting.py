@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
@@ -56,7 +55,7 @@ class Reporting:
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Apply all of the reports, or none. They have been checked."""
         if self._only_heartbeats(slot, reports):
-            slot.note_heartbeat(clock.now_ms())
+            self._committer.note_heartbeat(slot)
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             return _receipt(slot, slot.head, slot.seq, new, reports)
 

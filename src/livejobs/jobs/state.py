@@ -19,7 +19,7 @@ from livejobs.core import wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, Head, Stored
 from livejobs.jobs.entries import Recent, Tail, Whole
-from livejobs.jobs.lanes import Lane
+from livejobs.jobs.lanes import Lane, Ticket
 
 FINISHED_KEPT: Final = 2_000  # finished jobs in memory
 ENTRY_BYTES_KEPT: Final = 64 * 1024 * 1024  # results and errors in memory, of all jobs together
@@ -94,7 +94,7 @@ class Slot:
         self.silent_since = clock.monotonic()
         # Its place in the queue.
         self.lane: Lane | None = None
-        self.ticket = 0
+        self.ticket: Ticket = (0, 0)
         # Who uses it.
         self.holders = 0  # submissions, viewers and readers that keep the slot in memory
         self.whole_holders = 0  # those of them that need all results and errors
@@ -123,6 +123,12 @@ class Slot:
                         into.append(entry.value, entry.kind)
         self.forms = None
         self.wake()
+
+    def skip(self, head: Head, seq: int) -> None:
+        """Apply changes that are on disk without their entries: these are read when needed."""
+        self.take(head, seq, ())
+        self.tail = self.arriving = self.whole = None
+        self.recent = Recent(seq)
 
     def with_last_heartbeat(self, head: Head) -> Head:
         """The head to commit. If the change is not the worker's, it gets the last heartbeat,

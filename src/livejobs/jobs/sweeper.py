@@ -34,12 +34,15 @@ class Sweeper:
         store: JobStore,
         lost_after: float,
         reader: Reader,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads`: whether this server does what only one of those on a database does."""
         self._committer = committer
         self._registry = registry
         self._store = store
         self._lost_after = lost_after
         self._reader = reader
+        self._leads = leads
         self.also: list[Callable[[], Awaitable[None]]] = []  # of other rooms, each round
 
     async def run(self) -> None:
@@ -52,8 +55,7 @@ class Sweeper:
         for job in (
             self._trim,
             self._probe,
-            self._notice_silence,
-            self._remove_expired,
+            *((self._notice_silence, self._remove_expired) if self._leads() else ()),
             *self.also,
         ):
             try:

@@ -22,10 +22,21 @@ class Transaction:
         self.queued = lanes.queued
         self._unfinished: Counter[str] = Counter()  # change in the number, by project
         self.probing = False  # write to the store even without changes
+        self.again = False  # the operations have run before, on heads that were too old
         self._registry = registry
         self._epochs = epochs
         self._heads: dict[str, Head | None] = {}
         self._slots: dict[str, Slot] = {}
+
+    @property
+    def projects(self) -> list[str]:
+        """Those with changes."""
+        return list(dict.fromkeys(change.job.project for _, change in self.changes))
+
+    @property
+    def created(self) -> list[str]:
+        """The ids of new jobs."""
+        return [change.job.id for _, change in self.changes if change.before is None]
 
     def slot(self, id: str) -> Slot | None:
         """The job's slot, if it is in memory or an earlier operation created it."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from livejobs import clock
 from livejobs.core.model import Entry
-from livejobs.jobs.committer import Committed
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Sendable, Wire
 from livejobs.live.options import Filter, Options
@@ -108,7 +108,7 @@ class Channel:
 
     def add(self, change: Committed) -> None:
         entered = False
-        if self.feed:
+        if self.feed and not change.unknown:
             was, now = self.filter.matches(change.before), self.filter.matches(change.after)
             if not was and not now:
                 return
@@ -118,13 +118,14 @@ class Channel:
             return
         self._window.add(change, entries, entered=entered)
         if self._window.overfull:
-            self._drop_window()
+            self.resync()
         elif not self._scheduled:
             self._scheduled = True
             self._loop.call_at(max(self._next, self._loop.time()), self._flush)
 
-    def _drop_window(self) -> None:
-        """The window is too large. Each viewer reads from the store at its own speed instead."""
+    def resync(self) -> None:
+        """Drop the window, which is too large. Each viewer reads from the store at its own speed
+        instead."""
         self._window = Window()
         for viewer in list(self.viewers):
             viewer.behind = True

@@ -18,7 +18,8 @@ from livejobs.access.keyring import LOOK_EVERY, Keyring
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import TooMany
-from livejobs.jobs.committer import Committed, Committer
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
@@ -56,6 +57,7 @@ class Hub:
         self._connections_each = connections_each  # the most for one credential
         self.begin()
         committer.listeners.append(self.publish)
+        committer.skipping.append(self.resync)
 
     def begin(self) -> None:
         """Start with no connections. A second start forgets those of the first."""
@@ -231,10 +233,17 @@ class Hub:
             for channel in self._feeds_of(change):
                 channel.add(change)
 
+    def resync(self, project: str) -> None:
+        """The project has changed too much for messages: its viewers read from the store."""
+        jobs = (own for slot, own in self._of_jobs.items() if slot.head.project == project)
+        for channels in [*jobs, self._feeds.get(project, NONE)]:
+            for channel in list(channels.values()):
+                channel.resync()
+
     def _feeds_of(self, change: Committed) -> Iterable[Channel]:
         """Feeds of the project that name no jobs, and those that name this one."""
-        head = change.after or change.before
-        if head is None or not self._feeds:
+        head = change.after or change.before or change.slot.head
+        if not self._feeds:
             return ()
         feeds = self._feeds.get(head.project, {}).values()
         unnamed = [channel for channel in feeds if not channel.filter.ids]

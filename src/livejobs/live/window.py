@@ -15,7 +15,7 @@ from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, EntryKind, Head
-from livejobs.jobs.committer import Committed
+from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message
 from livejobs.live.options import Options

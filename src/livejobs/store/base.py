@@ -1,27 +1,30 @@
-"""What livejobs needs from a database: JobStore, FileStore, KeyStore, AuditStore and NodeStore. A
-Store is one database that is all five. tests/store/test_store.py holds every store to this page.
+"""What livejobs needs from a database: JobStore, FileStore, KeyStore and AuditStore. A Store is
+one database that is all four. tests/store/test_store.py holds every store to this page.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
-  its project in the order given. Calls to it never overlap: there is one committer.
+  its project in the order given. Calls to it never overlap: a server has one committer.
 - A seq is never given twice in a project's epoch, whatever is deleted.
 - `commit` also adds the moves of its changes to the history, in the same transaction.
+- Several servers may share a database. A commit that was made on other seqs than the database has
+  raises Outpaced, and nothing of it is kept.
 - A read sees every commit that returned before the read began.
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
-  store works again as soon as the medium does. Only InDoubt leaves open whether a commit was kept.
+  store works again as soon as the medium does. A medium that is elsewhere may have kept a commit
+  all the same; then it shows like the commit of another server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.access import Scope
-from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
 
@@ -175,9 +178,14 @@ class JobStore(Protocol):
     async def projects(self) -> Sequence[Project]:
         """Return all projects, oldest first."""
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         """Write the changes in one transaction and return the seq of each. Their projects must
-        exist. With no changes, raise StorageUnavailable unless the medium takes writes."""
+        exist. With no changes, raise StorageUnavailable unless the medium takes writes.
+
+        `on` is the seq of each project that the changes were made on. Raise Outpaced if a project
+        has another one now, or if another server has given an id of a new job to a job."""
 
     async def job(self, id: str) -> Stored | None:
         """Return one job, finished or not; None if there is none."""
@@ -291,6 +299,9 @@ class KeyStore(Protocol):
     async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
         """Forget the key and write the audit record with it. An id without a key is no error."""
 
+    async def note_use(self, key: Key) -> None:
+        """Keep when the key was last used, unless it was forgotten meanwhile."""
+
 
 class AuditStore(Protocol):
     async def audit(
@@ -304,19 +315,48 @@ class AuditStore(Protocol):
         """Write audit records of what changes nothing else."""
 
 
+class Beat(Struct, frozen=True):
+    """When a job's worker last sent a heartbeat, which is no change."""
+
+    job: str
+    at: int
+
+
+class Pulse(Struct, frozen=True):
+    """What a server learns from the database once a second."""
+
+    projects: Sequence[Project]
+    beats: Sequence[Beat] = ()  # heard by other servers since the last pulse
+    keys: int = 0  # another number than before: another server has changed the keys
+    leads: bool = True  # whether this server does what only one does, such as the sweeping
+    skew_ms: int = 0  # how far this server's clock is ahead of the database's
+
+
 class NodeStore(Protocol):
-    """What the servers of one database know of each other. A server is a node from `open` on."""
+    """What servers on one database need to know of each other. With a store that only one server
+    can use, there is nothing to know."""
 
-    shared: bool  # other nodes may use the database at the same time
+    shared: bool  # whether several servers can use the database
 
-    async def meta(self, name: str) -> str | None:
-        """Return the value that all nodes share under this name; None if there is none."""
+    def listen(self, heard: Callable[[str | None, int], None]) -> None:
+        """Call `heard` with a project and its seq when another server may have committed to it;
+        with None when it may have done anything. It may be called in vain, and calls may be
+        missing: `pulse` finds what they would have said."""
 
-    async def set_meta(self, name: str, value: str, *, only_new: bool = False) -> str:
-        """Set the value; with `only_new`, keep the value that is there. Return what is there."""
+    def alone(self, projects: Iterable[str]) -> AbstractAsyncContextManager[None]:
+        """Keep other servers from committing to the projects, for one commit of ours."""
+
+    async def pulse(self, beats: Sequence[Beat]) -> Pulse:
+        """Show that this server is alive, and tell the others of these heartbeats."""
 
     async def others(self) -> int:
-        """Return how many other nodes are alive."""
+        """Return how many other servers use the database now."""
+
+    async def meta(self, name: str) -> str | None:
+        """Return what all servers know under this name."""
+
+    async def set_meta(self, name: str, value: str, *, only_new: bool = False) -> str:
+        """Keep the value; with `only_new` not in place of another. Return what is kept now."""
 
 
 class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
@@ -330,15 +370,8 @@ class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
         """Release everything. Safe to call twice."""
 
 
-class InDoubt(StorageUnavailable):
-    """The store can't know yet whether it has kept a commit. `settle` returns the seqs of the
-    changes, or None if nothing was kept; it raises StorageUnavailable as long as this is not known.
-    Until then the committer commits nothing else."""
-
-    def __init__(self, detail: str, settle: Callable[[], Awaitable[list[int] | None]]) -> None:
-        super().__init__(detail)
-        self.args = (detail, settle)  # for copies
-        self.settle = settle
+class Outpaced(Exception):
+    """Another server has committed first. Learn its changes, and make the commit again."""
 
 
 class StoreUnusable(Exception):

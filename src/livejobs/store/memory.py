@@ -23,7 +23,6 @@ from livejobs.core.model import (
     Stored,
     encode_head,
 )
-from livejobs.store.alone import Alone
 from livejobs.store.base import (
     AUDIT_KEPT,
     GONE_KEPT,
@@ -35,6 +34,7 @@ from livejobs.store.base import (
     Gone,
     Idempotency,
     Key,
+    Outpaced,
     Page,
     Project,
     Query,
@@ -42,6 +42,7 @@ from livejobs.store.base import (
     contains,
 )
 from livejobs.store.paging import merged, up_to, whole_changes
+from livejobs.store.single import SingleStore
 
 
 class _Job:
@@ -72,7 +73,7 @@ class _File:
         self.tally = Tally()
 
 
-class MemoryStore(Alone):
+class MemoryStore(SingleStore):
     def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
         super().__init__()
         self._gone_kept = gone_kept
@@ -101,7 +102,11 @@ class MemoryStore(Alone):
     async def projects(self) -> Sequence[Project]:
         return tuple(self._projects.values())
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
+        if any(self._projects[name].seq != seq for name, seq in (on or {}).items()):
+            raise Outpaced
         return [self._apply(change) for change in changes]
 
     def _apply(self, change: Change) -> int:
@@ -182,6 +187,10 @@ class MemoryStore(Alone):
         self._keys.pop(id, None)
         if record is not None:
             self._write_audit(record)
+
+    async def note_use(self, key: Key) -> None:
+        if key.id in self._keys:
+            self._keys[key.id] = key
 
     def _write_audit(self, record: AuditRecord) -> None:
         self._audited += 1

@@ -118,10 +118,13 @@ class Life:
 class Rows:
     """The rows of one transaction, by statement, in the order of writing."""
 
-    def __init__(self, seqs: Mapping[str, int], projects: Mapping[str, int], next_pk: int) -> None:
+    def __init__(
+        self, seqs: Mapping[str, int], projects: Mapping[str, int], pks: Iterator[int]
+    ) -> None:
+        """`pks`: the keys of new jobs."""
         self.given: list[int] = []  # the seq of each change
         self.seqs = dict(seqs)  # the last seq of each project
-        self.next_pk = next_pk
+        self.created = 0
         self.lives: list[Life] = []
         self.now = 0
         self.ended: list[int] = []  # keys of jobs that are deleted
@@ -135,6 +138,7 @@ class Rows:
         self.files: list[tuple[str, int, int]] = []  # key, project, size
         self.files_ended: list[tuple[str]] = []
         self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
+        self._pks = pks
         self._projects = projects
         self._open: dict[str, Life] = {}
 
@@ -189,8 +193,8 @@ class Rows:
     def _begin(self, change: Change, pks: Mapping[str, int]) -> Life:
         head = change.job
         if change.before is None:
-            pk = self.next_pk
-            self.next_pk += 1
+            pk = next(self._pks)
+            self.created += 1
         else:
             pk = pks[head.id]
         life = Life(change.before, pk, self._projects[head.project])

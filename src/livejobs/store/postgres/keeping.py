@@ -17,8 +17,14 @@ _encode = msgspec.json.Encoder().encode
 _key: Final = msgspec.json.Decoder(Key).decode
 _record: Final = msgspec.json.Decoder(AuditRecord).decode
 
-_WITH_AUDIT: Final = {
-    part.name: sql.statement((part, sql.AUDIT_NEW, sql.AUDIT_TRIM), "SELECT 1")
+_AUDITED: Final = (sql.AUDIT_NEW, sql.AUDIT_TRIM)
+_MORE: Final = {
+    sql.KEY_NEW.name: (sql.KEYS_MOVED, *_AUDITED),
+    sql.KEY_GONE.name: (sql.KEYS_MOVED, *_AUDITED),
+    sql.DOWNLOADED.name: _AUDITED,
+}
+_STATEMENTS: Final = {
+    part.name: sql.statement((part, *_MORE[part.name]), "SELECT 1")
     for part in (sql.KEY_NEW, sql.KEY_GONE, sql.DOWNLOADED)
 }
 
@@ -35,6 +41,10 @@ async def drop_key(db: Any, id: str, record: AuditRecord | None) -> None:
     await _write(db, sql.KEY_GONE, [(kept(id),)], [record] if record else [])
 
 
+async def note_use(db: Any, key: Key) -> None:
+    await db.execute(sql.KEY_USED, key.id, _encode(key))
+
+
 async def downloaded(db: Any, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]) -> None:
     rows = [(kept(key), tally.count, tally.last_at) for key, tally in tallies.items()]
     await _write(db, sql.DOWNLOADED, rows, records)
@@ -49,8 +59,7 @@ async def _write(
 ) -> None:
     """Write the rows of one part, and audit records with them."""
     found = {part.name: rows, **audited(records)}
-    params = columns((part, sql.AUDIT_NEW, sql.AUDIT_TRIM), found)
-    await db.fetchval(_WITH_AUDIT[part.name], *params)
+    await db.fetchval(_STATEMENTS[part.name], *columns((part, *_MORE[part.name]), found))
 
 
 async def read_audit(db: Any, limit: int, before: int | None, job: str | None) -> list[AuditEntry]:

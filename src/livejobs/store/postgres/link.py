@@ -1,21 +1,22 @@
-"""The one connection that writes. It holds the database's lock for as long as it lives.
+"""The one connection of this server that writes.
 
-PostgreSQL frees the lock when the session has ended, so whoever gets the lock knows that every
-statement of the session before is either done or will never be. That is how the fate of a commit is
-found whose connection was lost.
+Each server has a row in `nodes`. A new connection raises the row's term, and a commit needs the
+term of its own connection. So when a connection was lost during a commit, the next one learns from
+the row whether the commit was kept, and what is still under way on the old one can't be kept any
+more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from livejobs.core.errors import StorageUnavailable
+from livejobs.store.postgres import sql
 from livejobs.store.postgres.opening import (
     AWAY,
     LOST,
@@ -23,22 +24,21 @@ from livejobs.store.postgres.opening import (
     first_connection,
     refusals,
     to_write,
-    try_lock,
     until,
 )
 
 ANSWER: Final = 5.0  # seconds; a statement that takes longer has lost its connection
 PAUSE: Final = 1.0  # seconds between attempts to connect
-LOCK_WAIT: Final = 2.0  # seconds; for the end of our own session of before
 
 log = logging.getLogger("livejobs.store")
 
 
 class Link:
-    def __init__(self, url: str, check: Callable[[Any], Awaitable[None]]) -> None:
-        """`check` gets each new connection after the first."""
+    def __init__(self, url: str, node: str) -> None:
         self._url = url
-        self._check = check
+        self._node = node
+        self.term = 0  # of the connection
+        self.done = 0  # the number of the last commit that was kept before this connection
         self._connection: Any = None
         self._lock = asyncio.Lock()
         self._failed_at = 0.0
@@ -47,7 +47,9 @@ class Link:
 
     async def open(self, migrations: Sequence[Path]) -> Any:
         self._lock, self._lost = asyncio.Lock(), asyncio.Event()  # each belongs to one event loop
-        self._take(await first_connection(self._url, migrations))
+        connection = await first_connection(self._url, migrations)
+        await self._enter(connection)
+        self._take(connection)
         self._keeper = asyncio.create_task(self._keep(), name="database")
         return self._connection
 
@@ -58,6 +60,8 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
+                async with asyncio.timeout(1):
+                    await connection.execute(sql.NODE_GONE, self._node)
                 await connection.close(timeout=1)
             except LOST:
                 connection.terminate()
@@ -71,8 +75,13 @@ class Link:
                 async with asyncio.timeout(ANSWER):
                     yield connection
             except (*LOST, asyncio.CancelledError):
-                self._drop()
+                self.drop()
                 raise
+
+    def drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
 
     async def _alive(self) -> Any:
         if self._connection is None or self._connection.is_closed():
@@ -91,27 +100,25 @@ class Link:
             connection = await connect(self._url)
             try:
                 async with asyncio.timeout(ANSWER):
-                    await _lock_again(connection)
-                    await self._check(connection)
                     await to_write(connection)
+                    await self._enter(connection)
             except BaseException:
                 connection.terminate()
                 raise
         self._take(connection)
         log.warning("The database is there again.")
 
+    async def _enter(self, connection: Any) -> None:
+        """Write our row. This waits for a commit that is under way on the old connection."""
+        self.term, self.done = await connection.fetchrow(sql.NODE_NEW, self._node)
+
     def _take(self, connection: Any) -> None:
         self._connection = connection
         connection.add_termination_listener(lambda _: self._lost.set())
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
-
     async def _keep(self) -> None:
-        """Replace a connection that ends while nobody writes: the lock has ended with it, and
-        another server could take the database."""
+        """Replace a connection that ends while nobody writes, so that the next commit need not
+        wait."""
         while True:
             await self._lost.wait()
             self._lost.clear()
@@ -122,14 +129,3 @@ class Link:
             async with self.use():
                 return True
         return False
-
-
-async def _lock_again(connection: Any) -> None:
-    try:
-        async with asyncio.timeout(LOCK_WAIT):
-            await until(partial(try_lock, connection), 0.05)
-    except TimeoutError:
-        raise StorageUnavailable(
-            "Another session holds the lock on the database: this server's own, which has not "
-            "ended yet, or another livejobs server's."
-        ) from None

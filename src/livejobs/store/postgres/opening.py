@@ -7,7 +7,6 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,11 +18,10 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.store.base import StoreUnusable
 
 CONNECT_TIMEOUT: Final = 3.0  # seconds
-TAKEOVER: Final = 3.0  # seconds; how long a start waits for a server that has just been killed
 LOCK: Final = 0x4C4A4F42  # "LJOB"; advisory locks belong to one database
 OLDEST: Final = 150_000
 
-# A server that is cut off holds its lock until PostgreSQL notices, after about 15 s.
+# A server that is cut off keeps its locks until PostgreSQL notices, after about 15 s.
 SESSION: Final = {
     "application_name": "livejobs",
     "jit": "off",  # to compile a statement takes longer than any of ours
@@ -31,9 +29,14 @@ SESSION: Final = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15000",
+    "idle_in_transaction_session_timeout": "5000",  # a server that was stopped holds up no others
 }
 # A plan made for these values is better than one for any values, by far.
-READER: Final = {**SESSION, "plan_cache_mode": "force_custom_plan"}
+READER: Final = {
+    **SESSION,
+    "plan_cache_mode": "force_custom_plan",
+    "synchronous_commit": "off",  # all they write is that this server is alive
+}
 
 # The connection was cut, perhaps while nobody used it.
 CUT: Final = (
@@ -56,8 +59,8 @@ REFUSED: Final = (
     pg.InternalServerError,
 )
 POOLER: Final = (
-    "there is a connection pooler in front of it, such as pgbouncer, which would lose our lock. "
-    "Give the address of PostgreSQL itself"
+    "there is a connection pooler in front of it, such as pgbouncer, which would lose what other "
+    "servers say. Give the address of PostgreSQL itself"
 )
 AWAY: Final = "The database can't be reached, and nothing was acknowledged. Try again."
 
@@ -107,12 +110,11 @@ async def connect(url: str, settings: dict[str, str] = SESSION) -> Any:
 
 
 async def first_connection(url: str, migrations: Sequence[Path]) -> Any:
-    """A connection to a database that is locked for us and has our tables. Raise DatabaseUnusable,
-    and change nothing, if it can't be trusted."""
+    """A connection to a database that has our tables. Raise DatabaseUnusable, and change nothing,
+    if it can't be trusted."""
     connection = await connect(url)
     try:
         await _check(connection)
-        await _take_over(connection)
         await _migrate(connection, migrations)
         await to_write(connection)
     except BaseException:
@@ -128,26 +130,12 @@ async def to_write(connection: Any) -> None:
         await connection.execute("SET synchronous_commit = on")
 
 
-async def try_lock(connection: Any) -> bool:
-    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK))
-
-
 async def until(true: Callable[[], Awaitable[bool]], pause: float) -> None:
     """Ask again and again: nobody tells us."""
     while True:
         if await true():
             return
         await asyncio.sleep(pause)
-
-
-async def _take_over(connection: Any) -> None:
-    try:
-        async with asyncio.timeout(TAKEOVER):
-            await until(partial(try_lock, connection), 0.2)
-    except TimeoutError:
-        raise DatabaseUnusable(
-            "it is in use by another livejobs server. Stop that one, or use another database"
-        ) from None
 
 
 async def _check(connection: Any) -> None:
@@ -167,8 +155,9 @@ async def _check(connection: Any) -> None:
 
 
 async def _migrate(connection: Any, migrations: Sequence[Path]) -> None:
-    """Migrate to the newest version: all steps, or none."""
+    """Migrate to the newest version: all steps, or none. Other servers that start wait for it."""
     async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         version = await _version(connection)
         if version > len(migrations):
             raise DatabaseUnusable(

@@ -1,5 +1,6 @@
 -- Version 1. Each later version is another file that changes these tables: see MIGRATIONS in sql.py.
 -- The project comes first in every key, so that the tables can be divided by project.
+-- Several servers use these tables at once.
 
 CREATE TABLE livejobs.meta (version integer NOT NULL);
 
@@ -10,6 +11,9 @@ CREATE TABLE livejobs.projects (
   seq bigint NOT NULL,              -- the last one given
   floor bigint NOT NULL             -- the seq of the last deletion that was forgotten
 );
+
+-- The keys of jobs. No two servers get the same one.
+CREATE SEQUENCE livejobs.pks;
 
 -- One row for each job: what changes seldom. The order of pk is the order of creation, and of lists.
 CREATE TABLE livejobs.jobs (
@@ -80,7 +84,7 @@ CREATE TABLE livejobs.entries (
 
 CREATE INDEX entries_seq ON livejobs.entries (project, seq);
 
--- Deleted jobs whose entries are still being removed. Their pk is not given again before that.
+-- Deleted jobs whose entries are still being removed.
 CREATE TABLE livejobs.ended (
   project integer NOT NULL,
   pk bigint NOT NULL,
@@ -134,9 +138,35 @@ CREATE TABLE livejobs.keys (
 
 -- The audit trail.
 CREATE TABLE livejobs.acts (
-  n bigint PRIMARY KEY,
+  n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   act bytea NOT NULL,
   job text COLLATE "C"
 );
 
 CREATE INDEX acts_job ON livejobs.acts (job, n) WHERE job IS NOT NULL;
+
+-- What all servers know: by name, one value.
+CREATE TABLE livejobs.facts (
+  name text COLLATE "C" PRIMARY KEY,
+  value text NOT NULL
+);
+
+-- The servers. Every commit writes its number here, so that a server that has lost its connection
+-- can find out whether its last commit was kept.
+CREATE TABLE livejobs.nodes (
+  id text COLLATE "C" PRIMARY KEY,
+  term bigint NOT NULL,             -- grows with every connection: one of before can't commit
+  done bigint NOT NULL,             -- the number of the last commit
+  seen timestamptz NOT NULL         -- the last sign of life
+) WITH (fillfactor = 50);
+
+-- The last heartbeat of each running job. After a crash of the database the table is empty, and
+-- silence is measured anew.
+CREATE UNLOGGED TABLE livejobs.beats (
+  job text COLLATE "C" PRIMARY KEY,
+  node text COLLATE "C" NOT NULL,
+  at bigint NOT NULL,
+  written timestamptz NOT NULL
+);
+
+CREATE INDEX beats_written ON livejobs.beats (written);

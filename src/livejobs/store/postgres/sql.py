@@ -31,13 +31,42 @@ def statement(parts: Sequence[Part], last: str) -> str:
     return f"WITH {', '.join(withs)} {last}"
 
 
-# The commit. It fails, as a division by zero, unless all projects were at the seqs that we know.
+def only_if(condition: str, parts: Sequence[Part]) -> list[Part]:
+    """The same parts, without rows unless the condition holds. It is evaluated before the parts
+    touch anything."""
+    rows = f"(SELECT * FROM {{}} AS it WHERE {condition})"
+    return [Part(it.name, it.text.replace("{}", rows), it.types) for it in parts]
+
+
+# The commit. It writes nothing unless all projects were at the seqs that we know. The projects are
+# locked first and in order, so servers that commit to the same projects wait for each other, and
+# do not deadlock.
+LOCKED: Final = Part(
+    "locked",
+    "SELECT pk, seq FROM livejobs.projects WHERE pk = ANY($1::integer[]) ORDER BY pk FOR UPDATE",
+    (),
+)
 SEQS: Final = Part(
     "given",
-    "UPDATE livejobs.projects AS p SET seq = it.seq, floor = it.floor"
-    " FROM {} AS it (pk, known, seq, floor) WHERE p.pk = it.pk AND p.seq = it.known"
-    " RETURNING it.pk",
+    "UPDATE livejobs.projects AS p SET seq = it.seq, floor = greatest(p.floor, it.floor)"
+    " FROM {} AS it (pk, known, seq, floor) WHERE p.pk = it.pk"
+    " AND (SELECT count(*) FROM locked JOIN unnest($1::integer[], $2::bigint[]) AS k (pk, seq)"
+    " USING (pk, seq)) = cardinality($1::integer[]) RETURNING p.name, p.seq",
     ("integer", "bigint", "bigint", "bigint"),
+)
+GIVEN: Final = "(SELECT count(*) FROM given) > 0"
+# The server's own row: its old connections can't write any more.
+DONE: Final = Part(
+    "done",
+    "UPDATE livejobs.nodes AS n SET done = it.done FROM {} AS it (id, term, done)"
+    " WHERE n.id = it.id AND n.term = it.term RETURNING n.id",
+    ("text", "bigint", "bigint"),
+)
+HEARD: Final = Part(
+    "heard",
+    "SELECT pg_notify('livejobs', it.node || ' ' || given.seq || ' ' || given.name)"
+    " FROM {} AS it (node) CROSS JOIN given",
+    ("text",),
 )
 HEADS: Final = Part(
     "heads",
@@ -109,7 +138,8 @@ SUMS: Final = Part(
 )
 EMPTY_GONE: Final = Part(
     "emptied",
-    "DELETE FROM livejobs.counters AS c WHERE n = 0 AND NOT EXISTS (SELECT 1 FROM sums"
+    "DELETE FROM livejobs.counters AS c WHERE n = 0 AND project IN (SELECT project FROM sums)"
+    " AND NOT EXISTS (SELECT 1 FROM sums"
     " WHERE sums.project = c.project AND sums.label = c.label AND sums.status = c.status)",
     (),
 )
@@ -164,9 +194,7 @@ REPEATABLE_TRIM: Final = Part(
 )
 AUDIT_NEW: Final = Part(
     "audited",
-    "INSERT INTO livejobs.acts (n, act, job)"
-    " SELECT (SELECT coalesce(max(n), 0) FROM livejobs.acts) + it.n, it.act, it.job"
-    " FROM {} WITH ORDINALITY AS it (act, job, n) RETURNING n",
+    "INSERT INTO livejobs.acts (act, job) SELECT * FROM {} AS it RETURNING n",
     ("bytea", "text"),
 )
 AUDIT_TRIM: Final = Part(
@@ -176,15 +204,21 @@ AUDIT_TRIM: Final = Part(
     ("bigint",),
 )
 
-_CHECK: Final = "SELECT 1 / (count(*) = cardinality($1::integer[]))::int FROM given"
+# 0: a project had another seq. If only the server's own row did not match, this is an error, which
+# rolls back the rest.
+_CHECK: Final = (
+    "SELECT CASE WHEN (SELECT count(*) FROM given) = 0 THEN 0"
+    " ELSE 1 / (SELECT count(*) FROM done) END, (SELECT count(*) FROM heard)"
+)
 # The usual commit: entries and heads of jobs that are found where they were.
-TOLD_PARTS: Final = (SEQS, HEADS, ENTRIES_NEW)
+TOLD_PARTS: Final = (LOCKED, SEQS, *only_if(GIVEN, (DONE, HEARD, HEADS, ENTRIES_NEW)))
 TOLD: Final = statement(TOLD_PARTS, _CHECK)
 COMMIT_PARTS: Final = (
     *TOLD_PARTS,
-    *(JOBS_GONE, HEADS_GONE, SEARCH_GONE, ENDED_NEW, JOBS_NEW, SEARCH_NEW),
-    *(LABELS_GONE, LABELS_NEW, SUMS, EMPTY_GONE, GONE_NEW, GONE_TRIM, COUNTED_NEW, COUNTED_GONE),
-    *(FILES_NEW, FILES_END, REPEATABLE, REPEATABLE_TRIM, AUDIT_NEW, AUDIT_TRIM),
+    *only_if(GIVEN, (JOBS_GONE, HEADS_GONE, SEARCH_GONE, ENDED_NEW, JOBS_NEW, SEARCH_NEW)),
+    *only_if(GIVEN, (LABELS_GONE, LABELS_NEW, SUMS, EMPTY_GONE, GONE_NEW, GONE_TRIM)),
+    *only_if(GIVEN, (COUNTED_NEW, COUNTED_GONE, FILES_NEW, FILES_END)),
+    *only_if(GIVEN, (REPEATABLE, REPEATABLE_TRIM, AUDIT_NEW, AUDIT_TRIM)),
 )
 COMMIT: Final = statement(COMMIT_PARTS, _CHECK)
 TOUCHED: Final = (
@@ -192,13 +226,15 @@ TOUCHED: Final = (
 )
 
 PROJECTS: Final = "SELECT pk, name, epoch, seq, floor FROM livejobs.projects ORDER BY pk"
+PROJECT: Final = "SELECT pk, name, epoch, seq, floor FROM livejobs.projects WHERE name = $1"
 PROJECT_NEW: Final = (
-    "INSERT INTO livejobs.projects (name, epoch, seq, floor) VALUES ($1, $2, 0, 0) RETURNING pk"
+    "INSERT INTO livejobs.projects (name, epoch, seq, floor) VALUES ($1, $2, 0, 0)"
+    " ON CONFLICT (name) DO NOTHING"
 )
-LAST_PK: Final = (
-    "SELECT greatest(max((SELECT max(pk) FROM livejobs.jobs WHERE project = p.pk)),"
-    " (SELECT max(pk) FROM livejobs.ended), 0) FROM livejobs.projects AS p"
+LOCK_PROJECTS: Final = (
+    "SELECT pk FROM livejobs.projects WHERE name = ANY($1::text[]) ORDER BY pk FOR UPDATE"
 )
+NEW_PKS: Final = "SELECT nextval('livejobs.pks') FROM generate_series(1, $1::integer)"
 UNFINISHED_PKS: Final = "SELECT id, pk FROM livejobs.jobs WHERE status < 2"
 PKS: Final = "SELECT id, pk FROM livejobs.jobs WHERE id = ANY($1::text[])"
 GONE_COUNTS: Final = "SELECT project, count(*) FROM livejobs.gone GROUP BY project"
@@ -213,6 +249,46 @@ ENTRIES_GONE: Final = (
 )
 ENDED_GONE: Final = "DELETE FROM livejobs.ended WHERE project = $1 AND pk = $2"
 
+# Servers
+
+NODE_NEW: Final = (
+    "INSERT INTO livejobs.nodes AS n (id, term, done, seen) VALUES ($1, 1, 0, now())"
+    " ON CONFLICT (id) DO UPDATE SET term = n.term + 1, seen = now() RETURNING term, done"
+)
+NODE_GONE: Final = "DELETE FROM livejobs.nodes WHERE id = $1"
+_OTHERS: Final = (
+    "SELECT count(*) FROM livejobs.nodes WHERE id <> $1 AND seen > now() - interval '10 s'"
+)
+OTHERS: Final = _OTHERS
+# A server that was not seen for a week will not ask for the fate of a commit.
+PULSE: Final = (
+    "WITH seen AS (UPDATE livejobs.nodes SET seen = now() WHERE id = $1),"
+    " gone AS (DELETE FROM livejobs.nodes WHERE seen < now() - interval '7 days' AND id <> $1)"
+    f" SELECT ({_OTHERS}), (SELECT value FROM livejobs.facts WHERE name = 'keys'),"
+    " (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+)
+FACT: Final = "SELECT value FROM livejobs.facts WHERE name = $1"
+FACT_NEW: Final = (
+    "INSERT INTO livejobs.facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+)
+FACT_SET: Final = (
+    "INSERT INTO livejobs.facts (name, value) VALUES ($1, $2)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+BEATS_NEW: Final = (
+    "INSERT INTO livejobs.beats (job, node, at, written)"
+    " SELECT it.job, $1, it.at, clock_timestamp()"
+    " FROM unnest($2::text[], $3::bigint[]) AS it (job, at) ORDER BY it.job"
+    " ON CONFLICT (job) DO UPDATE"
+    " SET node = excluded.node, at = excluded.at, written = excluded.written"
+)
+# Those of others. What was written just before the last look may not have been visible then.
+BEATS: Final = (
+    "SELECT job, at, written::text FROM livejobs.beats"
+    " WHERE node <> $1 AND written > now() - interval '5 s'"
+)
+BEATS_GONE: Final = "DELETE FROM livejobs.beats WHERE written < now() - interval '1 day'"
+
 # Keys, files, the audit trail
 
 KEYS: Final = "SELECT key FROM livejobs.keys ORDER BY id"
@@ -221,6 +297,13 @@ KEY_NEW: Final = Part(
     "INSERT INTO livejobs.keys (id, key) SELECT * FROM {} AS it"
     " ON CONFLICT (id) DO UPDATE SET key = excluded.key",
     ("text", "bytea"),
+)
+KEY_USED: Final = "UPDATE livejobs.keys SET key = $2 WHERE id = $1"
+KEYS_MOVED: Final = Part(
+    "moved",
+    "INSERT INTO livejobs.facts AS f (name, value) VALUES ('keys', '1')"
+    " ON CONFLICT (name) DO UPDATE SET value = f.value::bigint + 1",
+    (),
 )
 KEY_GONE: Final = Part(
     "dropped", "DELETE FROM livejobs.keys WHERE id IN (SELECT * FROM {} AS it)", ("text",)

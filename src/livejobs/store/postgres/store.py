@@ -1,42 +1,47 @@
-"""The store in a PostgreSQL database.
+"""The store in a PostgreSQL database, which several servers may share.
 
-One connection writes and holds the database's lock (see link.py), so one server uses a database. A
-few others only read. A commit is one statement.
+Each server has one connection that writes (see link.py), one that listens (see ear.py), and a few
+that read. A commit is one statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import asyncpg
-from asyncpg.exceptions import DivisionByZeroError
+from asyncpg.exceptions import DeadlockDetectedError, DivisionByZeroError, UniqueViolationError
 
+from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
-from livejobs.store.alone import Alone
 from livejobs.store.base import (
     GONE_KEPT,
     AuditEntry,
     AuditRecord,
+    Beat,
     Change,
     Changes,
     EntryQuery,
     Idempotency,
-    InDoubt,
     Key,
+    Outpaced,
     Page,
     Project,
+    Pulse,
     Query,
     Tally,
 )
 from livejobs.store.postgres import keeping, reading, sql
+from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
+    AWAY,
     CONNECT_TIMEOUT,
     CUT,
     LOST,
@@ -45,7 +50,8 @@ from livejobs.store.postgres.opening import (
     refused,
     unusable,
 )
-from livejobs.store.postgres.writing import FENCED, Commit, Writer
+from livejobs.store.postgres.text import kept
+from livejobs.store.postgres.writing import Commit, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,7 +63,9 @@ DOUBT: Final = (
 )
 
 
-class PostgresStore(Alone):
+class PostgresStore:
+    shared = True
+
     def __init__(
         self,
         url: str,
@@ -65,18 +73,24 @@ class PostgresStore(Alone):
         gone_kept: int = GONE_KEPT,
         migrations: Sequence[Path] = sql.MIGRATIONS,
     ) -> None:
-        super().__init__()
         self._url = url
         self._migrations = migrations
+        self._node = secrets.token_hex(8)
         self._writer = Writer(gone_kept)
-        self._link = Link(url, self._writer.check)
+        self._link = Link(url, self._node)
+        self._ear = Ear(url, self._node)
         self._readers: Any = None
+        self._held: tuple[Any, Any] | None = None  # the connection and its task, within `alone`
+        self._others = 0  # servers, as of the last pulse
+        self._beats: dict[str, str] = {}  # those read last, and when they were written
 
     async def open(self) -> None:
         with unusable(self._url):
             try:
                 connection = await self._link.open(self._migrations)
+                await self._ear.open()
                 await self._writer.load(connection)
+                self._others = await connection.fetchval(sql.OTHERS, self._node)
                 self._readers = await asyncpg.create_pool(
                     self._url,
                     min_size=0,
@@ -94,21 +108,24 @@ class PostgresStore(Alone):
         readers, self._readers = self._readers, None
         if readers is not None:
             readers.terminate()  # every read is one statement, and nobody waits for one any more
+        await self._ear.close()
         await self._link.close()
 
     async def project(self, name: str) -> Project:
-        if name in self._writer.projects:
-            return self._writer.projects[name]
         return await self._write(self._writer.project, name)
 
     async def projects(self) -> Sequence[Project]:
-        return tuple(self._writer.projects.values())
+        return await self._read(self._writer.read_projects)
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         if not changes:
             await self._write(_touch)
             return []
-        commit = await self._write(self._writer.commit, changes)
+        commit = await self._write(self._writer.commit, changes, on)
+        if self._held_by_us() is not None:
+            return await self._commit_alone(commit)
         given = await self._commit(commit)
         if given is None:  # the connection was replaced, and the statement had not been done
             given = await self._commit(commit)
@@ -123,28 +140,105 @@ class PostgresStore(Alone):
         try:
             with refused():
                 async with self._link.use() as db:
-                    await db.fetchval(commit.text, *commit.params)
-        except DivisionByZeroError:
-            raise StorageUnavailable(FENCED) from None
+                    await self._run(db, commit)
         except LOST:
-            self._writer.doubted = commit
-        else:
-            return self._writer.keep(commit)
+            try:
+                return await self._settle(commit)
+            except StorageUnavailable:
+                raise StorageUnavailable(DOUBT) from None
+        return self._writer.keep(commit)
+
+    async def _commit_alone(self, commit: Commit) -> list[int]:
+        db = self._held_by_us()
+        with refused():
+            try:
+                await self._run(db, commit)
+                await db.execute("COMMIT")
+            except LOST:
+                self._link.drop()
+                raise StorageUnavailable(DOUBT) from None
+        return self._writer.keep(commit)
+
+    async def _run(self, db: Any, commit: Commit) -> None:
+        params = commit.sign(self._node, self._link.term, heard=self._others > 0)
         try:
-            return await self._settle(commit)
-        except StorageUnavailable:
-            raise InDoubt(DOUBT, partial(self._settle, commit)) from None
+            given = await db.fetchval(commit.text, *params)
+        except DeadlockDetectedError:
+            raise Outpaced from None
+        except UniqueViolationError as error:
+            if error.constraint_name == "jobs_id_key":
+                raise Outpaced from None
+            raise
+        except DivisionByZeroError:  # our row is gone: the next connection writes it again
+            self._link.drop()
+            raise StorageUnavailable(AWAY) from None
+        if not given:
+            raise Outpaced
 
     async def _settle(self, commit: Commit) -> list[int] | None:
-        if await self._write(self._writer.was_kept, commit):
-            return self._writer.keep(commit)
-        self._writer.doubted = None
-        return None
+        """The seqs, if the commit was kept. The connection is another one, which knows."""
+        with refusals():
+            async with self._link.use():
+                kept = self._link.done == commit.number
+        return self._writer.keep(commit) if kept else None
 
     async def _sweep(self) -> None:
         """The commit stands, so an error here must not be its caller's."""
         with suppress(StorageUnavailable):
             await self._write(self._writer.sweep)
+
+    @asynccontextmanager
+    async def alone(self, projects: Iterable[str]) -> AsyncIterator[None]:
+        with refusals():
+            async with self._link.use() as db:
+                await db.execute("BEGIN")
+                try:
+                    await db.fetch(sql.LOCK_PROJECTS, list(projects))
+                    self._held = db, asyncio.current_task()
+                    yield
+                finally:
+                    self._held = None
+                    if not db.is_closed() and db.is_in_transaction():
+                        await db.execute("ROLLBACK")
+
+    def _held_by_us(self) -> Any:
+        """The connection, within `alone`. Other tasks wait until it is free."""
+        db, task = self._held or (None, None)
+        return db if task is asyncio.current_task() else None
+
+    def listen(self, heard: Callable[[str | None, int], None]) -> None:
+        self._ear.heard = heard
+
+    async def pulse(self, beats: Sequence[Beat]) -> Pulse:
+        return await self._read(self._pulse, beats)
+
+    async def _pulse(self, db: Any, beats: Sequence[Beat]) -> Pulse:
+        before = clock.now_ms()
+        self._others, keys, now = await db.fetchrow(sql.PULSE, self._node)
+        skew = (before + clock.now_ms()) // 2 - now
+        if self._ear.leads:
+            await db.execute(sql.BEATS_GONE)
+        if beats and self._others:
+            columns = [kept(it.job) for it in beats], [it.at for it in beats]
+            await db.execute(sql.BEATS_NEW, self._node, *columns)
+        heard = await self._read_beats(db) if self._others else []
+        projects = await self._writer.read_projects(db)
+        return Pulse(projects, heard, int(keys or 0), self._ear.leads, skew)
+
+    async def _read_beats(self, db: Any) -> list[Beat]:
+        rows = await db.fetch(sql.BEATS, self._node)
+        known, self._beats = self._beats, {job: written for job, _, written in rows}
+        return [Beat(job, at) for job, at, written in rows if known.get(job) != written]
+
+    async def others(self) -> int:
+        return await self._read(_value, sql.OTHERS, self._node)
+
+    async def meta(self, name: str) -> str | None:
+        return await self._read(_value, sql.FACT, name)
+
+    async def set_meta(self, name: str, value: str, *, only_new: bool = False) -> str:
+        await self._write(_execute, sql.FACT_NEW if only_new else sql.FACT_SET, name, value)
+        return await self._write(_value, sql.FACT, name)
 
     async def job(self, id: str) -> Stored | None:
         return await self._read(reading.job, id)
@@ -174,7 +268,10 @@ class PostgresStore(Alone):
         self, project: str, after: int, *, limit: int, most_bytes: int | None = None
     ) -> Changes:
         pk = self._writer.project_pks.get(project, 0)
-        return await self._read(reading.changes, pk, after, limit, most_bytes)
+        changes = await self._read(reading.changes, pk, after, limit, most_bytes)
+        self._writer.forget(it.id for it in changes.gone)
+        self._writer.forget(it.head.id for it in changes.jobs if it.head.finished)
+        return changes
 
     async def feed_entries(
         self,
@@ -206,6 +303,9 @@ class PostgresStore(Alone):
 
     async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
         await self._write(keeping.drop_key, id, record)
+
+    async def note_use(self, key: Key) -> None:
+        await self._write(keeping.note_use, key)
 
     async def file_bytes(self) -> Mapping[str, int]:
         return await self._read(keeping.file_bytes)
@@ -239,6 +339,8 @@ class PostgresStore(Alone):
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         with refusals():
+            if (held := self._held_by_us()) is not None:
+                return await fn(held, *args, **kwargs)
             async with self._link.use() as db:
                 return await fn(db, *args, **kwargs)
 
@@ -263,6 +365,14 @@ class PostgresStore(Alone):
 
 async def _touch(db: Any) -> None:
     await db.execute(sql.TOUCHED)
+
+
+async def _execute(db: Any, text: str, *args: object) -> None:
+    await db.execute(text, *args)
+
+
+async def _value(db: Any, text: str, *args: object) -> Any:
+    return await db.fetchval(text, *args)
 
 
 async def _nothing_to_reset(_: Any) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
 from livejobs.store.postgres import sql
@@ -18,10 +17,6 @@ from livejobs.store.postgres.text import kept, searched
 from livejobs.store.rows import Row, Rows, keys
 
 SWEPT: Final = 5_000  # entries of deleted jobs removed after one commit
-FENCED: Final = (
-    "The database is not as this server left it: another server has written to it, or a failover "
-    "has lost commits. Restart this server."
-)
 
 Place: TypeAlias = tuple[int, int]  # step, project
 Found: TypeAlias = Mapping[str, Sequence[Row]]  # rows by the name of their part
@@ -32,11 +27,18 @@ _json = msgspec.json.Encoder().encode
 class Commit:
     """One commit: its rows, and the statement that writes them."""
 
-    def __init__(self, rows: Rows, seqs: Sequence[Row], floors: Mapping[int, int]) -> None:
-        self.rows, self.floors = rows, floors
+    def __init__(
+        self, number: int, rows: Rows, seqs: Sequence[Row], floors: Mapping[int, int]
+    ) -> None:
+        self.number, self.rows, self.floors = number, rows, floors
         self.text = sql.TOLD
         self._parts: tuple[sql.Part, ...] = sql.TOLD_PARTS
         self._found = {"given": seqs, **_told(rows)}
+
+    def sign(self, node: str, term: int, *, heard: bool) -> list[Any]:
+        """The parameters, for the connection of this term. `heard`: there are other servers."""
+        found = {**self._found, "done": [(node, term, self.number)]}
+        return columns(self._parts, found | ({"heard": [(node,)]} if heard else {}))
 
     def add(self, records: Sequence[AuditRecord], outdated: Mapping[Place, int]) -> None:
         """Also write what most commits do not write."""
@@ -44,10 +46,6 @@ class Commit:
         rows = self.rows
         self._found |= {**_jobs(rows), **_labels(rows), **_counted(rows, outdated), **_files(rows)}
         self._found |= {**_gone(rows, self.floors), **_repeatable(rows), **audited(records)}
-
-    @property
-    def params(self) -> list[Any]:
-        return columns(self._parts, self._found)
 
 
 class Writer:
@@ -58,45 +56,55 @@ class Writer:
         self.projects: dict[str, Project] = {}
         self.project_pks: Mapping[str, int] = {}
         self.ended: list[tuple[int, int]] = []  # projects and keys of deleted jobs with entries
-        self.doubted: Commit | None = None  # it may have been kept
+        self._number = 0  # of the last commit
         self._counted: dict[Place, int] = {}  # the last step written
 
     async def load(self, db: Any) -> None:
-        self.doubted = None
-        rows = await db.fetch(sql.PROJECTS)
-        self.projects = {row[1]: Project(*row[1:]) for row in rows}
-        self.project_pks = {row[1]: row[0] for row in rows}
-        self._next_pk: int = (await db.fetchval(sql.LAST_PK) or 0) + 1
+        await self.read_projects(db)
         self._pks: dict[str, int] = dict(await db.fetch(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(await db.fetch(sql.GONE_COUNTS)))
         self.ended = [(project, pk) for project, pk in await db.fetch(sql.ENDED)]
 
+    async def read_projects(self, db: Any) -> Sequence[Project]:
+        rows = await db.fetch(sql.PROJECTS)
+        found = tuple(Project(*row[1:]) for row in rows)
+        self.projects = {project.name: project for project in found}
+        self.project_pks = {row[1]: row[0] for row in rows}
+        return found
+
     async def project(self, db: Any, name: str) -> Project:
-        if name not in self.projects:
-            project = Project(name, secrets.token_hex(4), 0)
-            pk = await db.fetchval(sql.PROJECT_NEW, name, project.epoch)
-            self.project_pks = {**self.project_pks, name: pk}
-            self.projects[name] = project
+        row = await db.fetchrow(sql.PROJECT, name)
+        if row is None:
+            await db.execute(sql.PROJECT_NEW, name, secrets.token_hex(4))
+            row = await db.fetchrow(sql.PROJECT, name)
+        self.project_pks = {**self.project_pks, name: row[0]}
+        self.projects[name] = Project(*row[1:])
         return self.projects[name]
 
-    async def commit(self, db: Any, changes: Sequence[Change]) -> Commit:
+    async def commit(
+        self, db: Any, changes: Sequence[Change], on: Mapping[str, int] | None
+    ) -> Commit:
         """Prepare a commit. This reads what is not in memory."""
-        before = {change.job.project: self.projects[change.job.project] for change in changes}
-        rows = Rows({it.name: it.seq for it in before.values()}, self.project_pks, self._next_pk)
+        names = dict.fromkeys(change.job.project for change in changes)
+        known = {name: self.projects[name].seq for name in names} if on is None else on
+        new = sum(change.before is None for change in changes)
+        pks = [pk for (pk,) in await db.fetch(sql.NEW_PKS, new)] if new else []
+        rows = Rows({name: known[name] for name in names}, self.project_pks, iter(pks))
         rows.add(changes, await self._known(db, changes))
         floors = await self._floors(db, rows)
-        commit = Commit(rows, self._seqs(rows, floors), floors)
+        self._number += 1
+        commit = Commit(self._number, rows, self._seqs(rows, known, floors), floors)
         records = [change.audit for change in changes if change.audit is not None]
         if records or not rows.only_told:
             commit.add(records, self._outdated(rows))
         return commit
 
-    def _seqs(self, rows: Rows, floors: Mapping[int, int]) -> list[Row]:
-        found: list[Row] = []
-        for name, seq in rows.seqs.items():
-            pk, project = self.project_pks[name], self.projects[name]
-            found.append((pk, project.seq, seq, floors.get(pk, project.floor)))
-        return found
+    def _seqs(self, rows: Rows, known: Mapping[str, int], floors: Mapping[int, int]) -> list[Row]:
+        pks = self.project_pks
+        return [
+            (pks[name], known[name], seq, floors.get(pks[name], 0))
+            for name, seq in rows.seqs.items()
+        ]
 
     async def _known(self, db: Any, changes: Sequence[Change]) -> Mapping[str, int]:
         """The keys of the jobs. Those of unfinished jobs are in memory; others are looked up."""
@@ -122,25 +130,14 @@ class Writer:
         since = {range.step: range.since for range in RANGES.values()}
         return {(step, project): since[step](at) for (step, project), at in begun}
 
-    async def check(self, db: Any) -> None:
-        """Raise unless the database is as we left it, with or without the commit in doubt."""
-        await self.was_kept(db, self.doubted)
-
-    async def was_kept(self, db: Any, commit: Commit | None) -> bool:
-        found = {name: seq for _, name, _, seq, _ in await db.fetch(sql.PROJECTS)}
-        known = {name: project.seq for name, project in self.projects.items()}
-        if commit is not None and found == known | commit.rows.seqs:
-            return True
-        # A project may have been created without our knowing; it has no change yet.
-        if {name: seq for name, seq in found.items() if name in known or seq} != known:
-            raise StorageUnavailable(FENCED)
-        return False
+    def forget(self, ids: Iterable[str]) -> None:
+        """Other servers may have deleted these jobs, and created others with the same ids."""
+        for id in ids:
+            self._pks.pop(id, None)
 
     def keep(self, commit: Commit) -> list[int]:
         """The commit is in the database."""
         rows = commit.rows
-        self.doubted = None
-        self._next_pk = rows.next_pk
         self._counted |= rows.newest_steps()
         for pk, _, _ in rows.gone:
             self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)
@@ -226,7 +223,8 @@ def _counted(rows: Rows, outdated: Mapping[Place, int]) -> Found:
         if n and at >= outdated.get((step, project), at)
     ]
     gone = [(project, step, since) for (step, project), since in outdated.items()]
-    return {"counted": counted, "outdated": gone}
+    # Servers write the same rows for all projects together: in one order, so they can't deadlock.
+    return {"counted": sorted(counted), "outdated": sorted(gone)}
 
 
 def _files(rows: Rows) -> Found:

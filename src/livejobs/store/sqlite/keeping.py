@@ -33,6 +33,11 @@ def drop_key(db: sqlite3.Connection, id: str, record: AuditRecord | None) -> Non
         write_audit(db, [record] if record else [])
 
 
+def note_use(db: sqlite3.Connection, key: Key) -> None:
+    with transaction(db):
+        db.execute(sql.KEY_USED, (_encode(key), key.id))
+
+
 def add_audit(db: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
     with transaction(db):
         write_audit(db, records)

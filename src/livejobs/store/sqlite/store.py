@@ -21,7 +21,6 @@ import aiosqlite
 
 from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
-from livejobs.store.alone import Alone
 from livejobs.store.base import (
     GONE_KEPT,
     AuditEntry,
@@ -31,11 +30,13 @@ from livejobs.store.base import (
     EntryQuery,
     Idempotency,
     Key,
+    Outpaced,
     Page,
     Project,
     Query,
     Tally,
 )
+from livejobs.store.single import SingleStore
 from livejobs.store.sqlite import keeping, reading, sql
 from livejobs.store.sqlite.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.sqlite.writing import Writer
@@ -69,7 +70,7 @@ class Connection(aiosqlite.Connection):
         return future
 
 
-class SqliteStore(Alone):
+class SqliteStore(SingleStore):
     def __init__(
         self,
         path: Path,
@@ -130,10 +131,14 @@ class SqliteStore(Alone):
     async def projects(self) -> Sequence[Project]:
         return tuple(self._writer.projects.values())
 
-    async def commit(self, changes: Sequence[Change]) -> list[int]:
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
         """Block the event loop until the writer is inside SQLite, which needs no GIL. Otherwise a
         busy loop keeps the GIL, and the two take turns. In parallel they handle up to a third more
         reports a second."""
+        if any(self._writer.projects[name].seq != seq for name, seq in (on or {}).items()):
+            raise Outpaced
         begun = threading.Lock()
         begun.acquire()
         written = self._write.begin(lambda _: self._writer.commit(changes, begun.release))
@@ -205,6 +210,9 @@ class SqliteStore(Alone):
 
     async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
         await self._write.run(keeping.drop_key, id, record)
+
+    async def note_use(self, key: Key) -> None:
+        await self._write.run(keeping.note_use, key)
 
     async def file_bytes(self) -> Mapping[str, int]:
         return await self._read(keeping.file_bytes)

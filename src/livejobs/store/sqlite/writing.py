@@ -8,7 +8,7 @@ from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import chain
+from itertools import chain, count
 from typing import Final
 
 import msgspec
@@ -58,7 +58,7 @@ class Writer:
             self._touch()
             return []
         seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
-        rows = Rows(seqs, self.project_pks, self._next_pk)
+        rows = Rows(seqs, self.project_pks, count(self._next_pk))
         rows.add(changes, self._known(changes))
         floors = self._floors(rows)
         records = [change.audit for change in changes if change.audit is not None]
@@ -143,7 +143,7 @@ class Writer:
         return floors
 
     def _moved_on(self, rows: Rows, floors: Mapping[int, int]) -> None:
-        self._next_pk = rows.next_pk
+        self._next_pk += rows.created
         self._counted |= rows.newest_steps()
         for pk, _, _ in rows.gone:
             self._gone[pk] = min(self._gone[pk] + 1, self._gone_kept)

@@ -19,6 +19,7 @@ from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
+from livejobs.core.cursor import parse
 from livejobs.core.errors import Conflict, Invalid, NotFound
 from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
 from livejobs.jobs.state import Slot
@@ -28,7 +29,7 @@ from livejobs.web import http
 from livejobs.web.guard import TOKEN
 from livejobs.web.ready import Answer, Given, Ready, ready
 from livejobs.web.streams.events import job_events, seen_ids
-from livejobs.web.tags import not_modified, quote
+from livejobs.web.tags import not_modified, quote, tags
 
 VIEW_LASTS: Final = 24 * 3600 * 1000  # ms
 MOST_SKIPPED: Final = 1_000_000
@@ -101,6 +102,8 @@ async def poll(scope: Scope, receive: Receive) -> Answer:
     """The answer to a plain request, from ready bytes: no request, no response, no encoding."""
     live: LiveJobs = scope["app"].live
     slot = await live.find(scope["path_params"]["id"], scope[http.PRINCIPAL])
+    if live.store.shared:
+        await _reach(live, slot, scope)
     made: Ready | None = slot.current().answers.get(POLL)
     return (made or await current(live, slot)).to(scope)
 
@@ -110,11 +113,20 @@ async def snapshot(request: Request) -> Response:
         return await job_events(request)
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
+    await _reach(live, slot, request.scope)
     waited = await _wait(request, live, slot)
     answer = (await current(live, slot)).to(request.scope)
     if waited is not None:
         answer = answer.with_header(b"preference-applied", b"wait=%d" % waited)
     return Given(answer)
+
+
+async def _reach(live: LiveJobs, slot: Slot, scope: Scope) -> None:
+    """If the client has a newer state from another server, learn it first."""
+    for tag in tags(scope["headers"], b"if-none-match") or ():
+        cursor = parse(tag.removeprefix(b"W/").strip(b'"').decode("latin-1").partition("+")[0])
+        if cursor is not None and cursor.epoch == slot.epoch and cursor.seq > slot.seq:
+            await live.end_after(slot.head.project, cursor)
 
 
 async def current(live: LiveJobs, slot: Slot) -> Ready:

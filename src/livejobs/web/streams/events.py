@@ -28,7 +28,7 @@ async def job_events(request: Request) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     options = options_of(request, "state")
     first = tail_of(request)
-    since, foreign = position(live, slot.head.project, requested_cursor(request))
+    since, foreign = await position(live, slot.head.project, requested_cursor(request))
     if seen_all(slot, since):
         return Response(status_code=204)  # ends an EventSource
 
@@ -43,7 +43,7 @@ async def feed_events(request: Request) -> Response:
     filter = filter_of(request)
     options = options_of(request, "state")
     first = http.whole(request, "limit", 100, least=1, most=1000)
-    since, foreign = position(live, filter.project, requested_cursor(request))
+    since, foreign = await position(live, filter.project, requested_cursor(request))
 
     def subscribe(sink: Sink) -> Viewer:
         return live.hub.watch_feed(sink, SSE, filter, options, since, first)
@@ -87,13 +87,13 @@ def cursor_in_query(request: Request) -> str | None:
     return query.get("lastEventId") or query.get("since")
 
 
-def position(live: LiveJobs, project: str, text: str | None) -> tuple[int | None, bool]:
+async def position(live: LiveJobs, project: str, text: str | None) -> tuple[int | None, bool]:
     """The seq to resume from; None to begin. And whether the cursor was foreign, of another
     database or ahead of this one, so that the client must reset."""
     if not text:
         return None, False
     cursor = parse(text)
-    end = live.end_of(project)
+    end = await live.end_after(project, cursor)
     if cursor is None or end is None or cursor.epoch != end.epoch or cursor.seq > end.seq:
         return None, True
     return cursor.seq or None, False

@@ -66,7 +66,7 @@ async def log_events(request: Request) -> Response:
     """The same `logs` events as in a job's own stream, and nothing else of the job."""
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
-    since, foreign = position(live, slot.head.project, requested_cursor(request))
+    since, foreign = await position(live, slot.head.project, requested_cursor(request))
     if seen_all(slot, since):
         return Response(status_code=204)  # ends an EventSource
     subscribe = subscription(live.hub, request, slot, SSE, since)

@@ -403,7 +403,7 @@ class _Watch:
             assert message.feed is not None, "the message has a job or a feed"
             self._filter = filter_of(self._by, message.feed)
             project = self._filter.project
-        self._since, self.foreign = streams.position(live, project, message.since)
+        self._since, self.foreign = await streams.position(live, project, message.since)
 
     def begin(self, sink: Any, wire: Any) -> Viewer:
         message, hub = self._message, self._live.hub

@@ -1,0 +1,111 @@
+"""Servers that share a database: once a second each compares what it knows with the database.
+
+Between these pulses the store says what other servers commit (see NodeStore.listen). Such a message
+only makes things faster. If it is lost, the next pulse finds the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from livejobs import clock
+from livejobs.access.keyring import Keyring
+from livejobs.core.errors import StorageUnavailable
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.state import Registry
+from livejobs.store.base import Beat, Project, Pulse, Store
+
+EVERY: Final = 1.0  # seconds
+MOST_SKEW: Final = 2_000  # ms that clocks of servers may differ without a warning
+WENT_BACK: Final = (
+    "The database is not as this server left it: it was replaced, or a failover has lost commits. "
+    "Restart this server."
+)
+
+log = logging.getLogger("livejobs.nodes")
+
+
+class Nodes:
+    def __init__(
+        self, store: Store, committer: Committer, registry: Registry, keyring: Keyring
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._registry = registry
+        self._keyring = keyring
+        self.begin()
+
+    def begin(self) -> None:
+        #: Whether this server does what only one of them does.
+        self.leads = not self._store.shared
+        self.away = False  # the last pulse failed
+        self._keys: int | None = None
+        self._warned = False
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.pulse()
+            except Exception:
+                log.exception("a pulse failed")
+            await asyncio.sleep(EVERY)
+
+    async def pulse(self) -> None:
+        beats, self._committer.beats = self._committer.beats, {}
+        known = dict(self._committer.seqs)  # the database may be further, but not behind this
+        try:
+            pulse = await self._store.pulse([Beat(job, at) for job, at in beats.items()])
+        except StorageUnavailable as error:
+            self._committer.beats = beats | self._committer.beats
+            self.leads = not self._store.shared
+            self.away = True
+            self._committer.note_failure(error)
+            return
+        if self.away:
+            self._listen_anew()
+        self.leads = pulse.leads
+        self._compare(pulse.projects, known)
+        self._note_beats(pulse)
+        self._check_clock(pulse.skew_ms)
+        await self._read_keys(pulse.keys)
+
+    def _listen_anew(self) -> None:
+        """While the database was away, other servers could not tell of heartbeats. So the silence
+        of every job begins now."""
+        self.away = False
+        for slot in self._registry.unfinished():
+            slot.silent_since = clock.monotonic()
+
+    def _compare(self, projects: Sequence[Project], known: Mapping[str, int]) -> None:
+        for project in projects:
+            epoch = self._committer.epochs.get(project.name, project.epoch)
+            if epoch != project.epoch or project.seq < known.get(project.name, 0):
+                self._committer.fence(WENT_BACK)
+            else:
+                self._committer.hear(project.name, project.seq)
+
+    def _note_beats(self, pulse: Pulse) -> None:
+        for beat in pulse.beats:
+            slot = self._registry.get(beat.job)
+            if slot is not None and not slot.head.finished:
+                slot.note_heartbeat(max(beat.at, slot.heartbeat_at or 0))
+
+    def _check_clock(self, skew: int) -> None:
+        if abs(skew) <= MOST_SKEW:
+            self._warned = False
+        elif not self._warned:
+            self._warned = True
+            log.warning(
+                "This machine's clock is %.1f s %s the database's. Set it, for example with NTP: "
+                "times in jobs and the ends of tokens depend on it.",
+                abs(skew) / 1000,
+                "ahead of" if skew > 0 else "behind",
+            )
+
+    async def _read_keys(self, version: int) -> None:
+        if self._store.shared and self._keys != version:
+            await self._keyring.load()
+        self._keys = version

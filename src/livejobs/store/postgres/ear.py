@@ -1,0 +1,91 @@
+"""The connection that hears what other servers commit, and holds the lock of the one that leads.
+
+A lost connection is replaced, and then anything may have been missed. One that was cut silently is
+noticed by a question each second. Meanwhile pulses find what other servers do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from asyncpg import PostgresError
+
+from livejobs.store.postgres.opening import LOST, connect
+
+CHANNEL: Final = "livejobs"
+LEAD: Final = 0x4C4A4C44  # "LJLD"; advisory locks belong to one database
+EVERY: Final = 1.0  # seconds
+ANSWER: Final = 5.0  # seconds; a connection that does not answer for so long is replaced
+
+Heard = Callable[[str | None, int], None]
+
+
+class Ear:
+    def __init__(self, url: str, node: str) -> None:
+        self.heard: Heard = lambda *_: None
+        self.leads = False
+        self._url = url
+        self._node = node
+        self._connection: Any = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._connect()
+        await self._ask()
+        self._keeper = asyncio.create_task(self._keep(), name="listener")
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
+        self._drop()
+
+    async def _connect(self) -> None:
+        connection = await connect(self._url)
+        try:
+            await connection.add_listener(CHANNEL, self._hear)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+
+    def _drop(self) -> None:
+        self.leads = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                async with asyncio.timeout(ANSWER):
+                    await self._check()
+            except (*LOST, PostgresError):
+                self._drop()
+
+    async def _check(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._drop()
+            await self._connect()
+            self.heard(None, 0)
+        await self._ask()
+
+    async def _ask(self) -> None:
+        """Whether the connection works, and whether this server may lead."""
+        if self.leads:
+            await self._connection.fetchval("SELECT 1")
+        else:
+            ask = "SELECT pg_try_advisory_lock($1)"
+            self.leads = bool(await self._connection.fetchval(ask, LEAD))
+
+    def _hear(self, _connection: Any, _pid: int, _channel: str, message: object) -> None:
+        """`<server> <seq> <project>`. Anyone who may use the database can send other texts."""
+        node, _, rest = str(message).partition(" ")
+        seq, _, project = rest.partition(" ")
+        if node != self._node and project:
+            with suppress(ValueError):
+                self.heard(project, int(seq))
