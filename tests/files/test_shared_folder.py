@@ -1,5 +1,4 @@
-"""Servers that share a folder for files (`--files file:///path`), as processes. Each has a database
-of its own with the same job, so both may finish an upload."""
+"""Nodes that share a database and a folder for files (`--files file:///path`), as processes."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.desk import eventually, problem
+from tests.support.postgres import Postgres
 from tests.support.server import DidNotStart, Server
 
 TUS: Final = {"tus-resumable": "1.0.0"}
@@ -25,13 +26,26 @@ PIECE: Final = {**TUS, "content-type": "application/offset+octet-stream"}
 
 
 class Node:
-    def __init__(self, data: Path, folder: str, *args: str) -> None:
-        self.server = Server(data, "--files", f"file://{folder}", *args)
+    def __init__(self, data: Path, folder: str | Path, *args: str, database: str = "") -> None:
+        where = str(folder).replace(" ", "%20")
+        env = {"LIVEJOBS_DATABASE": database} if database else {}
+        self.server = Server(data, "--files", f"file://{where}", *args, env=env)
         self.http = httpx.Client(base_url=self.server.url)
 
     def close(self) -> None:
         self.http.close()
         self.server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Postgres) -> str:
+    return postgres.database("nodes")
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +56,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nodes(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    url = str(folder).replace(" ", "%20")
-    nodes = [Node(tmp_path_factory.mktemp("data"), url) for _ in range(2)]
-    yield nodes
-    for node in nodes:
-        node.close()
-
-
-@pytest.fixture(scope="module")
-def counter() -> Iterator[int]:
-    return iter(range(1_000_000))
+def nodes(
+    folder: Path, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Node]]:
+    data = tmp_path_factory.mktemp("nodes")
+    with ExitStack() as stack:
+        made = []
+        for name in ("one", "two"):
+            made.append(Node(data / name, folder, database=database))
+            stack.callback(made[-1].close)
+        yield made
 
 
 @pytest.fixture
-def job(nodes: list[Node], counter: Iterator[int]) -> str:
-    return new_job(nodes, counter)
+def job(nodes: list[Node]) -> str:
+    return new_job(nodes[0])
 
 
-def new_job(nodes: list[Node], counter: Iterator[int]) -> str:
-    job = f"/v1/jobs/j{next(counter)}"
-    for node in nodes:
-        node.http.put(job).raise_for_status()
-    return job
+def new_job(node: Node) -> str:
+    return f"/v1/jobs/{node.http.post('/v1/jobs').raise_for_status().json()['id']}"
 
 
 def begin(node: Node, job: str, length: int) -> str:
@@ -89,17 +99,39 @@ def test_files_lie_in_the_folder_and_nothing_else_there_is_touched(
 ) -> None:
     (folder / "of another program").write_bytes(b"x")
     assert nodes[0].http.put(f"{job}/files/a", content=b"abc").status_code == 201
-    assert nodes[0].http.get(f"{job}/files/a").content == b"abc"
     [kept] = [it for it in folder.glob("??/*") if it.read_bytes() == b"abc"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert not (nodes[0].server.data / "files").exists()
-    nodes[0].http.post(f"{job}/reports", json={"type": "succeed"})
-    assert nodes[0].http.delete(job).status_code == 204
+    one, two = nodes
+    assert one.http.get(f"{job}/files/a").content == b"abc"
+    eventually(lambda: two.http.get(f"{job}/files/a").content == b"abc")
+    eventually(lambda: downloads(one, job) == downloads(two, job) == [2])
+    two.http.post(f"{job}/reports", json={"type": "succeed"}).raise_for_status()
+    assert two.http.delete(job).status_code == 204
     eventually(lambda: not kept.exists())
     assert (folder / "of another program").read_bytes() == b"x"
 
 
-def test_an_upload_continues_on_another_server(nodes: list[Node], folder: Path, job: str) -> None:
+def downloads(node: Node, job: str) -> list[int]:
+    return [it["downloads"] for it in node.http.get(f"{job}/files").json()["files"]]
+
+
+def test_a_node_with_another_folder_does_not_start(
+    nodes: list[Node], database: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "files"
+    other.mkdir()
+    with pytest.raises(DidNotStart) as caught:
+        Node(tmp_path / "data", other, database=database)
+    assert str(caught.value).splitlines()[-1] == (
+        f"livejobs: files (file://{other}): is not where the other nodes of this database keep "
+        "their files: it has no .livejobs-area. Use one object store, or one folder that all nodes "
+        "share."
+    )
+    assert list(other.iterdir()) == []
+
+
+def test_an_upload_continues_on_another_node(nodes: list[Node], folder: Path, job: str) -> None:
     one, two = nodes
     data = os.urandom(3_000_000)
     upload = begin(one, job, len(data))
@@ -111,19 +143,18 @@ def test_an_upload_continues_on_another_server(nodes: list[Node], folder: Path, 
     assert patch(one, upload, 2_000_000, data[2_000_000:]).status_code == 204
     [file] = one.http.get(job).json()["files"]
     assert file["sha256"] == hashlib.sha256(data).hexdigest()
-    assert one.http.get(file["url"]).content == data
+    eventually(lambda: two.http.get(file["url"]).content == data)
     assert offset(one, upload) == len(data)
     problem(patch(two, upload, 0, b""), 404, "no_upload")
     assert list((folder / "incoming").iterdir()) == []
 
 
-def test_an_upload_that_one_server_receives_is_locked_on_the_other_until_that_one_dies(
-    nodes: list[Node], tmp_path: Path, folder: Path, job: str
+def test_an_upload_is_locked_on_other_nodes_until_the_node_that_receives_it_dies(
+    nodes: list[Node], tmp_path: Path, database: str, folder: Path, job: str
 ) -> None:
-    other = Node(tmp_path, str(folder).replace(" ", "%20"))
+    other = Node(tmp_path, folder, database=database)
     data = os.urandom(2_500_000)
     try:
-        other.http.put(job).raise_for_status()
         upload = begin(nodes[0], job, len(data))
         head = (
             f"PATCH {upload} HTTP/1.1\r\nhost: 127.0.0.1\r\ntus-resumable: 1.0.0\r\n"
@@ -148,16 +179,26 @@ def test_of_two_requests_at_once_one_adds_to_the_upload(
     nodes: list[Node], job: str, folder: Path
 ) -> None:
     size, pieces = 300_000, [b"a" * 300_000, b"b" * 300_000]
+    upload = begin(nodes[0], job, 10 * size + 1)
+    part = folder / "incoming" / f"{upload.rpartition('/')[2]}.part"
     with ThreadPoolExecutor(2) as threads:
-        upload = begin(nodes[0], job, 10 * size + 1)
         for there in range(0, 10 * size, size):
             sent = threads.map(patch, nodes, [upload] * 2, [there] * 2, pieces)
             codes = [it.status_code for it in sent]
             assert codes.count(204) == 1
             assert set(codes) <= {204, 409, 423}
-            [part] = (folder / "incoming").glob("*.part")
             assert part.read_bytes()[there:] == pieces[codes.index(204)]
     assert nodes[0].http.delete(upload, headers=TUS).status_code == 204
+
+
+def test_an_upload_ends_with_its_job_on_all_nodes(
+    nodes: list[Node], folder: Path, job: str
+) -> None:
+    upload = begin(nodes[0], job, 10)
+    assert patch(nodes[1], upload, 0, b"01234").status_code == 204
+    nodes[1].http.post(f"{job}/reports", json={"type": "succeed"}).raise_for_status()
+    eventually(lambda: list((folder / "incoming").iterdir()) == [])
+    eventually(lambda: patch(nodes[0], upload, 5, b"56789").json()["code"] == "job_finished")
 
 
 def test_an_upload_ends_on_all_servers(nodes: list[Node], folder: Path, job: str) -> None:
@@ -184,20 +225,14 @@ def test_no_other_name_is_taken_for_an_upload(nodes: list[Node], job: str, name:
     ),
     st.integers(0, 1),
 )
-def test_pieces_to_any_server_make_the_right_file(
-    nodes: list[Node],
-    counter: Iterator[int],
-    data: bytes,
-    tries: list[tuple[int, int, int]],
-    last: int,
+def test_pieces_to_any_node_make_the_right_file(
+    nodes: list[Node], data: bytes, tries: list[tuple[int, int, int]], last: int
 ) -> None:
-    job = new_job(nodes, counter)
+    job = new_job(nodes[0])
     upload, there = begin(nodes[0], job, len(data)), 0
     for to, aside, size in tries:
         first = max(0, there + aside)
-        piece = data[first : first + size]
-        if there + len(piece) == len(data):
-            break  # both databases have the job, but only one gets the file
+        piece = data[first : first + min(size, len(data) - 1 - first)]
         answer = patch(nodes[to], upload, first, piece)
         if first != there:
             problem(answer, 409, "offset_mismatch")
@@ -206,6 +241,14 @@ def test_pieces_to_any_server_make_the_right_file(
             assert answer.headers["upload-offset"] == str(there)
     assert patch(nodes[last], upload, there, data[there:]).status_code == 204
     assert nodes[last].http.get(f"{job}/files/a").content == data
+
+
+def test_nodes_with_one_data_folder_need_no_setting(postgres: Postgres, tmp_path: Path) -> None:
+    env = {"LIVEJOBS_DATABASE": postgres.database("workers")}
+    with Server(tmp_path, env=env) as one, Server(tmp_path, env=env) as two:
+        job = httpx.post(f"{one.url}/v1/jobs").json()["id"]
+        httpx.put(f"{one.url}/v1/jobs/{job}/files/a", content=b"abc").raise_for_status()
+        eventually(lambda: httpx.get(f"{two.url}/v1/jobs/{job}/files/a").content == b"abc")
 
 
 def test_a_server_in_front_gets_paths_in_the_folder(tmp_path: Path) -> None:
