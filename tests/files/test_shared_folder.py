@@ -104,7 +104,7 @@ def test_files_lie_in_the_folder_and_nothing_else_there_is_touched(
     assert not (nodes[0].server.data / "files").exists()
     one, two = nodes
     assert one.http.get(f"{job}/files/a").content == b"abc"
-    eventually(lambda: two.http.get(f"{job}/files/a").content == b"abc")
+    assert two.http.get(f"{job}/files/a").content == b"abc"
     eventually(lambda: downloads(one, job) == downloads(two, job) == [2])
     two.http.post(f"{job}/reports", json={"type": "succeed"}).raise_for_status()
     assert two.http.delete(job).status_code == 204
@@ -143,7 +143,7 @@ def test_an_upload_continues_on_another_node(nodes: list[Node], folder: Path, jo
     assert patch(one, upload, 2_000_000, data[2_000_000:]).status_code == 204
     [file] = one.http.get(job).json()["files"]
     assert file["sha256"] == hashlib.sha256(data).hexdigest()
-    eventually(lambda: two.http.get(file["url"]).content == data)
+    assert two.http.get(file["url"]).content == data
     assert offset(one, upload) == len(data)
     problem(patch(two, upload, 0, b""), 404, "no_upload")
     assert list((folder / "incoming").iterdir()) == []
@@ -248,7 +248,10 @@ def test_nodes_with_one_data_folder_need_no_setting(postgres: Postgres, tmp_path
     with Server(tmp_path, env=env) as one, Server(tmp_path, env=env) as two:
         job = httpx.post(f"{one.url}/v1/jobs").json()["id"]
         httpx.put(f"{one.url}/v1/jobs/{job}/files/a", content=b"abc").raise_for_status()
-        eventually(lambda: httpx.get(f"{two.url}/v1/jobs/{job}/files/a").content == b"abc")
+        assert httpx.get(f"{two.url}/v1/jobs/{job}/files/a").content == b"abc"
+        report = {"type": "succeed"}
+        httpx.post(f"{one.url}/v1/jobs/{job}/reports", json=report).raise_for_status()
+        assert httpx.get(f"{two.url}/v1/jobs/{job}/download").content == b"abc"
 
 
 def test_a_server_in_front_gets_paths_in_the_folder(tmp_path: Path) -> None:
