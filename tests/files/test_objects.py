@@ -190,8 +190,6 @@ def test_an_unusable_store_stops_the_start_with_one_line(
 ) -> None:
     for url, sentence in (
         ("s3://no-such-bucket/x", "can't be used: .* 404 Not Found"),
-        ("file://tmp", "takes .*, not 'file://tmp'"),
-        ("file:///tmp%00", "takes .*, not 'file:///tmp%00'"),
         ("s3://", "takes .*, not 's3://'"),
     ):
         with pytest.raises(DidNotStart) as caught:

@@ -206,24 +206,30 @@ class Files:
 
         async with self.partials.claimed(partial):
             await self.partials.receive(partial, offset, body, heard)
-        await self.finish(slot, partial, check, by)
+            await self._complete(slot, partial, check, by)
 
     async def finish(
         self, slot: Slot, partial: Partial, check: Check = nothing, by: Principal | None = None
     ) -> None:
         """Make a complete upload a file of the job."""
+        if partial.whole and not partial.done:
+            async with self.partials.claimed(partial):
+                await self._complete(slot, partial, check, by)
+
+    async def _complete(
+        self, slot: Slot, partial: Partial, check: Check, by: Principal | None
+    ) -> None:
         if not partial.whole or partial.done:
             return
-        async with self.partials.claimed(partial):
-            try:
-                await self.partials.read_back(partial)
-                declared = partial.declared
-                await self.keep(slot, declared.name, partial, declared.media_type, check, by)
-            except LivejobsError:
-                if not await self._run(partial.path.exists):  # the area has taken it
-                    await self.partials.remove(partial)
-                raise
-            await self.partials.finished(partial)
+        try:
+            await self.partials.read_back(partial)
+            declared = partial.declared
+            await self.keep(slot, declared.name, partial, declared.media_type, check, by)
+        except LivejobsError:
+            if not await self._run(partial.path.exists):  # the area has taken it
+                await self.partials.remove(partial)
+            raise
+        await self.partials.finished(partial)
 
     async def keep(
         self,

@@ -136,17 +136,15 @@ class Partials:
         self._count[_job(declared)] += 1
         return partial
 
-    def _drop(self, partial: Partial) -> bool:
-        """Return whether it was there."""
+    def _drop(self, partial: Partial) -> None:
         if self._all.get(partial.declared.id) is not partial:
-            return False
+            return
         del self._all[partial.declared.id]
         partial.room.release()
         for of in (_project(partial.declared), _job(partial.declared)):
             self._count[of] -= 1
             if not self._count[of]:
                 del self._count[of]
-        return True
 
     async def find(self, job: str, id: str) -> Partial | None:
         partial = self._done.get(id) or await self._current(id) or self._done.get(id)
@@ -210,9 +208,9 @@ class Partials:
         await self.remove(partial)
 
     async def remove(self, partial: Partial) -> None:
-        if self._drop(partial):
-            with contextlib.suppress(LivejobsError):  # the next start removes what is left
-                await self._run(partial.remove)
+        self._drop(partial)
+        with contextlib.suppress(LivejobsError):  # the next start removes what is left
+            await self._run(partial.remove)
 
     def job_ended(self, id: str) -> None:
         for partial in self._all.values():
