@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from livejobs import LiveJobs, Settings, clock
 from livejobs.config import SettingError
 from livejobs.core import reducer
+from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.core.reports import NewJob
 from livejobs.files.counting import Downloads, Sent
@@ -300,3 +301,34 @@ async def test_downloads_that_two_nodes_counted_add_up(database: Database) -> No
     assert [(await it.of([file]))[KEY].count for it in nodes] == [1, 2]
     await asyncio.gather(*[it.flush() for it in nodes])
     assert [(await it.of([file]))[KEY].count for it in nodes] == [3, 3]
+
+
+class Unsure(Database):
+    """It keeps one commit and then loses the connection."""
+
+    lost = False
+
+    async def commit(
+        self, changes: Sequence[Change], on: Mapping[str, int] | None = None
+    ) -> list[int]:
+        seqs = await super().commit(changes, on)
+        if self.lost:
+            self.lost = False
+            raise StorageUnavailable("The connection is lost.")
+        return seqs
+
+
+async def test_a_file_whose_commit_was_kept_after_all_has_its_bytes(tmp_path: Path) -> None:
+    store = Unsure()
+    async with LiveJobs(Settings(data=tmp_path), store=store) as live:
+        job = await live.create()
+        slot = await live.find(job.id)
+        store.lost = True
+        with pytest.raises(StorageUnavailable):
+            await job.put_file("a", b"abc")
+        live.committer.hear(None, 0)  # as the next pulse does
+        while not slot.head.files:
+            await slot.changed()
+        opened = await live.files.open(slot.head.files[0])
+        assert await opened.read(0, 10) == b"abc"
+        await opened.close()

@@ -25,14 +25,14 @@ from livejobs import clock
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core.access import Principal
-from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
+from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
 from livejobs.files.area import SETTLED, Area, Opened, gone
 from livejobs.files.counting import Downloads
 from livejobs.files.local import LocalArea, LocalFile, is_left, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
-from livejobs.files.partial import Declared, Partial
+from livejobs.files.partial import Declared, Partial, encoded_metadata
 from livejobs.files.partials import Partials
 from livejobs.files.proof import beat, prove
 from livejobs.files.quota import Quota
@@ -191,6 +191,18 @@ class Files:
         await self.finish(slot, partial, by=by)  # an empty file is complete
         return partial
 
+    async def upload(self, slot: Slot, id: str) -> Partial | None:
+        """The resumable upload with this id. It is known, also to other nodes, for as long as it is
+        under way, or the job has the file that it became."""
+        head, partial = slot.head, await self.partials.find(slot.head.id, id)
+        for file in head.files if partial is None else ():
+            if file.key == id and file.kept:
+                metadata = encoded_metadata(filename=file.name, filetype=file.media_type)
+                kind, size = file.media_type, file.size or 0
+                declared = Declared(id, head.id, head.project, file.name, kind, size, metadata)
+                return self.partials.completed(declared)
+        return partial
+
     async def go_on(
         self,
         slot: Slot,
@@ -224,7 +236,9 @@ class Files:
         try:
             await self.partials.read_back(partial)
             declared = partial.declared
-            await self.keep(slot, declared.name, partial, declared.media_type, check, by)
+            await self.keep(
+                slot, declared.name, partial, declared.media_type, check, by, key=declared.id
+            )
         except LivejobsError:
             if not await self._run(partial.path.exists):  # the area has taken it
                 await self.partials.remove(partial)
@@ -239,9 +253,11 @@ class Files:
         media_type: str,
         check: Check,
         by: Principal | None = None,
+        *,
+        key: str | None = None,
     ) -> tuple[File, bool]:
         """Move a complete upload to the file area and give the file to the job."""
-        key = _new_key()
+        key = key or _new_key()
         digest = upload.sha256.hex()
         self._coming.add(key)
         try:
@@ -249,9 +265,11 @@ class Files:
             check()  # again: an object store may have taken long
             file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
             return file, await self._give(slot, file, by)
-        except LivejobsError:
-            with contextlib.suppress(LivejobsError):
-                await self.area.remove([key])
+        except LivejobsError as error:
+            # A database that is elsewhere may have kept a commit that it seemed to refuse.
+            if not (self._store.shared and isinstance(error, StorageUnavailable)):
+                with contextlib.suppress(LivejobsError):
+                    await self.area.remove([key])
             raise
         finally:
             self._coming.discard(key)

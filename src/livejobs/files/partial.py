@@ -9,6 +9,7 @@ writes holds the kernel's lock of `ID.part`, which ends with the process.
 from __future__ import annotations
 
 import asyncio
+import base64
 import fcntl
 import hashlib
 import os
@@ -56,6 +57,10 @@ class Declared(Struct, frozen=True):
     media_type: str
     length: int
     metadata: str  # the Upload-Metadata header
+
+
+def encoded_metadata(**fields: str) -> str:
+    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in fields.items())
 
 
 decode_declared: Final = msgspec.json.Decoder(Declared).decode

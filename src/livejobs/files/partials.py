@@ -27,7 +27,6 @@ T = TypeVar("T")
 # Bounds on unfinished uploads: even a small one is two files.
 MOST: Final = 1_000  # of one project
 MOST_EACH: Final = 100  # of one job, so that its workers can't use up the project's
-REMEMBERED: Final = 1_000  # finished uploads, for clients that lost the answer
 
 
 def _project(declared: Declared) -> str:
@@ -48,7 +47,6 @@ class Partials:
         self._threads = threads
         self._all: dict[str, Partial] = {}
         self._count: Counter[str] = Counter()  # by project, and by job
-        self._done: dict[str, Partial] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -103,7 +101,7 @@ class Partials:
             except NotFound:
                 if not partial.busy:
                     self._drop(partial)
-                return None
+                    return None
         if not partial.busy:
             partial.room.note(partial.size)
         return partial
@@ -147,9 +145,15 @@ class Partials:
                 del self._count[of]
 
     async def find(self, job: str, id: str) -> Partial | None:
-        partial = self._done.get(id) or await self._current(id) or self._done.get(id)
+        partial = await self._current(id)
         if partial is None or partial.declared.job != job or partial.unwanted:
             return None
+        return partial
+
+    def completed(self, declared: Declared) -> Partial:
+        """An upload that has become a file. A client that lost the answer asks for it."""
+        partial = Partial(declared, self._folder, Reservation(self._quota, declared.project))
+        partial.size, partial.done = declared.length, True
         return partial
 
     @asynccontextmanager
@@ -200,11 +204,8 @@ class Partials:
             done = await self._run(partial.read_back)
 
     async def finished(self, partial: Partial) -> None:
-        """Its bytes have become a file. A client can still ask for its offset for a while."""
+        """Its bytes have become a file."""
         partial.done = True
-        if len(self._done) >= REMEMBERED:
-            del self._done[next(iter(self._done))]
-        self._done[partial.declared.id] = partial
         await self.remove(partial)
 
     async def remove(self, partial: Partial) -> None:

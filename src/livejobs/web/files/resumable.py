@@ -130,7 +130,10 @@ async def found(request: Request) -> tuple[Slot, Partial]:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     files = live.files
-    partial = await files.partials.find(slot.head.id, request.path_params["upload"])
+    partial = await files.upload(slot, request.path_params["upload"])
+    if partial is None:
+        await live.refresh(slot)
+        partial = await files.upload(slot, request.path_params["upload"])
     if partial is None or not partial.done:
         refuse_finished(slot)
     if partial is None:
