@@ -3,7 +3,8 @@
 Each upload is two files in the incoming folder: `ID.part` holds the bytes so far, and `ID.json`
 what the client declared. The size of `ID.part` is the offset of the upload, so the bytes of an
 interrupted request count too. Nodes may share the folder: so the truth is on the disk, and whoever
-writes holds the kernel's lock of `ID.part`, which ends with the process.
+writes holds the kernel's lock of `ID.json`, which ends with the process. `ID.json` is removed last,
+so that the lock stays until the job has the file.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Partial:
         self.unwanted = False  # its job has finished or was deleted
         self.done = False  # it has become a file of its job
         self._claimed = False
-        self._fd = -1  # of `path`, while it is locked
+        self._fd = -1  # of `path`, while the upload is locked
+        self._lock_fd = -1
         self._work: set[asyncio.Future[None]] = set()
         self._digest = hashlib.sha256()
         self._digested = 0
@@ -143,36 +145,53 @@ class Partial:
 
     def look(self) -> None:
         """Learn its size, as another node may have added to it."""
-        with self._turn, self._refusals(), self.path.open("rb") as file:
+        with self._turn, self._refusals():
             if self._fd < 0:
-                self._learn(file.fileno())
+                try:
+                    with self.path.open("rb") as file:
+                        self._learn(file.fileno())
+                except FileNotFoundError:
+                    os.close(self._locked())  # else another node makes it a file of its job
+                    self.sidecar.unlink(missing_ok=True)
+                    raise
 
     def _lock(self) -> None:
         with self._turn, self._refusals():
-            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            lock = self._locked()
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._learn(fd)
+                fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             except BaseException:
-                os.close(fd)
+                os.close(lock)
                 raise
-            self._fd = fd
+            self._fd, self._lock_fd = fd, lock
+            self._learn(fd)
             if not self._claimed:  # the request was cancelled, and its `_unlock` ran before
                 self._close()
+
+    def _locked(self) -> int:
+        """The descriptor of `ID.json`, which no other node has locked."""
+        fd = os.open(self.sidecar, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(fd), self.sidecar.stat()):
+                raise FileNotFoundError(self.sidecar)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def _unlock(self) -> None:
         with self._turn:
             self._close()
 
     def _close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            os.close(self._lock_fd)
+            self._fd = -1
 
     def _learn(self, fd: int) -> None:
         status = os.fstat(fd)
-        if not os.path.samestat(status, self.path.stat()):
-            raise FileNotFoundError(self.path)
         self.size = min(status.st_size, self.declared.length)
         self.moved_at = status.st_mtime_ns // 1_000_000
 
@@ -220,5 +239,5 @@ class Partial:
 
     def remove(self) -> None:
         with self._turn, refusals():
-            self.sidecar.unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
+            self.sidecar.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import msgspec
 from livejobs.core.errors import Conflict, LivejobsError, NotFound, TooMany
 from livejobs.files.area import KEY
 from livejobs.files.local import is_left, refusals
-from livejobs.files.partial import Declared, Partial, decode_declared
+from livejobs.files.partial import Declared, Partial, UploadLocked, decode_declared
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE
 
@@ -79,7 +79,8 @@ class Partials:
     async def look(self) -> None:
         """Learn what is on the disk: other nodes begin, continue and end uploads too."""
         for id in await self._run(self._ids) | self._all.keys():
-            await self._current(id)
+            with contextlib.suppress(UploadLocked):
+                await self._current(id)
 
     def _ids(self) -> set[str]:
         with refusals(), contextlib.suppress(FileNotFoundError):
