@@ -21,6 +21,7 @@ from livejobs.core.model import File, Head
 from livejobs.core.reports import NewJob
 from livejobs.files.counting import Downloads, Sent
 from livejobs.files.filing import Files
+from livejobs.files.partial import Declared, Partial, UploadLocked
 from livejobs.files.quota import FileTooLarge
 from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
@@ -223,6 +224,55 @@ async def test_one_server_leaves_no_marker(tmp_path: Path) -> None:
     await files.start()
     assert not (tmp_path / "files" / MARKER).exists()
     await files.stop()
+
+
+# Resumable uploads
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_an_upload_stays_locked_until_its_job_has_the_file(
+    node: Callable[..., Files], tmp_path: Path, killed: bool
+) -> None:
+    one, two = node("one").partials, node("one").partials
+    partial = await one.create(Declared(KEY, "j", "default", "a", "text/plain", 0, ""))
+    async with one.claimed(partial):
+        with pytest.raises(UploadLocked):
+            async with two.claimed(some(await two.find("j", KEY))):
+                pass
+        partial.path.rename(tmp_path / "taken by the area")
+        with pytest.raises(UploadLocked):
+            await two.find("j", KEY)
+        await two.look()
+        if not killed:
+            await one.finished(partial)
+    assert await two.find("j", KEY) is None
+    assert len(two) == 0
+    assert names(tmp_path / "one" / "incoming") == []
+
+
+async def test_a_cancelled_request_leaves_no_lock(node: Callable[..., Files]) -> None:
+    files, other = node("one").partials, node("one").partials
+    partial = await files.create(Declared(KEY, "j", "default", "a", "text/plain", 9, ""))
+
+    async def claim() -> None:
+        async with files.claimed(partial):
+            await asyncio.sleep(0)
+
+    for steps in range(20):
+        task = asyncio.create_task(claim())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        while partial.busy:  # noqa: ASYNC110 - until a thread has ended
+            await asyncio.sleep(0)
+        async with other.claimed(some(await other.find("j", KEY))):
+            pass
+
+
+def some(partial: Partial | None) -> Partial:
+    assert partial is not None
+    return partial
 
 
 # What another node is writing, and what it left
