@@ -186,7 +186,7 @@ class Settings:
         secret=True,  # it may hold a password
     )
     files: str | None = setting(
-        None, STORE, "Keep files in this object store, or in this folder that all nodes share."
+        None, STORE, "Keep files in this object store, or in this folder that all servers share."
     )
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."

@@ -25,6 +25,11 @@ WENT_BACK: Final = (
     "Restart this server."
 )
 
+TOO_LATE: Final = (
+    "This server was cut off from the database for so long that the database has forgotten some "
+    "deletions. Restart this server."
+)
+
 log = logging.getLogger("livejobs.nodes")
 
 
@@ -41,6 +46,7 @@ class Nodes:
     def begin(self) -> None:
         #: Whether this server does what only one of them does.
         self.leads = not self._store.shared
+        self.others = 0  # servers on the same database
         self.away = False  # the last pulse failed
         self._keys: int | None = None
         self._warned = False
@@ -66,7 +72,7 @@ class Nodes:
             return
         if self.away:
             self._listen_anew()
-        self.leads = pulse.leads
+        self.leads, self.others = pulse.leads, pulse.others
         self._compare(pulse.projects, known)
         self._note_beats(pulse)
         self._check_clock(pulse.skew_ms)
@@ -82,8 +88,11 @@ class Nodes:
     def _compare(self, projects: Sequence[Project], known: Mapping[str, int]) -> None:
         for project in projects:
             epoch = self._committer.epochs.get(project.name, project.epoch)
-            if epoch != project.epoch or project.seq < known.get(project.name, 0):
+            seq = known.get(project.name, project.floor)
+            if epoch != project.epoch or project.seq < seq:
                 self._committer.fence(WENT_BACK)
+            elif seq < project.floor:
+                self._committer.fence(TOO_LATE)
             else:
                 self._committer.hear(project.name, project.seq)
 

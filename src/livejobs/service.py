@@ -23,7 +23,7 @@ from livejobs.config import SettingError, Settings, first_admin_key, refuse_stra
 from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import Cursor
-from livejobs.core.errors import LivejobsError, NotStarted
+from livejobs.core.errors import LivejobsError, NotStarted, StorageUnavailable
 from livejobs.core.history import History, Range
 from livejobs.core.model import FLAGS, File, Flag, Status, Stored
 from livejobs.files.filing import Files
@@ -447,6 +447,16 @@ class LiveJobs:
         counts = {flag: await self.store.counts(Query(projects, flag=flag)) for flag in FLAGS}
         return {flag: sum(by_status.values()) for flag, by_status in counts.items()}
 
+    @property
+    def shared(self) -> bool:
+        """Whether other servers may use the same database."""
+        return self.store.shared
+
+    async def reach(self, slot: Slot, cursor: Cursor) -> None:
+        """If another server has given a client this cursor of the job, learn what it knows."""
+        if cursor.epoch == slot.epoch and cursor.seq > slot.seq:
+            await self.committer.reach(slot.head.project, cursor.seq)
+
     async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project. If another
         server has given the client a newer cursor, this one first learns what it has missed."""
@@ -454,7 +464,10 @@ class LiveJobs:
         if epoch is None:
             return None
         if cursor is not None and cursor.epoch == epoch:
-            await self.committer.reach(project, cursor.seq)
+            try:
+                await self.committer.reach(project, cursor.seq)
+            except StorageUnavailable:  # the client waits for what comes after its cursor
+                return cursor
         return Cursor(epoch, self.committer.seqs.get(project, 0))
 
     def projects(self, by: Principal) -> Sequence[str]:
@@ -485,6 +498,9 @@ class LiveJobs:
             "jobs_queued": self.lanes.queued,
             "jobs_running": in_memory["jobs_unfinished"] - self.lanes.queued,
             "commits": self.committer.commits,
+            "commits_again": self.committer.outpaced,
+            "leads": int(self.nodes.leads),
+            "servers": 1 + self.nodes.others,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),

@@ -83,8 +83,8 @@ async def test_a_node_with_another_folder_is_refused(
     known = await database.meta("files")
     database.alive = 2
     assert await refused(node("two")) == (
-        f"files (file://{tmp_path}/two): is not where the other nodes of this database keep their "
-        f"files: it has no {MARKER}. Use one object store, or one folder that all nodes share."
+        f"files (file://{tmp_path}/two): is not where the other servers of this database keep "
+        f"their files: it has no {MARKER}. Use one object store, or one folder that all servers share."
     )
     assert list((tmp_path / "two").iterdir()) == []
     (tmp_path / "two" / MARKER).write_text("f" * 32)
@@ -376,7 +376,7 @@ async def test_a_file_whose_commit_was_kept_after_all_has_its_bytes(tmp_path: Pa
         store.lost = True
         with pytest.raises(StorageUnavailable):
             await job.put_file("a", b"abc")
-        live.committer.hear(None, 0)  # as the next pulse does
+        live.committer.hear("default", 99)  # as the next pulse does
         while not slot.head.files:
             await slot.changed()
         opened = await live.files.open(slot.head.files[0])

@@ -34,7 +34,6 @@ from livejobs.store.base import Outpaced, Store
 from livejobs.store.news import read_news
 
 GROUP: Final = 1000  # operations in one transaction
-ANY: Final = -1  # a seq that is not known
 TRIES: Final = 20  # of a group, each with the newest heads; nearly always the first one succeeds
 
 log = logging.getLogger("livejobs.committer")
@@ -75,6 +74,7 @@ class Committer:
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
         self._heard: dict[str, int] = {}  # projects in which other servers may have committed
+        self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
@@ -113,13 +113,15 @@ class Committer:
         while not self._closing or self._pending:
             await self._wake.wait()
             self._wake.clear()
-            await self._catch_up()
+            if self._heard:
+                await self._catch_up()
             while self._pending:
                 group, self._pending = self._pending[:GROUP], self._pending[GROUP:]
                 self._published.clear()
                 await self._commit(group)
                 self._published.set()
-                await self._catch_up()
+                if self._heard:
+                    await self._catch_up()
 
     # Our own changes
 
@@ -186,13 +188,11 @@ class Committer:
 
     # Those of other servers
 
-    def hear(self, project: str | None, seq: int) -> None:
-        """Another server may have committed. None: to any project."""
-        if project is None:
-            self._heard = dict.fromkeys(self.seqs, ANY)
-        elif seq > self.seqs.get(project, -1) and self._heard.get(project) != ANY:
+    def hear(self, project: str, seq: int) -> None:
+        """Another server may have committed to the project."""
+        if seq > self.seqs.get(project, -1):
             self._heard[project] = max(seq, self._heard.get(project, 0))
-        self._wake.set()
+            self._wake.set()
 
     def lacks(self, stored: Stored) -> bool:
         """Whether the job was changed by another server, and this one has not heard of it yet."""
@@ -213,7 +213,7 @@ class Committer:
         followed, self._followed = self._followed, None
         try:
             for project, seq in heard.items():
-                if seq == ANY or seq > self.seqs.get(project, -1):
+                if seq > self.seqs.get(project, -1):
                     await self._follow(project)
         except Exception as error:  # noqa: BLE001  the database; the next pulse finds it again
             self.note_failure(error)
@@ -238,16 +238,19 @@ class Committer:
         if project not in self.epochs:
             self.epochs[project] = (await self._store.project(project)).epoch
         while True:
-            news = await read_news(self._store, project, self.seqs.get(project, 0))
+            after, whole = self.seqs.get(project, 0), project not in self._skipped
+            news = await read_news(self._store, project, after, with_entries=whole)
             committed = self._publisher.news(news)
             if news.whole:
                 self._notify(committed)
             else:
                 self._skip(project, committed)
             if news.last:
+                self._skipped.discard(project)
                 return
 
     def _skip(self, project: str, committed: Sequence[Committed]) -> None:
+        self._skipped.add(project)
         self._notify([it for it in committed if it.after is None])
         for skip in self.skipping:
             skip(project)

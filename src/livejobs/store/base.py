@@ -328,6 +328,7 @@ class Pulse(Struct, frozen=True):
     projects: Sequence[Project]
     beats: Sequence[Beat] = ()  # heard by other servers since the last pulse
     keys: int = 0  # another number than before: another server has changed the keys
+    others: int = 0  # how many other servers use the database
     leads: bool = True  # whether this server does what only one does, such as the sweeping
     skew_ms: int = 0  # how far this server's clock is ahead of the database's
 
@@ -338,10 +339,9 @@ class NodeStore(Protocol):
 
     shared: bool  # whether several servers can use the database
 
-    def listen(self, heard: Callable[[str | None, int], None]) -> None:
-        """Call `heard` with a project and its seq when another server may have committed to it;
-        with None when it may have done anything. It may be called in vain, and calls may be
-        missing: `pulse` finds what they would have said."""
+    def listen(self, heard: Callable[[str, int], None]) -> None:
+        """Call `heard` with a project and its seq when another server has committed to it. Calls
+        may be missing: `pulse` finds what they would have said."""
 
     def alone(self, projects: Iterable[str]) -> AbstractAsyncContextManager[None]:
         """Keep other servers from committing to the projects, for one commit of ours."""

@@ -26,13 +26,17 @@ class News(NamedTuple):
     last: bool  # whether this was all
 
 
-async def read_news(store: JobStore, project: str, after: int) -> News:
-    """A server that was cut off reads many pages, and leaves the entries to those who need them."""
+async def read_news(
+    store: JobStore, project: str, after: int, *, with_entries: bool = True
+) -> News:
+    """A server that was cut off reads many pages, and leaves the entries to those who need them.
+    It must do so up to the last page: a job of a later page may have entries of an earlier one."""
     changes = await store.changes(project, after, limit=JOBS, most_bytes=HEAD_BYTES)
     seqs = [it.seq for it in changes.jobs] + [it.seq for it in changes.gone]
     upto = max(seqs, default=after)
-    if not changes.complete:
-        return News(project, changes.jobs, changes.gone, (), upto, whole=False, last=False)
+    if not (changes.complete and with_entries):
+        last = changes.complete
+        return News(project, changes.jobs, changes.gone, (), upto, whole=False, last=last)
     # Every change writes its job's head. So the seq of no change is above these, and an entry with
     # a lower seq was there when they were read.
     entries = await store.feed_entries(

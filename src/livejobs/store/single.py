@@ -18,7 +18,7 @@ class SingleStore:
         # Of this run: with one server nobody else could read them.
         self._meta: dict[str, str] = {}
 
-    def listen(self, heard: Callable[[str | None, int], None]) -> None:
+    def listen(self, heard: Callable[[str, int], None]) -> None:
         """There is nothing to hear."""
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """The connection that hears what other servers commit, and holds the lock of the one that leads.
 
-A lost connection is replaced, and then anything may have been missed. One that was cut silently is
-noticed by a question each second. Meanwhile pulses find what other servers do.
+A lost connection is replaced. One that was cut silently is noticed by a question each second. The
+next pulse finds what was missed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEAD: Final = 0x4C4A4C44  # "LJLD"; advisory locks belong to one database
 EVERY: Final = 1.0  # seconds
 ANSWER: Final = 5.0  # seconds; a connection that does not answer for so long is replaced
 
-Heard = Callable[[str | None, int], None]
+Heard = Callable[[str, int], None]
 
 
 class Ear:
@@ -71,7 +71,6 @@ class Ear:
         if self._connection is None or self._connection.is_closed():
             self._drop()
             await self._connect()
-            self.heard(None, 0)
         await self._ask()
 
     async def _ask(self) -> None:

@@ -112,7 +112,10 @@ class PostgresStore:
         await self._link.close()
 
     async def project(self, name: str) -> Project:
-        return await self._write(self._writer.project, name)
+        project = await self._read(self._writer.read_project, name)
+        if project is None:
+            project = await self._write(self._writer.create_project, name)
+        return project
 
     async def projects(self) -> Sequence[Project]:
         return await self._read(self._writer.read_projects)
@@ -206,7 +209,7 @@ class PostgresStore:
         db, task = self._held or (None, None)
         return db if task is asyncio.current_task() else None
 
-    def listen(self, heard: Callable[[str | None, int], None]) -> None:
+    def listen(self, heard: Callable[[str, int], None]) -> None:
         self._ear.heard = heard
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
@@ -223,7 +226,7 @@ class PostgresStore:
             await db.execute(sql.BEATS_NEW, self._node, *columns)
         heard = await self._read_beats(db) if self._others else []
         projects = await self._writer.read_projects(db)
-        return Pulse(projects, heard, int(keys or 0), self._ear.leads, skew)
+        return Pulse(projects, heard, int(keys or 0), self._others, self._ear.leads, skew)
 
     async def _read_beats(self, db: Any) -> list[Beat]:
         rows = await db.fetch(sql.BEATS, self._node)

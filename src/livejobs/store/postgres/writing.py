@@ -72,14 +72,19 @@ class Writer:
         self.project_pks = {row[1]: row[0] for row in rows}
         return found
 
-    async def project(self, db: Any, name: str) -> Project:
+    async def read_project(self, db: Any, name: str) -> Project | None:
         row = await db.fetchrow(sql.PROJECT, name)
         if row is None:
-            await db.execute(sql.PROJECT_NEW, name, secrets.token_hex(4))
-            row = await db.fetchrow(sql.PROJECT, name)
+            return None
         self.project_pks = {**self.project_pks, name: row[0]}
         self.projects[name] = Project(*row[1:])
         return self.projects[name]
+
+    async def create_project(self, db: Any, name: str) -> Project:
+        await db.execute(sql.PROJECT_NEW, name, secrets.token_hex(4))
+        project = await self.read_project(db, name)
+        assert project is not None, "projects are never deleted"
+        return project
 
     async def commit(
         self, db: Any, changes: Sequence[Change], on: Mapping[str, int] | None

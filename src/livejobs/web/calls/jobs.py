@@ -102,7 +102,7 @@ async def poll(scope: Scope, receive: Receive) -> Answer:
     """The answer to a plain request, from ready bytes: no request, no response, no encoding."""
     live: LiveJobs = scope["app"].live
     slot = await live.find(scope["path_params"]["id"], scope[http.PRINCIPAL])
-    if live.store.shared:
+    if live.shared:
         await _reach(live, slot, scope)
     made: Ready | None = slot.current().answers.get(POLL)
     return (made or await current(live, slot)).to(scope)
@@ -125,8 +125,8 @@ async def _reach(live: LiveJobs, slot: Slot, scope: Scope) -> None:
     """If the client has a newer state from another server, learn it first."""
     for tag in tags(scope["headers"], b"if-none-match") or ():
         cursor = parse(tag.removeprefix(b"W/").strip(b'"').decode("latin-1").partition("+")[0])
-        if cursor is not None and cursor.epoch == slot.epoch and cursor.seq > slot.seq:
-            await live.end_after(slot.head.project, cursor)
+        if cursor is not None:
+            await live.reach(slot, cursor)
 
 
 async def current(live: LiveJobs, slot: Slot) -> Ready:
