@@ -84,7 +84,8 @@ async def test_a_node_with_another_folder_is_refused(
     database.alive = 2
     assert await refused(node("two")) == (
         f"files (file://{tmp_path}/two): is not where the other servers of this database keep "
-        f"their files: it has no {MARKER}. Use one object store, or one folder that all servers share."
+        f"their files: it has no {MARKER}. Use one object store, or one folder that all "
+        "servers share."
     )
     assert list((tmp_path / "two").iterdir()) == []
     (tmp_path / "two" / MARKER).write_text("f" * 32)
