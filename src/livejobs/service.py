@@ -202,6 +202,7 @@ class LiveJobs:
         self._changing = Changing(self.committer, self.reader)
         # Verbs of the parts, offered as they are.
         self.state, self.whole = self.reader.state, self.reader.whole
+        self.refresh = self.reader.refresh
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
         self.until_drained = self._waits.until_drained
