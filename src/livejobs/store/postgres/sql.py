@@ -316,8 +316,8 @@ KEY_GONE: Final = Part(
 )
 DOWNLOADED: Final = Part(
     "downloaded",
-    "UPDATE livejobs.files AS f SET downloads = downloads + it.n, last_at = greatest(f.last_at, it.at)"
-    " FROM {} AS it (key, n, at) WHERE f.key = it.key",
+    "UPDATE livejobs.files AS f SET downloads = downloads + it.n,"
+    " last_at = greatest(f.last_at, it.at) FROM {} AS it (key, n, at) WHERE f.key = it.key",
     ("text", "bigint", "bigint"),
 )
 FILE_BYTES: Final = (
