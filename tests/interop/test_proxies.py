@@ -1,5 +1,5 @@
-"""Behind the proxies of docs/proxies.md, with its configurations: what is live stays live, and
-nothing is refused, held back or changed."""
+"""Behind the proxies of docs/proxies.md and docker/, with their configurations: what is live stays
+live, and nothing is refused, held back or changed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # schemathesis brings it
 from websockets.sync.client import connect as connect_websocket
 
+from tests.docker.balanced import BALANCED
 from tests.interop.proxies import CONFIGURATIONS, KINDS, Events, Proxy
 from tests.support.api import hear
 from tests.support.desk import digest, eventually
@@ -28,7 +29,7 @@ IDLE: Final = 25  # seconds, of a hurried proxy: longer than the 15 s between tw
 NDJSON: Final = {"content-type": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=(*KINDS, *BALANCED), ids=lambda kind: kind.__name__)
 def proxy(
     request: pytest.FixtureRequest, shared: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
