@@ -4,9 +4,11 @@ every request, and one can't be reached."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import httpx2
@@ -22,6 +24,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import Server, hold_port
 
 KEY: Final = "an-admin-key-that-no-log-may-show"
+WITH_KEY: Final = {"x-api-key": KEY}
 NAMES: Final = [kind.__name__ for kind in BALANCED]
 LINE: Final = {"type": "log", "message": "x"}
 
@@ -67,11 +70,11 @@ def front(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Front:
     return fronts[request.param]
 
 
-def client(proxy: Balanced) -> httpx2.Client:
+def client(proxy: Balanced, headers: Mapping[str, str] = WITH_KEY) -> httpx2.Client:
     """Each request has a connection of its own. On one that was used before, HAProxy answers 502 by
     closing it, so that the client repeats what may be repeated."""
     limits = httpx2.Limits(max_keepalive_connections=0)
-    return httpx2.Client(base_url=proxy.url, headers={"x-api-key": KEY}, limits=limits)
+    return httpx2.Client(base_url=proxy.url, headers=headers, limits=limits)
 
 
 def job_of(front: Front, name: str) -> str:
@@ -148,6 +151,28 @@ def is_left_out(front: Front) -> bool:
     return len(front.broken.seen) == seen
 
 
+def test_an_upload_continues_on_the_node_where_it_began(shared: Server, tmp_path: Path) -> None:
+    """The two nodes share nothing, so another node would answer 404."""
+    with ExitStack() as stack:
+        other = stack.enter_context(Server(tmp_path / "other"))
+        jobs = [f"upload-{n}" for n in range(6)]
+        for server, job in product((shared, other), jobs):
+            httpx2.put(f"{server.url}/v1/jobs/{job}").raise_for_status()
+        for kind in BALANCED:
+            home = tmp_path / kind.__name__
+            proxy = stack.enter_context(kind(shared, home, others=(other.port, other.port)))
+            http = stack.enter_context(client(proxy, {"tus-resumable": "1.0.0"}))
+            assert all(continues(http, job) for job in jobs)
+
+
+def continues(http: httpx2.Client, job: str) -> bool:
+    begun = http.post(
+        f"/v1/jobs/{job}/uploads",
+        headers={"upload-length": "9", "upload-metadata": "filename Yg=="},
+    )
+    return all(http.head(begun.headers["location"]).status_code == 200 for _ in range(3))
+
+
 def test_without_the_database_polls_and_streams_continue(
     postgres: Postgres,
     node: Server,
@@ -167,7 +192,7 @@ def test_without_the_database_polls_and_streams_continue(
             for proxy, http in zip(proxies, clients, strict=True):
                 eventually(partial(polls, proxy, http))
                 problem(report(http), 503, "storage_unavailable")
-                with Events(f"{proxy.url}/v1/jobs/away/events", {"x-api-key": KEY}) as events:
+                with Events(f"{proxy.url}/v1/jobs/away/events", WITH_KEY) as events:
                     assert events.next()[1]["id"] == "away"
         finally:
             postgres.start()
