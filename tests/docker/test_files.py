@@ -141,6 +141,22 @@ def test_the_probes_are_answered(kubernetes: dict[str, Any], shared: Server) -> 
         assert httpx2.get(shared.url + path).status_code == 200
 
 
+# Traefik, which Debian does not have
+
+
+def test_traefik_s_routers_lead_to_three_nodes() -> None:
+    http = loaded("traefik-livejobs.yaml")["http"]
+    services = http["services"]
+    for router in http["routers"].values():
+        assert set(router.get("middlewares", [])) <= http["middlewares"].keys()
+        failover = services[router["service"]].get("failover", {"service": router["service"]})
+        for name in failover.values():
+            urls = [server["url"] for server in services[name]["loadBalancer"]["servers"]]
+            assert urls == [f"http://livejobs{n}:8000" for n in (1, 2, 3)]
+    static = loaded("traefik.yaml")
+    assert Path(static["providers"]["file"]["filename"]).name == "traefik-livejobs.yaml"
+
+
 # systemd
 
 
