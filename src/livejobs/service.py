@@ -503,7 +503,7 @@ class LiveJobs:
             "commits": self.committer.commits,
             "commits_again": self.committer.outpaced,
             "leads": int(self.nodes.leads),
-            "servers": 1 + self.nodes.others,
+            "nodes": 1 + self.nodes.others,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
