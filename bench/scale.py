@@ -50,6 +50,7 @@ class Side(NamedTuple):
     name: str
     servers: tuple[Server, ...]
     jobs: tuple[str, ...]
+    follower: Server | None = None  # takes no reports, but hears of all
 
 
 def cpu_of(postgres: Postgres) -> float:
@@ -59,6 +60,10 @@ def cpu_of(postgres: Postgres) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of_follower(side: Side) -> float:
+    return 0.0 if side.follower is None else side.follower.cpu
 
 
 def together(side: Side, file: str, seconds: float) -> float:
@@ -81,7 +86,8 @@ def sides(stack: ExitStack, tmp: Path, url: str) -> list[Side]:
     )
     found = [Side("SQLite", (sqlite,), ("alone",))]
     for count in (1, 2, 3):
-        found.append(Side(f"PostgreSQL, {count}", nodes[:count], made(nodes[0], count, "one")))
+        jobs, follower = made(nodes[0], count, "one"), nodes[2] if count < 3 else None
+        found.append(Side(f"PostgreSQL, {count}", nodes[:count], jobs, follower))
         if count > 1:
             own = made(nodes[0], count, "own", each=True)
             found.append(Side(f"PostgreSQL, {count}, a project each", nodes[:count], own))
@@ -107,21 +113,23 @@ def ingest(postgres: Postgres, options: argparse.Namespace) -> list[dict[str, An
         file = write(Path(tmp) / "arrays", bodies)
         all_sides = sides(stack, Path(tmp), postgres.database("ingest"))
         rates: dict[str, list[float]] = {side.name: [] for side in all_sides}
-        costs: dict[str, list[float]] = {side.name: [] for side in all_sides}
+        costs: dict[str, list[tuple[float, float]]] = {side.name: [] for side in all_sides}
         for _ in range(options.rounds):
             for side in all_sides:
-                before = cpu_of(postgres)
+                before = cpu_of(postgres), cpu_of_follower(side)
                 rate = together(side, file, options.seconds)
                 rates[side.name].append(rate)
-                used = cpu_of(postgres) - before
-                costs[side.name].append(used / (rate * options.seconds) * 1e6)
+                used = cpu_of(postgres) - before[0], cpu_of_follower(side) - before[1]
+                reports = rate * options.seconds / 1e6
+                costs[side.name].append((used[0] / reports, used[1] / reports))
     first = rates["PostgreSQL, 1"]
     return [
         {
             "servers": name,
             "reports/s": median(found),
             "of one": median(a / b for a, b in zip(found, first, strict=True)),
-            "us of PostgreSQL a report": median(costs[name]) if name != "SQLite" else None,
+            "us of PostgreSQL a report": median(it[0] for it in costs[name]) or None,
+            "us of a server that follows": median(it[1] for it in costs[name]) or None,
         }
         for name, found in rates.items()
     ]

@@ -62,6 +62,22 @@ def test_every_setting_is_a_flag_a_variable_and_a_key(tmp_path: Path) -> None:
             assert refusal({"config": file}).startswith(f"{row.name} ({source}): takes ")
 
 
+def test_files_may_be_in_a_folder_an_object_store_or_the_data_folder() -> None:
+    for url, folder, store in (
+        (None, "d/files", None),
+        ("file:///srv/the%20files", "/srv/the files", None),
+        ("file:///%C3%BC/", "/ü", None),
+        ("s3://bucket/x", "d/files", "s3://bucket/x"),
+    ):
+        settings = load({"data": "d", "files": url}, {})
+        assert (settings.files_folder, settings.object_store) == (Path(folder), store)
+    for url in ("file://srv", "file:///", "file:///a\u00fc", "file:///a%00", "file:a", "/srv", ""):
+        assert refusal({"files": url}).startswith("files (--files): takes ")
+    shared: dict[str, object] = {"files": "file:///srv"}
+    assert load({**shared, "sendfile": "x-sendfile"}, {}).sendfile == "x-sendfile"
+    assert "needs an object store" in refusal({**shared, "files_redirect": "true"})
+
+
 def test_no_default_is_refused_by_its_own_reader() -> None:
     for row in TABLE:
         if row.default is not None:

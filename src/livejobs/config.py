@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +24,7 @@ CLIENT_VARIABLES = frozenset(
     f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
 )
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+FOLDER = "file://"  # begins the URL of a folder
 TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up
 
@@ -100,7 +102,10 @@ def read_names_or_none(value: object) -> tuple[str, ...]:
 
 
 def read_store(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^(s3|gs|az)://[!-~]+\Z")]))
+    pattern = r"^((s3|gs|az)://[!-~]+|file:///[!-~]+)\Z"
+    url = str(convert(value, Annotated[str, Meta(pattern=pattern)]))
+    read_path(unquote(url))  # without control characters
+    return url
 
 
 def read_database(value: object) -> str:
@@ -117,7 +122,7 @@ SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
 SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
 DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
-STORE = Format('"s3://bucket/prefix", or a URL with gs:// or az://', read_store, "URL")
+STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
 SENDFILE = Format(
     '"x-accel-redirect:/location" or "x-sendfile"',
     lambda value: convert(
@@ -183,7 +188,9 @@ class Settings:
     workers: int = setting(
         1, whole(1, 64), "Processes that serve together; more than 1 need a database."
     )
-    files: str | None = setting(None, STORE, "Keep files in this object store.")
+    files: str | None = setting(
+        None, STORE, "Keep files in this object store, or in this folder that all servers share."
+    )
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."
     )
@@ -278,16 +285,28 @@ class Settings:
             raise SettingError(
                 "workers", "workers", "more than 1 need a PostgreSQL database: set database"
             )
-        if self.files_redirect and self.files is None:
+        if self.files_redirect and self.object_store is None:
             raise SettingError(
                 "files_redirect", "files_redirect", "needs an object store: set files"
             )
-        if self.sendfile and self.files:
+        if self.sendfile and self.object_store:
             raise SettingError("sendfile", "files", "can't be used with files in an object store")
         if self.http2 and self.ssl_certfile is None:
             raise SettingError(
                 "http2", "http2", "needs ssl_certfile: HTTP/2 is served only over TLS"
             )
+
+    @property
+    def object_store(self) -> str | None:
+        """The URL of the object store for files, if there is one."""
+        return None if (self.files or FOLDER).startswith(FOLDER) else self.files
+
+    @property
+    def files_folder(self) -> Path:
+        """The folder for files or, with an object store, for those that are not complete."""
+        if self.files is not None and self.object_store is None:
+            return Path(unquote(self.files.removeprefix(FOLDER)))
+        return self.data / "files"
 
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))

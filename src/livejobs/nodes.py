@@ -48,6 +48,7 @@ class Nodes:
         self.leads = not self._store.shared
         self.others = 0  # servers on the same database
         self.away = False  # the last pulse failed
+        self._heard_until = clock.monotonic()
         self._keys: int | None = None
         self._warned = False
 
@@ -59,8 +60,14 @@ class Nodes:
                 log.exception("a pulse failed")
             await asyncio.sleep(EVERY)
 
+    def heard_until(self) -> float:
+        """By the monotonic clock: until when this server knows every heartbeat, of all servers. A
+        pulse may be late on a busy machine, and its worker must not be taken for silent."""
+        return self._heard_until if self._store.shared else clock.monotonic()
+
     async def pulse(self) -> None:
         beats, self._committer.beats = self._committer.beats, {}
+        began = clock.monotonic()
         known = dict(self._committer.seqs)  # the database may be further, but not behind this
         try:
             pulse = await self._store.pulse([Beat(job, at) for job, at in beats.items()])
@@ -75,6 +82,7 @@ class Nodes:
         self.leads, self.others = pulse.leads, pulse.others
         self._compare(pulse.projects, known)
         self._note_beats(pulse)
+        self._heard_until = began - pulse.late
         self._check_clock(pulse.skew_ms)
         await self._read_keys(pulse.keys)
 
@@ -94,6 +102,7 @@ class Nodes:
             elif seq < project.floor:
                 self._committer.fence(TOO_LATE)
             else:
+                self._committer.note_project(project)
                 self._committer.hear(project.name, project.seq)
 
     def _note_beats(self, pulse: Pulse) -> None:

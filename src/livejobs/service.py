@@ -202,6 +202,7 @@ class LiveJobs:
         self._changing = Changing(self.committer, self.reader)
         # Verbs of the parts, offered as they are.
         self.state, self.whole = self.reader.state, self.reader.whole
+        self.refresh = self.reader.refresh
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
         self.until_drained = self._waits.until_drained
@@ -233,6 +234,7 @@ class LiveJobs:
             self.settings.lost_after,
             self.reader,
             leads=lambda: self.nodes.leads,
+            heard_until=self.nodes.heard_until,
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
@@ -459,6 +461,8 @@ class LiveJobs:
     async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
         """Where the changes of the project end now; None if there is no such project. If another
         server has given the client a newer cursor, this one first learns what it has missed."""
+        if cursor is not None and self.store.shared and project not in self.committer.epochs:
+            await self.committer.learn_projects()
         epoch = self.committer.epochs.get(project)
         if epoch is None:
             return None
@@ -499,7 +503,7 @@ class LiveJobs:
             "commits": self.committer.commits,
             "commits_again": self.committer.outpaced,
             "leads": int(self.nodes.leads),
-            "servers": 1 + self.nodes.others,
+            "nodes": 1 + self.nodes.others,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import click
 
-from tests.crash import clock, database, full_disk, hostile, kill, refuse, stop, uploads, worker
+from tests.crash import (
+    clock,
+    database,
+    full_disk,
+    hostile,
+    kill,
+    nodes,
+    refuse,
+    stop,
+    uploads,
+    worker,
+)
 from tests.crash.checker import Broken
 
 
@@ -114,6 +125,19 @@ def database_(rounds: int, seed: int) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(database.drill(rounds, Path(folder) / "data", seed, click.echo))
+
+
+@main.command("nodes")
+@click.argument("parts", nargs=-1, type=click.Choice([*nodes.FAULTS]))
+@click.option("--rounds", default=3)
+@click.option("--silence", default=nodes.AWAY, help="Seconds.")
+@seeded
+def nodes_(parts: tuple[str, ...], rounds: int, silence: float, seed: int) -> None:
+    """Three nodes on one PostgreSQL: each of these parts fails in turn."""
+    click.echo(f"seed {seed}")
+    names = parts or tuple(nodes.FAULTS)
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(nodes.drill(names, rounds, Path(folder), seed, click.echo, silence=silence))
 
 
 @main.command("worker")

@@ -62,7 +62,7 @@ async def drill(
             await asyncio.wait([running], timeout=chance.uniform(0.3, 1))
             how = await faults.each[(at - 1) % len(faults.each)]()
             begin = time.monotonic()
-            await _until_ready(server)
+            await until_ready(server)
             up = time.monotonic() - begin
             load.enough.set()
             await running
@@ -93,7 +93,7 @@ class Faults:
 
     async def killed(self) -> str:
         await asyncio.to_thread(self._postgres.kill)
-        await _until_ready(self._server, ready=False)
+        await until_ready(self._server, ready=False)
         await asyncio.to_thread(self._postgres.start)
         return "PostgreSQL killed"
 
@@ -113,7 +113,7 @@ class Faults:
         return "server killed"
 
 
-async def _until_ready(server: Server, *, ready: bool = True) -> None:
+async def until_ready(server: Server, *, ready: bool = True) -> None:
     client = Client(server.port)
     async with asyncio.timeout(PATIENCE):
         while True:

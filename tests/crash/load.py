@@ -66,8 +66,11 @@ class Load:
             for watcher in self.watchers:
                 group.create_task(self._until_lost(watcher))
 
+    def port_of(self, one: Caller | Watcher) -> int:
+        return self.port
+
     async def _until_lost(self, one: Caller | Watcher) -> None:
-        one.start(self.port)
+        one.start(self.port_of(one))
         try:
             while not self.enough.is_set():
                 await one.step()

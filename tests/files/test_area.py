@@ -14,7 +14,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.core.errors import NotFound, StorageUnavailable
-from livejobs.files.area import Area, Opened
+from livejobs.files.area import Area, Marker, Opened
 from livejobs.files.local import LocalArea
 from livejobs.files.objects import ObjectArea
 from tests.support.objects import ObjectStore
@@ -162,6 +162,26 @@ async def test_all_keys_are_listed(area: Area, tmp_path: Path) -> None:
     for key in made:
         await kept(area, tmp_path, key, b"")
     assert await keys(area) == made
+
+
+async def test_an_area_keeps_its_first_marker_which_is_no_file(area: Area) -> None:
+    assert await area.marker() is None
+    await asyncio.gather(*[area.mark(f"{n:032x}") for n in range(5)])
+    marker = await area.marker()
+    assert marker is not None
+    assert marker.id in {f"{n:032x}" for n in range(5)}
+    assert await keys(area) == []
+    await area.beat()
+    await area.mark(B)
+    beaten = await area.marker()
+    assert beaten is not None
+    assert beaten.id == marker.id
+    assert beaten.beats == (1 if isinstance(area, LocalArea) else 0)
+    await area.unmark()
+    await area.unmark()
+    assert await area.marker() is None
+    await area.mark(B)
+    assert await area.marker() == Marker(B)
 
 
 async def test_a_link_downloads_the_file_under_its_name(area: Area, tmp_path: Path) -> None:

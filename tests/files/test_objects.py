@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -10,12 +11,18 @@ import sys
 import zipfile
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 
+from livejobs.config import SettingError
+from livejobs.files.local import LocalArea
+from livejobs.files.objects import ObjectArea
+from livejobs.files.proof import prove
 from tests.support.desk import eventually, problem
+from tests.support.nodes import Database
 from tests.support.objects import ObjectStore
 from tests.support.server import DidNotStart, Server
 
@@ -161,12 +168,28 @@ def test_a_store_that_is_away_is_503_and_an_upload_in_pieces_waits_for_it(tmp_pa
             assert http.get("/v1/jobs/j/files/b").content == b"0123456789"
 
 
+async def test_nodes_start_only_with_the_store_of_the_others(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    database, prefix = Database(), f"{store.files}/{tmp_path.name}"
+    database.alive = 8
+    with ThreadPoolExecutor(4) as threads:
+        area = ObjectArea(prefix, threads)
+        await asyncio.gather(*[prove(area, database, prefix) for _ in range(8)])
+        assert own(store, tmp_path) == [f"some/files/{tmp_path.name}/.livejobs-area"]
+        for other in (ObjectArea(f"{prefix}/x", threads), LocalArea(tmp_path, threads)):
+            with pytest.raises(SettingError, match="it has no "):
+                await prove(other, database, "there")
+        await prove(area, database, prefix)
+
+
 def test_an_unusable_store_stops_the_start_with_one_line(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     for url, sentence in (
         ("s3://no-such-bucket/x", "can't be used: .* 404 Not Found"),
-        ("file:///tmp", "takes .*, not 'file:///tmp'"),
         ("s3://", "takes .*, not 's3://'"),
     ):
         with pytest.raises(DidNotStart) as caught:

@@ -92,6 +92,11 @@ def test_pieces_become_a_file_with_the_last_of_them(desk: Desk) -> None:
     assert patch(desk, upload, len(data), b"").status_code == 204
     problem(patch(desk, upload, 1_200_001, data[1_200_001:]), 409, "offset_mismatch")
     problem(desk.http.delete(upload, headers=TUS), 409, "upload_done")
+    told = desk.http.head(upload, headers=TUS).headers["upload-metadata"]
+    assert told == metadata(filename="ü.mp4", filetype="video/mp4")
+    problem(patch(desk, upload, len(data), b"x"), 413, "file_too_large")
+    desk.put(job, "%C3%BC.mp4", b"another")
+    assert desk.http.head(upload, headers=TUS).status_code == 404
 
 
 def test_an_upload_answers_with_what_its_client_declared(desk: Desk) -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -37,6 +38,7 @@ class Proxy:
     """A child process."""
 
     program: ClassVar[str]
+    folder: ClassVar[Path] = CONFIGURATIONS
     file: ClassVar[str]
     address: ClassVar[str]  # to listen on, as the file has it
     listens: ClassVar[str]  # the same, for the test
@@ -53,11 +55,8 @@ class Proxy:
         self.home = home
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
-        ours = {
-            "127.0.0.1:8000": f"127.0.0.1:{upstream.port}",
-            self.address: self.listens.format(self.port),
-        }
-        text = put((CONFIGURATIONS / self.file).read_text(), {**ours, **(changes or {})})
+        ours = {**self.to(upstream.port), self.address: self.listens.format(self.port)}
+        text = put((self.folder / self.file).read_text(), {**ours, **(changes or {})})
         (home / self.file).write_text(text)
         self._log = (home / "log").open("wb")
         self.process = subprocess.Popen(
@@ -65,6 +64,10 @@ class Proxy:
             start_new_session=True,
             env={**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home)},
         )  # fmt: skip
+
+    def to(self, port: int) -> dict[str, str]:
+        """The address of the server in the file, and for the test."""
+        return {"127.0.0.1:8000": f"127.0.0.1:{port}"}
 
     def prepare(self) -> list[str]:
         """Write what else it needs; its arguments."""
@@ -81,10 +84,15 @@ class Proxy:
         raise AssertionError(f"{self.program} did not start: {(self.home / 'log').read_text()}")
 
     def __enter__(self) -> Self:
-        return self.wait_until_it_listens()
+        try:
+            return self.wait_until_it_listens()
+        except AssertionError:
+            self.__exit__()
+            raise
 
     def __exit__(self, *exc: object) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)  # some wait for streams, some have children
+        with suppress(ProcessLookupError):  # it did not start
+            os.killpg(self.process.pid, signal.SIGKILL)  # some wait for streams, some have children
         self.process.wait(LONG_ENOUGH)
         self._log.close()
         self._held.close()
@@ -94,10 +102,14 @@ class Nginx(Proxy):
     program, file = "nginx", "nginx.conf"
     address, listens = "listen 80;", "listen 127.0.0.1:{};"
     hurried: ClassVar = {"proxy_read_timeout 75s": "proxy_read_timeout 25s"}
+    kinds: ClassVar = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+    def to(self, port: int) -> dict[str, str]:
+        logs = {"/var/log/nginx/livejobs.log": "access.log", "/var/log/nginx/error.log": "stderr"}
+        return {**super().to(port), **logs}
 
     def prepare(self) -> list[str]:
-        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        paths = "".join(f"{kind}_temp_path {kind};\n" for kind in kinds)
+        paths = "".join(f"{kind}_temp_path {kind};\n" for kind in self.kinds)
         (self.home / "main.conf").write_text(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr warn;\nevents {}\n"
             f"http {{\naccess_log off;\n{paths}include {self.home / self.file};\n}}\n"
@@ -137,6 +149,9 @@ class Apache(Proxy):
         "mpm_event", "authz_core", "env", "filter", "deflate", "reqtimeout", "proxy", "proxy_http",
     )  # fmt: skip
 
+    def to(self, port: int) -> dict[str, str]:
+        return {**super().to(port), "${APACHE_LOG_DIR}/livejobs.log": "access.log"}
+
     def prepare(self) -> list[str]:
         kinds = "text/plain text/event-stream application/json application/x-ndjson"
         user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
@@ -157,8 +172,8 @@ KINDS: Final[tuple[type[Proxy], ...]] = (Nginx, Caddy, HAProxy, Apache)
 class Events:
     """One event stream, read event by event."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx2.Client(timeout=LONG_ENOUGH)
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        self._client = httpx2.Client(timeout=LONG_ENOUGH, headers=headers)
         self._context = self._client.stream("GET", url)
         self._lines = self._context.__enter__().iter_lines()
 

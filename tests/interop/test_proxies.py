@@ -1,5 +1,5 @@
-"""Behind the proxies of docs/proxies.md, with its configurations: what is live stays live, and
-nothing is refused, held back or changed."""
+"""Behind the proxies of docs/proxies.md and docker/, with their configurations: what is live stays
+live, and nothing is refused, held back or changed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # schemathesis brings it
 from websockets.sync.client import connect as connect_websocket
 
+from tests.docker.balanced import BALANCED
 from tests.interop.proxies import CONFIGURATIONS, KINDS, Events, Proxy
 from tests.support.api import hear
 from tests.support.desk import digest, eventually
@@ -28,7 +29,15 @@ IDLE: Final = 25  # seconds, of a hurried proxy: longer than the 15 s between tw
 NDJSON: Final = {"content-type": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+def name_of(kind: type[Proxy]) -> str:
+    return kind.__name__
+
+
+# The others differ only in what the rest of the tests asks.
+in_front_of_one_node = pytest.mark.parametrize("proxy", KINDS, indirect=True, ids=name_of)
+
+
+@pytest.fixture(scope="module", params=(*KINDS, *BALANCED), ids=name_of)
 def proxy(
     request: pytest.FixtureRequest, shared: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
@@ -48,6 +57,7 @@ def tell(job: str, *reports: dict[str, object]) -> None:
     httpx2.post(f"{job}/reports", json=reports).raise_for_status()
 
 
+@in_front_of_one_node
 def test_a_poller_that_has_the_state_gets_304(job: str) -> None:
     answer = httpx2.get(job)
     tag = answer.headers["etag"]
@@ -75,6 +85,7 @@ def test_an_event_arrives_while_the_stream_is_open(job: str) -> None:
         assert events.until("message")["progress"]["percent"] == 7
 
 
+@in_front_of_one_node
 def test_a_followed_log_arrives_line_by_line(job: str) -> None:
     tell(job, {"type": "log", "message": "one"})
     headers = {"accept": "text/plain"}
@@ -111,12 +122,14 @@ def test_lines_of_a_report_are_seen_before_it_ends(job: str) -> None:
         assert answer.json()["accepted"] == 3
 
 
+@in_front_of_one_node
 def test_a_large_report_goes_through(job: str) -> None:
     line = b'{"type": "log", "message": "%s"}\n' % (1000 * b"x")
     answer = httpx2.post(f"{job}/reports", content=5000 * line, headers=NDJSON, timeout=LONG_ENOUGH)
     assert answer.json()["accepted"] == 5000
 
 
+@in_front_of_one_node
 def test_a_large_file_goes_in_and_comes_out_whole_and_in_parts(job: str) -> None:
     data, address = os.urandom(20 << 20), f"{job}/files/100%25 ü%23.bin"
     headers = {"repr-digest": digest(data)}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from livejobs.core.errors import StorageUnavailable
+from livejobs.core.model import Record
 from livejobs.live import catchup
+from livejobs.store.base import EntryQuery
 from livejobs.store.memory import MemoryStore
 from tests.live.by_hand import advance, idle
 from tests.live.world import Client, World, lines_of, seq_of
@@ -260,3 +264,42 @@ async def test_a_feed_of_some_jobs_gets_only_their_deletions(world: World) -> No
         await world.delete(slot)
     client, _ = await world.feed(since=since, ids=frozenset({"j1"}))
     assert [json.loads(message.data)["job"] for message in client.got] == ["j1"]
+
+
+# A store that is away
+
+
+class Away(MemoryStore):
+    """Reads of entries fail, from the given one on."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self.good = good
+
+    async def entries(self, query: EntryQuery) -> Sequence[Record]:
+        self.good -= 1
+        if self.good < 0:
+            raise StorageUnavailable("The database is away.")
+        return await super().entries(query)
+
+
+@pytest.mark.parametrize("good", [0, 1])
+@VIEWS
+async def test_a_viewer_waits_while_the_store_is_away(good: int, view: dict[str, Any]) -> None:
+    """Its stream neither ends nor goes silent for good, and no entry is missed or repeated."""
+    store = Away(10**6)
+    async with World(store=store) as world:
+        slot = await spoken(world, 1000, 1000, 700)
+        resumed, fresh = Client(), Client()
+        store.good = good
+        await world.watch(slot, client=resumed, since=2, **view)
+        await world.watch(slot, client=fresh, first=50, **view)
+        await advance(3)
+        assert len(lines_of(resumed.got)) < 2700
+        store.good = 10**6
+        await advance(1)
+        await world.log(slot, "last")
+        lines = all_lines(1000, 1000, 700)
+        assert lines_of(resumed.got) == [*lines[1000:], "last"]
+        assert lines_of(fresh.got) == [*lines[-50:], "last"]
+        assert fresh.ops.count("snapshot") <= 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import RANGES
 from livejobs.core.model import KINDS
 from livejobs.store.base import (
@@ -21,7 +24,7 @@ from livejobs.store.base import (
     Query,
     StoreUnusable,
 )
-from livejobs.store.postgres import keeping, opening, reading, sql
+from livejobs.store.postgres import keeping, link, opening, reading, sql
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.postgres.writing import Writer
 from tests.store.test_postgres_contract import empty
@@ -273,6 +276,20 @@ async def test_a_commit_of_an_older_state_is_refused(
     assert await store.entries(EntryQuery("a", "logs")) == []
 
 
+async def test_an_idempotency_key_is_used_once_by_all_servers(
+    store: PostgresStore, database: str
+) -> None:
+    """Also if the second server has learned of the first one's commit since it looked for it."""
+    used = Idempotency("me", "key", b"", "a", 5)
+    async with opened(database) as other:
+        await other.commit([Change(None, job("a"), (), used)], {"default": 0})
+        again = Change(None, job("b"), (), Idempotency("me", "key", b"", "b", 5))
+        with pytest.raises(Outpaced):
+            await store.commit([again], {"default": 1})
+        await other.commit([Change(job("a"), None)], {"default": 1})
+        assert await store.commit([again], {"default": 2}) == [3]
+
+
 async def test_a_commit_whose_answer_is_lost_is_kept_once(
     database: str, postgres: Postgres
 ) -> None:
@@ -286,6 +303,32 @@ async def test_a_commit_whose_answer_is_lost_is_kept_once(
             relay.swallow = True
             assert await add(store, job("a"), entry(n + 1)) == n + 2
         assert numbers(await store.entries(EntryQuery("a", "logs"))) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_database_that_stops_to_answer_holds_up_no_commit_for_ever(
+    store: PostgresStore, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(store, job("a"))
+    monkeypatch.setattr(link, "ANSWER", 0.3)
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(StorageUnavailable):
+                async with store.alone(["default"]):
+                    postgres.signal(signal.SIGSTOP)
+                    await store.commit([Change(job("a"), job("a"), (entry(1),))], {"default": 1})
+    finally:
+        postgres.signal(signal.SIGCONT)
+
+
+async def test_a_host_that_does_not_answer_is_passed_over(
+    database: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "CONNECT_TIMEOUT", 0.5)
+    good = f"127.0.0.1:{postgres.port}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        both = f"127.0.0.1:{silent.getsockname()[1]},{good}"
+        async with opened(database.replace(good, both)) as store:
+            assert await found(store, Query(None, ids=("none",))) == []
 
 
 async def test_reads_go_on_after_their_connections_are_cut(

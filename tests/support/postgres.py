@@ -44,14 +44,15 @@ def programs() -> Path | None:
 class Postgres:
     """`url` is a database that nobody uses. Each call of `database` makes another, empty one."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path | None = None) -> None:
+        """`disk`: keep the data there."""
         need(bin := programs(), "PostgreSQL is not installed")
         assert bin is not None
         self._bin = bin
         self._held = hold_port()
         self.port: int = self._held.getsockname()[1]
         self.url = self.url_of("postgres")
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(dir=disk, ignore_cleanup_errors=True)
         self._data = Path(self._folder.name) / "data"
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -67,6 +68,9 @@ class Postgres:
     def _make(self) -> None:
         how = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
         self._run("initdb", "--no-sync", "--pgdata", str(self._data), *how)
+        self._configure()
+
+    def _configure(self) -> None:
         text = "".join(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(f"{text}port = {self.port}\n")
@@ -147,3 +151,30 @@ class Postgres:
             self.process.wait()
         self._held.close()
         self._folder.cleanup()
+
+
+class Replica(Postgres):
+    """A replica of a cluster, which then waits for it with each commit."""
+
+    def __init__(self, primary: Postgres) -> None:
+        self._primary = primary
+        super().__init__()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        self._until(primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+
+    def _make(self) -> None:
+        how = ("--host=127.0.0.1", f"--port={self._primary.port}", "--username=postgres")
+        where = ("--write-recovery-conf", "--no-sync", "--checkpoint=fast")
+        self._run("pg_basebackup", *how, *where, "--pgdata", str(self._data))
+        self._configure()
+
+    def promote(self) -> None:
+        self.execute("SELECT pg_promote()")
+
+    @staticmethod
+    def _until(where: Postgres, one: str) -> None:
+        end = time.monotonic() + LONG_ENOUGH
+        while where.execute(one) != "1":
+            assert time.monotonic() < end, one
+            time.sleep(0.05)  # leave the processor to the replica

@@ -37,8 +37,8 @@ class Mover:
         self._threads = Threads(2 * AT_ONCE, "livejobs-copies")
         self._folder = folder
         self._moved = moved
-        self._incoming = settings.data / "files" / "incoming"
-        self._area = chosen_area(settings, settings.data / "files", self._threads)
+        self._incoming = settings.files_folder / "incoming"
+        self._area = chosen_area(settings, self._threads)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from livejobs.core.errors import NotFound
+
+KEY: Final = re.compile(r"[0-9a-f]{32}\Z", re.ASCII)
+MARKER: Final = ".livejobs-area"  # the name of the marker, in every area
+SETTLED: Final = timedelta(days=1)  # after that, no server can still be about to give it to a job
 
 # Sends `count` bytes of a descriptor from an offset, or fewer if the future is done first. Returns
 # how many bytes it sent.
 FileSender: TypeAlias = Callable[[int, int, int, Any], Awaitable[int]]
+
+
+class Marker(NamedTuple):
+    """What tells areas apart. A copy of an area has its id, but gets none of its later beats."""
+
+    id: str
+    beats: int = 0
 
 
 class Opened(Protocol):
@@ -59,6 +72,18 @@ class Area(Protocol):
 
     def keys(self) -> AsyncIterator[Sequence[str]]:
         """All keys, some at a time, without those that another server may still be uploading."""
+
+    async def marker(self) -> Marker | None:
+        """The area's marker; None if it has none. A marker is no file and has no key."""
+
+    async def mark(self, id: str) -> None:
+        """Give the area a marker with this id, unless it has one."""
+
+    async def unmark(self) -> None:
+        """Remove the marker, if there is one."""
+
+    async def beat(self) -> None:
+        """Add a beat to the marker, if the medium can be copied behind our back."""
 
 
 def gone() -> NotFound:

@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import Executor
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -24,14 +25,16 @@ from livejobs import clock
 from livejobs.config import SettingError, Settings
 from livejobs.core import reducer
 from livejobs.core.access import Principal
-from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound
+from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.files.area import Area, Opened, gone
+from livejobs.files.area import SETTLED, Area, Opened, gone
 from livejobs.files.counting import Downloads
-from livejobs.files.local import LocalArea, LocalFile, open_below, unavailable
+from livejobs.files.local import LocalArea, LocalFile, is_left, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
-from livejobs.files.partial import Declared, Partial, Partials
+from livejobs.files.partial import Declared, Partial, encoded_metadata
+from livejobs.files.partials import Partials
+from livejobs.files.proof import beat, prove
 from livejobs.files.quota import Quota
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
@@ -40,11 +43,12 @@ from livejobs.jobs.committer import Committer
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import FileStore
+from livejobs.store.base import Store
 
 THREADS: Final = 16  # so that one slow read does not stop the others
 REMOVED_AT_ONCE: Final = 500
 HEARD_EVERY: Final = 1000  # ms
+LOOK_EVERY: Final = 10.0  # seconds between looks at what other nodes did
 LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a client's path
 
 log = logging.getLogger("livejobs.files")
@@ -56,15 +60,23 @@ def nothing() -> None:
     """The check of an upload that the program itself makes."""
 
 
-def chosen_area(settings: Settings, folder: Path, threads: Executor) -> Area:
-    if settings.files is None:
-        return LocalArea(folder, threads, shared=settings.sendfile is not None)
+def chosen_area(settings: Settings, threads: Executor, settled: timedelta | None = None) -> Area:
+    """`settled`: others may be writing there too, and need at most so long for a file."""
+    url = settings.object_store
+    if url is None:
+        return LocalArea(
+            settings.files_folder,
+            threads,
+            shared=settings.sendfile is not None,
+            url=settings.files,
+            settled=settled,
+        )
     try:
         from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
     except ImportError:
         wrong = "needs an extra: pip install 'livejobs[objects]'"
-        raise SettingError("files", settings.files, wrong) from None
-    return ObjectArea(settings.files, threads)
+        raise SettingError("files", url, wrong) from None
+    return ObjectArea(url, threads)
 
 
 class DigestMismatch(LivejobsError):
@@ -75,17 +87,21 @@ class Files:
     def __init__(
         self,
         settings: Settings,
-        store: FileStore,
+        store: Store,
         committer: Committer,
         check_size: Callable[[Head, str], None],
     ) -> None:
         self.threads = Threads(THREADS, "livejobs-files")
-        self.folder = settings.data / "files"
+        self.folder = settings.files_folder
         self.incoming = self.folder / "incoming"
-        self.area = chosen_area(settings, self.folder, self.threads)
+        own = not store.shared and self.folder == settings.data / "files"
+        self._settled = None if own else SETTLED  # others may be writing there
+        self.area = chosen_area(settings, self.threads, self._settled)
+        self._source = settings.files or str(self.folder)
         self.quota = Quota(settings.max_file_bytes, settings.max_project_bytes)
         self.downloads = Downloads(store)
-        self.partials = Partials(self.incoming, self.quota, self.threads)
+        self.partials = Partials(self.incoming, self.quota, self.threads, self._settled)
+        self._next_look = 0.0  # at what other nodes did
         self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
         self._store = store
         self._committer = committer
@@ -102,6 +118,8 @@ class Files:
             if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
                 raise SettingError("files_roots", root, "takes absolute paths of folders")
         await self.area.open()
+        if self._store.shared:
+            await prove(self.area, self._store, self._source)
         self.downloads = Downloads(self._store)  # its lock belongs to one event loop
         self.quota.begin(await self._store.file_bytes())
         await self._run(self._clear_incoming)
@@ -117,7 +135,8 @@ class Files:
         """Remove the unfinished uploads of an earlier run."""
         if self.incoming.is_dir():
             for path in self.incoming.iterdir():
-                if not path.suffix:  # files of resumable uploads have one
+                # Files of resumable uploads have a suffix.
+                if not path.suffix and is_left(path, self._settled):
                     path.unlink(missing_ok=True)
 
     def _run(self, fn: Callable[..., object], *args: object) -> asyncio.Future[object]:
@@ -150,13 +169,19 @@ class Files:
             async for data in body:
                 room.grow(upload.size + len(data))
                 await upload.write(data)
-                hear(slot)
+                self._hear(slot)
             await upload.finish()
             check_digest(upload, sha256)
             return await self.keep(slot, name, upload, media_type, check, by)
         finally:
             upload.abandon()
             room.release()
+
+    def _hear(self, slot: Slot) -> None:
+        """Count an upload as a sign of life, at most once a second."""
+        running = slot.head.status == "running" and not slot.head.stalled
+        if running and clock.now_ms() - (slot.heartbeat_at or 0) >= HEARD_EVERY:
+            self._committer.note_heartbeat(slot)
 
     async def begin(
         self, slot: Slot, name: str, *, media_type: str, length: int, metadata: str, by: Principal
@@ -172,6 +197,18 @@ class Files:
         await self.finish(slot, partial, by=by)  # an empty file is complete
         return partial
 
+    async def upload(self, slot: Slot, id: str) -> Partial | None:
+        """The resumable upload with this id. It is known, also to other nodes, for as long as it is
+        under way, or the job has the file that it became."""
+        head, partial = slot.head, await self.partials.find(slot.head.id, id)
+        for file in head.files if partial is None else ():
+            if file.key == id and file.kept:
+                metadata = encoded_metadata(filename=file.name, filetype=file.media_type)
+                kind, size = file.media_type, file.size or 0
+                declared = Declared(id, head.id, head.project, file.name, kind, size, metadata)
+                return self.partials.completed(declared)
+        return partial
+
     async def go_on(
         self,
         slot: Slot,
@@ -183,28 +220,36 @@ class Files:
     ) -> None:
         def heard() -> None:
             refuse_finished(slot)
-            hear(slot)
+            self._hear(slot)
 
-        with partial.claimed():
+        async with self.partials.claimed(partial):
             await self.partials.receive(partial, offset, body, heard)
-        await self.finish(slot, partial, check, by)
+            await self._complete(slot, partial, check, by)
 
     async def finish(
         self, slot: Slot, partial: Partial, check: Check = nothing, by: Principal | None = None
     ) -> None:
         """Make a complete upload a file of the job."""
+        if partial.whole and not partial.done:
+            async with self.partials.claimed(partial):
+                await self._complete(slot, partial, check, by)
+
+    async def _complete(
+        self, slot: Slot, partial: Partial, check: Check, by: Principal | None
+    ) -> None:
         if not partial.whole or partial.done:
             return
-        with partial.claimed():
-            try:
-                await self.partials.read_back(partial)
-                declared = partial.declared
-                await self.keep(slot, declared.name, partial, declared.media_type, check, by)
-            except LivejobsError:
-                if not await self._run(partial.path.exists):  # the area has taken it
-                    await self.partials.remove(partial)
-                raise
-            await self.partials.finished(partial)
+        try:
+            await self.partials.read_back(partial)
+            declared = partial.declared
+            await self.keep(
+                slot, declared.name, partial, declared.media_type, check, by, key=declared.id
+            )
+        except LivejobsError:
+            if not await self._run(partial.path.exists):  # the area has taken it
+                await self.partials.remove(partial)
+            raise
+        await self.partials.finished(partial)
 
     async def keep(
         self,
@@ -214,9 +259,11 @@ class Files:
         media_type: str,
         check: Check,
         by: Principal | None = None,
+        *,
+        key: str | None = None,
     ) -> tuple[File, bool]:
         """Move a complete upload to the file area and give the file to the job."""
-        key = _new_key()
+        key = key or _new_key()
         digest = upload.sha256.hex()
         self._coming.add(key)
         try:
@@ -224,9 +271,11 @@ class Files:
             check()  # again: an object store may have taken long
             file = File(name, upload.size, media_type, digest, clock.now_ms(), key)
             return file, await self._give(slot, file, by)
-        except LivejobsError:
-            with contextlib.suppress(LivejobsError):
-                await self.area.remove([key])
+        except LivejobsError as error:
+            # A database that is elsewhere may have kept a commit that it seemed to refuse.
+            if not (self._store.shared and isinstance(error, StorageUnavailable)):
+                with contextlib.suppress(LivejobsError):
+                    await self.area.remove([key])
             raise
         finally:
             self._coming.discard(key)
@@ -318,9 +367,23 @@ class Files:
 
     async def sweep(self) -> None:
         """Remove files first: on a full disk the download counts wait for that."""
+        if self._store.shared and clock.monotonic() >= self._next_look:
+            await self._look()
         await self.partials.sweep()
         await self._remove_ended()
         await self.downloads.flush()
+
+    async def _look(self) -> None:
+        """Learn what other nodes did, and finish what those left that were killed."""
+        self._next_look = clock.monotonic() + LOOK_EVERY
+        self._ended = True
+        try:
+            await beat(self.area, self._store, self._source)
+        except SettingError as error:  # a folder that is not mounted any more
+            log.warning("%s", error)
+        await self.partials.look()
+        if self.quota.limited:
+            self.quota.begin(await self._store.file_bytes())
 
     async def _remove_ended(self) -> None:
         """Remove the bytes of files that no job has and no download reads."""
@@ -401,14 +464,6 @@ def check_digest(upload: Upload, sha256: bytes | None) -> None:
 def refuse_finished(slot: Slot) -> None:
     if slot.head.finished:
         raise reducer.Finished(slot.head)
-
-
-def hear(slot: Slot) -> None:
-    """Count an upload as a sign of life, at most once a second."""
-    now = clock.now_ms()
-    running = slot.head.status == "running" and not slot.head.stalled
-    if running and now - (slot.heartbeat_at or 0) >= HEARD_EVERY:
-        slot.note_heartbeat(now)
 
 
 def _new_key() -> str:

@@ -6,19 +6,22 @@ A key begins with the time, like its neighbours, and ends in random digits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from livejobs import clock
+from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
-from livejobs.files.area import Opened, gone
+from livejobs.files.area import KEY, MARKER, Marker, Opened, gone
 from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 
 P = ParamSpec("P")
@@ -26,6 +29,8 @@ T = TypeVar("T")
 
 PIECE: Final = 128 << 10  # each of the hundred streams of an HTTP/2 connection may hold two
 FOLDERS: Final = [f"{n:02x}" for n in range(256)]
+PAUSE: Final = 0.1  # seconds between looks at a marker that is being written
+PAUSES: Final = 20
 FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -60,16 +65,30 @@ class LocalFile:
 
 
 class LocalArea:
-    def __init__(self, folder: Path, threads: Executor, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: Executor,
+        *,
+        shared: bool = False,
+        url: str | None = None,
+        settled: timedelta | None = None,
+    ) -> None:
         self._folder = folder
         self._threads = threads
         self._shared = shared  # a web server of our group sends the files
+        self._url = url  # if an operator made the folder, and chose its modes
+        self._settled = settled  # None: no other server puts files there
 
     async def open(self) -> None:
         await self._run(self._open)
 
     def _open(self) -> None:
         """The outer folder keeps other users out. Inner folders are made when a file needs them."""
+        if self._url is not None:
+            if not os.access(f"{self._folder}/.", os.R_OK | os.W_OK | os.X_OK):
+                raise SettingError("files", self._url, "is not a folder that livejobs can write in")
+            return
         with refusals():
             if self._shared:
                 make_folder(self._folder, SHARED)
@@ -118,9 +137,58 @@ class LocalArea:
 
     def _in_folder(self, name: str) -> list[str]:
         try:
-            return [it.name for it in (self._folder / name).iterdir() if len(it.name) == 32]
-        except FileNotFoundError:
+            paths = [it for it in (self._folder / name).iterdir() if KEY.match(it.name)]
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        return [it.name for it in paths if it.name.endswith(name) and is_left(it, self._settled)]
+
+    async def marker(self) -> Marker | None:
+        return await self._run(self._marker)
+
+    def _marker(self) -> Marker | None:
+        """The file holds the id, and then a byte for each beat."""
+        with refusals(), suppress(FileNotFoundError):
+            for _ in range(PAUSES):
+                with (self._folder / MARKER).open("rb") as file:
+                    id, size = file.read(32), os.fstat(file.fileno()).st_size
+                if size:
+                    return Marker(id.decode("latin-1"), size - len(id))
+                time.sleep(PAUSE)  # another node has just created it
+            return Marker("")
+        return None
+
+    async def mark(self, id: str) -> None:
+        await self._run(self._mark, id)
+
+    def _mark(self, id: str) -> None:
+        with refusals():
+            make_folder(self._folder)
+            with suppress(FileExistsError):
+                self._append(id, os.O_CREAT | os.O_EXCL)
+            _sync(self._folder)
+
+    async def unmark(self) -> None:
+        await self._run(self._unmark)
+
+    def _unmark(self) -> None:
+        with refusals():
+            (self._folder / MARKER).unlink(missing_ok=True)
+
+    async def beat(self) -> None:
+        await self._run(self._beat)
+
+    def _beat(self) -> None:
+        with refusals():
+            self._append(".", 0)
+
+    def _append(self, text: str, flags: int) -> None:
+        flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        fd = os.open(self._folder / MARKER, flags, 0o640)
+        try:
+            os.write(fd, text.encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def place(self, key: str) -> Path:
         return self._folder / key[-2:] / key
@@ -128,6 +196,17 @@ class LocalArea:
     async def _run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(fn, *args, **kwargs))
+
+
+def is_left(path: Path, settled: timedelta | None) -> bool:
+    """Whether no server is still busy with this file. Where others write too (`settled`), it must
+    have a name of ours, and be unchanged for so long. A rename is a change."""
+    if settled is None:
+        return True
+    with suppress(FileNotFoundError):
+        if KEY.match(path.stem):
+            return clock.now().timestamp() - path.stat().st_ctime > settled.total_seconds()
+    return False
 
 
 def _sync(folder: Path) -> None:
@@ -181,7 +260,7 @@ def open_below(root: str, path: str) -> int:
     finally:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.close(fd)
         raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
     return fd

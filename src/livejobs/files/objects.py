@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import from_url
 
 from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import NotFound, StorageUnavailable
-from livejobs.files.area import Opened, gone
+from livejobs.files.area import KEY, MARKER, SETTLED, Marker, Opened, gone
 from livejobs.files.names import disposition
 
 PART: Final = 8 << 20  # of an upload
@@ -32,7 +31,6 @@ PARTS: Final = 9_000  # S3 allows 10,000
 PARTS_AT_ONCE: Final = 4
 AHEAD: Final = 3  # pieces requested before they are needed
 LISTED_AT_ONCE: Final = 1_000
-SETTLED: Final = timedelta(days=1)  # after that, no server can still be about to give it to a job
 LINK_LASTS: Final = timedelta(hours=1)
 RETRIES: Final[Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 CLIENT: Final[Any] = {
@@ -40,8 +38,6 @@ CLIENT: Final[Any] = {
     "connect_timeout": timedelta(seconds=5),
     "allow_http": True,  # for an endpoint that somebody sets; the clouds' own are https
 }
-
-_KEY: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 log = logging.getLogger("livejobs.files")
 
@@ -188,7 +184,37 @@ class ObjectArea:
         with refusals():
             async for some in obstore.list(self._store, chunk_size=LISTED_AT_ONCE):
                 old = [it["path"] for it in some if it["last_modified"] < before]
-                yield [key for key in old if _KEY.match(key)]
+                yield [key for key in old if KEY.match(key)]
+
+    async def marker(self) -> Marker | None:
+        try:
+            found = await obstore.get_async(self._store, MARKER)
+            return Marker(bytes(await found.bytes_async()).decode("latin-1"))
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError, ValueError) as error:
+            raise self._unusable(error) from None
+
+    async def mark(self, id: str) -> None:
+        try:
+            await self._create(id.encode())
+        except (BaseError, OSError, ValueError) as error:
+            raise self._unusable(error) from None
+
+    async def _create(self, marker: bytes) -> None:
+        try:
+            await obstore.put_async(self._store, MARKER, marker, mode="create")
+        except AlreadyExistsError:
+            return
+        except BaseError:  # some stores have no such mode
+            if await self.marker() is None:
+                await obstore.put_async(self._store, MARKER, marker)
+
+    async def unmark(self) -> None:
+        await self.remove([MARKER])
+
+    async def beat(self) -> None:
+        """Not needed: nodes that use the same address reach the same objects."""
 
 
 @contextmanager

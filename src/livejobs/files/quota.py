@@ -21,6 +21,11 @@ class Quota:
         self._kept: Counter[str] = Counter()  # files of jobs
         self._coming: Counter[str] = Counter()  # uploads that are arriving
 
+    @property
+    def limited(self) -> bool:
+        """Whether the bytes of a project matter."""
+        return self._project is not None
+
     def begin(self, kept: Mapping[str, int]) -> None:
         self._kept = Counter(kept)
 
@@ -66,15 +71,18 @@ class Reservation:
         self._size = 0
 
     def grow(self, size: int) -> None:
-        """The upload has at least `size` bytes."""
+        """Let the upload have at least `size` bytes, if they fit."""
         if size > self._size:
             self._quota.check(self._project, size, size - self._size)
-            self._quota.move(self._project, size - self._size)
-            self._size = size
+            self.note(size)
+
+    def note(self, size: int) -> None:
+        """The upload has `size` bytes, whatever the limits are now."""
+        self._quota.move(self._project, size - self._size)
+        self._size = size
 
     def release(self) -> None:
-        self._quota.move(self._project, -self._size)
-        self._size = 0
+        self.note(0)
 
 
 def _size(files: Sequence[File]) -> int:

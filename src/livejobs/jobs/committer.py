@@ -30,7 +30,7 @@ from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
-from livejobs.store.base import Outpaced, Store
+from livejobs.store.base import Outpaced, Project, Store
 from livejobs.store.news import read_news
 
 GROUP: Final = 1000  # operations in one transaction
@@ -198,6 +198,15 @@ class Committer:
         """Whether the job was changed by another server, and this one has not heard of it yet."""
         return self._store.shared and stored.seq > self.seqs.get(stored.head.project, -1)
 
+    async def learn_projects(self) -> None:
+        """Learn which projects other servers have created."""
+        for project in await self._store.projects():
+            self.note_project(project)
+
+    def note_project(self, project: Project) -> None:
+        self.epochs.setdefault(project.name, project.epoch)
+        self.seqs.setdefault(project.name, 0)  # its changes are still to be learned
+
     async def reach(self, project: str, seq: int) -> None:
         """Learn what other servers have committed to the project, up to a seq that a client knows.
         A seq that nobody has given yet is not waited for."""
@@ -213,8 +222,10 @@ class Committer:
         followed, self._followed = self._followed, None
         try:
             for project, seq in heard.items():
-                if seq > self.seqs.get(project, -1):
-                    await self._follow(project)
+                behind = seq > self.seqs.get(project, -1)
+                while behind:
+                    async with self._store.alone(()):
+                        behind = not await self._follow_page(project)
         except Exception as error:  # noqa: BLE001  the database; the next pulse finds it again
             self.note_failure(error)
             if followed is not None:
@@ -235,19 +246,23 @@ class Committer:
                 await self._follow(stored.head.project)
 
     async def _follow(self, project: str) -> None:
+        while not await self._follow_page(project):
+            """There is more."""
+
+    async def _follow_page(self, project: str) -> bool:
+        """Whether this was the last page."""
         if project not in self.epochs:
             self.epochs[project] = (await self._store.project(project)).epoch
-        while True:
-            after, whole = self.seqs.get(project, 0), project not in self._skipped
-            news = await read_news(self._store, project, after, with_entries=whole)
-            committed = self._publisher.news(news)
-            if news.whole:
-                self._notify(committed)
-            else:
-                self._skip(project, committed)
-            if news.last:
-                self._skipped.discard(project)
-                return
+        after, whole = self.seqs.get(project, 0), project not in self._skipped
+        news = await read_news(self._store, project, after, with_entries=whole)
+        committed = self._publisher.news(news)
+        if news.whole:
+            self._notify(committed)
+        else:
+            self._skip(project, committed)
+        if news.last:
+            self._skipped.discard(project)
+        return news.last
 
     def _skip(self, project: str, committed: Sequence[Committed]) -> None:
         self._skipped.add(project)

@@ -188,10 +188,7 @@ class Creating:
 
     async def project(self, name: str) -> None:
         if name not in self._committer.epochs:
-            project = await self._store.project(name)
-            self._committer.epochs[name] = project.epoch
-            # If another server has created it, its changes are still to be learned.
-            self._committer.seqs.setdefault(name, 0)
+            self._committer.note_project(await self._store.project(name))
 
 
 def digest_of(new: say.NewJob) -> bytes:

@@ -40,6 +40,9 @@ class Publisher:
         self._registry = registry
         self._lanes = lanes
         self._base = base
+        #: By project and id, jobs whose id is a job of another project now. The news of their own
+        #: deletion has not been read yet.
+        self._displaced: dict[tuple[str, str], Slot] = {}
 
     def own(self, transaction: Transaction, seqs: Sequence[int]) -> list[Committed]:
         committed = []
@@ -73,6 +76,10 @@ class Publisher:
         self, stored: Stored, records: Sequence[Record], *, whole: bool
     ) -> Iterator[Committed]:
         head, slot = stored.head, self._registry.get(stored.head.id)
+        if slot is not None and slot.head.project != head.project:
+            self._displaced[slot.head.project, head.id] = slot
+            self._remove(slot)
+            slot = None
         if slot is not None and slot.seq >= stored.seq:  # read a moment ago, when it was wanted
             return
         before = None if slot is None else slot.head
@@ -89,14 +96,18 @@ class Publisher:
             yield Committed(slot, before, head, entries, seq, part=seq != stored.seq)
 
     def _deleted(self, gone: Gone, project: str) -> Iterator[Committed]:
-        slot = self._registry.get(gone.id)
-        if slot is None:
+        slot = self._displaced.pop((project, gone.id), None) or self._registry.get(gone.id)
+        if slot is None or slot.head.project != project:
             slot = Slot(_unknown(gone, project), self.epochs[project], self._base, None)
             yield Committed(slot, None, None, (), gone.seq)
         elif slot.seq < gone.seq:
-            self._leave(slot, clock.now_ms())
-            self._registry.remove(slot)
+            if not slot.gone:
+                self._remove(slot)
             yield Committed(slot, slot.head, None, (), gone.seq)
+
+    def _remove(self, slot: Slot) -> None:
+        self._leave(slot, clock.now_ms())
+        self._registry.remove(slot)
 
     def _place(self, slot: Slot, before: Head | None, now: int) -> None:
         """Move the slot into its lane while it is queued, and to the finished jobs at the end."""

@@ -17,15 +17,13 @@ from livejobs.core.model import EntryKind, Stored
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.entries import Tail, Whole
 from livejobs.jobs.state import Registry, Slot
-from livejobs.store.base import EntryQuery, JobStore
+from livejobs.store.base import EntryQuery, Store
 
 PAGE: Final = 1000  # entries in one read
 
 
 class Reader:
-    def __init__(
-        self, store: JobStore, registry: Registry, committer: Committer, base: str
-    ) -> None:
+    def __init__(self, store: Store, registry: Registry, committer: Committer, base: str) -> None:
         self._store = store
         self._registry = registry
         self._committer = committer
@@ -56,6 +54,14 @@ class Reader:
             elif deletions == self._registry.deletions:
                 slot = self._registry.add(self.slot(stored))
         return slot
+
+    async def refresh(self, slot: Slot) -> None:
+        """Learn what other servers have committed to the job. Do this before saying no: another
+        server may have told the client that there is more."""
+        if self._store.shared:
+            stored = await self._store.job(slot.head.id)
+            if stored is not None and self._committer.lacks(stored):
+                await self._committer.reach(stored.head.project, stored.seq)
 
     def slot(self, stored: Stored) -> Slot:
         """A slot for a job read from the store. The registry's slot, if any, is newer."""

@@ -35,14 +35,17 @@ class Sweeper:
         lost_after: float,
         reader: Reader,
         leads: Callable[[], bool] = lambda: True,
+        heard_until: Callable[[], float] = clock.monotonic,
     ) -> None:
-        """`leads`: whether this server does what only one of those on a database does."""
+        """`leads`: whether this server does what only one of those on a database does.
+        `heard_until`: by the monotonic clock, until when every heartbeat is known."""
         self._committer = committer
         self._registry = registry
         self._store = store
         self._lost_after = lost_after
         self._reader = reader
         self._leads = leads
+        self._heard_until = heard_until
         self.also: list[Callable[[], Awaitable[None]]] = []  # of other rooms, each round
 
     async def run(self) -> None:
@@ -98,7 +101,7 @@ class Sweeper:
             return head
         if head.waiting is not known.waiting:
             return head
-        silent = clock.monotonic() - slot.silent_since
+        silent = self._heard_until() - slot.silent_since
         if self._lost_after and silent >= self._lost_after and head.waiting is None:
             return reducer.lose(head, now, silent)
         if head.heartbeat_timeout and silent >= head.heartbeat_timeout:

@@ -17,7 +17,7 @@ from livejobs import clock
 from livejobs.access.keyring import LOOK_EVERY, Keyring
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.core.errors import TooMany
+from livejobs.core.errors import StorageUnavailable, TooMany
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.reader import Reader
@@ -31,6 +31,7 @@ from livejobs.store.base import JobStore
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
 NONE: Final[Mapping[Hashable, Channel]] = {}
+READ_AGAIN: Final = 0.5  # seconds after the store has failed
 PING_EVERY: Final = 15  # seconds; each second a fifteenth of the connections gets a ping
 
 
@@ -203,21 +204,31 @@ class Hub:
         """The sink is busy meanwhile, so nobody else writes to it."""
         while (viewer := _first_behind(sink)) is not None:
             self._resyncs += 1
-            await self._catch_up_one(sink, viewer)
+            try:
+                await self._catch_up_one(sink, viewer)
+            except StorageUnavailable:  # the viewer waits until the store is there again
+                if self._closing:
+                    break
+                await asyncio.sleep(READ_AGAIN)
         last = sink.farewell or (BYE if self._closing else None)
         if last is not None and not sink.closed:
             await sink.write(sink.own_wire.encode([last]))
             sink.closed = True
 
     async def _catch_up_one(self, sink: Sink, viewer: Viewer) -> None:
-        ended = False
-        async for page in self._catch_up.pages(viewer):
-            if page:
-                self._delivered += 1
-                await sink.write(viewer.wire.encode(page))
-                ended = page[-1].op == "end"
-            if sink.closed or sink.farewell is not None:
-                return
+        ended, sent = False, viewer.seq
+        try:
+            async for page in self._catch_up.pages(viewer):
+                if page:
+                    self._delivered += 1
+                    await sink.write(viewer.wire.encode(page))
+                    ended = page[-1].op == "end"
+                sent = viewer.seq
+                if sink.closed or sink.farewell is not None:
+                    return
+        except StorageUnavailable:  # the next try begins after the last page
+            viewer.seq = sent
+            raise
         viewer.behind = False
         if ended:
             self.unsubscribe(viewer)

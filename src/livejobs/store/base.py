@@ -185,7 +185,8 @@ class JobStore(Protocol):
         exist. With no changes, raise StorageUnavailable unless the medium takes writes.
 
         `on` is the seq of each project that the changes were made on. Raise Outpaced if a project
-        has another one now, or if another server has given an id of a new job to a job."""
+        has another one now, or if another server has given an id of a new job to a job, or has used
+        an idempotency key of the changes."""
 
     async def job(self, id: str) -> Stored | None:
         """Return one job, finished or not; None if there is none."""
@@ -331,6 +332,7 @@ class Pulse(Struct, frozen=True):
     others: int = 0  # how many other servers use the database
     leads: bool = True  # whether this server does what only one does, such as the sweeping
     skew_ms: int = 0  # how far this server's clock is ahead of the database's
+    late: float = 0  # seconds; of other servers, heartbeats that came since then may be missing
 
 
 class NodeStore(Protocol):
@@ -344,7 +346,8 @@ class NodeStore(Protocol):
         may be missing: `pulse` finds what they would have said."""
 
     def alone(self, projects: Iterable[str]) -> AbstractAsyncContextManager[None]:
-        """Keep other servers from committing to the projects, for one commit of ours."""
+        """Keep other servers from committing to the projects, for one commit of ours. Reads
+        within it, also without projects, do not wait for reads of clients."""
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
         """Show that this server is alive, and tell the others of these heartbeats."""

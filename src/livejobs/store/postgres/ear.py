@@ -46,7 +46,8 @@ class Ear:
     async def _connect(self) -> None:
         connection = await connect(self._url)
         try:
-            await connection.add_listener(CHANNEL, self._hear)
+            async with asyncio.timeout(ANSWER):
+                await connection.add_listener(CHANNEL, self._hear)
         except BaseException:
             connection.terminate()
             raise
@@ -62,8 +63,7 @@ class Ear:
         while True:
             await asyncio.sleep(EVERY)
             try:
-                async with asyncio.timeout(ANSWER):
-                    await self._check()
+                await self._check()
             except (*LOST, PostgresError):
                 self._drop()
 
@@ -71,7 +71,8 @@ class Ear:
         if self._connection is None or self._connection.is_closed():
             self._drop()
             await self._connect()
-        await self._ask()
+        async with asyncio.timeout(ANSWER):
+            await self._ask()
 
     async def _ask(self) -> None:
         """Whether the connection works, and whether this server may lead."""

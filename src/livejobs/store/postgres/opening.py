@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -32,11 +32,7 @@ SESSION: Final = {
     "idle_in_transaction_session_timeout": "5000",  # a server that was stopped holds up no others
 }
 # A plan made for these values is better than one for any values, by far.
-READER: Final = {
-    **SESSION,
-    "plan_cache_mode": "force_custom_plan",
-    "synchronous_commit": "off",  # all they write is that this server is alive
-}
+READER: Final = {**SESSION, "plan_cache_mode": "force_custom_plan"}
 
 # The connection was cut, perhaps while nobody used it.
 CUT: Final = (
@@ -104,9 +100,26 @@ def address(url: str) -> str:
 
 
 async def connect(url: str, settings: dict[str, str] = SESSION) -> Any:
-    return await asyncpg.connect(
-        url, timeout=CONNECT_TIMEOUT, command_timeout=None, server_settings=settings
-    )
+    return await connect_to(url, server_settings=settings)
+
+
+async def connect_to(url: str, **how: Any) -> Any:
+    """Try the hosts in turn, each with its own timeout. asyncpg has one for all of them, so it
+    would wait for a primary that was cut off and never ask the replica that took its place."""
+    *first, last = one_by_one(url)
+    for own in first:
+        with suppress(*LOST):
+            return await asyncpg.connect(own, timeout=CONNECT_TIMEOUT, **how)
+    return await asyncpg.connect(last, timeout=CONNECT_TIMEOUT, **how)
+
+
+def one_by_one(url: str) -> list[str]:
+    """The URL with each of its hosts alone. Hosts in its options stay together."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [url]
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 
 async def first_connection(url: str, migrations: Sequence[Path]) -> Any:

@@ -260,12 +260,18 @@ _OTHERS: Final = (
     "SELECT count(*) FROM livejobs.nodes WHERE id <> $1 AND seen > now() - interval '10 s'"
 )
 OTHERS: Final = _OTHERS
+# How long ago one of them was seen. One that was not seen for longer has probably died.
+_LATE: Final = (
+    "SELECT coalesce(extract(epoch FROM now() - min(seen)), 0)::float FROM livejobs.nodes"
+    " WHERE id <> $1 AND seen > now() - interval '5 s'"
+)
 # A server that was not seen for a week will not ask for the fate of a commit.
 PULSE: Final = (
     "WITH seen AS (UPDATE livejobs.nodes SET seen = now() WHERE id = $1),"
     " gone AS (DELETE FROM livejobs.nodes WHERE seen < now() - interval '7 days' AND id <> $1)"
     f" SELECT ({_OTHERS}), (SELECT value FROM livejobs.facts WHERE name = 'keys'),"
-    " (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    " (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+    f" ({_LATE})"
 )
 FACT: Final = "SELECT value FROM livejobs.facts WHERE name = $1"
 FACT_NEW: Final = (
@@ -310,8 +316,8 @@ KEY_GONE: Final = Part(
 )
 DOWNLOADED: Final = Part(
     "downloaded",
-    "UPDATE livejobs.files AS f SET downloads = downloads + it.n, last_at = it.at"
-    " FROM {} AS it (key, n, at) WHERE f.key = it.key",
+    "UPDATE livejobs.files AS f SET downloads = downloads + it.n,"
+    " last_at = greatest(f.last_at, it.at) FROM {} AS it (key, n, at) WHERE f.key = it.key",
     ("text", "bigint", "bigint"),
 )
 FILE_BYTES: Final = (
@@ -340,6 +346,12 @@ EXPIRED: Final = (
 REPEATED: Final = (
     "SELECT body, job, expires_at FROM livejobs.idempotency"
     " WHERE credential = $1 AND key = $2 AND expires_at > $3"
+)
+# Whether one of these was used, for a job that still exists.
+REPEATED_ANY: Final = (
+    "SELECT EXISTS (SELECT 1 FROM livejobs.idempotency AS i JOIN livejobs.jobs AS j ON j.id = i.job"
+    " JOIN unnest($1::text[], $2::text[]) AS it (credential, key) USING (credential, key)"
+    " WHERE i.expires_at > $3)"
 )
 
 # What is left out for the size of what comes before it, is NULL.

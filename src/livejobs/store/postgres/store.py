@@ -42,10 +42,10 @@ from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     AWAY,
-    CONNECT_TIMEOUT,
     CUT,
     LOST,
     READER,
+    connect_to,
     refusals,
     refused,
     unusable,
@@ -95,7 +95,7 @@ class PostgresStore:
                     self._url,
                     min_size=0,
                     max_size=READERS,
-                    timeout=CONNECT_TIMEOUT,
+                    connect=connect_to,
                     command_timeout=ANSWER,
                     server_settings=READER,
                     reset=_nothing_to_reset,
@@ -194,11 +194,16 @@ class PostgresStore:
     async def alone(self, projects: Iterable[str]) -> AsyncIterator[None]:
         with refusals():
             async with self._link.use() as db:
+                names = list(projects)
                 await db.execute("BEGIN")
                 try:
-                    await db.fetch(sql.LOCK_PROJECTS, list(projects))
+                    if names:
+                        await db.fetch(sql.LOCK_PROJECTS, names)
                     self._held = db, asyncio.current_task()
                     yield
+                except (*LOST, asyncio.CancelledError):
+                    self._link.drop()  # else the ROLLBACK would wait for an answer, for ever
+                    raise
                 finally:
                     self._held = None
                     if not db.is_closed() and db.is_in_transaction():
@@ -213,20 +218,21 @@ class PostgresStore:
         self._ear.heard = heard
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
-        return await self._read(self._pulse, beats)
+        return await self._write(self._pulse, beats)  # it must not wait for reads of clients
 
     async def _pulse(self, db: Any, beats: Sequence[Beat]) -> Pulse:
+        if beats and self._others:  # before this server is seen: see Pulse.late
+            columns = [kept(it.job) for it in beats], [it.at for it in beats]
+            await db.execute(sql.BEATS_NEW, self._node, *columns)
         before = clock.now_ms()
-        self._others, keys, now = await db.fetchrow(sql.PULSE, self._node)
+        self._others, keys, now, late = await db.fetchrow(sql.PULSE, self._node)
         skew = (before + clock.now_ms()) // 2 - now
         if self._ear.leads:
             await db.execute(sql.BEATS_GONE)
-        if beats and self._others:
-            columns = [kept(it.job) for it in beats], [it.at for it in beats]
-            await db.execute(sql.BEATS_NEW, self._node, *columns)
         heard = await self._read_beats(db) if self._others else []
         projects = await self._writer.read_projects(db)
-        return Pulse(projects, heard, int(keys or 0), self._others, self._ear.leads, skew)
+        others, leads = self._others, self._ear.leads
+        return Pulse(projects, heard, int(keys or 0), others, leads, skew, late)
 
     async def _read_beats(self, db: Any) -> list[Beat]:
         rows = await db.fetch(sql.BEATS, self._node)
@@ -351,6 +357,9 @@ class PostgresStore:
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Read again on another connection, if this one was cut while nobody used it."""
+        if (held := self._held_by_us()) is not None:
+            with refusals():
+                return await fn(held, *args, **kwargs)
         with refusals():
             for _ in range(READERS):
                 with suppress(*CUT):

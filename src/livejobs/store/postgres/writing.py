@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from livejobs.core.history import RANGES
-from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
+from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Outpaced, Project
 from livejobs.store.postgres import sql
 from livejobs.store.postgres.text import kept, searched
 from livejobs.store.rows import Row, Rows, keys
@@ -90,6 +90,8 @@ class Writer:
         self, db: Any, changes: Sequence[Change], on: Mapping[str, int] | None
     ) -> Commit:
         """Prepare a commit. This reads what is not in memory."""
+        if on is not None:
+            await _check_repeated(db, changes)
         names = dict.fromkeys(change.job.project for change in changes)
         known = {name: self.projects[name].seq for name in names} if on is None else on
         new = sum(change.before is None for change in changes)
@@ -168,6 +170,17 @@ class Writer:
             if room > 0:
                 await db.execute(sql.ENDED_GONE, project, pk)
                 self.ended.pop(0)
+
+
+async def _check_repeated(db: Any, changes: Sequence[Change]) -> None:
+    """Another server may have taken the same request since it was looked for. If it does so after
+    this look, the project has another seq."""
+    made = [change.idempotency for change in changes if change.idempotency is not None]
+    if made:
+        now = max(it.job.updated_at for it in changes)
+        keys = [kept(it.credential) for it in made], [kept(it.key) for it in made]
+        if await db.fetchval(sql.REPEATED_ANY, *keys, now):
+            raise Outpaced
 
 
 def columns(parts: Sequence[sql.Part], found: Found) -> list[Any]:

@@ -198,15 +198,24 @@ async def get(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     name = checked_name(request.path_params["name"])
-    for file in slot.head.files:
-        if file.name == name:
-            return await deliver(request, slot, file)
-    raise NotFound(f"Job {slot.head.id!r} has no file {name!r}.", code="no_file")
+    file = named(slot, name)
+    if file is None:
+        await live.refresh(slot)
+        file = named(slot, name)
+    if file is None:
+        raise NotFound(f"Job {slot.head.id!r} has no file {name!r}.", code="no_file")
+    return await deliver(request, slot, file)
+
+
+def named(slot: Slot, name: str) -> File | None:
+    return next((file for file in slot.head.files if file.name == name), None)
 
 
 async def download(request: Request) -> Response:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
+    if slot.head.status != "succeeded":
+        await live.refresh(slot)
     if slot.head.status != "succeeded":
         raise Conflict(
             f"Job {slot.head.id!r} is {slot.head.status}; it can be downloaded once it has "

@@ -17,11 +17,10 @@ from livejobs.core.errors import (
     Conflict,
     FieldError,
     LivejobsError,
-    NotFound,
     UnsupportedMediaType,
 )
 from livejobs.files.filing import refuse_finished
-from livejobs.files.partial import Partial
+from livejobs.files.partial import Partial, no_upload
 from livejobs.jobs.state import Slot
 from livejobs.web import http
 from livejobs.web.files.calls import arriving
@@ -131,11 +130,14 @@ async def found(request: Request) -> tuple[Slot, Partial]:
     live = http.service(request)
     slot = await live.find(request.path_params["id"], http.principal(request))
     files = live.files
-    partial = files.partials.find(slot.head.id, request.path_params["upload"])
+    partial = await files.upload(slot, request.path_params["upload"])
+    if partial is None:
+        await live.refresh(slot)
+        partial = await files.upload(slot, request.path_params["upload"])
     if partial is None or not partial.done:
         refuse_finished(slot)
     if partial is None:
-        raise NotFound(f"Job {slot.head.id!r} has no such upload under way.", code="no_upload")
+        raise no_upload(slot.head.id)
     return slot, partial
 
 
@@ -176,9 +178,9 @@ async def delete(request: Request) -> Response:
     _, partial = await found(request)
     if partial.done:
         raise Conflict("This upload is complete: it is a file of its job.", code="upload_done")
-    with partial.claimed():
-        files = http.service(request).files
-        await files.partials.remove(partial)
+    partials = http.service(request).files.partials
+    async with partials.claimed(partial):
+        await partials.remove(partial)
     return Response(status_code=204)
 
 
