@@ -6,13 +6,15 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec import Raw
 
 from livejobs.core.model import Entry
-from tests.copies.places import Place, done, file, logs
+from livejobs.store.base import Store, Tally
+from tests.copies.places import T0, Place, done, file, logs
 from tests.support.server import LONG_ENOUGH
 
 JOBS = 20
@@ -93,6 +95,12 @@ def test_after_a_change_the_jobs_are_read_again_and_only_new_files_are_copied(
     source.fill([(done("b", files=(two,)), [])])
     source.keep(two.key, b"two")
     finish(source, "export", folder)
+    source.use(partial(download, one.key))  # no job has changed since
+    finish(source, "export", folder)
     assert (folder / "files" / one.key[-2:] / one.key).stat() == copied
     finish(target, "import", folder)
     assert target.everything() == source.everything()
+
+
+async def download(key: str, store: Store) -> None:
+    await store.downloaded({key: Tally(2, T0)}, [])

@@ -15,7 +15,7 @@ from livejobs.copies.checking import brought, is_part, with_totals
 from livejobs.copies.folder import Manifest
 from livejobs.copies.lines import EntryLine, JobLine
 from livejobs.core.model import Entry, File, Head
-from livejobs.store.base import PAGE_BYTES, Change, Tally
+from livejobs.store.base import PAGE_BYTES, Change
 
 CHANGE_ENTRIES: Final = 1_000  # servers read all entries of a change at once
 CHANGE_BYTES: Final = PAGE_BYTES
@@ -24,11 +24,10 @@ BATCH_BYTES: Final = 4 * PAGE_BYTES
 
 
 class Batch(Struct):
-    """What one commit writes, and what must be there before and after it."""
+    """What one commit writes, and the files that must be there before it."""
 
     changes: list[Change] = msgspec.field(default_factory=list)
     files: list[File] = msgspec.field(default_factory=list)
-    downloads: dict[str, Tally] = msgspec.field(default_factory=dict)
     bytes: int = 0
 
     @property
@@ -54,7 +53,6 @@ class Batches:
             return
         self._goal = line.head
         self._batch.bytes += size
-        self._batch.downloads |= line.downloads
         if there is None:
             changes = born(line.head)
             self._batch.changes += changes

@@ -23,7 +23,6 @@ class Credentials:
         self._store = store
         self._known = {key.id for key in loop.call(store.keys)}
         self._trail: Counter[bytes] = Counter()  # digests of the records that are there
-        self._coming: list[AuditRecord] = []
         for _, page in walk(self._page):
             for entry in page:
                 self._note(entry.record)
@@ -38,23 +37,20 @@ class Credentials:
         if record.action == "key.revoke":
             self._known.add(str(record.detail.get("key")))  # it must not come to life again
 
-    def key(self, key: Key) -> None:
-        if key.id not in self._known:
-            self._loop.call(self._store.save_key, key)
+    def add(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            if key.id not in self._known:
+                self._loop.call(self._store.save_key, key)
 
-    def record(self, record: AuditRecord) -> None:
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        new = [record for record in records if self._is_new(record)]
+        if new and not self._full:
+            self._loop.call(self._store.add_audit, new)
+
+    def _is_new(self, record: AuditRecord) -> bool:
         digest = _digest(record)
-        if self._trail[digest]:
-            self._trail[digest] -= 1
-        elif not self._full:
-            self._coming.append(record)
-        if len(self._coming) >= AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._coming:
-            self._loop.call(self._store.add_audit, self._coming)
-        self._coming = []
+        self._trail[digest] -= 1
+        return self._trail[digest] < 0
 
 
 def _digest(record: AuditRecord) -> bytes:

@@ -6,9 +6,10 @@ the pieces that are there stay, if the database has not changed since. Files sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from livejobs.copies.errors import CannotCopy, Damaged, WrongPlace, sentences
 from livejobs.copies.folder import OTHER, Folder, Manifest, Mark, manifest_of
 from livejobs.copies.lines import (
     AuditLine,
+    DownloadsLine,
     EntryLine,
     JobLine,
     KeyLine,
@@ -33,12 +35,18 @@ from livejobs.copies.readable import Readable
 from livejobs.copies.snapshot import snapshot_of
 from livejobs.copies.watch import Watch
 from livejobs.core.model import KINDS, EntryKind, File, Head, Record, Stored
-from livejobs.store.base import PAGE_BYTES, AuditEntry, EntryQuery, Query, Tally
+from livejobs.store.base import PAGE_BYTES, AuditEntry, EntryQuery, Query
 
 PIECE_BYTES: Final = 16 << 20  # a piece ends with the job that makes it reach this size
 JOBS_AT_ONCE: Final = 200
 ENTRIES_AT_ONCE: Final = 1_000
-KEYS, AUDIT, JOBS = "keys.ndjson", "audit.ndjson", "jobs-{:05}.ndjson"
+KEYS: Final = "keys.ndjson"
+AUDIT: Final = "audit.ndjson"
+JOBS: Final = "jobs-{:05}.ndjson"
+DOWNLOADS: Final = "downloads.ndjson"
+
+
+Seen: TypeAlias = Callable[[Sequence[Stored]], None]
 
 
 class Start(Struct, frozen=True):
@@ -73,9 +81,9 @@ def survey(settings: Settings) -> Counts:
 
 
 class Survey:
-    """The first look at a snapshot. Only the starts of pages are kept."""
+    """The first look at a snapshot. Only the starts of pages are kept. `seen` gets the jobs."""
 
-    def __init__(self, loop: Loop, snapshot: Readable) -> None:
+    def __init__(self, loop: Loop, snapshot: Readable, seen: Seen = lambda _: None) -> None:
         self.counts: Counts = {}
         self.starts: list[Start] = []
         self._loop = loop
@@ -84,6 +92,7 @@ class Survey:
             self.starts.append(Start(before, len(page)))
             for stored in page:
                 add(self.counts, stored.head)
+            seen(page)
 
     def page(self, before: int | None) -> tuple[Sequence[Stored], int | None]:
         page = self._loop.call(
@@ -119,14 +128,17 @@ class Export:
         )
         self._refuse_another(marks)
         there = tuple(self._kept(marks))
-        survey = Survey(self._loop, self._snapshot)
-        self._watch.begin(survey.counts)
-        manifest = manifest_of(marks, survey.counts, files_left=leave_files)
-        self._folder.write_manifest(replace(manifest, pieces=there))
+        manifest = manifest_of(marks, there, left=leave_files)
+        self._folder.write_manifest(manifest)
         self._folder.remove_others(there)
-        first = (self._write_keys(), self._write_audit())
-        manifest = replace(manifest, pieces=(*first, *there))
-        return self._write_jobs(manifest, survey, sum(piece.jobs for piece in there))
+        with PieceWriter(self._folder.path, DOWNLOADS) as writer:
+            survey = Survey(self._loop, self._snapshot, partial(self._write_downloads, writer))
+            downloads = writer.finish()
+        self._watch.begin(survey.counts)
+        pieces = (self._write_keys(), self._write_audit(), *there)
+        manifest = replace(manifest, counts=survey.counts, pieces=pieces)
+        manifest = self._write_jobs(manifest, survey, sum(piece.jobs for piece in there))
+        return replace(manifest, pieces=(*manifest.pieces, downloads))
 
     def _refuse_another(self, marks: tuple[Mark, ...]) -> None:
         """The export of another server may be the only copy of its jobs."""
@@ -184,17 +196,19 @@ class Export:
         return manifest
 
     def _write_job(self, writer: PieceWriter, head: Head) -> None:
-        writer.write(JobLine(head, self._downloads(head)))
+        writer.write(JobLine(head))
         for kind in KINDS:
             for record in self._entries(head, kind):
                 it = record.entry
                 writer.write(EntryLine(it.kind, it.n, it.level, it.value))
         self._watch.jobs()
 
-    def _downloads(self, head: Head) -> dict[str, Tally]:
-        keys = [file.key for file in head.files]
+    def _write_downloads(self, writer: PieceWriter, page: Sequence[Stored]) -> None:
+        keys = [file.key for stored in page for file in stored.head.files]
         found = self._loop.call(self._snapshot.downloads, keys) if keys else {}
-        return {key: tally for key, tally in found.items() if tally.count}
+        for key, tally in found.items():
+            if tally.count:
+                writer.write(DownloadsLine(key, tally))
 
     def _entries(self, head: Head, kind: EntryKind) -> Iterator[Record]:
         after, total = 0, head.total(kind)

@@ -58,9 +58,10 @@ class _Kind(Struct):
     version: int
 
 
-def manifest_of(marks: tuple[Mark, ...], counts: Counts, *, files_left: bool) -> Manifest:
+def manifest_of(marks: tuple[Mark, ...], pieces: tuple[Piece, ...], *, left: bool) -> Manifest:
+    """The manifest of an export that begins with these pieces."""
     at = clock.now().isoformat(timespec="seconds")
-    return Manifest(marks, counts, KIND, VERSION, version("livejobs"), at, False, files_left)
+    return Manifest(marks, {}, livejobs=version("livejobs"), at=at, files_left=left, pieces=pieces)
 
 
 class Folder:

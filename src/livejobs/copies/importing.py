@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ from livejobs.copies.checking import IDS_AT_ONCE, Found, check, known, refuse_mi
 from livejobs.copies.credentials import Credentials
 from livejobs.copies.errors import CannotCopy, NoDatabase, WrongPlace, sentences
 from livejobs.copies.folder import Folder, Manifest
-from livejobs.copies.lines import AuditLine, EntryLine, JobLine, KeyLine, Piece, read
+from livejobs.copies.lines import AuditLine, DownloadsLine, EntryLine, JobLine, KeyLine, Piece, read
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import FILES_AT_ONCE, Mover
 from livejobs.copies.paging import in_groups
@@ -27,6 +28,8 @@ from livejobs.core.model import Head
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.store.base import Change, Outpaced, Store, Tally
 from livejobs.store.choice import store_of
+
+LINES_AT_ONCE: Final = 500
 
 
 class Choice(Struct, frozen=True):
@@ -112,17 +115,17 @@ class Import:
         for piece in self._manifest.pieces:
             if piece.jobs:
                 self._jobs(piece)
-            elif credentials is not None:
-                self._credentials(piece, credentials)
-        self._batches.flush()
+            else:
+                self._batches.flush()
+                self._others(piece, credentials)
 
-    def _credentials(self, piece: Piece, credentials: Credentials) -> None:
-        for line, _ in read(self._folder.path, piece):
-            if isinstance(line, KeyLine):
-                credentials.key(line.key)
-            elif isinstance(line, AuditLine):
-                credentials.record(line.record)
-        credentials.flush()
+    def _others(self, piece: Piece, credentials: Credentials | None) -> None:
+        lines = (line for line, _ in read(self._folder.path, piece))
+        for some in in_groups(lines, LINES_AT_ONCE):
+            self._count({it.key: it.tally for it in some if isinstance(it, DownloadsLine)})
+            if credentials is not None:
+                credentials.add([it.key for it in some if isinstance(it, KeyLine)])
+                credentials.record([it.record for it in some if isinstance(it, AuditLine)])
 
     def _jobs(self, piece: Piece) -> None:
         there = self._there(piece)
@@ -156,8 +159,6 @@ class Import:
             self._loop.call(self._mover.bring_in, files, left=left)
         if batch.changes:
             self._commit(batch.changes)
-        if batch.downloads:
-            self._count(batch.downloads)
 
     def _commit(self, changes: Sequence[Change]) -> None:
         try:
@@ -169,8 +170,8 @@ class Import:
             ) from None
 
     def _count(self, downloads: Mapping[str, Tally]) -> None:
-        """Add what is missing: an earlier run may have been killed before it counted."""
-        there = self._loop.call(self._store.downloads, list(downloads))
+        """Add what is missing: an earlier run may have counted some."""
+        there = self._loop.call(self._store.downloads, list(downloads)) if downloads else {}
         missing = {
             key: Tally(tally.count - there[key].count, tally.last_at)
             for key, tally in downloads.items()

@@ -22,9 +22,8 @@ from livejobs.private import FILE
 from livejobs.store.base import AuditRecord, Key, Tally
 
 
-class JobLine(Struct, frozen=True, tag="job", omit_defaults=True):
+class JobLine(Struct, frozen=True, tag="job"):
     head: Head
-    downloads: dict[str, Tally] = {}  # by the key of the file
 
 
 class EntryLine(Struct, frozen=True, tag="entry"):
@@ -46,7 +45,14 @@ class AuditLine(Struct, frozen=True, tag="audit"):
     record: AuditRecord
 
 
-Line: TypeAlias = JobLine | EntryLine | KeyLine | AuditLine
+class DownloadsLine(Struct, frozen=True, tag="downloads"):
+    """Of the file with this key. They change without a change of the job."""
+
+    key: str
+    tally: Tally
+
+
+Line: TypeAlias = JobLine | EntryLine | KeyLine | AuditLine | DownloadsLine
 
 _encode = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Line).decode
