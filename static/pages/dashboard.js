@@ -3,7 +3,7 @@
 import { credential, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
-import { STATUSES, nameOf } from "./describe.js";
+import { STATUSES } from "./describe.js";
 import { Entries } from "./entries.js";
 import { FLAGS, Filters } from "./filters.js";
 import { number } from "./format.js";
