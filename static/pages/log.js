@@ -121,12 +121,25 @@ export class Log {
     if (!line) return row.append(element("span", "…", { class: "text" })), row;
     if (line.level !== "info") row.dataset.level = line.level;
     row.classList.toggle("picked", this.#isPicked(line.n));
+    if (this.#beginsAttempt(line, index)) this.#addAttempt(row);
     row.append(element("a", String(line.n), { class: "n", href: `#L${line.n}`, tabindex: -1 }));
     this.#addTime(row, line);
     if (TOLD.has(line.level)) row.append(element("b", line.level, { class: "level" }));
     if (line.source) row.append(element("span", line.source, { class: "source" }));
     row.append(this.#text(line.message));
     return row;
+  }
+
+  /** Whether it is the first line of the newest attempt. The server keeps no times of those before. */
+  #beginsAttempt({ at }, index) {
+    const { attempt, started_at: begun } = this.#job;
+    if (attempt < 2 || !begun || at < begun) return false;
+    return index === 0 || this.#source.at(index - 1)?.at < begun;
+  }
+
+  #addAttempt(row) {
+    row.classList.add("begins");
+    row.append(element("span", `Attempt ${number.format(this.#job.attempt)}`, { class: "attempt" }));
   }
 
   #addTime(row, { at }) {
