@@ -159,7 +159,9 @@ def scrolling(browser: Chromium, tmp: Path, seconds: float) -> tuple[Any, Any]:
 
 def ratio(rows: list[dict[str, Any]], name: str) -> float:
     """The least of ours to the plain page's; each pair scrolled the same way."""
-    return min(ours[name] / bare[name] for bare, ours in zip(rows[::2], rows[1::2], strict=True))
+    return min(
+        float(ours[name] / bare[name]) for bare, ours in zip(rows[::2], rows[1::2], strict=True)
+    )
 
 
 def main() -> None:

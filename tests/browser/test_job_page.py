@@ -331,11 +331,12 @@ def test_the_history_tells_who_did_what(api: Api, visit: Opener) -> None:
     expect(part(page, "labels")).to_contain_text("attempt 2")
     expect(events.first).to_contain_text("Attempt 2 started")
     expect(events.nth(1)).to_contain_text("Attempt 1 ended")
-    expect(page.locator(".line.begins")).to_contain_text(re.compile("^Attempt 2.*after$"))
     api.report(id, {"type": "fail", "message": "Enough"})
     expect(events.first).to_contain_text("The job failed")
     expect(events.first).to_contain_text("Enough")
     expect(events.last).to_contain_text("anonymous created the job")
+    tab(page, "Log").click()
+    expect(page.locator(".line.begins")).to_contain_text(re.compile("^Attempt 2.*after$"))
 
 
 # Files
