@@ -92,6 +92,7 @@ def opened(browser: Browser, url: str, scheme: str, size: tuple[int, int]) -> Pa
     )
     page = context.new_page()
     page.goto(url)
+    page.evaluate("document.documentElement.style.scrollbarGutter = 'auto'")  # there is no bar
     return page
 
 

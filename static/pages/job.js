@@ -255,7 +255,7 @@ class JobPage {
     const [text, traceback] = parted(job.error.detail);
     ui.put(reason, reasonText(job));
     ui.put(code, job.error.code ?? "");
-    code.hidden = !job.error.code;
+    code.hidden = !job.error.code || job.error.message.startsWith(`${job.error.code}:`); // told once
     ui.put(detail, text);
     detail.hidden = !text;
     ui.put(trace, traceback);
