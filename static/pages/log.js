@@ -25,6 +25,7 @@ export class Log {
   #picked = null; // { from, to }: numbers of lines
   #wanted = null; // the number of a line to show once it is known
   #last = 0; // number of the last line taken
+  #attempt = { of: 1, n: 1 }; // the line where the newest attempt begins
   #words = "";
   #timer = 0;
 
@@ -72,6 +73,7 @@ export class Log {
   clear() {
     this.#lines.clear();
     this.#last = 0;
+    this.#attempt = { of: 1, n: 1 };
     this.#unfilter();
   }
 
@@ -131,10 +133,14 @@ export class Log {
   }
 
   /** Whether it is the first line of the newest attempt. The server keeps no times of those before. */
-  #beginsAttempt({ at }, index) {
+  #beginsAttempt({ n, at }, index) {
     const { attempt, started_at: begun } = this.#job;
     if (attempt < 2 || !begun || at < begun) return false;
-    return index === 0 || this.#source.at(index - 1)?.at < begun;
+    if (index > 0 && !(this.#source.at(index - 1)?.at < begun)) return false;
+    // Workers set the times, and clocks differ: of several such lines, it is the first one known.
+    if (this.#attempt.of !== attempt) this.#attempt = { of: attempt, n };
+    this.#attempt.n = Math.min(n, this.#attempt.n);
+    return n === this.#attempt.n;
   }
 
   #addAttempt(row) {

@@ -326,7 +326,8 @@ def test_the_history_tells_who_did_what(api: Api, visit: Opener) -> None:
     expect(events.first).to_contain_text("anonymous answered question 1")
     api.report(id, log("before"), {"type": "retry", "error": "flaky"})
     expect(part(page, "failure")).to_contain_text("Attempt 1 failed: flaky")
-    api.report(id, {"type": "start"}, log("after"), log("later"))
+    old = {**log("of old"), "at": "2020-01-01T00:00:00Z"}
+    api.report(id, {"type": "start"}, log("after"), old, log("later"))
     expect(part(page, "failure")).to_be_hidden()
     expect(part(page, "labels")).to_contain_text("attempt 2")
     expect(events.first).to_contain_text("Attempt 2 started")
