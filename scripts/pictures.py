@@ -22,6 +22,7 @@ SIZES: Final = {"1440": (1440, 900), "390": (390, 844)}
 FILM: Final = (1000, 620)
 A_SECOND: Final = 4  # pictures
 SECONDS: Final = 12
+END: Final = 6  # pictures after the job has ended
 # One palette for all frames, and only what changes in each: a page is mostly still.
 GIF: Final = (
     "split[a][b];[a]palettegen=max_colors=96:stats_mode=full[p];"
@@ -64,7 +65,7 @@ def is_worth_seeing(job: Job) -> bool:
 
 def is_film(job: Job) -> bool:
     """Its title is in letters of our own font."""
-    runs = job["status"] == "running" and not job["stalled"]
+    runs = job["status"] == "running" and not job["stalled"] and job["attempt"] == 1
     return runs and job["type"] == "render" and all(ord(char) < 0x250 for char in job["title"])
 
 
@@ -92,6 +93,7 @@ def opened(browser: Browser, url: str, scheme: str, size: tuple[int, int]) -> Pa
     )
     page = context.new_page()
     page.goto(url)
+    page.evaluate("document.documentElement.style.scrollbarGutter = 'auto'")  # there is no bar
     return page
 
 
@@ -106,20 +108,27 @@ def take(browser: Browser, url: str, name: str, scheme: str, size: str, shown: s
 
 
 def film(browser: Browser, url: str, folder: Path) -> bool:
-    """One job in both schemes, from its begin on. Return whether it went well."""
+    """One job in both schemes, from its begin on. Return whether it went well. On a busy machine
+    the pictures are further apart, and the film is faster than the job."""
     job = found(url, lambda it: is_film(it) and is_between(it, 0, 15))
     address = job["links"]["page"]
     pages = {scheme: opened(browser, address, scheme, FILM) for scheme in SCHEMES}
     for page in pages.values():
         page.locator(".line").first.wait_for()
-    for n in range(SECONDS * A_SECOND):
+    for old in folder.glob("*.png"):  # of a job that failed
+        old.unlink()
+    left = SECONDS * A_SECOND
+    for n in range(left):
         due = time.monotonic() + 1 / A_SECOND
         for scheme, page in pages.items():
             page.screenshot(path=folder / f"{scheme}-{n:03}.png")
+        now = httpx.get(f"{url}/v1/jobs/{job['id']}").json()
+        left = min(left - 1, END) if now["completed_at"] else left - 1
+        if left < 0:
+            break
         time.sleep(max(0.0, due - time.monotonic()))
     for page in pages.values():
         page.context.close()
-    now = httpx.get(f"{url}/v1/jobs/{job['id']}").json()
     if now["status"] not in ("running", "succeeded") or now["attempt"] > job["attempt"]:
         return False
     for scheme in SCHEMES:

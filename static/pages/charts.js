@@ -140,7 +140,6 @@ class Card {
     this.#card.drawings.forEach(([of, look], n) => {
       ui.attribute(chart.children[n], "d", draw(look, points.map((it) => it[of]), most));
     });
-    this.node.classList.toggle("flat", most === 0);
     ui.attribute(point, "max", points.length - 1);
     if (this.#at === null) point.value = points.length - 1;
     ui.attribute(point, "aria-label", `${this.#card.name}, last ${range}: ${this.#said().join(", ")}`);

@@ -3,7 +3,7 @@
 import { credential, readStats } from "./api.js";
 import { teach } from "./begin.js";
 import { Charts, RANGES } from "./charts.js";
-import { STATUSES, nameOf } from "./describe.js";
+import { STATUSES } from "./describe.js";
 import { Entries } from "./entries.js";
 import { FLAGS, Filters } from "./filters.js";
 import { number } from "./format.js";
@@ -12,7 +12,7 @@ import { listOf, pageOf, showConnection, showNotice, showPlace } from "./layout.
 import { Loader } from "./loading.js";
 import { watch } from "../livejobs.js";
 import { projectMenu } from "./projects.js";
-import { fillRow, fillTimes, makeGap, makeRow } from "./row.js";
+import { fillRow, fillTimes, makeGap, makeRow, reuseRow } from "./row.js";
 import { Selection } from "./selection.js";
 import { session } from "./session.js";
 import { start } from "./start.js";
@@ -108,6 +108,7 @@ class ListPage {
       length: () => this.#entries.length,
       key: (index) => (this.#entries.order[index]?.job ? this.#entries.order[index].id : `gap ${index}`),
       make: (index) => this.#make(index),
+      reuse: (node, index) => reuseRow(node, this.#entries.order[index]?.job),
       fill: (node, index) => this.#fill(node, index),
       kept: () => (rows.contains(document.activeElement) ? this.#at(this.#current) : -1),
       before: () => this.#arrange(),

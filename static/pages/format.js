@@ -4,6 +4,7 @@ export const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 
 
 const digits = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 export const clock = new Intl.DateTimeFormat(undefined, digits); // of one width, for columns
+export const minute = new Intl.DateTimeFormat(undefined, { ...digits, second: undefined });
 const medium = { dateStyle: "medium", timeStyle: "medium" };
 export const dateAndTime = new Intl.DateTimeFormat(undefined, medium);
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });

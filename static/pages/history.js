@@ -74,8 +74,11 @@ const actEvent = ({ n, at, by, action, detail }) => ({
 function ownEvents(job, acts) {
   const worker = job.worker?.host ? ` on ${job.worker.host}` : "";
   const attempt = job.attempt > 1 ? `Attempt ${job.attempt} started` : "A worker started the job";
+  const { queue_seconds: waited } = job.timing;
+  const before = new Date(Date.parse(job.started_at) - waited * 1000); // of the start
   const events = [
     !acts.some(({ action }) => action === "create") && [job.created_at, 0, "The job was created"],
+    job.attempt > 1 && job.started_at && [before.toISOString(), 0, `Attempt ${job.attempt - 1} ended`],
     job.started_at && [job.started_at, 1, `${attempt}${worker}`],
     job.waiting && [job.waiting.at, 2, `Question ${job.waiting.n}: “${job.waiting.prompt}”`],
     job.completed_at && [job.completed_at, 3, endText(job)],

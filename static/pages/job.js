@@ -253,9 +253,9 @@ class JobPage {
     failure.hidden = !job.error || job.status === "succeeded";
     if (!job.error) return;
     const [text, traceback] = parted(job.error.detail);
-    ui.put(reason, job.error.message || "The job failed without a message.");
+    ui.put(reason, reasonText(job));
     ui.put(code, job.error.code ?? "");
-    code.hidden = !job.error.code;
+    code.hidden = !job.error.code || job.error.message.startsWith(`${job.error.code}:`); // told once
     ui.put(detail, text);
     detail.hidden = !text;
     ui.put(trace, traceback);
@@ -403,6 +403,12 @@ function spokenText(job) {
   const reached = describe.percentOf(job);
   const quarter = reached ? `, ${reached - (reached % 25)} percent` : "";
   return `${MARKS[describe.markOf(job)] ?? describe.STATUSES[job.status]}${quarter}`;
+}
+
+/** While a job waits for its next attempt, the error is that of the last one. */
+function reasonText({ status, attempt, error: { message } }) {
+  if (status !== "queued") return message || "The job failed without a message.";
+  return [`Attempt ${attempt - 1} failed`, message].filter(Boolean).join(": ");
 }
 
 /** An error's detail, as text and as traceback. */

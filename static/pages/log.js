@@ -25,6 +25,7 @@ export class Log {
   #picked = null; // { from, to }: numbers of lines
   #wanted = null; // the number of a line to show once it is known
   #last = 0; // number of the last line taken
+  #attempt = { of: 1, n: 1 }; // the line where the newest attempt begins
   #words = "";
   #timer = 0;
 
@@ -72,6 +73,7 @@ export class Log {
   clear() {
     this.#lines.clear();
     this.#last = 0;
+    this.#attempt = { of: 1, n: 1 };
     this.#unfilter();
   }
 
@@ -121,12 +123,29 @@ export class Log {
     if (!line) return row.append(element("span", "…", { class: "text" })), row;
     if (line.level !== "info") row.dataset.level = line.level;
     row.classList.toggle("picked", this.#isPicked(line.n));
+    if (this.#beginsAttempt(line, index)) this.#addAttempt(row);
     row.append(element("a", String(line.n), { class: "n", href: `#L${line.n}`, tabindex: -1 }));
     this.#addTime(row, line);
     if (TOLD.has(line.level)) row.append(element("b", line.level, { class: "level" }));
     if (line.source) row.append(element("span", line.source, { class: "source" }));
     row.append(this.#text(line.message));
     return row;
+  }
+
+  /** Whether it is the first line of the newest attempt. The server keeps no times of those before. */
+  #beginsAttempt({ n, at }, index) {
+    const { attempt, started_at: begun } = this.#job;
+    if (attempt < 2 || !begun || at < begun) return false;
+    if (index > 0 && !(this.#source.at(index - 1)?.at < begun)) return false;
+    // Workers set the times, and clocks differ: of several such lines, it is the first one known.
+    if (this.#attempt.of !== attempt) this.#attempt = { of: attempt, n };
+    this.#attempt.n = Math.min(n, this.#attempt.n);
+    return n === this.#attempt.n;
+  }
+
+  #addAttempt(row) {
+    row.classList.add("begins");
+    row.append(element("span", `Attempt ${number.format(this.#job.attempt)}`, { class: "attempt" }));
   }
 
   #addTime(row, { at }) {

@@ -9,12 +9,24 @@ const NEW = 10; // seconds for which a job arrives with motion
 
 export function makeRow(job, isLive) {
   const row = ui.make("row");
-  row.parts.title.href = pageOf(job.id);
   row.glyph = ui.make("glyph");
   row.parts.mark.append(row.glyph);
-  row.dataset.id = job.id;
   row.classList.toggle("arriving", isLive && since(job.created_at, Date.now()) < NEW);
+  nameRow(row, job);
   return row;
+}
+
+function nameRow(row, { id }) {
+  row.parts.title.href = pageOf(id);
+  row.dataset.id = id;
+}
+
+/** Make another row of a row, or a gap of a gap. Return whether it could. */
+export function reuseRow(row, job) {
+  if (!job || !row.parts) return !job && !row.parts;
+  row.classList.remove("arriving");
+  nameRow(row, job);
+  return true;
 }
 
 export const makeGap = () => ui.element("li", undefined, { class: "gap", "aria-hidden": "true" });

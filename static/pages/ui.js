@@ -11,7 +11,7 @@ export function make(template) {
   return node;
 }
 
-export const partsOf = (node) =>
+const partsOf = (node) =>
   Object.fromEntries([...node.querySelectorAll("[data-part]")].map((el) => [el.dataset.part, el]));
 
 export function element(tag, text, attributes = {}) {

@@ -1,6 +1,5 @@
 /** The menu in the header: who is logged in, what that key may do, and the way out. */
 
-import { BASE } from "../livejobs.js";
 import { address, credential } from "./api.js";
 import { dateAndTime } from "./format.js";
 import { logOut, loginPage, session } from "./session.js";

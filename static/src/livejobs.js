@@ -514,22 +514,38 @@ class Poll extends Connection {
   }
 
   async #feed(topic, signal) {
-    const { feed, limit } = topic.spec;
-    const page = await this.#get(topic, "v1/jobs" + query({ ...feed, limit }), signal);
-    if (!page) return;
-    const cursors = page.jobs.map((job) => job.cursor).sort((a, b) => seq(a) - seq(b));
+    const pages = await this.#pages(topic, signal);
+    if (!pages) return;
+    const jobs = pages.flatMap((page) => page.jobs);
+    const cursors = jobs.map((job) => job.cursor).sort((a, b) => seq(a) - seq(b));
     const last = cursors.at(-1);
     if (last && topic.cursor && !sameEpoch(last, topic.cursor)) topic.take("reset", {});
-    for (const job of page.jobs) topic.take("snapshot", job);
-    const listed = new Set(page.jobs.map((job) => job.id));
+    for (const job of jobs) topic.take("snapshot", job);
+    const listed = new Set(jobs.map((job) => job.id));
+    const whole = pages.every((page) => !page.next);
     // The list is complete, so these were deleted, or no longer match.
-    const left = page.next ? [] : [...topic.jobs.values()].filter((job) => !listed.has(job.id));
+    const left = whole ? [...topic.jobs.values()].filter((job) => !listed.has(job.id)) : [];
     for (const { id } of left) {
       const answer = await this.group.fetch(jobPath(id), signal);
       if (answer.status === 404) topic.take("gone", { job: id });
       if (answer.ok) topic.take("snapshot", await answer.json());
     }
     if (!topic.ready || last) topic.take(topic.ready ? "" : "ready", {}, last);
+  }
+
+  /** A list takes one type and one tag, so there is a request for each pair. */
+  async #pages(topic, signal) {
+    const { feed, limit } = topic.spec;
+    const each = (names = "") => names.match(/[^,]+/g) ?? [undefined];
+    const pages = [];
+    for (const type of each(feed.type)) {
+      for (const tag of each(feed.tag)) {
+        const page = await this.#get(topic, "v1/jobs" + query({ ...feed, type, tag, limit }), signal);
+        if (!page) return undefined;
+        pages.push(page);
+      }
+    }
+    return pages;
   }
 }
 
@@ -800,7 +816,7 @@ class Group {
   async #renew() {
     const renew = this.#renewer;
     if (renew) return this.take(await renew(), true);
-    if (!this.#channel) return false;
+    if (!this.#others.size) return false; // there is no other tab to ask
     this.#post({ op: "renew", token: this.token });
     return new Promise((done) => {
       this.#onToken = done;

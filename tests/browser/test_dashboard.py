@@ -17,6 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Opener
 from tests.browser.test_access import ADMIN
 from tests.browser.test_page import HOSTILE, Jobs, progress, row
+from tests.support.desk import eventually
 from tests.support.server import BIN, Server
 
 
@@ -51,12 +52,17 @@ def focused(page: Page) -> str:
 # Many jobs
 
 
+def in_order(shown: list[str]) -> bool:
+    return shown == sorted(shown, reverse=True)
+
+
 def test_a_long_list_is_read_while_it_scrolls_and_stays_a_small_document(
     many: Jobs, visit: Opener
 ) -> None:
     page = visit(many.list)
     expect(page.get_by_role("button", name="All 230")).to_be_visible()
     expect(titles(page).first).to_have_text("Job 229")
+    page.keyboard.press("j")
     seen: list[str] = []
     for n in reversed(range(0, 230, 8)):
         page.evaluate(f"scrollTo(0, document.querySelector('.rows').offsetTop + {(229 - n)} * 46)")
@@ -64,10 +70,15 @@ def test_a_long_list_is_read_while_it_scrolls_and_stays_a_small_document(
         seen += [text for text in titles(page).all_text_contents() if text not in seen]
         assert page.locator(".row, .gap").count() < 60
     assert sorted(seen) == [f"Job {n:03}" for n in range(230)]
-    shown = titles(page).all_text_contents()
-    assert shown == sorted(shown, reverse=True)
+    eventually(lambda: in_order(titles(page).all_text_contents()))
+    assert focused(page) == "Job 229"
     page.evaluate("scrollTo(0, 0)")
     expect(titles(page).first).to_have_text("Job 229")
+    for _ in range(60):
+        page.keyboard.press("j")
+    eventually(lambda: not page.locator(".rows.moving").count())
+    eventually(lambda: in_order(titles(page).all_text_contents()))
+    assert focused(page) == "Job 169"
 
 
 def test_a_job_far_down_is_found_by_its_title(many: Jobs, visit: Opener) -> None:

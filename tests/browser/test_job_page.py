@@ -324,13 +324,20 @@ def test_the_history_tells_who_did_what(api: Api, visit: Opener) -> None:
     expect(events.first).to_contain_text("Go on?")
     page.get_by_role("button", name="Yes").click()
     expect(events.first).to_contain_text("anonymous answered question 1")
-    api.report(id, {"type": "retry"}, {"type": "start"})
+    api.report(id, log("before"), {"type": "retry", "error": "flaky"})
+    expect(part(page, "failure")).to_contain_text("Attempt 1 failed: flaky")
+    old = {**log("of old"), "at": "2020-01-01T00:00:00Z"}
+    api.report(id, {"type": "start"}, log("after"), old, log("later"))
+    expect(part(page, "failure")).to_be_hidden()
     expect(part(page, "labels")).to_contain_text("attempt 2")
     expect(events.first).to_contain_text("Attempt 2 started")
+    expect(events.nth(1)).to_contain_text("Attempt 1 ended")
     api.report(id, {"type": "fail", "message": "Enough"})
     expect(events.first).to_contain_text("The job failed")
     expect(events.first).to_contain_text("Enough")
     expect(events.last).to_contain_text("anonymous created the job")
+    tab(page, "Log").click()
+    expect(page.locator(".line.begins")).to_contain_text(re.compile("^Attempt 2.*after$"))
 
 
 # Files

@@ -248,8 +248,9 @@ def test_a_blocked_stream_gives_way_to_the_websocket(page: Page, worker: Worker)
 def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
     shared: Server, worker: Worker, visit: Opener
 ) -> None:
-    id, feed = worker.create(), {"tag": uuid4().hex}
-    listed = worker.create(tags=[feed["tag"]])
+    id, tags = worker.create(), [uuid4().hex, uuid4().hex]
+    feed = {"tag": tags, "type": ["a", "b"]}
+    listed, other = (worker.create(tags=[tag], type="b") for tag in tags)
     with ExitStack() as stack:
         buffering = stack.enter_context(Hoarder(shared.port, sockets=True))
         both = stack.enter_context(Hoarder(shared.port, sockets=False))
@@ -272,9 +273,11 @@ def test_polling_serves_where_proxies_buffer_streams_and_block_sockets(
             assert proxy.held
         assert buffering.upgraded
         assert both.refused >= 2
+        assert set(pages[2].evaluate("[...it.watch.jobs.keys()]")) == {listed, other}
         worker.report(listed, {"type": "succeed"})
         worker.http.delete(f"/v1/jobs/{listed}").raise_for_status()
         until(pages[2], "it.gone.length")
+        assert pages[2].evaluate("it.gone") == [listed]
         for page in pages:
             page.close()
 
@@ -464,6 +467,8 @@ def test_tabs_of_another_credential_are_another_group(closed: Server, visit: Ope
         until(tab, "it.watch.state === 'live'")
     until(tabs[1], "it.watch.state === 'missing'")
     worker.wait_for_viewers(page, stream=1)
+    # It asks no other tab for a token, as there is none with its rights.
+    tabs[1].evaluate("setTimeout = ((real) => (f, ms) => ms < 5000 && real(f, ms))(setTimeout)")
     watch(tabs[1], mine, "none")
     until(tabs[1], "none.watch.state === 'denied'")
     worker.http.close()

@@ -19,6 +19,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from livejobs.web.pages.assets import static_dir
 from tests.browser.conftest import CHROMIUM
+from tests.browser.firefox import Firefox, the
 from tests.support.needs import need
 from tests.support.server import Server
 
@@ -119,3 +120,18 @@ def test_the_built_page_of_another_origin_shows_a_moving_job(origin: str, server
         assert sockets is not None
         assert float(sockets[1]) == 1
         assert errors == []
+
+
+def test_the_built_page_works_in_firefox(origin: str, server: Server, tmp_path: Path) -> None:
+    with httpx2.Client(base_url=server.url) as http, Firefox(tmp_path) as firefox:
+        job = "/v1/jobs/trailer"
+        http.put(job, json={"title": "Trailer", "total": 100, "tags": ["b"]}).raise_for_status()
+        tab = firefox.tab(f"{origin}/?id=trailer&tag=b&url={server.url}")
+        tab.until(the("#jobs", "Trailer 0%"))
+        tab.click(the("button", "Watch"))
+        for percent in (10, 42):
+            progress = {"type": "progress", "current": percent}
+            http.post(f"{job}/reports", json=progress).raise_for_status()
+            tab.until(the("#job", f"running {percent}%"))
+            tab.until(the("#jobs", f"Trailer {percent}%"))
+            tab.until(the("#in-vue", f"{percent}%"))

@@ -321,14 +321,19 @@ class LiveJob extends (globalThis.HTMLElement ?? Object) {
   // Drawing
 
   #change() {
+    // No frame either: with a thousand elements, there is always a change.
+    if (this.#isUnseen) return;
     changed.add(this.#draw);
     drawAll();
   }
 
+  /** Whether nobody sees a change. */
+  get #isUnseen() {
+    return this.#near === false && this.#job && this.#view?.root === this.#view?.body;
+  }
+
   #show() {
-    const { body } = this.#view;
-    const isDrawn = this.#job && this.#view.root === body;
-    if (!this.isConnected || (this.#near === false && isDrawn)) return; // nobody sees a change
+    if (!this.isConnected || this.#isUnseen) return;
     const compact = this.#isCompact;
     this.#view.show(this.#job, {
       state: this.#state,

@@ -154,7 +154,7 @@ button, input, select, textarea { font: inherit; color: inherit; }
   margin-inline-start: auto;
   font-variant-numeric: tabular-nums;
 }
-.compact :is(.amount, .rate) { display: none; }
+.compact :is(.amount, .rate), .figures > :empty { display: none; }
 .connection { flex-basis: 100%; color: var(--warn); animation: late 1.2s step-end; }
 .compact .connection { flex-basis: auto; white-space: nowrap; }
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-# Each page has templates `NAME.html`, a module `NAME.js`, and styles `NAME.css`, in `pages/`.
+# Each page has templates `NAME.html`, a module `NAME.js`, and styles `NAME.css`, in `pages/`. The
+# styles of its parts are `NAME-PART.css`.
 LOGIN: Final = "login"  # in every page: each may have to ask for a key
 STYLES: Final = ("tokens", "base", "shell", "parts", LOGIN)
 IMPORT: Final = re.compile(r'^(?:import|export)\b[^;]*?"(\.{1,2}/[\w./-]+\.js)";', re.MULTILINE)
@@ -23,7 +24,8 @@ def page(folder: Path, name: str) -> str:
 
 def _loads(folder: Path, name: str) -> str:
     """A browser finds an import only after it has the module, so all modules are named ahead."""
-    sheets = _once(*STYLES, name)
+    parts = sorted(path.stem for path in (folder / "pages").glob(f"{name}-*.css"))
+    sheets = _once(*STYLES, name, *parts)
     styles = [f'<link rel="stylesheet" href="./static/pages/{it}.css">' for it in sheets]
     entry = folder / "pages" / f"{name}.js"
     ahead = sorted(path.relative_to(folder).as_posix() for path in modules(entry) - {entry})
