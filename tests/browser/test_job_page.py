@@ -336,7 +336,7 @@ def test_the_history_tells_who_did_what(api: Api, visit: Opener) -> None:
 # Files
 
 
-def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit: Opener) -> None:
+def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit_whole: Opener) -> None:
     id = api.create()
     files = {
         "a.csv": ("text/csv", b'name,size\n"x, ""y""",1\n<b>z</b>,2\n'),
@@ -350,7 +350,7 @@ def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit: Opener) 
     for name, (kind, data) in files.items():
         put = api.put(f"/v1/jobs/{id}/files/{name}", content=data, headers={"content-type": kind})
         assert put.status_code == 201
-    page = visit(at(api, id))
+    page = visit_whole(at(api, id))
     preview = page.locator(".preview")
 
     def shown(name: str) -> Locator:

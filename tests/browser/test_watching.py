@@ -55,7 +55,8 @@ def until(page: Page, condition: str) -> None:
     end = time.monotonic() + LONG_ENOUGH
     while not page.evaluate(f"Boolean({condition})"):
         if time.monotonic() > end:
-            raise AssertionError(f"never: {condition}; {page.evaluate('JSON.stringify(window.it)')}")
+            state = page.evaluate("JSON.stringify(window.it)")
+            raise AssertionError(f"never: {condition}; {state}")
         page.wait_for_timeout(50)
 
 
