@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from livejobs.client.plain import encode, pieces
 from livejobs.client.sending import outbox as module
 from livejobs.client.sending.outbox import BATCH, Answer, Outbox, Record, Request, Verdict
+from tests.support.examples import examples
 
 OK = Answer(200, {"cursor": "a.1", "status": "running", "accepted": 1, "cancel_requested": False})
 
@@ -425,7 +426,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=300)
+TestDelivery.settings = settings(max_examples=examples(80))
 
 
 @given(st.text(), st.integers(4, 50))
