@@ -109,20 +109,20 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         assert httpx2.get(server.url + "/healthz").status_code == 200
 
 
-def test_a_server_without_keys_logs_that_everyone_is_admin(server: Server) -> None:
-    assert "everyone who can connect is admin" in server.stderr
+def test_a_server_without_keys_logs_that_everyone_is_admin(shared: Server) -> None:
+    assert "everyone who can connect is admin" in shared.stderr
 
 
-def test_a_port_in_use_prints_one_line_and_exits_with_1(server: Server, tmp_path: Path) -> None:
-    failed = serve("--port", str(server.port), "--data", str(tmp_path / "other"))
+def test_a_port_in_use_prints_one_line_and_exits_with_1(shared: Server, tmp_path: Path) -> None:
+    failed = serve("--port", str(shared.port), "--data", str(tmp_path / "other"))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == (
-        f"livejobs: can't listen on 127.0.0.1:{server.port}: Address already in use\n"
+        f"livejobs: can't listen on 127.0.0.1:{shared.port}: Address already in use\n"
     )
 
 
-def test_a_database_in_use_prints_one_line_and_exits_with_1(server: Server) -> None:
-    failed = serve("--port", "0", "--data", str(server.data))
+def test_a_database_in_use_prints_one_line_and_exits_with_1(shared: Server) -> None:
+    failed = serve("--port", "0", "--data", str(shared.data))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("livejobs: ")
     assert failed.stderr.count("\n") == 1
