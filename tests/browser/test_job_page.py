@@ -364,7 +364,12 @@ def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit_whole: Op
     expect(shown("c.txt")).to_contain_text("Grüße <script>")
     expect(preview.last).to_contain_text("The first 131.1 kB of 200 kB")
     assert "/files/d.pdf?inline=1" in (shown("d.pdf").locator("iframe").get_attribute("src") or "")
-    eventually(lambda: any("/files/d.pdf" in frame.url for frame in page.frames))
+
+    def framed() -> bool:
+        page.wait_for_timeout(50)  # Playwright learns of new frames only while it waits
+        return any("/files/d.pdf" in frame.url for frame in page.frames)
+
+    eventually(framed)
 
 
 # Links, and what is seen outside the page
