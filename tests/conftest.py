@@ -5,24 +5,26 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import httpx2
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import HealthCheck, settings
 
 from tests.support.certificate import Certificate, make_certificate
+from tests.support.examples import register_profiles
 from tests.support.quick import is_quick
 from tests.support.server import LONG_ENOUGH, Server
 
-# A slow machine must not fail a test: hypothesis measures no time …
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
-# … and httpx waits longer than its 5 s: a busy disk may take as long for one sync. All of its calls
-# share this default object.
+register_profiles()
+# httpx waits longer than its 5 s: a busy disk may take as long for one sync. All of its calls share
+# this default object.
 timeout = inspect.signature(httpx2.Client).parameters["timeout"].default
 timeout.connect = timeout.read = timeout.write = timeout.pool = LONG_ENOUGH
+# Each new client would read all certificates of the system again, for 40 ms of processor time.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,17 +1,20 @@
-"""A browser, and pages that must log no error."""
+"""Browsers, and pages that must log no error."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 from tests.support.needs import need
 
 CHROMIUM = shutil.which("chromium") or ""
+# The same engine without windows, for half of the processor time. It has no viewer of PDF.
+SHELL = shutil.which("chromium-headless-shell") or CHROMIUM
 
 # Long, so that a slow machine fails no test.
 PATIENCE = 90_000  # ms
@@ -22,16 +25,32 @@ EAGER = "Math.random = () => 0.05"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser a module: while its loop runs, tests of other modules can start no loop."""
-    need(CHROMIUM, "chromium is not installed")
-    arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)
+def playwright() -> Iterator[Playwright]:
+    """One a module: while its loop runs, tests of other modules can start no loop."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=arguments, timeout=PATIENCE
-        )
+        yield playwright
+
+
+@contextmanager
+def launched(playwright: Playwright, program: str) -> Iterator[Browser]:
+    need(program, "chromium is not installed")
+    arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)
+    browser = playwright.chromium.launch(executable_path=program, args=arguments, timeout=PATIENCE)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launched(playwright, SHELL) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def whole_browser(playwright: Playwright) -> Iterator[Browser]:
+    """For pages with a PDF."""
+    with launched(playwright, CHROMIUM) as browser:
+        yield browser
 
 
 Opener = Callable[..., Page]
@@ -39,6 +58,18 @@ Opener = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Opener]:
+    with opener(browser) as visit:
+        yield visit
+
+
+@pytest.fixture
+def visit_whole(whole_browser: Browser) -> Iterator[Opener]:
+    with opener(whole_browser) as visit:
+        yield visit
+
+
+@contextmanager
+def opener(browser: Browser) -> Iterator[Opener]:
     """Opens an address in its own window. At the end, no page may have thrown or logged an error,
     or violated its policy. Network errors do not count: some tests stop the server."""
     complaints: list[str] = []

@@ -95,7 +95,7 @@ def test_an_embedded_job_is_text_where_there_is_no_script(
 
 
 def test_files_are_shown_in_a_page_of_ours_but_can_t_act(
-    browser: Browser, closed: Server, admin: httpx.Client
+    whole_browser: Browser, closed: Server, admin: httpx.Client
 ) -> None:
     admin.put("/v1/jobs/files")
     kinds = {"a.pdf": "application/pdf", "a.html": "text/html", "a.svg": "image/svg+xml"}
@@ -104,7 +104,7 @@ def test_files_are_shown_in_a_page_of_ours_but_can_t_act(
             f"/v1/jobs/files/files/{name}", content=data, headers={"content-type": kind}
         )
         assert answer.status_code == 201
-    context = browser.new_context()
+    context = whole_browser.new_context()
     page = context.new_page()
     page.goto(f"{closed.url}/jobs/files?token={make_token(admin, jobs=['files'])}")
     token = make_token(admin, jobs=["files"])

@@ -343,7 +343,7 @@ def test_the_history_tells_who_did_what(api: Api, visit: Opener) -> None:
 # Files
 
 
-def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit: Opener) -> None:
+def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit_whole: Opener) -> None:
     id = api.create()
     files = {
         "a.csv": ("text/csv", b'name,size\n"x, ""y""",1\n<b>z</b>,2\n'),
@@ -357,7 +357,7 @@ def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit: Opener) 
     for name, (kind, data) in files.items():
         put = api.put(f"/v1/jobs/{id}/files/{name}", content=data, headers={"content-type": kind})
         assert put.status_code == 201
-    page = visit(at(api, id))
+    page = visit_whole(at(api, id))
     preview = page.locator(".preview")
 
     def shown(name: str) -> Locator:
@@ -371,7 +371,12 @@ def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit: Opener) 
     expect(shown("c.txt")).to_contain_text("Grüße <script>")
     expect(preview.last).to_contain_text("The first 131.1 kB of 200 kB")
     assert "/files/d.pdf?inline=1" in (shown("d.pdf").locator("iframe").get_attribute("src") or "")
-    eventually(lambda: any("/files/d.pdf" in frame.url for frame in page.frames))
+
+    def framed() -> bool:
+        page.wait_for_timeout(50)  # Playwright learns of new frames only while it waits
+        return any("/files/d.pdf" in frame.url for frame in page.frames)
+
+    eventually(framed)
 
 
 # Links, and what is seen outside the page

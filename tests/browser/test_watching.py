@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocket
 from tests.browser.conftest import Opener
 from tests.browser.hoarding import Hoarder
 from tests.support.desk import eventually
-from tests.support.server import Server
+from tests.support.server import LONG_ENOUGH, Server
 
 ADMIN = "the-first-admin-key"
 # Watches `target` under a name, and keeps what it receives.
@@ -51,11 +52,12 @@ def watch(page: Page, target: Any, name: str = "it", **options: Any) -> None:
 
 def until(page: Page, condition: str) -> None:
     """Wait for a condition of the page. Its policy forbids Playwright's own way."""
-    for _ in range(240):
-        if page.evaluate(f"Boolean({condition})"):
-            return
+    end = time.monotonic() + LONG_ENOUGH
+    while not page.evaluate(f"Boolean({condition})"):
+        if time.monotonic() > end:
+            state = page.evaluate("JSON.stringify(window.it)")
+            raise AssertionError(f"never: {condition}; {state}")
         page.wait_for_timeout(50)
-    raise AssertionError(f"never: {condition}; {page.evaluate('JSON.stringify(window.it)')}")
 
 
 def sees(page: Page, percent: int, name: str = "it") -> None:
@@ -86,11 +88,10 @@ class Worker:
 
     def wait_for_viewers(self, page: Page, stream: int = 0, socket: int = 0) -> None:
         wanted = {"stream": stream, "socket": socket}
-        for _ in range(240):
-            if self.viewers() == wanted:
-                return
+        end = time.monotonic() + LONG_ENOUGH
+        while (viewers := self.viewers()) != wanted:
+            assert time.monotonic() < end, f"{viewers}, not {wanted}"
             page.wait_for_timeout(50)
-        raise AssertionError(f"{self.viewers()}, not {wanted}")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from livejobs.client.sending import outbox as module
 from livejobs.client.sending import waiting
 from livejobs.client.sending.exchange import BATCH, Answer, Record, Request, Verdict
 from livejobs.client.sending.outbox import Outbox
+from tests.support.examples import examples
 
 OK = Answer(200, {"cursor": "a.1", "status": "running", "accepted": 1, "cancel_requested": False})
 
@@ -430,7 +431,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=300)
+TestDelivery.settings = settings(max_examples=examples(80))
 
 
 @given(st.text(), st.integers(4, 50))

@@ -32,6 +32,7 @@ from livejobs.core.model import (
     encode_head,
 )
 from livejobs.core.reducer import MOVES, Event, Finished
+from tests.support.examples import examples
 from tests.support.strategies import going_on, new_jobs, wire_reports
 
 NOW = 1_767_323_045_678
@@ -257,12 +258,14 @@ class AnyWorker(RuleBasedStateMachine):
             assert (job["progress"]["rate"], job["progress"]["eta_seconds"]) == (None, None)
 
 
-AnyWorker.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+AnyWorker.TestCase.settings = settings(
+    max_examples=examples(30), stateful_step_count=25, deadline=None
+)
 TestAnyWorker = AnyWorker.TestCase
 
 
 @given(st.lists(going_on, max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_numbered_report_counts_once_however_often_it_is_sent(
     between: list[dict[str, Any]],
 ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from livejobs.core import reports as say
 from livejobs.core.errors import LivejobsError
 from livejobs.core.reports import Bounds, decode_body, decode_line, decode_lines, decode_new_job
+from tests.support.examples import examples
 from tests.support.strategies import json_values, wire_reports
 
 BOUNDS = Bounds()
@@ -90,7 +91,7 @@ def test_a_new_job_cut_off_anywhere_is_refused(end: int) -> None:
 
 
 @given(st.integers(0, len(RICH) - 1), st.binary(max_size=3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_few_wrong_bytes_anywhere_never_crash(at: int, wrong: bytes) -> None:
     only_refuses(lambda body: decode_body(body, BOUNDS), RICH[:at] + wrong + RICH[at + 1 :])
 
@@ -99,7 +100,7 @@ def test_a_few_wrong_bytes_anywhere_never_crash(at: int, wrong: bytes) -> None:
 @example(b'{"\\ud800":NaN}')
 @example(b'{"type":"log","message":"m","` - at `$.x":1}')
 @example(b'{"type":"log","message":"m","~/":1}')
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_json_and_any_bytes_never_crash(body: bytes) -> None:
     only_refuses(lambda b: decode_body(b, BOUNDS), body)
     only_refuses(lambda b: decode_line(b, BOUNDS), body)
@@ -107,7 +108,7 @@ def test_any_json_and_any_bytes_never_crash(body: bytes) -> None:
 
 
 @given(wire_reports, st.sampled_from(["message", "current", "set", "value", "n", "x"]), json_values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_report_with_one_field_of_any_kind_never_crashes(
     reports: dict[str, Any], field: str, value: Any
 ) -> None:
@@ -275,7 +276,7 @@ odd_lines = st.sampled_from(
 @example([b'{"type":', b'"start"}'])
 @example([b'{"type":"start"}{"type":"start"}'])
 @example([b'{"type":"start"}' + b" " * 300])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_lines_read_together_equal_lines_read_one_by_one(lines: list[bytes]) -> None:
     bounds = Bounds(body=300)
 

@@ -15,6 +15,7 @@ from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import File, Head, Question, decode_head, encode_head
 from livejobs.core.uuid7 import uuid7
+from tests.support.examples import examples
 from tests.support.strategies import new_jobs, wire_reports
 
 NOW = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
@@ -84,7 +85,7 @@ def test_the_names_are_those_of_the_contract_at_every_level() -> None:
 
 
 @given(new_jobs, st.lists(wire_reports, max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_job_has_all_of_its_fields_from_its_start(
     new: say.NewJob, reports: list[dict[str, Any]]
 ) -> None:
@@ -98,7 +99,7 @@ def test_a_job_has_all_of_its_fields_from_its_start(
 
 
 @given(new_jobs, st.lists(wire_reports, max_size=8), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_head_reads_back_as_it_was_written(
     new: say.NewJob, reports: list[dict[str, Any]], asked: bool
 ) -> None:

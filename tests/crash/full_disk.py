@@ -97,10 +97,10 @@ async def drill(cycles: int, folder: Path, seed: int, say: Say) -> None:
         load = Load(ledger, server.port, seed)
         for at in range(1, cycles + 1):
             cycle = Cycle(server, load, disk, chance)
-            if at % 3:
-                said = await cycle.fill_and_free()
-            else:
+            if at % 3 == 1:
                 said = await cycle.fill_and_kill()
+            else:
+                said = await cycle.fill_and_free()
             said += await cycle.kill()
             say(f"cycle {at}/{cycles}: {said}")
         await rest(load)

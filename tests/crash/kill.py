@@ -20,13 +20,15 @@ SHORTEST: Final = 0.2  # seconds of load in a round
 LONGEST: Final = 1.5
 
 
-async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) -> None:
+async def drill(
+    rounds: int, data: Path, seed: int, say: Callable[[str], None], *, longest: float = LONGEST
+) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
     with Server(data) as server:
         load = Load(ledger, server.port, seed)
         for at in range(1, rounds + 1):
-            how = await _run_and_kill(server, load, chance)
+            how = await _run_and_kill(server, load, chance, longest)
             said = ledger.acknowledged
             integrity(data)
             up = _start_again(server, chance)
@@ -47,9 +49,9 @@ async def drill(rounds: int, data: Path, seed: int, say: Callable[[str], None]) 
     )
 
 
-async def _run_and_kill(server: Server, load: Load, chance: random.Random) -> str:
+async def _run_and_kill(server: Server, load: Load, chance: random.Random, longest: float) -> str:
     running = asyncio.create_task(load.run())
-    seconds = chance.uniform(SHORTEST, LONGEST)
+    seconds = chance.uniform(SHORTEST, longest)
     await asyncio.wait([running], timeout=seconds)
     how = f"killed after {seconds:.2f} s"
     if chance.random() < 0.1:

@@ -12,6 +12,7 @@ from tests.client.storm import storm
 from tests.client.worker import Worker, all_logs
 from tests.crash.checker import Broken
 from tests.support.api import Api
+from tests.support.desk import eventually
 from tests.support.server import LONG_ENOUGH, Server
 
 METHODS = ("fork", "spawn", "forkserver")
@@ -94,6 +95,7 @@ def _reach(server: Server, job: str, lines: int) -> None:
         return bool(state["logs_total"] >= lines)
 
     with Api(server.url) as api:
+        eventually(lambda: api.get(f"/v1/jobs/{job}").is_success)  # its creation is on the way
         api.until(job, there)
 
 

@@ -20,6 +20,7 @@ from livejobs.core import reports as say
 from livejobs.core.errors import Conflict
 from livejobs.store.memory import MemoryStore
 from tests.faces.jobs import schema
+from tests.support.examples import examples
 from tests.support.strategies import json_values, new_jobs, said, texts, wire_reports
 
 META = [
@@ -104,7 +105,7 @@ def world() -> Iterator[World]:
     world.close()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(new=new_jobs, reports=told, forced=st.booleans())
 def test_all_faces_agree_with_the_job(
     world: World, new: say.NewJob, reports: list[Any], forced: bool

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.desk import Desk, eventually, problem
+from tests.support.examples import examples
 
 TUS = {"tus-resumable": "1.0.0"}
 PIECE = {**TUS, "content-type": "application/offset+octet-stream"}
@@ -342,7 +343,7 @@ def test_a_page_of_another_origin_may_upload_where_it_is_allowed(
     assert {"location", "tus-resumable", "upload-offset", "upload-length"} <= set(seen)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     st.binary(min_size=1, max_size=60),
     st.lists(st.tuples(st.sampled_from([0, 0, 0, -3, 1]), st.integers(0, 30)), max_size=6),

@@ -18,6 +18,7 @@ from livejobs.core.model import KINDS, STATUSES, Record, Stored
 from livejobs.core.reports import NewJob
 from livejobs.store.base import Change, EntryQuery
 from livejobs.store.memory import MemoryStore
+from tests.support.examples import examples
 from tests.support.strategies import wire_reports
 
 IDS = ["a", "b", "c"]
@@ -174,7 +175,7 @@ async def play(lives: list[list[Round]], folder: Path) -> None:
 
 
 @given(st.lists(rounds, max_size=3))
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 def test_memory_and_store_agree_whatever_runs_concurrently(lives: list[list[Round]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(lives, Path(folder)))

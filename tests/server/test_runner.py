@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,6 +29,19 @@ def stub(*args: str, **limits: int) -> Running:
     return Running(
         sys.executable, "-m", "tests.support.stub", "--limits", json.dumps(limits), *args
     )
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[Running]:
+    """A stub with the usual limits, for tests that do not stop it."""
+    with stub() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[Running]:
+    with stub(head_seconds=SHORT) as server:
+        yield server
 
 
 def serve(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -95,20 +109,20 @@ def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         assert httpx2.get(server.url + "/healthz").status_code == 200
 
 
-def test_a_server_without_keys_logs_that_everyone_is_admin(server: Server) -> None:
-    assert "everyone who can connect is admin" in server.stderr
+def test_a_server_without_keys_logs_that_everyone_is_admin(shared: Server) -> None:
+    assert "everyone who can connect is admin" in shared.stderr
 
 
-def test_a_port_in_use_prints_one_line_and_exits_with_1(server: Server, tmp_path: Path) -> None:
-    failed = serve("--port", str(server.port), "--data", str(tmp_path / "other"))
+def test_a_port_in_use_prints_one_line_and_exits_with_1(shared: Server, tmp_path: Path) -> None:
+    failed = serve("--port", str(shared.port), "--data", str(tmp_path / "other"))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == (
-        f"livejobs: can't listen on 127.0.0.1:{server.port}: Address already in use\n"
+        f"livejobs: can't listen on 127.0.0.1:{shared.port}: Address already in use\n"
     )
 
 
-def test_a_database_in_use_prints_one_line_and_exits_with_1(server: Server) -> None:
-    failed = serve("--port", "0", "--data", str(server.data))
+def test_a_database_in_use_prints_one_line_and_exits_with_1(shared: Server) -> None:
+    failed = serve("--port", "0", "--data", str(shared.data))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("livejobs: ")
     assert failed.stderr.count("\n") == 1
@@ -211,24 +225,24 @@ def listening(server: Running) -> bool:
 SHORT = 3
 
 
-def test_a_head_that_does_not_arrive_in_time_is_cut() -> None:
-    with stub(head_seconds=SHORT) as server, dial(server) as slow, dial(server) as silent:
+def test_a_head_that_does_not_arrive_in_time_is_cut(hurried: Running) -> None:
+    with dial(hurried) as slow, dial(hurried) as silent:
         slow.sendall(b"GET /hello HTTP/1.1\r\nhost: ")
         answer = read_all(slow)
         assert (status_of(answer), problem_of(answer)["code"]) == (408, "request_timeout")
         assert read_all(silent) == b""
 
 
-def test_a_second_head_has_the_same_time_limit() -> None:
-    with stub(head_seconds=SHORT) as server, dial(server) as sock:
+def test_a_second_head_has_the_same_time_limit(hurried: Running) -> None:
+    with dial(hurried) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"hello")
         sock.sendall(b"GET /hello HTTP/1.1\r\n")
         assert status_of(read_all(sock)) == 408
 
 
-def test_empty_lines_do_not_keep_a_connection_open() -> None:
-    with stub(head_seconds=SHORT) as server, dial(server) as sock:
+def test_empty_lines_do_not_keep_a_connection_open(hurried: Running) -> None:
+    with dial(hurried) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
         read_until(sock, b"hello")
         sock.sendall(b"\r\n")
@@ -263,32 +277,31 @@ def test_a_viewer_may_be_silent_for_as_long_as_its_stream_lasts() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 1000])
-def test_a_head_over_its_limit_is_refused(pieces: int) -> None:
+def test_a_head_over_its_limit_is_refused(calm: Running, pieces: int) -> None:
     line = b"x-filler: " + 1000 * b"x" + b"\r\n"
     head = b"GET /hello HTTP/1.1\r\n" + 80 * line + b"\r\n"
     step = -(-len(head) // pieces)
-    with stub() as server, dial(server) as sock:
+    with dial(calm) as sock:
         for start in range(0, len(head), step):
             sock.sendall(head[start : start + step])
         answer = read_all(sock)
         assert (status_of(answer), problem_of(answer)["code"]) == (431, "headers_too_large")
 
 
-def test_one_header_without_an_end_is_refused_too() -> None:
-    with stub() as server, dial(server) as sock:
+def test_one_header_without_an_end_is_refused_too(calm: Running) -> None:
+    with dial(calm) as sock:
         sock.sendall(b"GET /hello HTTP/1.1\r\nx: " + (1 << 20) * b"x")
         assert status_of(read_all(sock)) == 431
 
 
-def test_a_large_body_is_not_a_large_head() -> None:
-    with stub() as server:
-        body = (1 << 20) * b"x"
-        answer = httpx2.post(server.url + "/size", content=body, headers={"x-filler": 60000 * "x"})
-        assert (answer.status_code, answer.text) == (200, str(len(body)))
+def test_a_large_body_is_not_a_large_head(calm: Running) -> None:
+    body = (1 << 20) * b"x"
+    answer = httpx2.post(calm.url + "/size", content=body, headers={"x-filler": 60000 * "x"})
+    assert (answer.status_code, answer.text) == (200, str(len(body)))
 
 
-def test_what_is_not_http_gets_a_problem() -> None:
-    with stub() as server, dial(server) as sock:
+def test_what_is_not_http_gets_a_problem(calm: Running) -> None:
+    with dial(calm) as sock:
         sock.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         answer = read_all(sock)
         assert (status_of(answer), problem_of(answer)["code"]) == (400, "bad_request")

@@ -16,6 +16,7 @@ from livejobs.store.postgres.store import PostgresStore
 from tests.store import test_store
 from tests.store.test_store import KEPT
 from tests.store.test_store_agreement import Agreement
+from tests.support.examples import examples
 from tests.support.postgres import EMPTY, Postgres
 
 # All of its tests, with the fixture below.
@@ -48,7 +49,7 @@ def test_postgresql_and_memory_return_the_same_from_every_verb(database: str) ->
             asyncio.run(assert_sound(database))
 
     run_state_machine_as_test(
-        PostgresAgreement, settings=settings(max_examples=10, stateful_step_count=30)
+        PostgresAgreement, settings=settings(max_examples=examples(10), stateful_step_count=30)
     )
 
 

@@ -27,6 +27,7 @@ from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import KEPT, entry, job, made
+from tests.support.examples import examples
 
 NAMES = ("default", "other")
 labels = st.sampled_from(["x", "y", "zed"])
@@ -244,7 +245,7 @@ def plain(value: Any) -> Any:
 
 TestAgreement = Agreement.TestCase
 TestAgreement.settings = settings(
-    max_examples=60,
+    max_examples=examples(25),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -20,7 +20,7 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 class Api(httpx.Client):
     def __init__(self, url: str) -> None:
-        super().__init__(base_url=url, timeout=30)
+        super().__init__(base_url=url, timeout=LONG_ENOUGH)
         self.url = url
 
     def create(self, **fields: Any) -> str:
@@ -69,7 +69,7 @@ def problem(answer: httpx.Response, status: int, code: str, pointer: str | None 
 
 def hear(ws: ClientConnection) -> Any:
     """The next message other than a ping, which may arrive at any time."""
-    while (message := json.loads(ws.recv(30)))["op"] == "ping":
+    while (message := json.loads(ws.recv(LONG_ENOUGH)))["op"] == "ping":
         pass
     return message
 

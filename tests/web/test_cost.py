@@ -27,6 +27,7 @@ from livejobs.store.base import Change, Query
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from livejobs.web import http
+from tests.support.examples import examples
 from tests.support.strategies import wire_reports
 
 BOUNDS = say.Bounds()
@@ -133,7 +134,7 @@ def test_steps_in_one_batch_are_applied_as_if_sent_one_by_one() -> None:
 
 
 @given(st.lists(st.lists(wire_reports, min_size=1, max_size=3), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 async def test_a_head_is_never_larger_than_its_estimated_size(said: list[list[Any]]) -> None:
     async with LiveJobs(Settings(data=Path("unused")), store=MemoryStore()) as live:
         job = await live.create(meta={"k": 1}, steps=["a"])

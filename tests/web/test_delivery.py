@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from livejobs.core.errors import Invalid
 from livejobs.files.names import checked_name, disposition
 from tests.support.desk import Desk, eventually, problem
+from tests.support.examples import examples
 from tests.web.test_ranges import Date, Same, Tags, dates, model, ranges, runs, sames, tags
 
 SIZES: Final = (0, 1, 60, 5_000_000)  # the last takes several pieces
@@ -102,7 +103,7 @@ def shelf(desk: Desk) -> Iterator[Shelf]:
     shelf.wire.close()
 
 
-over_the_wire = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+over_the_wire = settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 names = st.sampled_from([f"f{size}" for size in SIZES])
 
 

@@ -18,6 +18,7 @@ from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import BUILT_IN
 from livejobs.web.documents.openapi import OPERATIONS, document
+from tests.support.examples import examples
 from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"
@@ -80,7 +81,7 @@ def test_schemathesis_finds_no_500_and_nothing_undocumented(
     they are left out."""
     command = [
         Path(sys.executable).parent / "st", "run", f"{closed.url}/openapi.json",
-        "--header", f"x-api-key: {ADMIN}", "--max-examples", "20", "--seed", "1",
+        "--header", f"x-api-key: {ADMIN}", "--max-examples", str(examples(8)), "--seed", "1",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance",
         "--exclude-path-regex", "events$", "--phases", "fuzzing",
         "--request-timeout", "40", "--no-color", *methods,
@@ -94,7 +95,7 @@ def test_schemathesis_finds_no_500_and_nothing_undocumented(
         capture_output=True,
         text=True,
         env=environment,
-        timeout=900,
+        timeout=7200,
         check=False,
         cwd=root,
     )

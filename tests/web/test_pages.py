@@ -19,7 +19,7 @@ FILES = [f"/static/{path.relative_to(static_dir())}" for path in pages.files(sta
 PAGES = ["/", "/jobs/teaser", "/login", "/keys", "/docs"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> TestClient:
     return TestClient(Starlette(routes=pages.routes(openapi.document("1"))))
 
