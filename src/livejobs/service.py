@@ -233,7 +233,7 @@ class LiveJobs:
             self.settings.lost_after,
             self.reader,
             leads=lambda: self.nodes.leads,
-            heard_until=lambda: self.nodes.heard_until(),
+            heard_until=self.nodes.heard_until,
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit

@@ -11,13 +11,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.crash.clock import Clock
 from tests.crash.client import Client
+from tests.crash.clock import Clock
 from tests.crash.database import until_ready
 from tests.crash.nodes import NODES, Crowd, Say, crowd
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
-from tests.support.server import Server
 
 APART: Final = "+10m"  # of clocks
 
@@ -39,7 +38,9 @@ async def two_writers(reports: int, folder: Path, seed: int, say: Say) -> None:
             for viewer in viewers:
                 await viewer.until(lambda it: it.events)
             begin = time.monotonic()
-            await asyncio.gather(*(_write(port, who, reports) for port, who in zip(ports, "ab")))
+            await asyncio.gather(
+                *(_write(port, who, reports) for port, who in zip(ports[:2], "ab", strict=True))
+            )
             took = time.monotonic() - begin
             for viewer in viewers:
                 await viewer.until(lambda it: len(it.lines) >= 2 * reports)

@@ -38,8 +38,8 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.postgres = Postgres()
-        self._how = ("--database", self.postgres.database("nodes"))
-        self._how += ("--lost-after", str(LOST_AFTER))
+        url = self.postgres.database("nodes")
+        self._how = ("--database", url, "--lost-after", str(LOST_AFTER))
         self._folder = folder
         self.first, self.second = self._node(), self._node()
 

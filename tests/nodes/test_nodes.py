@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -23,15 +24,6 @@ KEYED = {"authorization": f"Bearer {ADMIN}"}
 
 def line(text: object, **more: Any) -> dict[str, Any]:
     return {"type": "log", "message": str(text), **more}
-
-
-def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [it.result() for it in [pool.submit(call) for call in calls]]
-
-
-def statuses(answers: list[httpx.Response]) -> list[int]:
-    return sorted(it.status_code for it in answers)
 
 
 async def report(url: str, job: str, reports: Iterator[dict[str, Any]]) -> None:
@@ -146,94 +138,76 @@ async def test_a_viewer_goes_to_another_node_with_its_cursor_and_is_not_reset(
 async def test_a_cursor_of_a_new_project_is_known_to_every_node(cluster: Cluster) -> None:
     """A node that knows the project by the cursor only."""
     for n in range(5):
-        project, job = f"new-{n}", f"in-new-{n}"
-        cursor = cluster.first.api.post("/v1/jobs", json={"id": job, "project": project}).json()[
-            "cursor"
-        ]
-        path = f"/v1/events?project={project}&view=delta"
+        new = {"id": f"in-new-{n}", "project": f"new-{n}"}
+        cursor = cluster.first.api.post("/v1/jobs", json=new).json()["cursor"]
+        path = f"/v1/events?project=new-{n}&view=delta"
         async with Viewer(cluster.second.url, path, since=cursor) as viewer:
-            cluster.first.api.report(job, {"type": "start"})
+            cluster.first.api.report(new["id"], {"type": "start"})
             await viewer.until(lambda it: it.events)
             assert viewer.names == ["delta"]
 
 
 def test_a_job_of_a_new_project_is_listed_by_every_node(cluster: Cluster) -> None:
-    for n in range(10):
+    for n in range(5):
         cluster.first.api.create(project=f"listed-{n}")
-        found = until(
-            lambda n=n: cluster.second.api.get(f"/v1/jobs?project=listed-{n}"),  # type: ignore[misc]
-            lambda it: it.status_code != 200 or it.json()["jobs"],
-        )
+        read = partial(cluster.second.api.get, f"/v1/jobs?project=listed-{n}")
+        found = until(read, lambda it: it.status_code != 200 or it.json()["jobs"])
         assert found.status_code == 200, found.text
 
 
 # Creating and reporting at once
 
 
+def at_once(cluster: Cluster, method: str, path: str, *bodies: Any, **how: Any) -> list[Any]:
+    """The answers of both nodes to the same request, or to a body each. The best is first."""
+    apis = (cluster.first.api, cluster.second.api)
+    calls = [
+        partial(api.request, method, path, json=body, **how)
+        for api, body in zip(apis, bodies if len(bodies) > 1 else bodies * 2, strict=True)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        answers = [it.result() for it in [pool.submit(call) for call in calls]]
+    return sorted(answers, key=lambda it: it.status_code)
+
+
+def statuses(answers: list[httpx.Response]) -> list[int]:
+    return [it.status_code for it in answers]
+
+
 def test_a_job_is_created_once_whatever_is_sent_at_once(cluster: Cluster) -> None:
-    first, second = cluster.first.api, cluster.second.api
     for n in range(10):
         key = {"idempotency-key": f"key-{n}"}
-        made = at_once(
-            *(lambda it=it: it.post("/v1/jobs", json={}, headers=key) for it in (first, second))
-        )  # type: ignore[misc]
+        made = at_once(cluster, "POST", "/v1/jobs", {}, headers=key)
         assert statuses(made) == [200, 201]
-        assert len({it.json()["id"] for it in made}) == 1
-        body = {"id": f"same-{n}"}
-        made = at_once(*(lambda it=it: it.post("/v1/jobs", json=body) for it in (first, second)))  # type: ignore[misc]
-        assert statuses(made) == [201, 409]
-        bodies = [
-            (first, {"id": f"split-{n}", "project": "one"}),
-            (second, {"id": f"split-{n}", "project": "two"}),
-        ]
-        made = at_once(
-            *(lambda it=it, body=body: it.post("/v1/jobs", json=body) for it, body in bodies)
-        )  # type: ignore[misc]
-        assert statuses(made) == [201, 409]
-        made = at_once(*(lambda it=it: it.put(f"/v1/jobs/put-{n}") for it in (first, second)))  # type: ignore[misc]
-        assert statuses(made) == [200, 201]
+        assert made[0].json()["id"] == made[1].json()["id"]
+        same = {"id": f"same-{n}"}
+        assert statuses(at_once(cluster, "POST", "/v1/jobs", same)) == [201, 409]
+        split = [{"id": f"split-{n}", "project": project} for project in ("one", "two")]
+        assert statuses(at_once(cluster, "POST", "/v1/jobs", *split)) == [201, 409]
+        assert statuses(at_once(cluster, "PUT", f"/v1/jobs/put-{n}", {})) == [200, 201]
 
 
 def test_numbered_reports_that_are_sent_to_both_nodes_count_once(cluster: Cluster) -> None:
-    first, second = cluster.first.api, cluster.second.api
-    first.create(id="numbered")
+    cluster.first.api.create(id="numbered")
     for n in range(1, 21):
         told = line(n, producer="p", n=n)
-        done = at_once(
-            *(
-                lambda it=it: it.post("/v1/jobs/numbered/reports", json=told)
-                for it in (first, second)
-            )
-        )  # type: ignore[misc]
+        done = at_once(cluster, "POST", "/v1/jobs/numbered/reports", told)
         assert statuses(done) == [200, 200]
         assert sum(it.json()["accepted"] for it in done) == 1
-    logs = second.get("/v1/jobs/numbered/logs").json()["logs"]
+    logs = cluster.second.api.get("/v1/jobs/numbered/logs").json()["logs"]
     assert [it["message"] for it in logs] == [str(n) for n in range(1, 21)]
 
 
 def test_a_job_ends_once_and_never_changes_after(cluster: Cluster) -> None:
-    first, second = cluster.first.api, cluster.second.api
     for n in range(10):
-        first.create(id=f"ends-{n}")
-        done = at_once(
-            lambda id=f"ends-{n}": first.post(f"/v1/jobs/{id}/reports", json={"type": "succeed"}),  # type: ignore[misc]
-            lambda id=f"ends-{n}": second.post(
-                f"/v1/jobs/{id}/reports", json=[line(1), {"type": "fail", "message": "x"}]
-            ),  # type: ignore[misc]
-        )
+        job = cluster.first.api.create()
+        ends = [{"type": "succeed"}, [line(n), {"type": "fail", "message": "x"}]]
+        done = at_once(cluster, "POST", f"/v1/jobs/{job}/reports", *ends)
         assert statuses(done) == [200, 409]
-        won = next(it for it in done if it.status_code == 200).json()
-        for api in (first, second):
-            job = api.get(
-                f"/v1/jobs/ends-{n}", headers={"if-none-match": f'"{won["cursor"]}x"'}
-            ).json()
-            assert job["logs_total"] == (1 if job["status"] == "failed" else 0)
-        assert until(
-            lambda n=n: first.job(f"ends-{n}"), lambda it: it["status"] == won["status"]
-        ) == until(  # type: ignore[misc]
-            lambda n=n: second.job(f"ends-{n}"),
-            lambda it: it["status"] == won["status"],  # type: ignore[misc]
-        )
+        won = done[0].json()["status"]
+        for api in (cluster.first.api, cluster.second.api):
+            ended = api.ended(job)
+            assert (ended["status"], ended["logs_total"]) == (won, int(won == "failed"))
 
 
 def test_places_in_the_queue_are_equal_on_every_node(cluster: Cluster) -> None:
@@ -248,7 +222,7 @@ def test_places_in_the_queue_are_equal_on_every_node(cluster: Cluster) -> None:
         return [(api.job(id)["queue"] or {}).get("position") for id in ids]
 
     for api in nodes:
-        until(lambda api=api: places(api), lambda it: it == [None, 1, None, 2, 3, 4])  # type: ignore[misc]
+        until(partial(places, api), lambda it: it == [None, 1, None, 2, 3, 4])
         assert api.job(ids[5])["queue"]["length"] == 4
 
 
@@ -388,7 +362,7 @@ def test_a_file_of_one_node_is_downloaded_from_the_other(cluster: Cluster) -> No
         return int(file["downloads"])
 
     for api in (first, second):
-        until(lambda api=api: downloads(api), lambda it: it == 2)  # type: ignore[misc]
+        until(partial(downloads, api), lambda it: it == 2)
 
 
 def test_acts_and_statistics_are_those_of_all_nodes(cluster: Cluster) -> None:
@@ -484,5 +458,5 @@ class Sender:
 def test_a_silent_job_is_lost_whoever_leads(cluster: Cluster) -> None:
     """It was started when the nodes were."""
     for api in (cluster.first.api, cluster.second.api):
-        job = until(lambda api=api: api.job("forgotten"), lambda it: it["status"] == "failed")  # type: ignore[misc]
+        job = until(partial(api.job, "forgotten"), lambda it: it["status"] == "failed")
         assert job["error"]["code"] == "lost"

@@ -22,7 +22,12 @@ class Event(NamedTuple):
 
 class Viewer:
     def __init__(
-        self, urls: str | Sequence[str], path: str, *, since: str | None = None, key: str | None = ADMIN
+        self,
+        urls: str | Sequence[str],
+        path: str,
+        *,
+        since: str | None = None,
+        key: str | None = ADMIN,
     ) -> None:
         self._urls = cycle([urls] if isinstance(urls, str) else urls)
         self._path = path
