@@ -6,19 +6,25 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.crash.client import Client
+from tests.client.worker import Worker
+from tests.crash.client import PATIENCE, Client
 from tests.crash.clock import Clock
 from tests.crash.database import until_ready
+from tests.crash.full_disk import Disk
 from tests.crash.nodes import NODES, Crowd, Say, crowd
+from tests.interop.proxies import Nginx
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
+from tests.support.server import Server
 
 APART: Final = "+10m"  # of clocks
+SIZE: Final = 192 << 20  # of a small disk for PostgreSQL
 
 
 # Two nodes report to one job
@@ -26,7 +32,7 @@ APART: Final = "+10m"  # of clocks
 
 async def two_writers(reports: int, folder: Path, seed: int, say: Say) -> None:
     path = "/v1/jobs/shared/events?view=delta&logs=1&rate=60"
-    async with crowd(folder, seed, 0) as people:
+    async with crowd(folder, seed) as people:
         expect = people.ledger.expect
         ports = [server.port for server in people.servers]
         await Client(ports[0]).call("PUT", "/v1/jobs/shared")
@@ -82,7 +88,7 @@ async def clocks(rounds: int, folder: Path, seed: int, say: Say) -> None:
         clock = Clock(folder / f"clock-{at}" / "clock")
         clock.set(offset)
         environments.append(clock.environment)
-    async with crowd(folder, seed, 0, environments) as people:
+    async with crowd(folder, seed, environments=environments) as people:
         for at in range(1, rounds + 1):
             say(f"round {at}/{rounds}: {await people.round(people.kill)}")
         said = await people.rest()
@@ -132,3 +138,125 @@ def _promote(
         return f"the primary {how}, its synchronous replica was promoted"
 
     return fault
+
+
+# A full disk
+
+
+async def full_disk(cycles: int, folder: Path, seed: int, say: Say) -> None:
+    """PostgreSQL's disk is full to the last byte, and then has space again."""
+    with Disk(folder / "disk", SIZE) as disk:
+        async with crowd(folder, seed, disk=disk.path) as people:
+            for at in range(1, cycles + 1):
+                say(f"cycle {at}/{cycles}: {await people.round(partial(_fill, people, disk))}")
+            say(f"{cycles} cycles: {await people.rest()}")
+            people.end()
+
+
+async def _fill(people: Crowd, disk: Disk) -> str:
+    filling = await asyncio.to_thread(disk.fill, "filling")
+    before = _refusals(people)
+    async with asyncio.timeout(PATIENCE):
+        while _refusals(people) == before and people.postgres.process.poll() is None:
+            await asyncio.sleep(0.1)  # noqa: ASYNC110  nobody tells us
+    await asyncio.sleep(2)  # there is nothing to wait for: the disk stays full for a while
+    filling.unlink()
+    died = people.postgres.process.poll() is not None
+    if died:
+        await asyncio.to_thread(people.postgres.start)
+    return f"disk full{', PostgreSQL ended' * died}"
+
+
+def _refusals(people: Crowd) -> int:
+    return sum(server.stderr.count("disk is full") for server in people.servers)
+
+
+# A rolling restart
+
+WORKER: Final = """
+    import sys, threading, time, livejobs
+    jobs, lines = int(sys.stdin.readline()), int(sys.stdin.readline())
+    def work(at):
+        with livejobs.job("roll", id=f"roll-{at}", title="x") as job:
+            for n in range(lines):
+                job.log(n)
+                job.count(done=1)
+                time.sleep(0.01)
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(jobs)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    livejobs.flush(60)
+"""
+
+
+async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, say: Say) -> None:
+    """All nodes are restarted one after the other, behind nginx, until the workers have ended."""
+    async with crowd(folder, seed) as people:
+        with _nginx(people.servers, folder / "nginx") as proxy:
+            process = Worker(folder / "spool").start(proxy.url, WORKER)
+            working = asyncio.create_task(
+                asyncio.to_thread(process.communicate, f"{jobs}\n{lines}\n")
+            )
+            await _until_there(people.servers[0].port, jobs)
+            async with AsyncExitStack() as stack:
+                watching = [
+                    await stack.enter_async_context(
+                        Viewer(
+                            proxy.url,
+                            f"/v1/jobs/roll-{at % jobs}/events?view=delta&logs=1&tail=1000",
+                            key=None,
+                        )
+                    )
+                    for at in range(viewers)
+                ]
+                restarts = 0
+                while not working.done():
+                    await people.roll()
+                    restarts += len(people.servers)
+                _, errors = await working
+                people.ledger.expect(process.returncode == 0, f"the worker failed: {errors}")
+                people.ledger.expect(not errors, f"the worker was told of errors: {errors}")
+                for at, viewer in enumerate(watching):
+                    await viewer.until_told("end")
+                    people.ledger.expect(
+                        viewer.lines == [str(n) for n in range(lines)],
+                        f"viewer {at} got {len(viewer.lines)} lines of {lines}",
+                    )
+                    people.ledger.expect("reset" not in viewer.names, f"viewer {at} was reset")
+            for at in range(jobs):
+                job = (await Client(proxy.port).get(f"/v1/jobs/roll-{at}")).json()
+                told = job["status"], job["logs_total"], job["counters"]
+                good = told == ("succeeded", lines, {"done": lines})
+                people.ledger.expect(good, f"job {at}: {told}")
+            people.end()
+    say(
+        f"{restarts} restarts of nodes behind nginx: {jobs} SDK jobs of {lines} lines, each line "
+        f"there once; {viewers} viewers got each line once, and no worker was told of an error"
+    )
+
+
+def _nginx(servers: Sequence[Server], home: Path) -> Nginx:
+    nodes = "".join(f"server 127.0.0.1:{it.port}; " for it in servers)
+    upstream = {
+        "server {": f"upstream nodes {{ {nodes}}}\nserver {{",
+        f"proxy_pass http://127.0.0.1:{servers[0].port}": "proxy_pass http://nodes",
+    }
+    return Many(servers[0], home, upstream)
+
+
+class Many(Nginx):
+    def prepare(self) -> list[str]:
+        how = super().prepare()
+        main = self.home / "main.conf"
+        many = "events { worker_connections 8192; }"
+        main.write_text(main.read_text().replace("events {}", many))
+        return how
+
+
+async def _until_there(port: int, jobs: int) -> None:
+    client = Client(port)
+    async with asyncio.timeout(PATIENCE):
+        for at in range(jobs):
+            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:
+                await asyncio.sleep(0.05)  # noqa: ASYNC110  nobody tells us
+    client.close()

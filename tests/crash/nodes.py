@@ -219,9 +219,13 @@ FAULTS: Final[dict[str, Callable[[Crowd], Awaitable[str]]]] = {
 
 @asynccontextmanager
 async def crowd(
-    folder: Path, seed: int, silence: float, environments: Sequence[dict[str, str]] = ({},) * NODES
+    folder: Path,
+    seed: int,
+    silence: float = AWAY,
+    environments: Sequence[dict[str, str]] = ({},) * NODES,
+    disk: Path | None = None,
 ) -> AsyncIterator[Crowd]:
-    postgres = await asyncio.to_thread(Postgres)
+    postgres = await asyncio.to_thread(Postgres, disk)
     with postgres:
         await asyncio.to_thread(postgres.database, "drill")
         async with AsyncExitStack() as stack:
