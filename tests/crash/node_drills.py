@@ -10,18 +10,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.client.worker import Worker
 from tests.crash.client import PATIENCE, Client
 from tests.crash.clock import Clock
 from tests.crash.database import until_ready
 from tests.crash.full_disk import Disk
-from tests.crash.nodes import NODES, Crowd, Say, crowd
+from tests.crash.namespace import Namespace
+from tests.crash.nodes import AWAY, FAULTS, NODES, Crowd, Say, crowd, drill
 from tests.interop.proxies import Nginx
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
-from tests.support.server import Server
+from tests.support.server import Running
 
 APART: Final = "+10m"  # of clocks
 SIZE: Final = 192 << 20  # of a small disk for PostgreSQL
@@ -140,6 +141,36 @@ def _promote(
     return fault
 
 
+# A cable
+
+
+async def cable(rounds: int, folder: Path, seed: int, say: Say, *, silence: float = AWAY) -> None:
+    """A node in a network namespace loses its cable to PostgreSQL, and keeps the one to its
+    clients."""
+    with Namespace() as space, await asyncio.to_thread(Postgres) as postgres:
+        await asyncio.to_thread(postgres.database, "drill")
+        await asyncio.to_thread(postgres.serve_network, space.network)
+        await asyncio.to_thread(postgres.kill)
+        await asyncio.to_thread(postgres.start)
+        async with AsyncExitStack() as stack:
+            people = Crowd(postgres, seed, silence)
+            url = postgres.url_of("drill")
+            await people.start_at(url, stack, folder / "data", [{}] * (NODES - 1))
+            url = url.replace("127.0.0.1", space.database)
+            await people.add_to(space, url, stack, folder / "data")
+
+            async def pulled() -> str:
+                await asyncio.to_thread(space.plug, "down")
+                await asyncio.sleep(silence)
+                await asyncio.to_thread(space.plug, "up")
+                return f"a node's cable to PostgreSQL pulled for {silence:g} s"
+
+            for at in range(1, rounds + 1):
+                say(f"round {at}/{rounds}: {await people.round(pulled)}")
+            say(f"{rounds} rounds: {await people.rest()}")
+            people.end()
+
+
 # A full disk
 
 
@@ -157,8 +188,8 @@ async def _fill(people: Crowd, disk: Disk) -> str:
     filling = await asyncio.to_thread(disk.fill, "filling")
     before = _refusals(people)
     async with asyncio.timeout(PATIENCE):
-        while _refusals(people) == before and people.postgres.process.poll() is None:
-            await asyncio.sleep(0.1)  # noqa: ASYNC110  nobody tells us
+        while _refusals(people) == before and people.postgres.process.poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     await asyncio.sleep(2)  # there is nothing to wait for: the disk stays full for a while
     filling.unlink()
     died = people.postgres.process.poll() is not None
@@ -235,7 +266,7 @@ async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, 
     )
 
 
-def _nginx(servers: Sequence[Server], home: Path) -> Nginx:
+def _nginx(servers: Sequence[Running], home: Path) -> Nginx:
     nodes = "".join(f"server 127.0.0.1:{it.port}; " for it in servers)
     upstream = {
         "server {": f"upstream nodes {{ {nodes}}}\nserver {{",
@@ -257,6 +288,41 @@ async def _until_there(port: int, jobs: int) -> None:
     client = Client(port)
     async with asyncio.timeout(PATIENCE):
         for at in range(jobs):
-            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:
-                await asyncio.sleep(0.05)  # noqa: ASYNC110  nobody tells us
+            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     client.close()
+
+
+# By name
+
+
+class Sizes(NamedTuple):
+    rounds: int = 3
+    silence: float = AWAY
+    reports: int = 1000  # of each writer
+    jobs: int = 8  # of the SDK, during restarts
+    lines: int = 2000  # of each job
+    viewers: int = 1000
+
+
+ALONE: Final[dict[str, Callable[[Sizes, Path, int, Say], Awaitable[None]]]] = {
+    "two-writers": lambda it, *how: two_writers(it.reports, *how),
+    "clocks": lambda it, *how: clocks(it.rounds, *how),
+    "failover": lambda it, *how: failover(*how, silent=False),
+    "failover-silent": lambda it, *how: failover(*how, silent=True),
+    "cable": lambda it, *how: cable(it.rounds, *how, silence=it.silence),
+    "full-disk": lambda it, *how: full_disk(it.rounds, *how),
+    "rolling": lambda it, *how: rolling(it.jobs, it.lines, it.viewers, *how),
+}
+
+
+async def run(names: Sequence[str], sizes: Sizes, folder: Path, seed: int, say: Say) -> None:
+    together = [name for name in names if name in FAULTS]
+    if together:
+        await drill(together, sizes.rounds, folder, seed, say, silence=sizes.silence)
+    for name in names:
+        if name in ALONE:
+            own = folder / name
+            own.mkdir()
+            say(f"{name}:")
+            await ALONE[name](sizes, own, seed, say)

@@ -8,8 +8,8 @@ from typing import Self
 
 
 class Wire:
-    def __init__(self, port: int) -> None:
-        self._to = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._to = host, port
         self._flows = asyncio.Event()
         self._flows.set()
         self._listening: set[Connection] = set()
@@ -48,7 +48,7 @@ class Wire:
         self._running.add(task)
         connection = Connection()
         try:
-            answers, back = await asyncio.open_connection("127.0.0.1", self._to)
+            answers, back = await asyncio.open_connection(*self._to)
             await asyncio.gather(
                 self._carry(reader, back, connection), self._carry(answers, writer, connection)
             )
