@@ -12,7 +12,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import LONG_ENOUGH, Server
 
 ADMIN: Final = "the-first-admin-key"
-LOST_AFTER: Final = 20  # seconds; longer than any other test needs
+LOST_AFTER: Final = 30  # seconds; longer than any other test needs
 
 
 class Node(Server):
