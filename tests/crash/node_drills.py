@@ -33,7 +33,7 @@ SIZE: Final = 192 << 20  # of a small disk for PostgreSQL
 
 async def two_writers(reports: int, folder: Path, seed: int, say: Say) -> None:
     path = "/v1/jobs/shared/events?view=delta&logs=1&rate=60"
-    async with crowd(folder, seed) as people:
+    async with crowd(folder, seed, wired=False) as people:
         expect = people.ledger.expect
         ports = [server.port for server in people.servers]
         await Client(ports[0]).call("PUT", "/v1/jobs/shared")
@@ -222,7 +222,7 @@ WORKER: Final = """
 
 async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, say: Say) -> None:
     """All nodes are restarted one after the other, behind nginx, until the workers have ended."""
-    async with crowd(folder, seed) as people:
+    async with crowd(folder, seed, wired=False) as people:
         with _nginx(people.servers, folder / "nginx") as proxy:
             process = Worker(folder / "spool").start(proxy.url, WORKER)
             working = asyncio.create_task(

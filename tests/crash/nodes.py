@@ -233,13 +233,19 @@ async def crowd(
     silence: float = AWAY,
     environments: Sequence[dict[str, str]] = ({},) * NODES,
     disk: Path | None = None,
+    *,
+    wired: bool = True,
 ) -> AsyncIterator[Crowd]:
     postgres = await asyncio.to_thread(Postgres, disk)
     with postgres:
         await asyncio.to_thread(postgres.database, "drill")
         async with AsyncExitStack() as stack:
             people = Crowd(postgres, seed, silence)
-            await people.start(stack, folder / "data", environments)
+            if wired:
+                await people.start(stack, folder / "data", environments)
+            else:
+                url = postgres.url_of(people.database)
+                await people.start_at(url, stack, folder / "data", environments)
             yield people
 
 

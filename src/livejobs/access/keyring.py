@@ -266,7 +266,7 @@ class Keyring:
                 algorithms=["HS256"],
                 issuer=ISSUER,
                 audience=ISSUER,
-                # The clock of the server that made it may be a little ahead, so iat is not compared.
+                # The clock of the server that made it may be ahead, so iat is not compared.
                 options={
                     "require": ["exp", "iss", "aud"],
                     "verify_exp": False,

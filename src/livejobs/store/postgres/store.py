@@ -367,7 +367,13 @@ class PostgresStore:
         if self._readers is None:
             raise StorageUnavailable("The store is closed.")
         async with self._readers.acquire(timeout=ANSWER) as db:
-            return await fn(db, *args, **kwargs)
+            try:
+                return await fn(db, *args, **kwargs)
+            except LOST:
+                db.terminate()  # to give it back would wait for an answer
+                if self._readers is not None:
+                    await self._readers.expire_connections()  # the others may be lost as well
+                raise
 
 
 async def _touch(db: Any) -> None:
