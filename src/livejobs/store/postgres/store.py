@@ -63,6 +63,12 @@ DOUBT: Final = (
 )
 
 
+class Reading(asyncpg.Connection):  # type: ignore[misc]
+    async def close(self, *, timeout: float | None = None) -> None:
+        """A database that does not answer would not answer a goodbye either."""
+        self.terminate()
+
+
 class PostgresStore:
     shared = True
 
@@ -96,6 +102,7 @@ class PostgresStore:
                     min_size=0,
                     max_size=READERS,
                     connect=connect_to,
+                    connection_class=Reading,
                     command_timeout=ANSWER,
                     server_settings=READER,
                     reset=_nothing_to_reset,
