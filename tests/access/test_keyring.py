@@ -61,6 +61,16 @@ async def test_a_key_that_the_store_could_not_drop_is_still_valid() -> None:
     assert keyring.identify(secret, clock.now_ms()).key == id
 
 
+async def test_a_token_of_a_server_whose_clock_is_ahead_is_accepted() -> None:
+    keyring = Keyring(MemoryStore())
+    key, secret = new_key("ci", ("view",), None, now=0)
+    await keyring.add(key)
+    ahead = clock.now_ms() + 60_000
+    grant = Grant("view", None, None, ahead + 60_000)
+    token = keyring.mint(keyring.identify(secret, ahead), grant, ahead)
+    assert keyring.identify(token, clock.now_ms()).key == key.id
+
+
 async def test_the_digest_of_a_long_token_is_no_credential() -> None:
     keyring = Keyring(MemoryStore())
     key, secret = new_key("ci", ("view",), None, now=0)

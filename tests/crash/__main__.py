@@ -7,6 +7,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from tests.crash import (
     full_disk,
     hostile,
     kill,
+    node_drills,
     nodes,
     refuse,
     stop,
@@ -127,17 +129,30 @@ def database_(rounds: int, seed: int) -> None:
         asyncio.run(database.drill(rounds, Path(folder) / "data", seed, click.echo))
 
 
+PARTS = (*nodes.FAULTS, *node_drills.ALONE)
+
+
 @main.command("nodes")
-@click.argument("parts", nargs=-1, type=click.Choice([*nodes.FAULTS]))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--rounds", default=3)
 @click.option("--silence", default=nodes.AWAY, help="Seconds.")
+@click.option("--reports", default=1000, help="Of each of two writers.")
+@click.option("--jobs", default=8, help="Of the SDK, during a rolling restart.")
+@click.option("--lines", default=2000, help="Of each of these jobs.")
+@click.option("--viewers", default=1000, help="During a rolling restart.")
 @seeded
-def nodes_(parts: tuple[str, ...], rounds: int, silence: float, seed: int) -> None:
-    """Three nodes on one PostgreSQL: each of these parts fails in turn."""
+@click.option("--inside", is_flag=True, hidden=True)
+def nodes_(parts: tuple[str, ...], seed: int, inside: bool, **sizes: Any) -> None:
+    """Three nodes on one PostgreSQL: all of this fails in turn, or only the given PARTS."""
+    parts = parts or PARTS
+    if "full-disk" in parts and not inside:
+        told = [f"--{name}={value}" for name, value in (*sizes.items(), ("seed", seed))]
+        full_disk.enter(sys.executable, "-m", "tests.crash", "nodes", *parts, *told, "--inside")
     click.echo(f"seed {seed}")
-    names = parts or tuple(nodes.FAULTS)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(nodes.drill(names, rounds, Path(folder), seed, click.echo, silence=silence))
+        Path(folder).chmod(0o755)  # for the user postgres, whose small disk is in it
+        chosen = node_drills.Sizes(**sizes)
+        asyncio.run(node_drills.run(parts, chosen, Path(folder), seed, click.echo))
 
 
 @main.command("worker")

@@ -20,7 +20,7 @@ from tests.crash.ledger import Ledger
 from tests.crash.load import Load
 from tests.crash.watch import Watcher
 from tests.support.postgres import Postgres
-from tests.support.server import Server
+from tests.support.server import Running, Server
 
 AWAY: Final = 10.0  # seconds that PostgreSQL is stopped
 CUT: Final = (
@@ -113,7 +113,7 @@ class Faults:
         return "server killed"
 
 
-async def until_ready(server: Server, *, ready: bool = True) -> None:
+async def until_ready(server: Running, *, ready: bool = True) -> None:
     client = Client(server.port)
     async with asyncio.timeout(PATIENCE):
         while True:

@@ -14,7 +14,7 @@ from tests.crash.checker import Checker, integrity
 from tests.crash.client import Client
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load, unanswered
-from tests.support.server import Server
+from tests.support.server import Running, Server
 
 SHORTEST: Final = 0.2  # seconds of load in a round
 LONGEST: Final = 1.5
@@ -92,7 +92,7 @@ async def rest(load: Load) -> None:
     await running
 
 
-async def check(ledger: Ledger, server: Server, *, everything: bool = False) -> tuple[int, float]:
+async def check(ledger: Ledger, server: Running, *, everything: bool = False) -> tuple[int, float]:
     """Return the number of jobs checked, and the seconds it took."""
     begin = time.monotonic()
     client = Client(server.port)

@@ -6,19 +6,26 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from tests.crash.client import Client
+from tests.client.worker import Worker
+from tests.crash.client import PATIENCE, Client
 from tests.crash.clock import Clock
 from tests.crash.database import until_ready
-from tests.crash.nodes import NODES, Crowd, Say, crowd
+from tests.crash.full_disk import Disk
+from tests.crash.namespace import Namespace
+from tests.crash.nodes import AWAY, FAULTS, NODES, Crowd, Say, crowd, drill
+from tests.interop.proxies import Nginx
 from tests.nodes.viewer import Viewer
 from tests.support.postgres import Postgres, Replica
+from tests.support.server import Running
 
 APART: Final = "+10m"  # of clocks
+SIZE: Final = 192 << 20  # of a small disk for PostgreSQL
 
 
 # Two nodes report to one job
@@ -26,7 +33,7 @@ APART: Final = "+10m"  # of clocks
 
 async def two_writers(reports: int, folder: Path, seed: int, say: Say) -> None:
     path = "/v1/jobs/shared/events?view=delta&logs=1&rate=60"
-    async with crowd(folder, seed, 0) as people:
+    async with crowd(folder, seed, wired=False) as people:
         expect = people.ledger.expect
         ports = [server.port for server in people.servers]
         await Client(ports[0]).call("PUT", "/v1/jobs/shared")
@@ -38,7 +45,9 @@ async def two_writers(reports: int, folder: Path, seed: int, say: Say) -> None:
             for viewer in viewers:
                 await viewer.until(lambda it: it.events)
             begin = time.monotonic()
-            await asyncio.gather(*(_write(port, who, reports) for port, who in zip(ports, "ab")))
+            await asyncio.gather(
+                *(_write(port, who, reports) for port, who in zip(ports[:2], "ab", strict=True))
+            )
             took = time.monotonic() - begin
             for viewer in viewers:
                 await viewer.until(lambda it: len(it.lines) >= 2 * reports)
@@ -80,7 +89,7 @@ async def clocks(rounds: int, folder: Path, seed: int, say: Say) -> None:
         clock = Clock(folder / f"clock-{at}" / "clock")
         clock.set(offset)
         environments.append(clock.environment)
-    async with crowd(folder, seed, 0, environments) as people:
+    async with crowd(folder, seed, environments=environments) as people:
         for at in range(1, rounds + 1):
             say(f"round {at}/{rounds}: {await people.round(people.kill)}")
         said = await people.rest()
@@ -130,3 +139,190 @@ def _promote(
         return f"the primary {how}, its synchronous replica was promoted"
 
     return fault
+
+
+# A cable
+
+
+async def cable(rounds: int, folder: Path, seed: int, say: Say, *, silence: float = AWAY) -> None:
+    """A node in a network namespace loses its cable to PostgreSQL, and keeps the one to its
+    clients."""
+    with Namespace() as space, await asyncio.to_thread(Postgres) as postgres:
+        await asyncio.to_thread(postgres.database, "drill")
+        await asyncio.to_thread(postgres.serve_network, space.network)
+        await asyncio.to_thread(postgres.kill)
+        await asyncio.to_thread(postgres.start)
+        async with AsyncExitStack() as stack:
+            people = Crowd(postgres, seed, silence)
+            url = postgres.url_of("drill")
+            await people.start_at(url, stack, folder / "data", [{}] * (NODES - 1))
+            url = url.replace("127.0.0.1", space.database)
+            await people.add_to(space, url, stack, folder / "data")
+
+            async def pulled() -> str:
+                await asyncio.to_thread(space.plug, "down")
+                await asyncio.sleep(silence)
+                await asyncio.to_thread(space.plug, "up")
+                return f"a node's cable to PostgreSQL pulled for {silence:g} s"
+
+            for at in range(1, rounds + 1):
+                say(f"round {at}/{rounds}: {await people.round(pulled)}")
+            say(f"{rounds} rounds: {await people.rest()}")
+            people.end()
+
+
+# A full disk
+
+
+async def full_disk(cycles: int, folder: Path, seed: int, say: Say) -> None:
+    """PostgreSQL's disk is full to the last byte, and then has space again."""
+    with Disk(folder / "disk", SIZE) as disk:
+        async with crowd(folder, seed, disk=disk.path) as people:
+            for at in range(1, cycles + 1):
+                say(f"cycle {at}/{cycles}: {await people.round(partial(_fill, people, disk))}")
+            say(f"{cycles} cycles: {await people.rest()}")
+            people.end()
+
+
+async def _fill(people: Crowd, disk: Disk) -> str:
+    filling = await asyncio.to_thread(disk.fill, "filling")
+    before = _refusals(people)
+    async with asyncio.timeout(PATIENCE):
+        while _refusals(people) == before and people.postgres.process.poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(2)  # there is nothing to wait for: the disk stays full for a while
+    filling.unlink()
+    died = people.postgres.process.poll() is not None
+    if died:
+        await asyncio.to_thread(people.postgres.start)
+    return f"disk full{', PostgreSQL ended' * died}"
+
+
+def _refusals(people: Crowd) -> int:
+    return sum(server.stderr.count("disk is full") for server in people.servers)
+
+
+# A rolling restart
+
+WORKER: Final = """
+    import sys, threading, time, livejobs
+    jobs, lines = int(sys.stdin.readline()), int(sys.stdin.readline())
+    def work(at):
+        with livejobs.job("roll", id=f"roll-{at}", title="x") as job:
+            for n in range(lines):
+                job.log(n)
+                job.count(done=1)
+                time.sleep(0.01)
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(jobs)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    livejobs.flush(60)
+"""
+
+
+async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, say: Say) -> None:
+    """All nodes are restarted one after the other, behind nginx, until the workers have ended."""
+    async with crowd(folder, seed, wired=False) as people:
+        with _nginx(people.servers, folder / "nginx") as proxy:
+            process = Worker(folder / "spool").start(proxy.url, WORKER)
+            working = asyncio.create_task(
+                asyncio.to_thread(process.communicate, f"{jobs}\n{lines}\n")
+            )
+            await _until_there(people.servers[0].port, jobs)
+            async with AsyncExitStack() as stack:
+                watching = [
+                    await stack.enter_async_context(
+                        Viewer(
+                            proxy.url,
+                            f"/v1/jobs/roll-{at % jobs}/events?view=delta&logs=1&tail=1000",
+                            key=None,
+                        )
+                    )
+                    for at in range(viewers)
+                ]
+                restarts = 0
+                while not working.done():
+                    await people.roll()
+                    restarts += len(people.servers)
+                _, errors = await working
+                people.ledger.expect(process.returncode == 0, f"the worker failed: {errors}")
+                people.ledger.expect(not errors, f"the worker was told of errors: {errors}")
+                for at, viewer in enumerate(watching):
+                    await viewer.until_told("end")
+                    people.ledger.expect(
+                        viewer.lines == [str(n) for n in range(lines)],
+                        f"viewer {at} got {len(viewer.lines)} lines of {lines}",
+                    )
+                    people.ledger.expect("reset" not in viewer.names, f"viewer {at} was reset")
+            for at in range(jobs):
+                job = (await Client(proxy.port).get(f"/v1/jobs/roll-{at}")).json()
+                told = job["status"], job["logs_total"], job["counters"]
+                good = told == ("succeeded", lines, {"done": lines})
+                people.ledger.expect(good, f"job {at}: {told}")
+            people.end()
+    say(
+        f"{restarts} restarts of nodes behind nginx: {jobs} SDK jobs of {lines} lines, each line "
+        f"there once; {viewers} viewers got each line once, and no worker was told of an error"
+    )
+
+
+def _nginx(servers: Sequence[Running], home: Path) -> Nginx:
+    nodes = "".join(f"server 127.0.0.1:{it.port}; " for it in servers)
+    upstream = {
+        "server {": f"upstream nodes {{ {nodes}}}\nserver {{",
+        f"proxy_pass http://127.0.0.1:{servers[0].port}": "proxy_pass http://nodes",
+    }
+    return Many(servers[0], home, upstream)
+
+
+class Many(Nginx):
+    def prepare(self) -> list[str]:
+        how = super().prepare()
+        main = self.home / "main.conf"
+        many = "events { worker_connections 8192; }"
+        main.write_text(main.read_text().replace("events {}", many))
+        return how
+
+
+async def _until_there(port: int, jobs: int) -> None:
+    client = Client(port)
+    async with asyncio.timeout(PATIENCE):
+        for at in range(jobs):
+            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    client.close()
+
+
+# By name
+
+
+class Sizes(NamedTuple):
+    rounds: int = 3
+    silence: float = AWAY
+    reports: int = 1000  # of each writer
+    jobs: int = 8  # of the SDK, during restarts
+    lines: int = 2000  # of each job
+    viewers: int = 1000
+
+
+ALONE: Final[dict[str, Callable[[Sizes, Path, int, Say], Awaitable[None]]]] = {
+    "two-writers": lambda it, *how: two_writers(it.reports, *how),
+    "clocks": lambda it, *how: clocks(it.rounds, *how),
+    "failover": lambda it, *how: failover(*how, silent=False),
+    "failover-silent": lambda it, *how: failover(*how, silent=True),
+    "cable": lambda it, *how: cable(it.rounds, *how, silence=it.silence),
+    "full-disk": lambda it, *how: full_disk(it.rounds, *how),
+    "rolling": lambda it, *how: rolling(it.jobs, it.lines, it.viewers, *how),
+}
+
+
+async def run(names: Sequence[str], sizes: Sizes, folder: Path, seed: int, say: Say) -> None:
+    together = [name for name in names if name in FAULTS]
+    if together:
+        await drill(together, sizes.rounds, folder, seed, say, silence=sizes.silence)
+    for name in names:
+        if name in ALONE:
+            own = folder / name
+            own.mkdir()
+            say(f"{name}:")
+            await ALONE[name](sizes, own, seed, say)

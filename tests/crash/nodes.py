@@ -21,9 +21,10 @@ from tests.crash.database import CUT, Unsure, UnsureWatcher, until_ready
 from tests.crash.kill import check
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
+from tests.crash.namespace import Namespace
 from tests.crash.wire import Wire
 from tests.support.postgres import Postgres
-from tests.support.server import Server
+from tests.support.server import Running, Server
 
 NODES: Final = 3
 UNDER_WAY: Final = 200  # reports
@@ -56,7 +57,7 @@ class Crowd:
         self.chance = random.Random(seed)
         self.seed = seed
         self.ledger = Ledger()
-        self.servers: list[Server] = []
+        self.servers: list[Running] = []
         self.wires: list[Wire] = []
 
     async def start(
@@ -76,6 +77,14 @@ class Crowd:
         """The same, with all nodes directly at this address."""
         for env in environments:
             await self._add(stack, Server, folder, "--database", url, env=env)
+        self._open()
+
+    async def add_to(self, space: Namespace, url: str, stack: AsyncExitStack, folder: Path) -> None:
+        """Another node, in a network namespace. Clients reach it by a relay."""
+        inside = await asyncio.to_thread(space.serve, url, folder)
+        stack.enter_context(inside)
+        inside.port = (await stack.enter_async_context(Wire(inside.port, space.ours))).port
+        self.servers.append(inside)
         self._open()
 
     async def _add(self, stack: AsyncExitStack, make: Any, *args: Any, **how: Any) -> None:
@@ -104,7 +113,7 @@ class Crowd:
         while self.ledger.acknowledged < before + UNDER_WAY and not running.done():
             await asyncio.wait([running], timeout=self.chance.uniform(0.2, 0.5))
 
-    async def check(self, *servers: Server, everything: bool = False) -> int:
+    async def check(self, *servers: Running, everything: bool = False) -> int:
         jobs = 0
         for server in servers:
             await self._settle(server)
@@ -112,7 +121,7 @@ class Crowd:
             self.ledger.expect("Traceback" not in server.stderr, server.stderr)
         return jobs
 
-    async def _settle(self, server: Server) -> None:
+    async def _settle(self, server: Running) -> None:
         """Show the node the newest cursor of each project. It must learn all that it lacks."""
         ask = "SELECT name || ' ' || epoch || '.' || seq FROM livejobs.projects"
         rows = await asyncio.to_thread(self.postgres.execute, ask, database=self.database)
@@ -219,14 +228,24 @@ FAULTS: Final[dict[str, Callable[[Crowd], Awaitable[str]]]] = {
 
 @asynccontextmanager
 async def crowd(
-    folder: Path, seed: int, silence: float, environments: Sequence[dict[str, str]] = ({},) * NODES
+    folder: Path,
+    seed: int,
+    silence: float = AWAY,
+    environments: Sequence[dict[str, str]] = ({},) * NODES,
+    disk: Path | None = None,
+    *,
+    wired: bool = True,
 ) -> AsyncIterator[Crowd]:
-    postgres = await asyncio.to_thread(Postgres)
+    postgres = await asyncio.to_thread(Postgres, disk)
     with postgres:
         await asyncio.to_thread(postgres.database, "drill")
         async with AsyncExitStack() as stack:
             people = Crowd(postgres, seed, silence)
-            await people.start(stack, folder / "data", environments)
+            if wired:
+                await people.start(stack, folder / "data", environments)
+            else:
+                url = postgres.url_of(people.database)
+                await people.start_at(url, stack, folder / "data", environments)
             yield people
 
 

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import clock, database, full_disk, hostile, kill, refuse, stop, uploads, worker
+from tests.crash import (
+    clock,
+    database,
+    full_disk,
+    hostile,
+    kill,
+    nodes,
+    refuse,
+    stop,
+    uploads,
+    worker,
+)
 from tests.support.needs import need
 
 Damage = Callable[[Path], None]
@@ -66,6 +77,10 @@ async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
 
 async def test_nothing_acknowledged_is_lost_while_postgresql_is_away(tmp_path: Path) -> None:
     await database.drill(3, tmp_path / "data", seed(), print, stopped=1)
+
+
+async def test_nothing_acknowledged_is_lost_whichever_node_is_away(tmp_path: Path) -> None:
+    await nodes.drill(["kill", "apart"], 1, tmp_path, seed(), print, silence=1)
 
 
 def test_a_worker_loses_nothing_while_the_server_is_away(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Self
 
 
 class Wire:
-    def __init__(self, port: int) -> None:
-        self._to = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._to = host, port
         self._flows = asyncio.Event()
         self._flows.set()
         self._listening: set[Connection] = set()
@@ -46,17 +46,21 @@ class Wire:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        ends = [writer]
         connection = Connection()
         try:
-            answers, back = await asyncio.open_connection("127.0.0.1", self._to)
+            answers, back = await asyncio.open_connection(*self._to)
+            ends.append(back)
             await asyncio.gather(
                 self._carry(reader, back, connection), self._carry(answers, writer, connection)
             )
         except (OSError, asyncio.CancelledError):  # the drill ends, and asyncio would report it
-            writer.close()
+            pass
         finally:
             self._listening.discard(connection)
             self._running.discard(task)
+            for end in ends:
+                end.close()
 
     async def _carry(
         self, source: asyncio.StreamReader, to: asyncio.StreamWriter, connection: Connection

@@ -12,7 +12,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import LONG_ENOUGH, Server
 
 ADMIN: Final = "the-first-admin-key"
-LOST_AFTER: Final = 20  # seconds; longer than any other test needs
+LOST_AFTER: Final = 30  # seconds; longer than any other test needs
 
 
 class Node(Server):
@@ -38,8 +38,8 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.postgres = Postgres()
-        self._how = ("--database", self.postgres.database("nodes"))
-        self._how += ("--lost-after", str(LOST_AFTER))
+        url = self.postgres.database("nodes")
+        self._how = ("--database", url, "--lost-after", str(LOST_AFTER))
         self._folder = folder
         self.first, self.second = self._node(), self._node()
 

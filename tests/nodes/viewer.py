@@ -60,7 +60,7 @@ class Viewer:
         async with http.stream("GET", url + self._path, headers=headers) as answer:
             if answer.status_code != 200:
                 self._take(Event(str(answer.status_code), None, None))
-                self.over = answer.status_code != 503
+                self.over = answer.status_code not in (502, 503, 504)  # no node, for a proxy
                 return
             fields: dict[str, str] = {}
             async for line in answer.aiter_lines():

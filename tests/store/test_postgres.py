@@ -310,12 +310,16 @@ async def test_a_database_that_stops_to_answer_holds_up_no_commit_for_ever(
 ) -> None:
     await create(store, job("a"))
     monkeypatch.setattr(link, "ANSWER", 0.3)
+
+    async def commit_alone() -> None:
+        async with store.alone(["default"]):
+            postgres.signal(signal.SIGSTOP)
+            await store.commit([Change(job("a"), job("a"), (entry(1),))], {"default": 1})
+
     try:
         async with asyncio.timeout(60):
             with pytest.raises(StorageUnavailable):
-                async with store.alone(["default"]):
-                    postgres.signal(signal.SIGSTOP)
-                    await store.commit([Change(job("a"), job("a"), (entry(1),))], {"default": 1})
+                await commit_alone()
     finally:
         postgres.signal(signal.SIGCONT)
 

@@ -70,6 +70,12 @@ class Postgres:
         self._run("initdb", "--no-sync", "--pgdata", str(self._data), *how)
         self._configure()
 
+    def serve_network(self, address: str) -> None:
+        """Also accept whoever is in this network, from the next start on."""
+        self.execute("ALTER SYSTEM SET listen_addresses = '*'")
+        with (self._data / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {address} trust\n")
+
     def _configure(self) -> None:
         text = "".join(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
         with (self._data / "postgresql.conf").open("a") as file:

@@ -35,7 +35,7 @@ class Sweeper:
         lost_after: float,
         reader: Reader,
         leads: Callable[[], bool] = lambda: True,
-        heard_until: Callable[[], float] = clock.monotonic,
+        heard_until: Callable[[], float] = lambda: clock.monotonic(),  # noqa: PLW0108  tests set it
     ) -> None:
         """`leads`: whether this server does what only one of those on a database does.
         `heard_until`: by the monotonic clock, until when every heartbeat is known."""
@@ -65,7 +65,7 @@ class Sweeper:
                 await job()
             except LivejobsError as error:  # the disk refused it; the next round tries again
                 log.debug("%s", error)
-            except Exception:  # a bug; the next round tries again
+            except Exception:
                 log.exception("a sweep failed")
 
     async def _trim(self) -> None:

@@ -63,6 +63,12 @@ DOUBT: Final = (
 )
 
 
+class Reading(asyncpg.Connection):  # type: ignore[misc]
+    async def close(self, *, timeout: float | None = None) -> None:
+        """A database that does not answer would not answer a goodbye either."""
+        self.terminate()
+
+
 class PostgresStore:
     shared = True
 
@@ -96,6 +102,7 @@ class PostgresStore:
                     min_size=0,
                     max_size=READERS,
                     connect=connect_to,
+                    connection_class=Reading,
                     command_timeout=ANSWER,
                     server_settings=READER,
                     reset=_nothing_to_reset,
@@ -372,7 +379,13 @@ class PostgresStore:
         if self._readers is None:
             raise StorageUnavailable("The store is closed.")
         async with self._readers.acquire(timeout=ANSWER) as db:
-            return await fn(db, *args, **kwargs)
+            try:
+                return await fn(db, *args, **kwargs)
+            except LOST:
+                db.terminate()  # to give it back would wait for an answer
+                if self._readers is not None:
+                    await self._readers.expire_connections()  # the others may be lost as well
+                raise
 
 
 async def _touch(db: Any) -> None:
