@@ -208,8 +208,10 @@ class PostgresStore:
                         await db.fetch(sql.LOCK_PROJECTS, names)
                     self._held = db, asyncio.current_task()
                     yield
-                except (*LOST, asyncio.CancelledError):
-                    self._link.drop()  # else the ROLLBACK would wait for an answer, for ever
+                except BaseException:
+                    # The time may be over already, whatever error came of it. A ROLLBACK would
+                    # then wait for an answer without an end.
+                    self._link.drop()
                     raise
                 finally:
                     self._held = None
