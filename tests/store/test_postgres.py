@@ -206,6 +206,14 @@ async def test_one_of_several_servers_leads_and_the_next_takes_over(database: st
         assert await second.others() == 0
 
 
+async def test_a_node_that_hangs_loses_the_lead(database: str, postgres: Postgres) -> None:
+    async with opened(database) as first, opened(database) as second:
+        assert [await leads(store) for store in (first, second)] == [True, False]
+        last = f"UPDATE livejobs.nodes SET seen = now() - interval '6 s' WHERE id = '{first._node}'"
+        postgres.execute(last, database="contract")
+        assert [await leads(store) for store in (second, first)] == [True, False]
+
+
 async def leads(store: PostgresStore) -> bool:
     return (await store.pulse([])).leads
 
@@ -348,18 +356,25 @@ async def test_reads_go_on_after_their_connections_are_cut(
         assert await found(store, Query(None)) == ["a"]
 
 
-async def test_a_server_leads_again_after_its_connection_was_cut(
-    store: PostgresStore, postgres: Postgres
+async def test_a_node_listens_again_after_its_connections_were_cut(
+    store: PostgresStore, postgres: Postgres, database: str
 ) -> None:
-    pids = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
-    before = postgres.execute(pids)
-    postgres.execute(f"SELECT pg_terminate_backend({before})")
-    async with asyncio.timeout(60):
-        while True:
-            if (now := postgres.execute(pids)) not in {"", before}:
-                break
-            await asyncio.sleep(0.05)
-    assert now.isdigit()
+    await create(store, job("a"))
+    heard: list[tuple[str, int]] = []
+    store.listen(lambda *said: heard.append(said))
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'livejobs'"
+    )
+    async with opened(database) as other:
+        numbers = iter(range(1, 1000))
+        await until_true(lambda: told(other, heard, next(numbers)))
+    assert heard[0][0] == "default"
+
+
+async def told(other: PostgresStore, heard: list[tuple[str, int]], n: int) -> bool:
+    await other.pulse([])  # it notifies only while it knows of another node
+    await add(other, job("a"), entry(n))
+    return bool(heard)
 
 
 async def test_entries_of_a_deleted_job_are_removed_over_many_commits(

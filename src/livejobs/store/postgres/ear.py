@@ -1,4 +1,4 @@
-"""The connection that hears what other servers commit, and holds the lock of the one that leads.
+"""The connection that hears what other nodes commit.
 
 A lost connection is replaced. One that was cut silently is noticed by a question each second. The
 next pulse finds what was missed.
@@ -16,7 +16,6 @@ from asyncpg import PostgresError
 from livejobs.store.postgres.opening import LOST, connect
 
 CHANNEL: Final = "livejobs"
-LEAD: Final = 0x4C4A4C44  # "LJLD"; advisory locks belong to one database
 EVERY: Final = 1.0  # seconds
 ANSWER: Final = 5.0  # seconds; a connection that does not answer for so long is replaced
 
@@ -26,7 +25,6 @@ Heard = Callable[[str, int], None]
 class Ear:
     def __init__(self, url: str, node: str) -> None:
         self.heard: Heard = lambda *_: None
-        self.leads = False
         self._url = url
         self._node = node
         self._connection: Any = None
@@ -34,7 +32,6 @@ class Ear:
 
     async def open(self) -> None:
         await self._connect()
-        await self._ask()
         self._keeper = asyncio.create_task(self._keep(), name="listener")
 
     async def close(self) -> None:
@@ -54,7 +51,6 @@ class Ear:
         self._connection = connection
 
     def _drop(self) -> None:
-        self.leads = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
@@ -72,18 +68,10 @@ class Ear:
             self._drop()
             await self._connect()
         async with asyncio.timeout(ANSWER):
-            await self._ask()
-
-    async def _ask(self) -> None:
-        """Whether the connection works, and whether this server may lead."""
-        if self.leads:
             await self._connection.fetchval("SELECT 1")
-        else:
-            ask = "SELECT pg_try_advisory_lock($1)"
-            self.leads = bool(await self._connection.fetchval(ask, LEAD))
 
     def _hear(self, _connection: Any, _pid: int, _channel: str, message: object) -> None:
-        """`<server> <seq> <project>`. Anyone who may use the database can send other texts."""
+        """`<node> <seq> <project>`. Anyone who may use the database can send other texts."""
         node, _, rest = str(message).partition(" ")
         seq, _, project = rest.partition(" ")
         if node != self._node and project:

@@ -265,13 +265,21 @@ _LATE: Final = (
     "SELECT coalesce(extract(epoch FROM now() - min(seen)), 0)::float FROM livejobs.nodes"
     " WHERE id <> $1 AND seen > now() - interval '5 s'"
 )
-# A server that was not seen for a week will not ask for the fate of a commit.
+# The lead is taken from a node that was not seen for some seconds: it has died, or it hangs.
+_LED: Final = (
+    "INSERT INTO livejobs.facts AS f (name, value) VALUES ('leader', $1)"
+    " ON CONFLICT (name) DO UPDATE SET value = $1 WHERE f.value <> $1 AND NOT EXISTS"
+    " (SELECT 1 FROM livejobs.nodes WHERE id = f.value AND seen > now() - interval '5 s')"
+    " RETURNING name"
+)
+# A node that was not seen for a week will not ask for the fate of a commit.
 PULSE: Final = (
-    "WITH seen AS (UPDATE livejobs.nodes SET seen = now() WHERE id = $1),"
+    f"WITH led AS ({_LED}), seen AS (UPDATE livejobs.nodes SET seen = now() WHERE id = $1),"
     " gone AS (DELETE FROM livejobs.nodes WHERE seen < now() - interval '7 days' AND id <> $1)"
     f" SELECT ({_OTHERS}), (SELECT value FROM livejobs.facts WHERE name = 'keys'),"
     " (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-    f" ({_LATE})"
+    f" ({_LATE}), EXISTS (SELECT 1 FROM led)"
+    " OR EXISTS (SELECT 1 FROM livejobs.facts WHERE name = 'leader' AND value = $1)"
 )
 FACT: Final = "SELECT value FROM livejobs.facts WHERE name = $1"
 FACT_NEW: Final = (

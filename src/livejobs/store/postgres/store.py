@@ -234,14 +234,14 @@ class PostgresStore:
             columns = [kept(it.job) for it in beats], [it.at for it in beats]
             await db.execute(sql.BEATS_NEW, self._node, *columns)
         before = clock.now_ms()
-        self._others, keys, now, late = await db.fetchrow(sql.PULSE, self._node)
+        row = await db.fetchrow(sql.PULSE, self._node)
+        self._others, keys, now, late, leads = row
         skew = (before + clock.now_ms()) // 2 - now
-        if self._ear.leads:
+        if leads:
             await db.execute(sql.BEATS_GONE)
         heard = await self._read_beats(db) if self._others else []
         projects = await self._writer.read_projects(db)
-        others, leads = self._others, self._ear.leads
-        return Pulse(projects, heard, int(keys or 0), others, leads, skew, late)
+        return Pulse(projects, heard, int(keys or 0), self._others, leads, skew, late)
 
     async def _read_beats(self, db: Any) -> list[Beat]:
         rows = await db.fetch(sql.BEATS, self._node)
