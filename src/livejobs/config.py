@@ -189,7 +189,7 @@ class Settings:
         1, whole(1, 64), "Processes that serve together; more than 1 need a database."
     )
     files: str | None = setting(
-        None, STORE, "Keep files in this object store, or in this folder that all servers share."
+        None, STORE, "Keep files in this object store, or in this folder that all nodes share."
     )
     sendfile: str | None = setting(
         None, SENDFILE, "Response header that makes the nginx or Apache in front send files."

@@ -1,6 +1,6 @@
-"""Servers that share a database: once a second each compares what it knows with the database.
+"""Nodes that share a database: once a second each compares what it knows with the database.
 
-Between these pulses the store says what other servers commit (see NodeStore.listen). Such a message
+Between these pulses the store says what other nodes commit (see NodeStore.listen). Such a message
 only makes things faster. If it is lost, the next pulse finds the change.
 """
 
@@ -19,7 +19,7 @@ from livejobs.jobs.state import Registry
 from livejobs.store.base import Beat, Project, Pulse, Store
 
 EVERY: Final = 1.0  # seconds
-MOST_SKEW: Final = 2_000  # ms that clocks of servers may differ without a warning
+MOST_SKEW: Final = 2_000  # ms that clocks of nodes may differ without a warning
 WENT_BACK: Final = (
     "The database is not as this server left it: it was replaced, or a failover has lost commits. "
     "Restart this server."
@@ -44,9 +44,9 @@ class Nodes:
         self.begin()
 
     def begin(self) -> None:
-        #: Whether this server does what only one of them does.
+        #: Whether this node does what only one of them does.
         self.leads = not self._store.shared
-        self.others = 0  # servers on the same database
+        self.others = 0  # nodes on the same database
         self.away = False  # the last pulse failed
         self._heard_until = clock.monotonic()
         self._keys: int | None = None
@@ -61,7 +61,7 @@ class Nodes:
             await asyncio.sleep(EVERY)
 
     def heard_until(self) -> float:
-        """By the monotonic clock: until when this server knows every heartbeat, of all servers. A
+        """By the monotonic clock: until when this node knows every heartbeat, of all nodes. A
         pulse may be late on a busy machine, and its worker must not be taken for silent."""
         return self._heard_until if self._store.shared else clock.monotonic()
 
@@ -87,7 +87,7 @@ class Nodes:
         await self._read_keys(pulse.keys)
 
     def _listen_anew(self) -> None:
-        """While the database was away, other servers could not tell of heartbeats. So the silence
+        """While the database was away, other nodes could not tell of heartbeats. So the silence
         of every job begins now."""
         self.away = False
         for slot in self._registry.unfinished():

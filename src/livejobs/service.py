@@ -298,7 +298,7 @@ class LiveJobs:
             self._resume(stored)
 
     async def _secret(self) -> bytes | None:
-        """What tokens are signed with. Servers that share a database share it."""
+        """What tokens are signed with. Nodes that share a database share it."""
         if self._folder is None and not self.store.shared:
             return None
         path = self._folder and self._folder / "token-secret"
@@ -450,11 +450,11 @@ class LiveJobs:
 
     @property
     def shared(self) -> bool:
-        """Whether other servers may use the same database."""
+        """Whether other nodes may use the same database."""
         return self.store.shared
 
     async def reach(self, slot: Slot, cursor: Cursor) -> None:
-        """If another server has given a client this cursor of the job, learn what it knows."""
+        """If another node has given a client this cursor of the job, learn what it knows."""
         if cursor.epoch == slot.epoch and cursor.seq > slot.seq:
             await self.committer.reach(slot.head.project, cursor.seq)
 

@@ -83,9 +83,9 @@ async def test_a_node_with_another_folder_is_refused(
     known = await database.meta("files")
     database.alive = 2
     assert await refused(node("two")) == (
-        f"files (file://{tmp_path}/two): is not where the other servers of this database keep "
+        f"files (file://{tmp_path}/two): is not where the other nodes of this database keep "
         f"their files: it has no {MARKER}. Use one object store, or one folder that all "
-        "servers share."
+        "nodes share."
     )
     assert list((tmp_path / "two").iterdir()) == []
     (tmp_path / "two" / MARKER).write_text("f" * 32)

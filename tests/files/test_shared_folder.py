@@ -124,9 +124,9 @@ def test_a_node_with_another_folder_does_not_start(
     with pytest.raises(DidNotStart) as caught:
         Node(tmp_path / "data", other, database=database)
     assert str(caught.value).splitlines()[-1] == (
-        f"livejobs: files (file://{other}): is not where the other servers of this database keep "
+        f"livejobs: files (file://{other}): is not where the other nodes of this database keep "
         "their files: it has no .livejobs-area. Use one object store, or one folder that all "
-        "servers share."
+        "nodes share."
     )
     assert list(other.iterdir()) == []
 

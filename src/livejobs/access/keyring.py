@@ -118,7 +118,7 @@ def load_secret(path: Path) -> bytes:
 
 
 def proposed_secret(path: Path | None) -> bytes:
-    """A secret for servers that share a database. If one of them was alone before, it is its own,
+    """A secret for nodes that share a database. If one of them was alone before, it is its own,
     so that its tokens stay valid."""
     try:
         return bytes.fromhex(path.read_text().strip()) if path is not None else _new_secret()
@@ -157,7 +157,7 @@ class Keyring:
         self._admin_id = "" if self._admin is None else f"admin-{admin}"
 
     async def load(self, secret: bytes | None = None) -> None:
-        """Read the keys, at the start and when another server has changed them. With `secret`,
+        """Read the keys, at the start and when another node has changed them. With `secret`,
         tokens stay valid after a restart."""
         if secret is not None:
             self._sign_with(secret)

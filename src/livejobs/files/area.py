@@ -71,7 +71,7 @@ class Area(Protocol):
         """Remove the files. A key without a file is no error."""
 
     def keys(self) -> AsyncIterator[Sequence[str]]:
-        """All keys, some at a time, without those that another server may still be uploading."""
+        """All keys, some at a time, without those that another node may still be uploading."""
 
     async def marker(self) -> Marker | None:
         """The area's marker; None if it has none. A marker is no file and has no key."""

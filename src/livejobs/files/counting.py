@@ -30,7 +30,7 @@ class Sent(NamedTuple):
     size: int  # bytes sent
     range: str | None  # the Range header; None: the whole file
     whole: bool  # the file's last byte was sent and arrived
-    handed: bool = False  # another server sends it, so the number of bytes is not known
+    handed: bool = False  # another node sends it, so the number of bytes is not known
     by_id: str | None = None  # the id of the key in `by`
 
 

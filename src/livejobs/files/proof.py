@@ -101,6 +101,6 @@ def _elsewhere(source: str, known: str, found: Marker | None) -> SettingError:
     return SettingError(
         "files",
         source,
-        f"is not where the other servers of this database keep their files: {wrong}. "
-        "Use one object store, or one folder that all servers share.",
+        f"is not where the other nodes of this database keep their files: {wrong}. "
+        "Use one object store, or one folder that all nodes share.",
     )

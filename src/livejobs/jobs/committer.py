@@ -5,9 +5,9 @@ group's transaction, in which it sees the jobs as earlier operations left them a
 changes. The store writes the whole group at once. Only then do slots change, callers get their
 results, and listeners get the changes. So a refused write needs no undo: nobody saw it.
 
-Another server may have committed first (Outpaced). Then its changes are taken into the slots, and
+Another node may have committed first (Outpaced). Then its changes are taken into the slots, and
 the operations run again, on the newer heads. The second time, the store lets nobody else commit, so
-that no server starves. A write that was refused and kept all the same, because the connection to
+that no node starves. A write that was refused and kept all the same, because the connection to
 the database was lost, is learned in the same way.
 
 While one group is being written, the next one collects. All callers in a group share the cost of
@@ -62,7 +62,7 @@ class Committer:
         self.skipping: list[Callable[[str], None]] = []
         self.commits = 0
         self.outpaced = 0  # groups that ran again
-        self.beats: dict[str, int] = {}  # by job; heartbeats that other servers do not know yet
+        self.beats: dict[str, int] = {}  # by job; heartbeats that other nodes do not know yet
         self._store = store
         self._registry = registry
         self._lanes = lanes
@@ -73,7 +73,7 @@ class Committer:
         """Accept operations, for the first time or again after `close`."""
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
-        self._heard: dict[str, int] = {}  # projects in which other servers may have committed
+        self._heard: dict[str, int] = {}  # projects in which other nodes may have committed
         self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
@@ -157,7 +157,7 @@ class Committer:
                 transaction, results = self._run(group, again=True)
                 with suppress(Outpaced):  # it has changes in other projects now
                     return transaction, results, await self._write(transaction)
-        raise StorageUnavailable("Other servers commit all the time. Try again in a moment.")
+        raise StorageUnavailable("Other nodes commit all the time. Try again in a moment.")
 
     def _run(
         self, group: list[Waiting], *, again: bool = False
@@ -180,26 +180,26 @@ class Committer:
         return await self._store.commit([change for _, change in transaction.changes], on)
 
     def note_heartbeat(self, slot: Slot) -> None:
-        """A heartbeat is not committed; other servers hear of it with the next pulse."""
+        """A heartbeat is not committed; other nodes hear of it with the next pulse."""
         now = clock.now_ms()
         slot.note_heartbeat(now)
         if self._store.shared:
             self.beats[slot.head.id] = now
 
-    # Those of other servers
+    # Those of other nodes
 
     def hear(self, project: str, seq: int) -> None:
-        """Another server may have committed to the project."""
+        """Another node may have committed to the project."""
         if seq > self.seqs.get(project, -1):
             self._heard[project] = max(seq, self._heard.get(project, 0))
             self._wake.set()
 
     def lacks(self, stored: Stored) -> bool:
-        """Whether the job was changed by another server, and this one has not heard of it yet."""
+        """Whether the job was changed by another node, and this one has not heard of it yet."""
         return self._store.shared and stored.seq > self.seqs.get(stored.head.project, -1)
 
     async def learn_projects(self) -> None:
-        """Learn which projects other servers have created."""
+        """Learn which projects other nodes have created."""
         for project in await self._store.projects():
             self.note_project(project)
 
@@ -208,7 +208,7 @@ class Committer:
         self.seqs.setdefault(project.name, 0)  # its changes are still to be learned
 
     async def reach(self, project: str, seq: int) -> None:
-        """Learn what other servers have committed to the project, up to a seq that a client knows.
+        """Learn what other nodes have committed to the project, up to a seq that a client knows.
         A seq that nobody has given yet is not waited for."""
         if not self._store.shared or self.seqs.get(project, -1) >= seq or self._closing:
             return

@@ -63,7 +63,7 @@ class Creating:
         require_id(by, new.id)
         async with self._repeating.setdefault((by.credential, key), asyncio.Lock()):
             while (made := await self._recall_or_create(new, by, key)) is None:
-                """Another server has committed meanwhile, perhaps the same request."""
+                """Another node has committed meanwhile, perhaps the same request."""
             return made
 
     async def _recall_or_create(
@@ -115,7 +115,7 @@ class Creating:
     async def _create(
         self, new: say.NewJob, by: Principal, idempotency: Idempotency | None
     ) -> Slot | None:
-        """None: another server may have created the job of this idempotency key."""
+        """None: another node may have created the job of this idempotency key."""
         project = new.project or by.default_project
         require_project(by, project)
         require_id(by, new.id)

@@ -2,7 +2,7 @@
 
 A lane is a sorted list of tickets: when a job was queued, and a number for those of the same
 millisecond. So a place is one bisection, a job that leaves needs no update of the others, and all
-servers that share a database see the same order.
+nodes that share a database see the same order.
 """
 
 from __future__ import annotations

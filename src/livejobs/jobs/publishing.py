@@ -1,4 +1,4 @@
-"""Put changes that are on disk into the slots: our own, and those of other servers."""
+"""Put changes that are on disk into the slots: our own, and those of other nodes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Committed(NamedTuple):
     after: Head | None  # None: deleted
     entries: tuple[Entry, ...]
     seq: int
-    #: One of several changes of another server, which show the same head. The last one has False.
+    #: One of several changes of another node, which show the same head. The last one has False.
     part: bool = False
 
     @property
     def unknown(self) -> bool:
-        """Whether another server has deleted a job that was not in memory here."""
+        """Whether another node has deleted a job that was not in memory here."""
         return self.before is None and self.after is None
 
 
@@ -57,7 +57,7 @@ class Publisher:
         return committed
 
     def news(self, news: News) -> list[Committed]:
-        """What other servers have changed. A job shows its last head with each of its changes: a
+        """What other nodes have changed. A job shows its last head with each of its changes: a
         viewer may get a head before its cursor, but no entry twice."""
         entries: defaultdict[str, list[Record]] = defaultdict(list)
         for record in news.entries:

@@ -56,7 +56,7 @@ class Reader:
         return slot
 
     async def refresh(self, slot: Slot) -> None:
-        """Learn what other servers have committed to the job. Do this before saying no: another
+        """Learn what other nodes have committed to the job. Do this before saying no: another
         server may have told the client that there is more."""
         if self._store.shared:
             stored = await self._store.job(slot.head.id)

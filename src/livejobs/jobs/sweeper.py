@@ -37,7 +37,7 @@ class Sweeper:
         leads: Callable[[], bool] = lambda: True,
         heard_until: Callable[[], float] = lambda: clock.monotonic(),  # noqa: PLW0108  tests set it
     ) -> None:
-        """`leads`: whether this server does what only one of those on a database does.
+        """`leads`: whether this node does what only one of those on a database does.
         `heard_until`: by the monotonic clock, until when every heartbeat is known."""
         self._committer = committer
         self._registry = registry

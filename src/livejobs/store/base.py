@@ -6,14 +6,14 @@ Laws, for every implementation:
   its project in the order given. Calls to it never overlap: a server has one committer.
 - A seq is never given twice in a project's epoch, whatever is deleted.
 - `commit` also adds the moves of its changes to the history, in the same transaction.
-- Several servers may share a database. A commit that was made on other seqs than the database has
+- Several nodes may share a database. A commit that was made on other seqs than the database has
   raises Outpaced, and nothing of it is kept.
 - A read sees every commit that returned before the read began.
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
   store works again as soon as the medium does. A medium that is elsewhere may have kept a commit
-  all the same; then it shows like the commit of another server.
+  all the same; then it shows like the commit of another node.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class JobStore(Protocol):
         exist. With no changes, raise StorageUnavailable unless the medium takes writes.
 
         `on` is the seq of each project that the changes were made on. Raise Outpaced if a project
-        has another one now, or if another server has given an id of a new job to a job, or has used
+        has another one now, or if another node has given an id of a new job to a job, or has used
         an idempotency key of the changes."""
 
     async def job(self, id: str) -> Stored | None:
@@ -324,39 +324,39 @@ class Beat(Struct, frozen=True):
 
 
 class Pulse(Struct, frozen=True):
-    """What a server learns from the database once a second."""
+    """What a node learns from the database once a second."""
 
     projects: Sequence[Project]
-    beats: Sequence[Beat] = ()  # heard by other servers since the last pulse
-    keys: int = 0  # another number than before: another server has changed the keys
-    others: int = 0  # how many other servers use the database
-    leads: bool = True  # whether this server does what only one does, such as the sweeping
-    skew_ms: int = 0  # how far this server's clock is ahead of the database's
-    late: float = 0  # seconds; of other servers, heartbeats that came since then may be missing
+    beats: Sequence[Beat] = ()  # heard by other nodes since the last pulse
+    keys: int = 0  # another number than before: another node has changed the keys
+    others: int = 0  # how many other nodes use the database
+    leads: bool = True  # whether this node does what only one does, such as the sweeping
+    skew_ms: int = 0  # how far this node's clock is ahead of the database's
+    late: float = 0  # seconds; of other nodes, heartbeats that came since then may be missing
 
 
 class NodeStore(Protocol):
-    """What servers on one database need to know of each other. With a store that only one server
+    """What nodes on one database need to know of each other. With a store that only one node
     can use, there is nothing to know."""
 
-    shared: bool  # whether several servers can use the database
+    shared: bool  # whether several nodes can use the database
 
     def listen(self, heard: Callable[[str, int], None]) -> None:
-        """Call `heard` with a project and its seq when another server has committed to it. Calls
+        """Call `heard` with a project and its seq when another node has committed to it. Calls
         may be missing: `pulse` finds what they would have said."""
 
     def alone(self, projects: Iterable[str]) -> AbstractAsyncContextManager[None]:
-        """Keep other servers from committing to the projects, for one commit of ours. Reads
+        """Keep other nodes from committing to the projects, for one commit of ours. Reads
         within it, also without projects, do not wait for reads of clients."""
 
     async def pulse(self, beats: Sequence[Beat]) -> Pulse:
-        """Show that this server is alive, and tell the others of these heartbeats."""
+        """Show that this node is alive, and tell the others of these heartbeats."""
 
     async def others(self) -> int:
-        """Return how many other servers use the database now."""
+        """Return how many other nodes use the database now."""
 
     async def meta(self, name: str) -> str | None:
-        """Return what all servers know under this name."""
+        """Return what all nodes know under this name."""
 
     async def set_meta(self, name: str, value: str, *, only_new: bool = False) -> str:
         """Keep the value; with `only_new` not in place of another. Return what is kept now."""
@@ -374,7 +374,7 @@ class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
 
 
 class Outpaced(Exception):
-    """Another server has committed first. Learn its changes, and make the commit again."""
+    """Another node has committed first. Learn its changes, and make the commit again."""
 
 
 class StoreUnusable(Exception):

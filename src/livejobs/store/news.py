@@ -1,4 +1,4 @@
-"""What other servers have changed in a project, read from the store they share."""
+"""What other nodes have changed in a project, read from the store they share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class News(NamedTuple):
 async def read_news(
     store: JobStore, project: str, after: int, *, with_entries: bool = True
 ) -> News:
-    """A server that was cut off reads many pages, and leaves the entries to those who need them.
+    """A node that was cut off reads many pages, and leaves the entries to those who need them.
     It must do so up to the last page: a job of a later page may have entries of an earlier one."""
     changes = await store.changes(project, after, limit=JOBS, most_bytes=HEAD_BYTES)
     seqs = [it.seq for it in changes.jobs] + [it.seq for it in changes.gone]

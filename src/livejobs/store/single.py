@@ -1,4 +1,4 @@
-"""What a store says of other servers when only one can use it."""
+"""What a store says of other nodes when only one can use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from livejobs.store.base import Beat, Pulse
 
 
 class SingleStore:
-    """The base of such stores: a NodeStore without other servers."""
+    """The base of such stores: a NodeStore without other nodes."""
 
     shared: bool = False
 

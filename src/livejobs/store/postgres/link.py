@@ -1,6 +1,6 @@
-"""The one connection of this server that writes.
+"""The one connection of this node that writes.
 
-Each server has a row in `nodes`. A new connection raises the row's term, and a commit needs the
+Each node has a row in `nodes`. A new connection raises the row's term, and a commit needs the
 term of its own connection. So when a connection was lost during a commit, the next one learns from
 the row whether the commit was kept, and what is still under way on the old one can't be kept any
 more.

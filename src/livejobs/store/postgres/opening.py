@@ -21,7 +21,7 @@ CONNECT_TIMEOUT: Final = 3.0  # seconds
 LOCK: Final = 0x4C4A4F42  # "LJOB"; advisory locks belong to one database
 OLDEST: Final = 150_000
 
-# A server that is cut off keeps its locks until PostgreSQL notices, after about 15 s.
+# A node that is cut off keeps its locks until PostgreSQL notices, after about 15 s.
 SESSION: Final = {
     "application_name": "livejobs",
     "jit": "off",  # to compile a statement takes longer than any of ours
@@ -29,7 +29,7 @@ SESSION: Final = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "15000",
-    "idle_in_transaction_session_timeout": "5000",  # a server that was stopped holds up no others
+    "idle_in_transaction_session_timeout": "5000",  # a node that was stopped holds up no others
 }
 # A plan made for these values is better than one for any values, by far.
 READER: Final = {**SESSION, "plan_cache_mode": "force_custom_plan"}
@@ -56,7 +56,7 @@ REFUSED: Final = (
 )
 POOLER: Final = (
     "there is a connection pooler in front of it, such as pgbouncer, which would lose what other "
-    "servers say. Give the address of PostgreSQL itself"
+    "nodes say. Give the address of PostgreSQL itself"
 )
 AWAY: Final = "The database can't be reached, and nothing was acknowledged. Try again."
 
@@ -168,7 +168,7 @@ async def _check(connection: Any) -> None:
 
 
 async def _migrate(connection: Any, migrations: Sequence[Path]) -> None:
-    """Migrate to the newest version: all steps, or none. Other servers that start wait for it."""
+    """Migrate to the newest version: all steps, or none. Other nodes that start wait for it."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         version = await _version(connection)

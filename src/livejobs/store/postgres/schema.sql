@@ -1,6 +1,6 @@
 -- Version 1. Each later version is another file that changes these tables: see MIGRATIONS in sql.py.
 -- The project comes first in every key, so that the tables can be divided by project.
--- Several servers use these tables at once.
+-- Several nodes use these tables at once.
 
 CREATE TABLE livejobs.meta (version integer NOT NULL);
 
@@ -12,7 +12,7 @@ CREATE TABLE livejobs.projects (
   floor bigint NOT NULL             -- the seq of the last deletion that was forgotten
 );
 
--- The keys of jobs. No two servers get the same one.
+-- The keys of jobs. No two nodes get the same one.
 CREATE SEQUENCE livejobs.pks;
 
 -- One row for each job: what changes seldom. The order of pk is the order of creation, and of lists.
@@ -145,13 +145,13 @@ CREATE TABLE livejobs.acts (
 
 CREATE INDEX acts_job ON livejobs.acts (job, n) WHERE job IS NOT NULL;
 
--- What all servers know: by name, one value.
+-- What all nodes know: by name, one value.
 CREATE TABLE livejobs.facts (
   name text COLLATE "C" PRIMARY KEY,
   value text NOT NULL
 );
 
--- The servers. Every commit writes its number here, so that a server that has lost its connection
+-- The nodes. Every commit writes its number here, so that a node that has lost its connection
 -- can find out whether its last commit was kept.
 CREATE TABLE livejobs.nodes (
   id text COLLATE "C" PRIMARY KEY,

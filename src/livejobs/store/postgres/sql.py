@@ -39,7 +39,7 @@ def only_if(condition: str, parts: Sequence[Part]) -> list[Part]:
 
 
 # The commit. It writes nothing unless all projects were at the seqs that we know. The projects are
-# locked first and in order, so servers that commit to the same projects wait for each other, and
+# locked first and in order, so nodes that commit to the same projects wait for each other, and
 # do not deadlock.
 LOCKED: Final = Part(
     "locked",
@@ -55,7 +55,7 @@ SEQS: Final = Part(
     ("integer", "bigint", "bigint", "bigint"),
 )
 GIVEN: Final = "(SELECT count(*) FROM given) > 0"
-# The server's own row: its old connections can't write any more.
+# The node's own row: its old connections can't write any more.
 DONE: Final = Part(
     "done",
     "UPDATE livejobs.nodes AS n SET done = it.done FROM {} AS it (id, term, done)"
@@ -204,7 +204,7 @@ AUDIT_TRIM: Final = Part(
     ("bigint",),
 )
 
-# 0: a project had another seq. If only the server's own row did not match, this is an error, which
+# 0: a project had another seq. If only the node's own row did not match, this is an error, which
 # rolls back the rest.
 _CHECK: Final = (
     "SELECT CASE WHEN (SELECT count(*) FROM given) = 0 THEN 0"

@@ -1,6 +1,6 @@
-"""The store in a PostgreSQL database, which several servers may share.
+"""The store in a PostgreSQL database, which several nodes may share.
 
-Each server has one connection that writes (see link.py), one that listens (see ear.py), and a few
+Each node has one connection that writes (see link.py), one that listens (see ear.py), and a few
 that read. A commit is one statement.
 """
 
@@ -87,7 +87,7 @@ class PostgresStore:
         self._ear = Ear(url, self._node)
         self._readers: Any = None
         self._held: tuple[Any, Any] | None = None  # the connection and its task, within `alone`
-        self._others = 0  # servers, as of the last pulse
+        self._others = 0  # nodes, as of the last pulse
         self._beats: dict[str, str] = {}  # those read last, and when they were written
 
     async def open(self) -> None:
@@ -230,7 +230,7 @@ class PostgresStore:
         return await self._write(self._pulse, beats)  # it must not wait for reads of clients
 
     async def _pulse(self, db: Any, beats: Sequence[Beat]) -> Pulse:
-        if beats and self._others:  # before this server is seen: see Pulse.late
+        if beats and self._others:  # before this node is seen: see Pulse.late
             columns = [kept(it.job) for it in beats], [it.at for it in beats]
             await db.execute(sql.BEATS_NEW, self._node, *columns)
         before = clock.now_ms()

@@ -36,7 +36,7 @@ class Commit:
         self._found = {"given": seqs, **_told(rows)}
 
     def sign(self, node: str, term: int, *, heard: bool) -> list[Any]:
-        """The parameters, for the connection of this term. `heard`: there are other servers."""
+        """The parameters, for the connection of this term. `heard`: there are other nodes."""
         found = {**self._found, "done": [(node, term, self.number)]}
         return columns(self._parts, found | ({"heard": [(node,)]} if heard else {}))
 
@@ -138,7 +138,7 @@ class Writer:
         return {(step, project): since[step](at) for (step, project), at in begun}
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Other servers may have deleted these jobs, and created others with the same ids."""
+        """Other nodes may have deleted these jobs, and created others with the same ids."""
         for id in ids:
             self._pks.pop(id, None)
 
@@ -173,7 +173,7 @@ class Writer:
 
 
 async def _check_repeated(db: Any, changes: Sequence[Change]) -> None:
-    """Another server may have taken the same request since it was looked for. If it does so after
+    """Another node may have taken the same request since it was looked for. If it does so after
     this look, the project has another seq."""
     made = [change.idempotency for change in changes if change.idempotency is not None]
     if made:

@@ -123,7 +123,7 @@ async def snapshot(request: Request) -> Response:
 
 
 async def _reach(live: LiveJobs, slot: Slot, scope: Scope) -> None:
-    """If the client has a newer state from another server, learn it first."""
+    """If the client has a newer state from another node, learn it first."""
     for tag in tags(scope["headers"], b"if-none-match") or ():
         cursor = parse(tag.removeprefix(b"W/").strip(b'"').decode("latin-1").partition("+")[0])
         if cursor is not None:
