@@ -63,7 +63,7 @@ def test_a_password_in_the_flag_is_warned_of_and_never_shown(tmp_path: Path) -> 
 
 def test_jobs_outlive_the_server_and_its_folder(server: Server, url: str, tmp_path: Path) -> None:
     job = httpx.put(f"{server.url}/v1/jobs/a", json={"title": "Teaser"}).json()
-    server.kill()
+    server.stop()
     with Server(tmp_path / "another", "--database", url) as second:
         again = httpx.get(f"{second.url}/v1/jobs/a").json()
         assert (again["title"], again["cursor"]) == ("Teaser", job["cursor"])

@@ -226,6 +226,11 @@ class Files:
             await self.partials.receive(partial, offset, body, heard)
             await self._complete(slot, partial, check, by)
 
+    async def give_up(self, partial: Partial) -> None:
+        """End a resumable upload that is not complete."""
+        async with self.partials.claimed(partial):
+            await self.partials.remove(partial)
+
     async def finish(
         self, slot: Slot, partial: Partial, check: Check = nothing, by: Principal | None = None
     ) -> None:

@@ -292,13 +292,14 @@ def test_binary_output_passes_unchanged_and_is_not_logged(runner: Runner, api: A
 def test_a_million_lines_pass_and_none_is_lost(runner: Runner, api: Api) -> None:
     done = runner.run("--", "seq", "1000000")
     assert done.out == b"".join(b"%d\n" % number for number in range(1, 1_000_001))
-    logs = all_logs(api, done.job)
+    logs = all_logs(api, runner.delivered(done))
     assert len(logs) < 30_000  # many lines share an entry
     assert "\n".join(logs) == "\n".join(map(str, range(1, 1_000_001)))
 
 
 def test_lines_of_a_burst_are_entries_of_their_own(runner: Runner, api: Api) -> None:
-    assert len(all_logs(api, runner.run("--", "seq", "5000").job)) == 5000
+    done = runner.run("--", "seq", "5000")
+    assert len(all_logs(api, runner.delivered(done))) == 5000
 
 
 def test_a_reader_that_goes_away_ends_the_command_as_in_a_pipe(runner: Runner, api: Api) -> None:
@@ -324,7 +325,7 @@ def test_a_process_that_is_left_behind_does_not_hold_up_the_end(runner: Runner, 
 
 def test_long_lines_and_strange_bytes_are_logged(runner: Runner, api: Api) -> None:
     done = runner.run("--", "cat", input=b"x" * 100_000 + b"\n\xff\xfe caf\xc3\xa9\n\nend")
-    logs = all_logs(api, done.job)
+    logs = all_logs(api, runner.delivered(done))
     assert "".join(logs[:-3]) == "x" * 100_000
     assert logs[-3:] == ["\ufffd\ufffd café", "", "end"]
 

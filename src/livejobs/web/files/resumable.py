@@ -178,9 +178,7 @@ async def delete(request: Request) -> Response:
     _, partial = await found(request)
     if partial.done:
         raise Conflict("This upload is complete: it is a file of its job.", code="upload_done")
-    partials = http.service(request).files.partials
-    async with partials.claimed(partial):
-        await partials.remove(partial)
+    await http.service(request).files.give_up(partial)
     return Response(status_code=204)
 
 
