@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from livejobs.service import LiveJobs
 from livejobs.web import http, problems
 from livejobs.web.calls import admin, entries, jobs, metrics, projects, reports, session, stats
 from livejobs.web.documents import asyncapi, openapi
+from livejobs.web.documents.made import Made
 from livejobs.web.fast import RAISED, FastPath, Hot, Raised
 from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
@@ -220,10 +222,10 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool
     faces = chosen(live.settings, [route.path for route in ROUTES if isinstance(route, Route)])
     for face in faces:
         live.keep_by_default(face.retention)
-    document = openapi.document(version("livejobs"), describe(faces))
+    document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
     routes = (*hot, *ROUTES[len(HOT) :], *pages.routes(document))
     app = App(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
-    app.state.openapi = wire.encode(document)
-    app.state.asyncapi = wire.encode(asyncapi.document(version("livejobs")))
+    app.state.openapi = Made(lambda: wire.encode(document()))
+    app.state.asyncapi = Made(lambda: wire.encode(asyncapi.document(version("livejobs"))))
     return app

@@ -21,7 +21,7 @@ PAGES = ["/", "/jobs/teaser", "/login", "/keys", "/docs"]
 
 @pytest.fixture(scope="module")
 def browser() -> TestClient:
-    return TestClient(Starlette(routes=pages.routes(openapi.document("1"))))
+    return TestClient(Starlette(routes=pages.routes(lambda: openapi.document("1"))))
 
 
 def links(html: str) -> list[str]:

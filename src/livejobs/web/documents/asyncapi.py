@@ -245,5 +245,5 @@ def _query(parameters: tuple[Parameter, ...]) -> Schema:
 
 
 async def asyncapi(request: Request) -> Response:
-    body: bytes = request.app.state.asyncapi
+    body = await request.app.state.asyncapi.body()
     return http.JSONBytes(body, 200, {"cache-control": "public, max-age=3600"})

@@ -581,5 +581,5 @@ PROBLEM: Final[Schema] = {
 
 
 async def openapi(request: Request) -> Response:
-    body: bytes = request.app.state.openapi
+    body = await request.app.state.openapi.body()
     return http.JSONBytes(body, 200, {"cache-control": "public, max-age=3600"})

@@ -178,7 +178,8 @@ async def delete(request: Request) -> Response:
     _, partial = await found(request)
     if partial.done:
         raise Conflict("This upload is complete: it is a file of its job.", code="upload_done")
-    await http.service(request).files.give_up(partial)
+    files = http.service(request).files
+    await files.give_up(partial)
     return Response(status_code=204)
 
 

@@ -4,7 +4,7 @@ read everything from `/v1`."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from livejobs.web.documents import docs
+from livejobs.web.documents.made import Made
 from livejobs.web.pages import composed
 from livejobs.web.pages.assets import static_dir
 from livejobs.web.tags import not_modified
@@ -36,7 +37,7 @@ MEDIA_TYPES: Final = {
 }
 
 
-def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
+def routes(document: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
     """Read the folder once, when the app is made; a later change of a file needs a restart."""
     folder = static_dir()
     frame = (folder / "pages" / "docs.html").read_text()
@@ -46,7 +47,7 @@ def routes(document: Mapping[str, Any]) -> list[BaseRoute]:
         serve("/jobs/{id}", below.encode(), PAGE),
         serve("/login", composed.page(folder, "login").encode(), PAGE),
         serve("/keys", composed.page(folder, "access").encode(), PAGE),
-        serve("/docs", docs.page(frame, document).encode(), PAGE),
+        serve_made("/docs", Made(lambda: docs.page(frame, document()).encode()), PAGE),
         *(_serve_file(folder, path) for path in files(folder)),
     ]
 
@@ -62,18 +63,34 @@ def _serve_file(folder: Path, path: Path) -> Route:
 
 
 def serve(path: str, body: bytes, own: dict[str, str]) -> Route:
+    headers = headers_of(body, own)
+
+    async def answer(request: Request) -> Response:
+        return answer_to(request, body, headers)
+
+    return Route(path, answer)
+
+
+def serve_made(path: str, made: Made, own: dict[str, str]) -> Route:
+    async def answer(request: Request) -> Response:
+        body = await made.body()
+        return answer_to(request, body, headers_of(body, own))
+
+    return Route(path, answer)
+
+
+def headers_of(body: bytes, own: dict[str, str]) -> dict[str, str]:
     """The names carry no version, so a browser asks each time and usually gets 304."""
     tag = hashlib.sha256(body).hexdigest()[:32]
-    headers = {
+    return {
         "etag": f'"{tag}"',
         "cache-control": "no-cache",
         "x-content-type-options": "nosniff",
         **own,
     }
 
-    async def answer(request: Request) -> Response:
-        if not_modified(request.scope["headers"], headers["etag"].encode()):
-            return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers)
 
-    return Route(path, answer)
+def answer_to(request: Request, body: bytes, headers: dict[str, str]) -> Response:
+    if not_modified(request.scope["headers"], headers["etag"].encode()):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers)
