@@ -78,19 +78,24 @@ def together(side: Side, file: str, seconds: float) -> float:
         return sum(pool.map(one, range(len(side.servers))))
 
 
-def sides(stack: ExitStack, tmp: Path, url: str) -> list[Side]:
+def sides(stack: ExitStack, tmp: Path, postgres: Postgres) -> list[Side]:
+    """Each number of nodes has a database of its own, since every node follows the others."""
     sqlite = stack.enter_context(start_livejobs(tmp / "sqlite"))
     create(sqlite, "alone")
-    nodes = tuple(
-        stack.enter_context(start_livejobs(tmp / f"node{n}", "--database", url)) for n in range(3)
-    )
     found = [Side("SQLite", (sqlite,), ("alone",))]
     for count in (1, 2, 3):
-        jobs, follower = made(nodes[0], count, "one"), nodes[2] if count < 3 else None
-        found.append(Side(f"PostgreSQL, {count}", nodes[:count], jobs, follower))
+        url = postgres.database(f"ingest{count}")
+        nodes = tuple(
+            stack.enter_context(start_livejobs(tmp / f"nodes{count}", "--database", url))
+            for _ in range(count)
+        )
+        found.append(Side(f"PostgreSQL, {count}", nodes, made(nodes[0], count, "one")))
         if count > 1:
             own = made(nodes[0], count, "own", each=True)
-            found.append(Side(f"PostgreSQL, {count}, a project each", nodes[:count], own))
+            found.append(Side(f"PostgreSQL, {count}, a project each", nodes, own))
+        if count == 2:
+            job = made(nodes[0], 1, "followed")
+            found.append(Side("PostgreSQL, 2, one of them takes reports", nodes[:1], job, nodes[1]))
     return found
 
 
@@ -111,7 +116,7 @@ def ingest(postgres: Postgres, options: argparse.Namespace) -> list[dict[str, An
     with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
         bodies = [json.dumps(mixed(i * BATCH)).encode() for i in range(300)]
         file = write(Path(tmp) / "arrays", bodies)
-        all_sides = sides(stack, Path(tmp), postgres.database("ingest"))
+        all_sides = sides(stack, Path(tmp), postgres)
         rates: dict[str, list[float]] = {side.name: [] for side in all_sides}
         costs: dict[str, list[tuple[float, float]]] = {side.name: [] for side in all_sides}
         for _ in range(options.rounds):
@@ -183,8 +188,7 @@ def latency(postgres: Postgres, options: argparse.Namespace) -> list[dict[str, A
     url = postgres.database("latency")
     with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
         one, two = (
-            stack.enter_context(start_livejobs(Path(tmp) / name, "--database", url))
-            for name in ("one", "two")
+            stack.enter_context(start_livejobs(Path(tmp), "--database", url)) for _ in range(2)
         )
         DELTA.prepare(two.port)
         sink = stack.enter_context(DELTA.viewers(two.port, VIEWERS))
