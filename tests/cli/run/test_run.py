@@ -325,9 +325,10 @@ def test_a_process_that_is_left_behind_does_not_hold_up_the_end(runner: Runner, 
 
 def test_long_lines_and_strange_bytes_are_logged(runner: Runner, api: Api) -> None:
     done = runner.run("--", "cat", input=b"x" * 100_000 + b"\n\xff\xfe caf\xc3\xa9\n\nend")
-    logs = all_logs(api, runner.delivered(done))
-    assert "".join(logs[:-3]) == "x" * 100_000
-    assert logs[-3:] == ["\ufffd\ufffd café", "", "end"]
+    # On a busy machine, lines that come in a burst share entries.
+    text = "\n".join(all_logs(api, runner.delivered(done)))
+    assert text.replace("\n", "") == "x" * 100_000 + "\ufffd\ufffd caféend"
+    assert text.endswith("x\n\ufffd\ufffd café\n\nend")
 
 
 # Files
