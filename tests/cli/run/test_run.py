@@ -327,8 +327,9 @@ def test_long_lines_and_strange_bytes_are_logged(runner: Runner, api: Api) -> No
     done = runner.run("--", "cat", input=b"x" * 100_000 + b"\n\xff\xfe caf\xc3\xa9\n\nend")
     # On a busy machine, lines that come in a burst share entries.
     text = "\n".join(all_logs(api, runner.delivered(done)))
-    assert text.replace("\n", "") == "x" * 100_000 + "\ufffd\ufffd caféend"
-    assert text.endswith("x\n\ufffd\ufffd café\n\nend")
+    assert text.replace("\n", "").lstrip("x") == "\ufffd\ufffd caféend"
+    assert text.count("x") == 100_000
+    assert text.endswith("\n\ufffd\ufffd café\n\nend")
 
 
 # Files

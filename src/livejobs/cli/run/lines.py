@@ -100,10 +100,13 @@ class Lines:
         *lines, rest = block.split("\n")
         for line in lines:
             yield from self._line(line)
-        for part in rest.split("\r"):
+        *over, cut = rest.split("\r")
+        for part in over:
             self._go_up(part)
             if text := clean(part):
                 yield Text(text, rewritten=True)
+        if text := clean(cut):  # of a line that is too long to wait for its end
+            yield Text(text)
 
     def _line(self, line: str) -> Iterator[Text]:
         self._go_up(line)
