@@ -56,7 +56,7 @@ class Nodes:
         while True:
             try:
                 await self.pulse()
-            except Exception:
+            except Exception:  # a bug; the next pulse tries again
                 log.exception("a pulse failed")
             await asyncio.sleep(EVERY)
 

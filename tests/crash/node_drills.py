@@ -188,6 +188,7 @@ async def _fill(people: Crowd, disk: Disk) -> str:
     filling = await asyncio.to_thread(disk.fill, "filling")
     before = _refusals(people)
     async with asyncio.timeout(PATIENCE):
+        # There is no event: another process counts them.
         while _refusals(people) == before and people.postgres.process.poll() is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await asyncio.sleep(2)  # there is nothing to wait for: the disk stays full for a while
@@ -262,7 +263,7 @@ async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, 
             people.end()
     say(
         f"{restarts} restarts of nodes behind nginx: {jobs} SDK jobs of {lines} lines, each line "
-        f"there once; {viewers} viewers got each line once, and no worker was told of an error"
+        f"there once; {viewers} viewers got each line once, and no worker got an error"
     )
 
 
@@ -288,6 +289,7 @@ async def _until_there(port: int, jobs: int) -> None:
     client = Client(port)
     async with asyncio.timeout(PATIENCE):
         for at in range(jobs):
+            # There is no event: another process creates it.
             while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     client.close()

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -255,7 +256,7 @@ async def drill(
     async with crowd(folder, seed, silence) as people:
         for at in range(1, rounds + 1):
             for name in names:
-                said = await people.round(lambda name=name: FAULTS[name](people))  # type: ignore[misc]
+                said = await people.round(partial(FAULTS[name], people))
                 say(f"round {at}/{rounds}, {name}: {said}")
         say(f"{rounds} rounds: {await people.rest()}")
         people.end()

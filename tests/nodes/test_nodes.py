@@ -1,4 +1,4 @@
-"""Two real servers share a database: what one of them is told, the other knows and shows."""
+"""Two real nodes share a database: what one of them gets, the other one knows and shows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2 as httpx
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from tests.nodes.cluster import ADMIN, Cluster, Node, until
 from tests.nodes.viewer import Viewer
@@ -52,7 +53,7 @@ async def hear_socket(url: str, job: str, many: int) -> list[str]:
     address = url.replace("http", "ws") + "/v1/ws"
     async with (
         asyncio.timeout(LONG_ENOUGH),
-        connect(address, subprotocols=["livejobs.v1"], additional_headers=KEYED) as ws,  # type: ignore[list-item]
+        connect(address, subprotocols=[Subprotocol("livejobs.v1")], additional_headers=KEYED) as ws,
     ):
         ask = {"op": "subscribe", "id": 1, "job": job, "logs": True, "view": "delta", "rate": 60}
         await ws.send(json.dumps(ask))

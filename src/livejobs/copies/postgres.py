@@ -32,7 +32,7 @@ class PostgresSnapshot:
             self._db: Any = await connect(self._url, READER)
             try:
                 await self._begin()
-            except BaseException:
+            except BaseException:  # also when cancelled: nobody else would close it
                 self._db.terminate()
                 raise
         return self

@@ -46,7 +46,7 @@ class SqliteSnapshot:
             await self._db
             try:
                 await self._db.run(self._begin)
-            except BaseException:
+            except BaseException:  # also when cancelled: nobody else would close it
                 await self._db.close()
                 raise
         return self

@@ -117,7 +117,7 @@ class Partial:
         self._claimed = True
         try:
             await self.run(self._lock, threads)
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would release it
             await self.release(threads)
             raise
 
@@ -160,7 +160,7 @@ class Partial:
             lock = self._locked()
             try:
                 fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except BaseException:
+            except BaseException:  # whatever it was, nobody else knows the descriptor
                 os.close(lock)
                 raise
             self._fd, self._lock_fd = fd, lock
@@ -175,7 +175,7 @@ class Partial:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(fd), self.sidecar.stat()):
                 raise FileNotFoundError(self.sidecar)
-        except BaseException:
+        except BaseException:  # whatever it was, nobody else knows the descriptor
             os.close(fd)
             raise
         return fd

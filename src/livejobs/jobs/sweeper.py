@@ -65,7 +65,7 @@ class Sweeper:
                 await job()
             except LivejobsError as error:  # the disk refused it; the next round tries again
                 log.debug("%s", error)
-            except Exception:
+            except Exception:  # a bug; the next round tries again
                 log.exception("a sweep failed")
 
     async def _trim(self) -> None:

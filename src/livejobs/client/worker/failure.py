@@ -1,4 +1,4 @@
-"""How an exception is told: whether it is a failure, its message, its traceback."""
+"""What is reported of an exception: whether it is a failure, its message, its traceback."""
 
 from __future__ import annotations
 

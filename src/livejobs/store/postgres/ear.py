@@ -45,7 +45,7 @@ class Ear:
         try:
             async with asyncio.timeout(ANSWER):
                 await connection.add_listener(CHANNEL, self._hear)
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would close it
             connection.terminate()
             raise
         self._connection = connection

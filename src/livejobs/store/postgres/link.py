@@ -102,7 +102,7 @@ class Link:
                 async with asyncio.timeout(ANSWER):
                     await to_write(connection)
                     await self._enter(connection)
-            except BaseException:
+            except BaseException:  # also when cancelled: nobody else would close it
                 connection.terminate()
                 raise
         self._take(connection)

@@ -130,7 +130,7 @@ async def first_connection(url: str, migrations: Sequence[Path]) -> Any:
         await _check(connection)
         await _migrate(connection, migrations)
         await to_write(connection)
-    except BaseException:
+    except BaseException:  # also when cancelled: nobody else would close it
         connection.terminate()
         raise
     return connection

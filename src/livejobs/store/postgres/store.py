@@ -63,7 +63,7 @@ DOUBT: Final = (
 )
 
 
-class Reading(asyncpg.Connection):  # type: ignore[misc]
+class Reading(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
     async def close(self, *, timeout: float | None = None) -> None:
         """A database that does not answer would not answer a goodbye either."""
         self.terminate()
@@ -208,7 +208,7 @@ class PostgresStore:
                         await db.fetch(sql.LOCK_PROJECTS, names)
                     self._held = db, asyncio.current_task()
                     yield
-                except BaseException:
+                except BaseException:  # also when cancelled
                     # The time may be over already, whatever error came of it. A ROLLBACK would
                     # then wait for an answer without an end.
                     self._link.drop()
