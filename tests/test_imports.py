@@ -18,10 +18,11 @@ ARCHITECTURE = Path(__file__).parents[1] / "ARCHITECTURE.md"
 ORDER = [
     "core",
     "config", "clock", "private", "stopping",
+    "telemetry",
     "store",
     "access", "jobs",
     "live", "files",
-    "powers", "nodes",
+    "powers", "nodes", "health",
     "service",
     "web",
     "faces", "server",

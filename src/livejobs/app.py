@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Lifespan, Receive, Scope, Send
 
@@ -20,8 +18,18 @@ from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.service import LiveJobs
-from livejobs.web import http, problems
-from livejobs.web.calls import admin, entries, jobs, metrics, projects, reports, session, stats
+from livejobs.web import problems
+from livejobs.web.calls import (
+    admin,
+    entries,
+    health,
+    jobs,
+    metrics,
+    projects,
+    reports,
+    session,
+    stats,
+)
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.documents.made import Made
 from livejobs.web.fast import RAISED, FastPath, Hot, Raised
@@ -54,18 +62,6 @@ CORS: Final[dict[str, Any]] = {
     "allow_credentials": True,
     "max_age": 600,
 }  # fmt: skip
-
-
-async def healthz(request: Request) -> Response:
-    """The process answers."""
-    return http.JSONBytes(b'{"status":"ok"}', headers={"cache-control": "no-store"})
-
-
-async def readyz(request: Request) -> Response:
-    """Whether the server can take reports."""
-    ready = http.service(request).ready
-    body = b'{"status":"ready"}' if ready else b'{"status":"unavailable"}'
-    return http.JSONBytes(body, 200 if ready else 503, {"cache-control": "no-store"})
 
 
 # Tried first, and by the fast path: each route is a pattern, and these are requested most often.
@@ -139,8 +135,8 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     Resource("/metrics", GET=public(metrics.exposed)),  # admits by itself: a setting decides
     Resource("/openapi.json", GET=public(openapi.openapi)),
     Resource("/asyncapi.json", GET=public(asyncapi.asyncapi)),
-    Resource("/healthz", GET=public(healthz)),
-    Resource("/readyz", GET=public(readyz)),
+    Resource("/healthz", GET=public(health.healthz)),
+    Resource("/readyz", GET=public(health.readyz)),
 )
 
 

@@ -121,6 +121,11 @@ PATH = Format("a path", read_path, "PATH")
 SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
 SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
+COLLECTOR = Format(
+    'a URL, like "http://127.0.0.1:4318"',
+    lambda value: convert(value, Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")]),
+    "URL",
+)
 DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
 STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
 SENDFILE = Format(
@@ -204,6 +209,11 @@ class Settings:
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error"), "Lowest level logged to stderr."
     )
+    log_format: str = setting("text", choice("text", "json"), "Format of the log.")
+    access_log: bool = setting(False, SWITCH, "Log each request.")
+    otlp_endpoint: str | None = setting(
+        None, COLLECTOR, "Send traces to this OpenTelemetry collector (OTLP over HTTP)."
+    )
     # access
     open: bool = setting(False, SWITCH, "Give every client full access, without keys.")
     admin_key: str | None = setting(
@@ -243,6 +253,9 @@ class Settings:
     )
     max_connections_per_key: int | None = setting(
         None, whole(1), "Most streams and sockets with one credential."
+    )
+    min_free_bytes: int = setting(
+        16 << 20, SIZE, "Free disk space below which /readyz answers 503."
     )
     rate_read: str | None = setting(None, RATE, "Most read requests from one caller.")
     rate_report: str | None = setting(None, RATE, "Most report requests from one caller.")

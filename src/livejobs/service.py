@@ -28,6 +28,7 @@ from livejobs.core.history import History, Range
 from livejobs.core.model import FLAGS, File, Flag, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
+from livejobs.health import Health
 from livejobs.jobs.changing import Changing
 from livejobs.jobs.committer import Committer, shutting_down
 from livejobs.jobs.creating import Creating
@@ -46,6 +47,9 @@ from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
 from livejobs.store.base import AuditEntry, AuditRecord, Query, Store
 from livejobs.store.choice import store_of
+from livejobs.telemetry.disk import Disk
+from livejobs.telemetry.histogram import Histogram
+from livejobs.telemetry.lag import LoopLag
 
 log = logging.getLogger("livejobs")
 
@@ -227,6 +231,14 @@ class LiveJobs:
             writer_of=powers.writer_of,
         )
         self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring)
+        self.health = Health(
+            self.committer,
+            self.nodes,
+            self.registry,
+            Disk((self.settings.data, self.settings.files_folder)),
+            shared=self.store.shared,
+            least_free=self.settings.min_free_bytes,
+        )
         self.sweeper = Sweeper(
             self.committer,
             self.registry,
@@ -238,6 +250,7 @@ class LiveJobs:
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
+        self._lag = LoopLag()
         self.running = False
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
         self._thread = 0  # the thread of that loop
@@ -265,9 +278,11 @@ class LiveJobs:
             asyncio.create_task(self.nodes.run(), name="nodes"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
+            asyncio.create_task(self._lag.run(), name="lag"),
         ]
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self.running = True
+        self.health.phase = "running"
 
     async def _open(self) -> None:
         """Open the store, and take over what an earlier run left in it."""
@@ -315,6 +330,7 @@ class LiveJobs:
         self.nodes.begin()
         self.hub.begin()
         self._waits.begin()
+        self.health.begin()
 
     def check_running(self) -> None:
         """Raise if nothing can be done now. Without this check a caller could wait for ever."""
@@ -351,6 +367,7 @@ class LiveJobs:
 
     def let_go(self) -> None:
         """End every stream and every wait, so that the server can stop."""
+        self.health.phase = "stopping"
         self.hub.say_bye()
         self._waits.end()
 
@@ -485,11 +502,6 @@ class LiveJobs:
 
     # Numbers
 
-    @property
-    def ready(self) -> bool:
-        """Whether it can take reports: it runs, and its last commit went through."""
-        return self.running and not self.committer.failing
-
     def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
         """None: calls of this kind have no rate."""
         return self._limiters.get(rate)
@@ -502,11 +514,22 @@ class LiveJobs:
             "jobs_running": in_memory["jobs_unfinished"] - self.lanes.queued,
             "commits": self.committer.commits,
             "commits_again": self.committer.outpaced,
+            "commits_refused": self.committer.refused,
+            "commit_queue": self.committer.waiting,
+            "reports": self.reporting.applied,
+            "changes": int(self.committer.changes.sum),
             "leads": int(self.nodes.leads),
             "nodes": 1 + self.nodes.others,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
+        }
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        return {
+            "commit_seconds": self.committer.seconds,
+            "commit_changes": self.committer.changes,
+            "loop_lag_seconds": self._lag.seconds,
         }
 
     def note_refusal(self, error: LivejobsError) -> None:

@@ -32,6 +32,7 @@ from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Outpaced, Project, Store
 from livejobs.store.news import read_news
+from livejobs.telemetry.histogram import NUMBERS, SECONDS, Histogram
 
 GROUP: Final = 1000  # operations in one transaction
 TRIES: Final = 20  # of a group, each with the newest heads; nearly always the first one succeeds
@@ -61,7 +62,10 @@ class Committer:
         #: Called with a project that has changed so much that the entries are left in the store.
         self.skipping: list[Callable[[str], None]] = []
         self.commits = 0
+        self.refused = 0  # groups that the store did not take
         self.outpaced = 0  # groups that ran again
+        self.seconds = Histogram(SECONDS)  # that the store took for a group
+        self.changes = Histogram(NUMBERS)  # in a group
         self.beats: dict[str, int] = {}  # by job; heartbeats that other nodes do not know yet
         self._store = store
         self._registry = registry
@@ -74,6 +78,7 @@ class Committer:
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
         self._heard: dict[str, int] = {}  # projects in which other nodes may have committed
+        self._behind_since: float | None = None  # by the monotonic clock; None: not behind
         self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
         self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
@@ -95,6 +100,11 @@ class Committer:
         """Raise StorageUnavailable unless the store takes writes again. Without this a server that
         is not ready would wait for reports, while its workers wait until it is ready."""
         await self.submit(_probe)
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next group."""
+        return len(self._pending)
 
     @property
     def writing(self) -> bool:
@@ -129,6 +139,7 @@ class Committer:
         try:
             transaction, results, seqs = await self._write_group(group)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
+            self.refused += 1
             self.note_failure(error)
             _refuse(group, error)
             return
@@ -177,7 +188,11 @@ class Committer:
             raise StorageUnavailable(self._fenced)
         self.commits += 1
         on = {name: self.seqs.get(name, 0) for name in transaction.projects}
-        return await self._store.commit([change for _, change in transaction.changes], on)
+        began = clock.monotonic()
+        seqs = await self._store.commit([change for _, change in transaction.changes], on)
+        self.seconds.add(clock.monotonic() - began)
+        self.changes.add(len(transaction.changes))
+        return seqs
 
     def note_heartbeat(self, slot: Slot) -> None:
         """A heartbeat is not committed; other nodes hear of it with the next pulse."""
@@ -192,7 +207,13 @@ class Committer:
         """Another node may have committed to the project."""
         if seq > self.seqs.get(project, -1):
             self._heard[project] = max(seq, self._heard.get(project, 0))
+            if self._behind_since is None:
+                self._behind_since = clock.monotonic()
             self._wake.set()
+
+    def behind_for(self) -> float:
+        """Since how many seconds other nodes have committed what this one has not learned."""
+        return 0.0 if self._behind_since is None else clock.monotonic() - self._behind_since
 
     def lacks(self, stored: Stored) -> bool:
         """Whether the job was changed by another node, and this one has not heard of it yet."""
@@ -231,7 +252,8 @@ class Committer:
             if followed is not None:
                 followed.set_exception(copy(error))
                 followed.exception()  # nobody may wait any more
-                return
+            return
+        self._behind_since = clock.monotonic() if self._heard else None
         if followed is not None:
             followed.set_result(None)
 

@@ -42,6 +42,7 @@ class LinesReceipt(Struct, frozen=True):
 class Reporting:
     def __init__(self, committer: Committer, bounds: say.Bounds) -> None:
         self.bounds = bounds
+        self.applied = 0  # reports, since the start
         self._committer = committer
 
     def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
@@ -57,6 +58,7 @@ class Reporting:
         if self._only_heartbeats(slot, reports):
             self._committer.note_heartbeat(slot)
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
+            self.applied += new
             return _receipt(slot, slot.head, slot.seq, new, reports)
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
@@ -69,6 +71,7 @@ class Reporting:
         with slot.held():
             outcome = await self._committer.submit(operation)
         head, accepted = outcome.value
+        self.applied += accepted
         return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted, reports)
 
     async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
@@ -84,6 +87,7 @@ class Reporting:
         with slot.held():
             outcome = await self._committer.submit(operation)
         head, accepted, kept, refused = outcome.value
+        self.applied += accepted
         seq = outcome.seqs.get(slot, slot.seq)
         return LinesReceipt(_receipt(slot, head, seq, accepted, reports), kept, refused)
 

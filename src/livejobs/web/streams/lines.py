@@ -118,6 +118,8 @@ class Line(Struct, frozen=True):
 class TextWire:
     """The messages of log lines, one after the other. Anything else sends no text."""
 
+    transport: Final = "text"
+
     def encode(self, messages: Sequence[Message]) -> Sendable:
         logs = (message.data for message in messages if message.op == "logs")
         return body_piece(b"".join(text_of(_decode(data)) for data in logs), messages)
