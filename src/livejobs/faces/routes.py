@@ -24,6 +24,7 @@ from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http, problems
 from livejobs.web.fast import Hot
+from livejobs.web.ids import echoed, request_id, sent_id
 from livejobs.web.ready import Given, Ready, ready
 
 log = logging.getLogger("livejobs.faces")
@@ -84,12 +85,13 @@ class Door:
             response = await self._answer(live, id, scope, receive)
         except LivejobsError as error:
             live.note_refusal(error)
-            response = refuse(self.face, error, id)
+            response = refuse(self.face, error, id, sent_id(scope))
         except ClientDisconnect:
             raise
         except Exception:  # a bug; the client gets an answer in the shape of its face
-            log.exception("the face %r failed", self.face.name)
-            response = refuse(self.face, UNEXPECTED, id)
+            named = request_id(scope)
+            log.exception("the face %r failed", self.face.name, extra={"request_id": named})
+            response = refuse(self.face, UNEXPECTED, id, named)
         await response(scope, receive, send)
 
     async def _answer(self, live: LiveJobs, id: str, scope: Scope, receive: Receive) -> Response:
@@ -127,8 +129,9 @@ class Door:
 UNEXPECTED: Final = LivejobsError(problems.UNEXPECTED)
 
 
-def refuse(face: Face, error: LivejobsError, id: str) -> Response:
-    headers = {"cache-control": "no-store", **error.headers}
+def refuse(face: Face, error: LivejobsError, id: str, request: str | None) -> Response:
+    """`request`: the id of the request, if it has one."""
+    headers = {"cache-control": "no-store", **error.headers, **echoed(request)}
     if error.status == 503:
         headers.setdefault("Retry-After", "5")
     body = msgspec.json.encode(face.refusal(error, id))

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.web.http import NDJSON, media_type_of
 
@@ -194,6 +195,8 @@ class Connection(LimitedConnection, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
+        if cycle.access_log:
+            cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
         # A request that had to queue is not the one whose head came last.

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Prot
 from uvicorn.server import ServerState
 from zttp import H2ErrorCode
 
+from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import problem
 from livejobs.server.connection import (
     LARGE_READ,
@@ -150,6 +151,8 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         cycle.limits, cycle.writable = self.limits, self.writable
         cycle.may_pause = body_may_pause(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
+        if cycle.access_log:
+            cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
