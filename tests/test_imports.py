@@ -23,6 +23,7 @@ ORDER = [
     "access", "jobs",
     "live", "files",
     "powers", "nodes", "health",
+    "tracing",
     "service",
     "web",
     "faces", "server",

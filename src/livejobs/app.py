@@ -206,6 +206,16 @@ class App(Starlette):
         return not self.user_middleware and self.powers.called_directly(scope, send)
 
 
+class TracedApp(App):
+    """The app of a service with traces: a request's `traceparent` is the parent of its spans."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        traces = self.live.traces
+        assert traces is not None, "create_app has asked"
+        with traces.within(scope):
+            await super().__call__(scope, receive, send)
+
+
 def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool = True) -> App:
     """The service over HTTP. Run alone, the app starts and stops `live`. Mounted into another app,
     that app does: `async with live:` in its own lifespan. `hosts`: the names to answer to.
@@ -222,7 +232,8 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
     routes = (*hot, *ROUTES[len(HOT) :], *pages.routes(document))
-    app = App(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
+    made = App if live.traces is None else TracedApp
+    app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
     app.state.openapi = Made(lambda: wire.encode(document()))
     app.state.asyncapi = Made(lambda: wire.encode(asyncapi.document(version("livejobs"))))
     return app

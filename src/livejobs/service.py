@@ -30,17 +30,16 @@ from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.health import Health
 from livejobs.jobs.changing import Changing
-from livejobs.jobs.committer import Committer, shutting_down
+from livejobs.jobs.committer import shutting_down
 from livejobs.jobs.creating import Creating
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.listing import Lister, Listing
 from livejobs.jobs.logs import EntryReader
 from livejobs.jobs.reader import Reader
-from livejobs.jobs.reporting import Receipt, Reporting, encoded
+from livejobs.jobs.reporting import Receipt, encoded
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
 from livejobs.jobs.waits import Waits
-from livejobs.live.hub import Hub
 from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
@@ -50,6 +49,7 @@ from livejobs.store.choice import store_of
 from livejobs.telemetry.disk import Disk
 from livejobs.telemetry.histogram import Histogram
 from livejobs.telemetry.lag import LoopLag
+from livejobs.tracing.parts import PLAIN, Tracing
 
 log = logging.getLogger("livejobs")
 
@@ -190,15 +190,20 @@ class LiveJobs:
         *,
         store: Store | None = None,
         powers: Powers = NONE,
+        traces: Tracing | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self.traces = traces
+        parts = PLAIN if traces is None else traces.parts
         self.powers = powers  # of the server that runs the app
         self.bounds = bounds(self.settings)
         self._folder = self.settings.data if store is None else None
         self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
         self.lanes = Lanes()
-        self.committer = Committer(self.store, self.registry, self.lanes, self.settings.base_path)
+        self.committer = parts.committer(
+            self.store, self.registry, self.lanes, self.settings.base_path
+        )
         self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
         self._waits = Waits(self.registry)
         self._lister = Lister(self.store, self.reader, self.committer)
@@ -210,7 +215,7 @@ class LiveJobs:
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
         self.until_drained = self._waits.until_drained
-        self.reporting = Reporting(self.committer, self.bounds)
+        self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
         self.files = Files(self.settings, self.store, self.committer, check_size)
@@ -220,7 +225,7 @@ class LiveJobs:
             issuer=outside_issuer(self.settings),
         )
         self._limiters = limiters(self.settings)
-        self.hub = Hub(
+        self.hub = parts.hub(
             self.store,
             self.reader,
             self.committer,
@@ -387,6 +392,8 @@ class LiveJobs:
         await asyncio.gather(committer, *others, return_exceptions=True)
         await self.files.stop()
         await self.store.close()
+        if self.traces is not None:
+            await self.traces.stop()
 
     # Creating and changing
 

@@ -133,7 +133,7 @@ class Hub:
         channels = self._of_jobs.setdefault(slot, {})
         channel = channels.get(key)
         if channel is None:
-            channel = Channel(key, options, slot, Filter(slot.head.project), self._drop, self._sent)
+            channel = self._new_channel(key, options, slot, Filter(slot.head.project))
             channels[key] = channel
             slot.holders += 1  # keeps the slot in memory
         if slot.lane is not None:
@@ -154,10 +154,15 @@ class Hub:
         feeds = self._feeds.setdefault(filter.project, {})
         channel = feeds.get(key)
         if channel is None:
-            channel = feeds[key] = Channel(key, options, None, filter, self._drop, self._sent)
+            channel = feeds[key] = self._new_channel(key, options, None, filter)
             for id in filter.ids:
                 self._by_id.setdefault(id, {})[key] = channel
         return self._register(Viewer(sink, wire, since, first), channel)
+
+    def _new_channel(
+        self, key: Hashable, options: Options, slot: Slot | None, filter: Filter
+    ) -> Channel:
+        return Channel(key, options, slot, filter, self._drop, self._sent)
 
     def _register(self, viewer: Viewer, channel: Channel) -> Viewer:
         viewer.channel = channel
