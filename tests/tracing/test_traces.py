@@ -217,7 +217,7 @@ async def test_a_span_around_the_app_is_the_parent_whatever_the_header(
             with tracer.start_as_current_span("around") as around:
                 await client.post("/v1/jobs/j/reports", json=LOG, headers=HEADERS)
             for bad in ("", "00-0-0-0", f"00-{TRACE}-{PARENT}-01" * 2, "\u00e9" * 55):
-                headers = {"traceparent": bad.encode()}
+                headers = [(b"traceparent", bad.encode())]
                 answer = await client.post("/v1/jobs/j/reports", json=LOG, headers=headers)
                 assert answer.status_code == 200
             assert not trace.get_current_span().get_span_context().is_valid
