@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +25,8 @@ from livejobs.telemetry.logs import Json, Lines, Text, without_secrets
 from livejobs.web.ids import SANE
 from livejobs.web.problems import note
 from tests.support.api import Api, hear, problem
-from tests.support.server import Server
+from tests.support.certificate import Certificate
+from tests.support.server import LONG_ENOUGH, Server
 
 ADMIN = "the-first-admin-key-of-this-test"
 PASSWORD = "hunter2-of-the-database"
@@ -127,6 +129,15 @@ def test_the_fast_path_is_in_the_access_log_too(talkative: Server, admin: Api) -
     statuses = [line["status"] for line in accessed(talkative, path=f"/v1/jobs/{id}")]
     assert statuses == [200, 304]
     assert accessed(talkative, path=f"/v1/jobs/{id}/reports", method="POST", status=200)
+
+
+def test_http2_is_in_the_access_log_too(tmp_path: Path, certificate: Certificate) -> None:
+    flags = ("--host", "localhost", "--http2", "--access-log", *certificate.flags)
+    with Server(tmp_path / "data", *flags) as server:
+        trust = ("--cacert", str(certificate.authority))
+        address = f"{server.url}/healthz?token=secret"
+        subprocess.run(["curl", "-sS", "--http2", *trust, address], check=True, timeout=LONG_ENOUGH)
+        assert "INFO livejobs.access: 127.0.0.1 GET /healthz 200\n" in server.stderr
 
 
 def test_a_problem_and_its_line_have_the_same_id(talkative: Server, admin: Api) -> None:
