@@ -59,20 +59,25 @@ def parsed(expression: str) -> Any:
     return promql.parse(expression.replace("$__rate_interval", "5m"))
 
 
-def nodes(expression: Any) -> Iterator[Any]:
-    found: list[Any] = []
-    promql.walk(expression, lambda node: bool(found.append(node)) or True)
-    return iter(found)
+def selectors_of(expression: Any) -> list[promql.VectorSelector]:
+    found: list[promql.VectorSelector] = []
+
+    def note(node: Any) -> bool:
+        if isinstance(node, promql.VectorSelector):
+            found.append(node)
+        return True
+
+    promql.walk(expression, note)
+    return found
 
 
 @pytest.mark.parametrize(("expression", "shown"), CASES)
 def test_what_is_asked_for_is_exposed(exposed: Exposed, expression: str, shown: str) -> None:
     known = set(OF_PROMETHEUS)
-    tree = parsed(expression)
-    selectors = [node for node in nodes(tree) if isinstance(node, promql.VectorSelector)]
+    selectors = selectors_of(parsed(expression))
     assert selectors
     for selector in selectors:
-        labels = exposed[selector.name]
+        labels = exposed[str(selector.name)]
         known |= labels.keys()
         for matcher in selector.matchers.matchers:
             assert matcher.name in labels.keys() | OF_PROMETHEUS

@@ -189,6 +189,19 @@ CANCELLED: Final[Schema] = {
         }
     },
 }
+CHECK: Final[Schema] = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {"ok": {"type": "boolean"}, "why": TEXT},
+}
+READY: Final[Schema] = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": {"enum": ["ready", "unavailable"]},
+        "checks": {"type": "object", "additionalProperties": CHECK},
+    },
+}
 SESSION: Final[Schema] = {
     "type": "object",
     "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
@@ -321,7 +334,7 @@ OPERATIONS: Final = (
     Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
     Operation("get", "/healthz", "Check that the process answers", {200: {"type": "object"}}),
     Operation("get", "/readyz", "Check that the server takes reports",
-              {200: {"type": "object"}, 503: {"type": "object"}}),
+              {200: READY, 503: READY}),
 )  # fmt: skip
 
 # Groups of operations, by path; the first match counts.
@@ -568,6 +581,7 @@ PROBLEM: Final[Schema] = {
         "status": {"type": "integer"},
         "detail": TEXT,
         "code": TEXT,
+        "request_id": TEXT,
         "errors": {
             "type": "array",
             "items": {
