@@ -11,7 +11,7 @@ NUMBERS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Histogram:
-    """Not prometheus-client's: that one takes a lock and ten times as long for each value."""
+    """Not prometheus-client's: that one takes a lock, and several times as long for each value."""
 
     __slots__ = ("_counts", "bounds", "sum")
 
