@@ -59,6 +59,21 @@ def admin(talkative: Server) -> Iterator[Api]:
 
 
 def test_no_credential_is_logged_whichever_way_it_comes(talkative: Server, admin: Api) -> None:
+    id = check_that_no_credential_is_logged(talkative, admin)
+    assert accessed(talkative, path=f"/v1/jobs/{id}", status=101)  # a WebSocket, by its handshake
+    assert accessed(talkative, path=f"/v1/jobs/{id}/events", status=200)
+
+
+def test_nor_without_an_access_log(tmp_path: Path) -> None:
+    """Then uvicorn's own loggers have the level of all others."""
+    env = {"LIVEJOBS_ADMIN_KEY": ADMIN, "LIVEJOBS_LOG_LEVEL": "debug"}
+    with Server(tmp_path / "data", env=env) as server, Api(server.url) as api:
+        api.headers["authorization"] = f"Bearer {ADMIN}"
+        check_that_no_credential_is_logged(server, api)
+
+
+def check_that_no_credential_is_logged(talkative: Server, admin: Api) -> str:
+    """Returns the id of the job that was used."""
     key = admin.post("/v1/keys", json={"name": "ci", "scopes": ["report"]}).json()["key"]
     token = admin.post("/v1/tokens", json={"scopes": ["view"]}).json()["token"]
     bad = "lj_aaaaaaaa_" + "b" * 43
@@ -83,6 +98,9 @@ def test_no_credential_is_logged_whichever_way_it_comes(talkative: Server, admin
             assert next(stream.iter_lines())
     with connect(f"{ws}/v1/jobs/{id}?token={token}") as socket:
         assert hear(socket)
+    with connect(f"{ws}/v1/ws", additional_headers={"x-api-key": ADMIN}) as socket:
+        socket.send('{"op":"ping","id":1}')
+        assert hear(socket)["op"] == "pong"
     with connect(f"{ws}/v1/ws") as socket:
         socket.send(json.dumps({"op": "auth", "id": 1, "token": token}))
         assert hear(socket)["op"] == "ack"
@@ -94,8 +112,7 @@ def test_no_credential_is_logged_whichever_way_it_comes(talkative: Server, admin
         assert secret.rpartition("_")[2] not in printed  # a key without its id
         assert secret.rpartition(".")[2] not in printed  # the signature of a token
     assert "token=" not in printed.replace("token=…", "")
-    assert accessed(talkative, path=f"/v1/jobs/{id}", status=101)  # a WebSocket, by its handshake
-    assert accessed(talkative, path=f"/v1/jobs/{id}/events", status=200)
+    return id
 
 
 def test_every_line_is_an_object_that_names_its_time_and_level(talkative: Server) -> None:

@@ -33,7 +33,8 @@ class FanOut:
 
 
 class Marked:
-    """An operation whose changes are marked. It may run several times; the last time counts."""
+    """An operation whose changes are marked. It may run several times; the changes of the last
+    time are committed, and marks of others do no harm."""
 
     def __init__(self, operation: Operation[Any], span: Span, marks: Marks) -> None:
         self._operation = operation
@@ -43,7 +44,6 @@ class Marked:
         self.fan_out: FanOut | None = None
 
     def __call__(self, transaction: Transaction) -> Any:
-        self.clear()
         before = len(transaction.changes)
         value = self._operation(transaction)
         for _, change in transaction.changes[before:]:
