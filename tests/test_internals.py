@@ -42,17 +42,17 @@ USED: Final[dict[type, str]] = {
         on_headers_complete on_message_complete parser pipeline scope send_400_response shutdown
         timeout_keep_alive_task transport url ws_protocol_class""",
     http1.RequestResponseCycle: """
-        access_log body chunked_encoding default_headers disconnected expected_content_length flow
-        keep_alive message_event more_body on_response receive response_complete response_started
-        scope send transport waiting_for_100_continue""",
+        access_log access_logger body chunked_encoding default_headers disconnected
+        expected_content_length flow keep_alive message_event more_body on_response receive
+        response_complete response_started scope send transport waiting_for_100_continue""",
     http2.ZttpH2Protocol: """
         _close_connection app client conn connection_lost connection_made connections cycles
         data_received events flow flush handle_request handle_rst_stream on_response_complete
         on_stream_closed pause_writing resume_reading_if_idle resume_writing shutdown
         loop shutdown_requested timeout_keep_alive transport""",
     http2.RequestResponseCycle: """
-        default_headers disconnected message_event more_body response_complete response_started
-        scope send stream transport""",
+        access_log access_logger default_headers disconnected message_event more_body
+        response_complete response_started scope send stream transport""",
     WebSocketsSansIOProtocol: """
         client close_sent config conn connection_lost data_received disconnected frames handle_cont
         handle_parser_exception handle_ping handshake_initiated keepalive_timeout loop
