@@ -26,7 +26,7 @@ from livejobs.live.catchup import CatchUp
 from livejobs.live.channel import Channel, Viewer
 from livejobs.live.frames import PING, Message, Wire
 from livejobs.live.options import Filter, Options
-from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
+from livejobs.live.sink import Bare, BareSink, InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import JobStore
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
@@ -85,11 +85,21 @@ class Hub:
             )
 
     def open(
-        self, send: Send, own_wire: Wire, by: Principal = ANONYMOUS, *, solo: bool = False
+        self,
+        send: Send,
+        own_wire: Wire,
+        by: Principal = ANONYMOUS,
+        *,
+        solo: bool = False,
+        bare: Bare | None = None,
     ) -> Sink:
         """A new connection. `own_wire` encodes its own messages, such as pings. The caller closes
-        it in a `finally`."""
-        sink = self._sink(send, own_wire, by, solo)
+        it in a `finally`; one that is bare closes by itself."""
+        if bare is None:
+            sink = self._sink(send, own_wire, by, solo)
+        else:
+            freed = self._bring_up_to_date
+            sink = BareSink(bare, freed, self.close, own_wire, by=by, solo=solo)
         self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
@@ -104,6 +114,7 @@ class Hub:
 
     def close(self, sink: Sink) -> None:
         sink.closed = True
+        sink.hang_up()
         for viewer in list(sink.viewers):
             self.unsubscribe(viewer)
         for wheel in self._sinks:
