@@ -24,7 +24,7 @@ from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
 from livejobs.live.channel import Channel, Viewer
-from livejobs.live.frames import PING, Message, Wire
+from livejobs.live.frames import PING, Message, Wire, encoded
 from livejobs.live.options import Filter, Options
 from livejobs.live.sink import Bare, BareSink, InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import JobStore
@@ -287,7 +287,7 @@ class Hub:
         """Each second: pings, checks of credentials, and places in queues."""
         self._second = (self._second + 1) % PING_EVERY
         for sink in list(self._sinks[self._second]):
-            sink.try_push(sink.own_wire.encode([PING]))
+            sink.try_push(encoded(sink.own_wire, PING))
         for wheel in self._sinks[self._second % LOOK_EVERY :: LOOK_EVERY]:
             self._dismiss(wheel)
         self._push_places()

@@ -21,7 +21,7 @@ from types import coroutine
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.live.frames import Message, Sendable, Wire
+from livejobs.live.frames import Message, Sendable, Wire, encoded
 
 log = logging.getLogger("livejobs.sink")
 
@@ -115,7 +115,7 @@ class Sink:
     def try_end(self, farewell: Message) -> None:
         """Send the last message and close. A sink that is busy stays open: whoever holds it sends
         the message afterwards (see Hub)."""
-        if self.try_push(self.own_wire.encode([farewell])):
+        if self.try_push(encoded(self.own_wire, farewell)):
             self.closed = True
 
     def hang_up(self) -> None:
