@@ -30,8 +30,9 @@ def inline(send: Send) -> bool:
 
 
 def called_directly(scope: Scope, send: Send) -> bool:
-    """Whether our own runner called the app, with the very scope that the runner made."""
-    owner = getattr(send, "__self__", None)
+    """Whether our own runner called the app, with the very scope that the runner made. Layers for
+    CORS may lie in between."""
+    owner = owner_of(send)
     return isinstance(owner, OWN) and owner.scope is scope
 
 

@@ -66,6 +66,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.moved = False  # the connection goes on without this object (see bare/)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.add(self)  # uvicorn removes it; one that moved has left already
         super().connection_lost(exc)
         if not self.moved:
             self.config.admission.leave(self.client)  # it entered before it became a WebSocket

@@ -1,8 +1,9 @@
-"""The parser of a bare WebSocket: bytes may come in any pieces, and it may be dropped in between."""
+"""The parser of a bare WebSocket: bytes come in any pieces, and it may be dropped in between."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_pieces_make_the_same_messages_and_so_does_a_fresh_parser(
     stream: bytes, cuts: list[int]
 ) -> None:
     at = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    pieces = [stream[a:b] for a, b in zip(at, at[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(at)]
     whole = parsed([stream], drop=False)
     assert parsed(pieces, drop=False) == whole
     assert parsed(pieces, drop=True) == whole
