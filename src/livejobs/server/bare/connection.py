@@ -12,8 +12,6 @@ from livejobs.live.frames import Sendable
 from livejobs.server.admission import Admission, Client
 from livejobs.server.bare.poller import Poller
 
-GONE = select.EPOLLERR | select.EPOLLHUP
-
 
 class Home(NamedTuple):
     """What a connection shares with all others of its server."""
@@ -121,7 +119,7 @@ class Bare:
 
     def take_event(self, event: int) -> None:
         """Called by the poller. The connection may end in each step."""
-        if event & GONE:
+        if event & (select.EPOLLERR | select.EPOLLHUP):
             self.close()
             return
         if event & (select.EPOLLIN | select.EPOLLRDHUP):

@@ -12,8 +12,7 @@ import os
 import select
 from typing import Final, Protocol
 
-# Edge-triggered: the kernel reports room for more bytes only after a write that found none.
-EVENTS: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+AVAILABLE: Final = hasattr(select, "epoll")  # on Linux
 
 
 class Polled(Protocol):
@@ -32,7 +31,9 @@ class Poller:
         if self._epoll is None:
             self._epoll = select.epoll()
             asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._poll)
-        self._epoll.register(connection.fd, EVENTS)
+        # Edge-triggered: the kernel reports room for more bytes only after a write that found none.
+        events = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+        self._epoll.register(connection.fd, events)
         self._open[connection.fd] = connection
 
     def drop(self, connection: Polled) -> None:

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from livejobs.live.sink import Send, Take, TakeSocket
 from livejobs.server.bare.connection import Bare
+from livejobs.server.bare.poller import AVAILABLE
 from livejobs.server.bare.socket import BareSocket
 from livejobs.server.bare.stream import BareStream
 from livejobs.server.connection import Connection
@@ -28,7 +29,7 @@ def taker_of(send: Send) -> Take | None:
     if not isinstance(cycle, RequestResponseCycle) or cycle.scope["http_version"] != "1.1":
         return None
     connection = getattr(cycle.on_response, "__self__", None)
-    if type(connection) is not Connection or _encrypted(connection):
+    if type(connection) is not Connection or not _can_be_bare(connection):
         return None
     return partial(take_stream, connection, cycle)
 
@@ -36,13 +37,13 @@ def taker_of(send: Send) -> Take | None:
 def socket_taker_of(send: Send) -> TakeSocket | None:
     """The same for a WebSocket."""
     connection = owner_of(send)
-    if not isinstance(connection, WebSocketConnection) or _encrypted(connection):
+    if not isinstance(connection, WebSocketConnection) or not _can_be_bare(connection):
         return None
     return partial(take_socket, connection)
 
 
-def _encrypted(connection: Connection | WebSocketConnection) -> bool:
-    return connection.transport.get_extra_info("sslcontext") is not None
+def _can_be_bare(connection: Connection | WebSocketConnection) -> bool:
+    return AVAILABLE and connection.transport.get_extra_info("sslcontext") is None
 
 
 async def take_stream(connection: Connection, cycle: RequestResponseCycle) -> BareStream | None:
@@ -99,7 +100,10 @@ async def _duplicate(transport: asyncio.Transport, free: Callable[[], bool]) -> 
     fd = transport.get_extra_info("socket").fileno()
     if transport.is_closing() or fd < 0 or not free():
         return None
-    return os.dup(fd)
+    try:
+        return os.dup(fd)
+    except OSError:  # there are no more descriptors
+        return None
 
 
 def _move(connection: Connection | WebSocketConnection, bare: Bare) -> None:
