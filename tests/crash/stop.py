@@ -31,7 +31,7 @@ async def drill(
 ) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
-    with Server(data) as server:
+    with Server(data, fresh=True) as server:
         load = Load(ledger, server.port, seed)
         for at in range(1, rounds + 1):
             said = await _pause(server, load, chance)
