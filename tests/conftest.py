@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--fresh"):
-        Server.template = Template()
+        Server.template = Template("livejobs.cli.serve")
 
 
 def pytest_unconfigure() -> None:

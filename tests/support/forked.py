@@ -1,8 +1,9 @@
-"""Start servers by forks of a process that has imported livejobs (tests/support/template.py).
+"""Start `livejobs` by forks of a process that has imported it (tests/support/template.py).
 
-A start costs half a second of processor time, nearly all for Python and its imports, and the tests
-start hundreds of servers. A fork is the same server: it runs the same `main()` with its own
-arguments, environment, folder, stdout and stderr. tests/support/test_forked.py compares the two.
+The start of a server costs half a second of processor time, nearly all for Python and its imports,
+and the tests start hundreds of servers and commands. A fork is the same program: it runs the same
+`main()` with its own arguments, environment, folder and standard streams.
+tests/support/test_forked.py compares the two.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import BinaryIO, Final
 
 PROGRAM: Final = "from tests.support.template import main; main()"
-# Variables that nothing reads while it is imported. A server with another change gets a process
-# of its own, since the template has been imported with its own environment.
-READ_LATE: Final = ("LIVEJOBS_", "AWS_", "PYTEST_")
+# Variables that nothing reads while it is imported. With another change, a program needs a new
+# Python, since the template was imported with its own environment.
+READ_LATE: Final = (
+    "LIVEJOBS_", "_LIVEJOBS_", "AWS_", "PYTEST_",
+    "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
+)  # fmt: skip
 
 
 class Template:
-    """Starts its process with the first fork."""
+    """Starts its process with the first fork. `modules`: what it imports for its forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
         self._environment = dict(os.environ)
         self._lock = threading.Lock()
 
@@ -37,15 +43,22 @@ class Template:
         return all(name.startswith(READ_LATE) for name, _ in changes)
 
     def fork(
-        self, arguments: Sequence[str], environment: Mapping[str, str], stderr: BinaryIO
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        stderr: BinaryIO,
+        stdin: int = 0,
+        folder: Path | None = None,
     ) -> Fork:
+        """Its stdout is a pipe. The default for `stdin` and `folder` is what this process has."""
         order = {
             "arguments": arguments,
             "environment": dict(environment),
-            "folder": os.getcwd(),  # noqa: PTH109 - a Path would be made a string again
+            "folder": str(folder or Path.cwd()),
         }
         reading, writing = os.pipe()
-        pid = self._order(order, writing, stderr.fileno())
+        pid = self._order(order, stdin, writing, stderr.fileno())
         os.close(writing)
         return Fork(self, pid, os.fdopen(reading, "rb"))
 
@@ -63,17 +76,18 @@ class Template:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdout=subprocess.DEVNULL,
-                env=self._environment,
+                [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *self._modules],
+                # Python asks once whether its streams can seek, and those of most forks are pipes.
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                pass_fds=[theirs.fileno()], env=self._environment,
             )  # fmt: skip
         return ours
 
     def stop(self) -> None:
-        """End all forks, and the template."""
+        """End all forks, and the process of the template."""
         if "_control" in vars(self):
             self._control.shutdown(socket.SHUT_RDWR)
-            self._process.wait()
+            self._process.communicate()  # to its end
             self._control.close()
 
 

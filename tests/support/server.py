@@ -141,7 +141,7 @@ class Server(Running):
     def _launch(self, command: list[str]) -> subprocess.Popen[bytes] | Fork:
         if self.fresh or self.template is None or not self.template.fits(self.env):
             return super()._launch(command)
-        return self.template.fork(command, self.env, self._errors)
+        return self.template.fork(command, self.env, stderr=self._errors)
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""The template: a process that has imported the server, and becomes one in each of its forks.
+"""The template: a process that has imported commands, and runs one in each of its forks.
 
-It reads orders from a socket, which its parent holds:
-- `{"arguments", "environment", "folder"}` with two descriptors, the new stdout and stderr. It
+Its arguments are the descriptor of a socket, which its parent holds, and the modules to import.
+It reads orders from the socket:
+- `{"arguments", "environment", "folder"}` with three descriptors: stdin, stdout and stderr. It
   forks, and replies with the process id. The fork runs `livejobs` with these arguments.
 - `{"ended": pid}`. It waits for the end of this fork, and replies with the exit code. Until then
   no other process can get the id.
@@ -17,6 +18,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +33,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this process
     from livejobs.cli.main import main as livejobs  # noqa: PLC0415 - only this process needs it
 
-    import_module("livejobs.cli.serve")
+    for module in sys.argv[2:]:
+        import_module(module)
     # The collector of a fork then leaves these objects alone, and their memory stays shared.
     gc.collect()
     gc.freeze()
@@ -42,7 +46,7 @@ def serve_orders(control: socket.socket) -> None:
     """Return in each fork. When the parent has closed its end, end all forks and exit."""
     alive: set[int] = set()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, ORDER, 2)
+        message, descriptors, _, _ = socket.recv_fds(control, ORDER, 3)
         if not message:
             break
         order = json.loads(message)
@@ -53,7 +57,7 @@ def serve_orders(control: socket.socket) -> None:
             reply = os.fork()
             if not reply:
                 control.close()
-                become(order, *descriptors)
+                become(order, descriptors)
                 return
             alive.add(reply)
         for descriptor in descriptors:
@@ -65,14 +69,15 @@ def serve_orders(control: socket.socket) -> None:
     sys.exit()
 
 
-def become(order: dict[str, Any], stdout: int, stderr: int) -> None:
+def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
     """Set what a new process gets from its parent."""
-    for number, descriptor in ((1, stdout), (2, stderr)):
+    for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    time.tzset()
     sys.argv = order["arguments"]
     sys.path[0] = str(Path(sys.argv[0]).parent)

@@ -103,10 +103,10 @@ def test_a_variable_that_python_or_an_import_reads_gets_a_python_of_its_own(tmp_
 
 
 def test_forks_end_with_their_template(tmp_path: Path) -> None:
-    template = Template()
+    template = Template("livejobs.cli.serve")
     with (tmp_path / "errors").open("w+b") as errors:
         command = [str(BIN / "livejobs"), "serve", "--data", str(tmp_path), "--port", "0"]
-        fork = template.fork(command, clean_environment(), errors)
+        fork = template.fork(command, clean_environment(), stderr=errors)
         with fork.stdout:
             assert fork.stdout.readline().startswith(READY.encode())
             template.stop()

@@ -8,7 +8,23 @@ import pytest
 
 from tests.cli.read.shell import Shell
 from tests.support.api import Api
+from tests.support.forked import Template
 from tests.support.server import Server
+
+# All commands that a shell runs.
+COMMANDS = (
+    "answer", "cancel", "get", "jobs", "logs", "report.command", "wait", "watch.command",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def template(pytestconfig: pytest.Config) -> Iterator[None]:
+    if pytestconfig.getoption("--fresh"):
+        yield
+        return
+    Shell.template = Template(*(f"livejobs.cli.{name}" for name in COMMANDS))
+    yield
+    Shell.template.stop()
 
 
 @pytest.fixture
