@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
+ROOT: Final = Path(__file__).parents[2]
 PROGRAM: Final = "from tests.support.template import main; main()"
 # Variables that nothing reads while it is imported. With another change, a program needs a new
 # Python, since the template was imported with its own environment.
@@ -69,7 +70,9 @@ class Template:
     def _order(self, order: Mapping[str, object], *descriptors: int) -> int:
         with self._lock:
             socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
-            return int(self._control.recv(32))
+            reply = self._control.recv(32)
+        assert reply, "The template has ended. Its error is on stderr."
+        return int(reply)
 
     @cached_property
     def _control(self) -> socket.socket:
@@ -79,16 +82,17 @@ class Template:
                 [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *self._modules],
                 # Python asks once whether its streams can seek, and those of most forks are pipes.
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                pass_fds=[theirs.fileno()], env=self._environment,
+                pass_fds=[theirs.fileno()], env=self._environment, cwd=ROOT,
             )  # fmt: skip
         return ours
 
     def stop(self) -> None:
         """End all forks, and the process of the template."""
-        if "_control" in vars(self):
-            self._control.shutdown(socket.SHUT_RDWR)
+        control = vars(self).pop("_control", None)
+        if control is not None:
+            control.shutdown(socket.SHUT_RDWR)
             self._process.communicate()  # to its end
-            self._control.close()
+            control.close()
 
 
 class Fork:

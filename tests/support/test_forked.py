@@ -16,7 +16,15 @@ from tests.support.forked import Fork, Template
 from tests.support.server import BIN, LONG_ENOUGH, READY, DidNotStart, Server, clean_environment
 
 # Lines of /proc/PID/status. The handlers of signals are masks.
-ALIKE = ("Umask", "Threads", "NoNewPrivs", "SigQ", "SigPnd", "SigBlk", "SigIgn", "SigCgt")
+ALIKE = ("Umask", "NoNewPrivs", "SigPnd", "SigBlk", "SigIgn", "SigCgt")
+
+
+@pytest.fixture(autouse=True)
+def template(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
+    template = Template("livejobs.cli.serve")
+    monkeypatch.setattr(Server, "template", template)  # also with `--fresh`
+    yield template
+    template.stop()
 
 
 @pytest.fixture(params=[False, True], ids=["forked", "fresh"])
@@ -102,8 +110,7 @@ def test_a_variable_that_python_or_an_import_reads_gets_a_python_of_its_own(tmp_
         assert isinstance(server.process, subprocess.Popen)
 
 
-def test_forks_end_with_their_template(tmp_path: Path) -> None:
-    template = Template("livejobs.cli.serve")
+def test_forks_end_with_their_template(template: Template, tmp_path: Path) -> None:
     with (tmp_path / "errors").open("w+b") as errors:
         command = [str(BIN / "livejobs"), "serve", "--data", str(tmp_path), "--port", "0"]
         fork = template.fork(command, clean_environment(), stderr=errors)

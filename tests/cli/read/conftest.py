@@ -17,14 +17,15 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session", autouse=True)
-def template(pytestconfig: pytest.Config) -> Iterator[None]:
-    if pytestconfig.getoption("--fresh"):
-        yield
-        return
-    Shell.template = Template(*(f"livejobs.cli.{name}" for name in COMMANDS))
-    yield
-    Shell.template.stop()
+# No fixture: with `--quick`, no test could have it.
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--fresh"):
+        Shell.template = Template(*(f"livejobs.cli.{name}" for name in COMMANDS))
+
+
+def pytest_unconfigure() -> None:
+    if Shell.template is not None:
+        Shell.template.stop()
 
 
 @pytest.fixture
