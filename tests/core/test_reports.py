@@ -76,18 +76,20 @@ def only_refuses(decode: Callable[[bytes], object], body: bytes) -> None:
         msgspec.json.encode([error.detail, error.errors])
 
 
-@pytest.mark.parametrize("end", range(len(RICH)))
-def test_reports_cut_off_anywhere_are_refused(end: int) -> None:
-    with pytest.raises(LivejobsError) as caught:
-        decode_body(RICH[:end], BOUNDS)
-    assert (caught.value.status, caught.value.code) == (400, "bad_json")
+def is_bad_json(decode: Callable[[bytes], object], body: bytes) -> bool:
+    error = refused(decode, body)
+    return error is not None and (error.status, error.code) == (400, "bad_json")
 
 
-@pytest.mark.parametrize("end", range(1, len(NEW)))
-def test_a_new_job_cut_off_anywhere_is_refused(end: int) -> None:
-    with pytest.raises(LivejobsError) as caught:
-        decode_new_job(NEW[:end])
-    assert (caught.value.status, caught.value.code) == (400, "bad_json")
+def test_reports_cut_off_anywhere_are_refused() -> None:
+    def decode(body: bytes) -> object:
+        return decode_body(body, BOUNDS)
+
+    assert [end for end in range(len(RICH)) if not is_bad_json(decode, RICH[:end])] == []
+
+
+def test_a_new_job_cut_off_anywhere_is_refused() -> None:
+    assert [end for end in range(1, len(NEW)) if not is_bad_json(decode_new_job, NEW[:end])] == []
 
 
 @given(st.integers(0, len(RICH) - 1), st.binary(max_size=3))
