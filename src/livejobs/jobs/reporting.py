@@ -173,7 +173,10 @@ class Reporting:
         head = slot.head
         if head.status != "running" or head.stalled or slot.gone:
             return False
-        return all(type(it) is say.Heartbeat and it.answered is None for it in reports)
+        for report in reports:
+            if type(report) is not say.Heartbeat or report.answered is not None:
+                return False
+        return True
 
     def check_size(self, head: Head, at: str) -> None:
         self._measure(head, at)

@@ -57,7 +57,11 @@ _RULED: Final = frozenset({Log, Error, Ask})
 
 
 def check(
-    reports: Sequence[AnyReport], bounds: Bounds, body: bytes, at: str = "", room: Room | None = None
+    reports: Sequence[AnyReport],
+    bounds: Bounds,
+    body: bytes,
+    at: str = "",
+    room: Room | None = None,
 ) -> None:
     """Raise for the first rule that a report of this body breaks. `at`: the pointer to a report,
     with {} for its number. `room`: what the questions before these have left."""
