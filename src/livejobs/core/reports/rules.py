@@ -69,11 +69,10 @@ def check(
     odd, room = free and may_be_odd(body, len(reports)), room or Room()
     short = bounds.line // 4  # characters; a line of these fits, whatever they are
     for number, report in enumerate(reports):
-        kind = type(report)
-        if kind is Log:
+        if type(report) is Log:
             sound = len(report.message) <= short and report.at is None
         else:
-            sound = kind not in _RULED
+            sound = type(report) not in _RULED
         # Nearly every report ends here. A call for each would take as long as reading the batch.
         if odd or not sound or (report.n is not None and report.producer is None):
             _check(report, bounds, at.format(number), odd, room)
@@ -93,11 +92,10 @@ def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool, room: Room) ->
 
 
 def _check_line(report: Log | Error, bounds: Bounds, at: str) -> None:
-    if len(report.message) * 4 > bounds.line:  # it may be too long: count its bytes
-        size = len(report.message.encode())
-        if size > bounds.line:
-            detail = f"A line takes at most {bounds.line} bytes; this one has {size}."
-            raise LineTooLong(detail, errors=[FieldError(f"{at}/message", detail)])
+    size = len(report.message.encode())
+    if size > bounds.line:
+        detail = f"A line takes at most {bounds.line} bytes; this one has {size}."
+        raise LineTooLong(detail, errors=[FieldError(f"{at}/message", detail)])
     if type(report) is Log and report.at is not None and not 1970 <= report.at.year <= 9998:
         raise Invalid.at(f"{at}/at", "Expected a time after 1970.")
 
