@@ -186,6 +186,25 @@ def test_a_report_that_does_not_fit_is_refused_at_the_field(
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
+        (b'{"type":"progress","n":1}', "n"),
+        (b'{"type":"log","message":"m","n":1}', "n"),
+        (b'{"type":"log","message":"m","at":"0001-01-01T00:00:00Z"}', "at"),
+        (b'{"type":"log","message":"' + "😀".encode() * 4097 + b'"}', "message"),
+        (b'{"type":"error","message":"' + b"m" * 16_385 + b'"}', "message"),
+        (b'{"type":"error","message":"m","item":' + HUGE + b"}", "item"),
+        (b'{"type":"result","value":' + nested(33) + b"}", "value"),
+        (b'{"type":"ask","prompt":"' + "é".encode() * 4096 + b'"}', "prompt"),
+    ],
+)
+def test_a_broken_rule_is_found_among_good_reports(body: bytes, pointer: str) -> None:
+    good = b'{"type":"log","message":"m"},{"type":"progress","n":1,"producer":"p"}'
+    assert refusal(b"[" + good + b"," + body + b"," + good + b"]")[2] == f"/2/{pointer}"
+    assert refusal(body)[2] == f"/{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
         (b'{"id":"a/b"}', "/id"),
         (b'{"id":"a\\n"}', "/id"),
         (b'{"id":""}', "/id"),
