@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -38,6 +39,21 @@ def need(*packages: str) -> None:
         subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
+# Where cargo and go install programs, which PATH often lacks.
+PLACES = (os.environ.get("PATH", ""), Path.home() / ".cargo/bin", Path.home() / "go/bin")
+
+
+def program(name: str) -> str | None:
+    return shutil.which(name, path=":".join(map(str, PLACES)))
+
+
+def descriptors() -> int:
+    """Let the processes that start from here on open as many files as this user may: so many."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -60,6 +76,7 @@ class Server(AbstractContextManager["Server"]):
         env: Mapping[str, str] | None = None,
     ) -> None:
         BUILD.mkdir(exist_ok=True)
+        descriptors()
         self.started = time.monotonic()
         paths = f"{HERE}:{os.environ.get('PYTHONPATH', '')}"
         environment = {**os.environ, "PYTHONPATH": paths, **(env or {})}
@@ -133,7 +150,7 @@ def build(name: str) -> Path:
 
 
 class Sink(AbstractContextManager["Sink"]):
-    """N viewers in their own process. sink.c lists its commands."""
+    """N viewers in their own process. sink.c lists its commands, and more options."""
 
     def __init__(
         self,
@@ -145,9 +162,10 @@ class Sink(AbstractContextManager["Sink"]):
         message: str = "",
         headers: Iterable[str] = (),
         first_message: bool = False,
-        in_flight: int = 256,
+        more: Iterable[object] = (),
     ) -> None:
-        options = ["-i", str(in_flight), *(["-f"] if first_message else [])]
+        descriptors()
+        options = [*map(str, more), *(["-f"] if first_message else [])]
         options += [word for header in headers for word in ("-H", header)]
         options += ["-m", message] if message else []
         where = [kind, "127.0.0.1", str(port), path, str(viewers)]
@@ -237,8 +255,14 @@ class Publisher:
     """Publishes marked messages on one connection, `rate` a second. At most `window` wait for their
     answer (HTTP pipelining), so a server that can't keep up makes the run longer."""
 
-    def __init__(self, port: int, path: str, body: Callable[[int, str], bytes]) -> None:
-        self.port, self.path, self.body = port, path, body
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        body: Callable[[int, str], bytes],
+        type: str = "application/json",
+    ) -> None:
+        self.port, self.path, self.body, self.type = port, path, body, type
         self.said = 0
 
     def run(self, kind: str, rate: float, seconds: float, window: int = 1) -> None:
@@ -246,7 +270,7 @@ class Publisher:
             start, waiting = time.monotonic(), 0
             for i in range(round(rate * seconds)):
                 time.sleep(max(0.0, start + i / rate - time.monotonic()))
-                connection.send("POST", self.path, self._next(kind))
+                connection.send("POST", self.path, self._next(kind), self.type)
                 waiting += 1
                 if waiting == window:
                     connection.check()

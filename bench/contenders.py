@@ -1,14 +1,16 @@
-"""The servers under measure. Each can be started, published to and watched."""
+"""The servers under measure. Each can be started, published to and watched. Some peers must be
+installed by hand; what is missing is left out, with a line that names it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from common import BIN, Connection, Publisher, Server, Sink, free_port
+from common import BIN, Connection, Publisher, Server, Sink, free_port, program
 
 SIZE = 200  # bytes of a report's body, and of a peer's message
 JOB = "bench"
@@ -33,6 +35,22 @@ http {{
   }}
 }}
 """
+
+
+# With the defaults, but nobody needs a token. An open server is its fastest.
+CENTRIFUGO_CONF = {
+    "log": {"level": "error"},
+    "client": {"insecure": True},
+    "http_api": {"insecure": True},
+    "uni_sse": {"enabled": True},
+    "uni_websocket": {"enabled": True},
+}
+DURABLE_PROGRAM = "durable-streams-server"
+CENTRIFUGO_PROGRAM = "centrifugo"
+HOW_TO_GET = {
+    DURABLE_PROGRAM: "cargo install durable-streams --version 0.1.5",
+    CENTRIFUGO_PROGRAM: "go install github.com/centrifugal/centrifugo/v6@v6.9.1",
+}
 
 
 def plain(_seq: int, mark: str) -> bytes:
@@ -63,6 +81,8 @@ class Contender:
     said: Callable[[str], Callable[[int, str], bytes]] = lambda _kind: plain
     prepare: Callable[[int], Any] = lambda _port: None
     headers: tuple[str, ...] = field(default=())
+    type: str = "application/json"  # of what is published
+    program: str = ""  # what it needs, one of HOW_TO_GET
 
     def viewers(self, port: int, n: int, **options: Any) -> Sink:
         return Sink(
@@ -77,7 +97,26 @@ class Contender:
         )
 
     def publisher(self, port: int, kind: str) -> Publisher:
-        return Publisher(port, self.publish, self.said(kind))
+        return Publisher(port, self.publish, self.said(kind), self.type)
+
+    @property
+    def here(self) -> bool:
+        return not self.program or program(self.program) is not None
+
+
+def missing(contenders: Iterable[Contender]) -> list[str]:
+    """A line for each program that is not installed."""
+    lines = {
+        it.program: f"!! {it.program} is missing, so its rows and targets are missing too. "
+        f"Get it by: {HOW_TO_GET[it.program]}"
+        for it in contenders
+        if not it.here
+    }
+    return list(lines.values())
+
+
+def present(contenders: Iterable[Contender]) -> tuple[Contender, ...]:
+    return tuple(it for it in contenders if it.here)
 
 
 def start_livejobs(tmp: Path, *options: str) -> Server:
@@ -97,6 +136,35 @@ def start_uvicorn(app: str, env: Mapping[str, str] | None = None) -> Server:
     return Server(
         [BIN / "python", "-m", "uvicorn", app, "--port", str(port), *speed], port, env=env
     )
+
+
+def start_durable(tmp: Path) -> Server:
+    port = free_port()
+    run = program(DURABLE_PROGRAM)
+    assert run, missing([DURABLE])
+    return Server([run, "--port", str(port), "--data-dir", tmp / "durable"], port)
+
+
+def put_stream(port: int, *names: str, type: str = "text/plain") -> None:
+    with Connection(port) as connection:
+        for name in names:
+            connection.send("PUT", f"/{name}", type=type)
+            connection.check()
+
+
+def start_centrifugo(tmp: Path) -> Server:
+    port = free_port()
+    conf = tmp / "centrifugo.json"
+    address = {"address": "127.0.0.1", "port": str(port)}
+    conf.write_text(json.dumps(CENTRIFUGO_CONF | {"http_server": address}))
+    run = program(CENTRIFUGO_PROGRAM)
+    assert run, missing([CENTRIFUGO])
+    return Server([run, "-c", conf], port)
+
+
+def enveloped(_seq: int, mark: str) -> bytes:
+    data = mark.ljust(SIZE - 2, "x")  # two quotes make it SIZE
+    return json.dumps({"channel": JOB, "data": data}).encode()
 
 
 def create(port: int) -> None:
@@ -137,3 +205,31 @@ WS = Contender(
 NCHAN = Contender("nchan", start_nchan, "/sub")
 NCHAN_WS = Contender("nchan ws", start_nchan, "/ws", kind="ws")
 STARLETTE = Contender("sse-starlette", lambda _tmp: start_uvicorn("peer_sse:app"), "/sub")
+# Text, because its JSON mode parses each message. It acknowledges what is on disk, as ours does.
+DURABLE = Contender(
+    "durable-streams",
+    start_durable,
+    f"/{JOB}?offset=now&live=sse",
+    greets=True,
+    publish=f"/{JOB}",
+    prepare=lambda port: put_stream(port, JOB),
+    type="text/plain",
+    program=DURABLE_PROGRAM,
+)
+CONNECT = json.dumps({"subs": {JOB: {}}})
+CENTRIFUGO = Contender(
+    "centrifugo",
+    start_centrifugo,
+    f"/connection/uni_sse?cf_connect={quote(CONNECT)}",
+    greets=True,
+    publish="/api/publish",
+    said=lambda _kind: enveloped,
+    program=CENTRIFUGO_PROGRAM,
+)
+CENTRIFUGO_WS = replace(
+    CENTRIFUGO,
+    name="centrifugo ws",
+    kind="ws",
+    path="/connection/uni_websocket",
+    message=CONNECT,
+)

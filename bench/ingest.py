@@ -3,6 +3,8 @@ job's snapshot. Each is compared with the least work that the same task needs.
 
 - single: reports on 32 keep-alive connections, over 32 jobs, each answered when it is on disk;
   beside an empty Starlette route that reads the same bodies.
+- durable: the same on 1, 32 and 256 connections, beside durable-streams with 32 JSON streams. It
+  also answers when the message is on disk. On one connection, the time of a report is compared.
 - batch: 100 reports a request (50 progress, 45 log, 5 result) to one job, as an array and as
   NDJSON, on 1, 4 and 32 connections; beside a bare sqlite3 loop that writes the rows that the store
   wrote, in transactions of the same size.
@@ -34,7 +36,7 @@ from statistics import median
 from typing import Any
 
 from common import HERE, Connection, Server, judge, machine, need, save, table
-from contenders import start_livejobs, start_uvicorn
+from contenders import DURABLE, missing, put_stream, start_livejobs, start_uvicorn
 
 from livejobs.core import reducer
 from livejobs.core.model import encode_head
@@ -44,7 +46,10 @@ from livejobs.store.sqlite.opening import WRITER
 from livejobs.store.sqlite.store import SqliteStore
 
 JOBS = 32
+NAMES = [f"j{i}" for i in range(1, JOBS + 1)]  # as load.lua names them
 BATCH = 100
+ARRAY_BOUND, POLL_BOUND = 0.6, 2.5
+DURABLE_BOUNDS = ((1, "p50 ms", 1.5), (32, "a second", 0.45), (256, "a second", 0.5))
 Report = dict[str, Any]
 Measure = Callable[[], dict[str, float]]
 
@@ -56,6 +61,15 @@ class Case:
     floor: Measure
     bound: float
     unit: int = 1  # reports a request
+    peer: str = "floor"
+    figure: str = "a second"  # or p50 ms, of which less is better
+
+    def ratio(self, ours: dict[str, float], floor: dict[str, float]) -> float:
+        return ours[self.figure] / floor[self.figure]
+
+    def target(self, ratio: float) -> dict[str, Any]:
+        name = f"{self.name}: {self.figure} / {self.peer}"
+        return judge(name, ratio, self.bound, least=self.figure == "a second")
 
 
 def progress(i: int) -> Report:
@@ -189,7 +203,7 @@ def create(server: Server, *ids: str) -> None:
 def single(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
     ours = stack.enter_context(start_livejobs(tmp / "single"))
     floor = stack.enter_context(start_uvicorn("peer_empty:app"))
-    create(ours, *(f"j{i}" for i in range(1, JOBS + 1)))
+    create(ours, *NAMES)
     for name, say in (("progress", progress), ("log", log)):
         file = write(tmp / name, [json.dumps(say(i)).encode() for i in range(9_600)])
         ask = Ask("POST", "/v1/jobs/j%d/reports", file, "Content-Type", "application/json")
@@ -198,6 +212,27 @@ def single(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
             partial(load, ours, seconds, ask),
             partial(load, floor, seconds, replace(ask, path="/empty")),
             0.4,
+        )
+
+
+def durable(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
+    if not DURABLE.here:
+        return
+    ours = stack.enter_context(start_livejobs(tmp / "livejobs"))
+    peer = stack.enter_context(DURABLE.start(tmp))
+    create(ours, *NAMES)
+    put_stream(peer.port, *NAMES, type="application/json")
+    file = write(tmp / "bodies", [json.dumps(progress(i)).encode() for i in range(9_600)])
+    for connections, figure, bound in DURABLE_BOUNDS:
+        path = "/v1/jobs/j%d/reports"
+        ask = Ask("POST", path, file, "Content-Type", "application/json", connections)
+        yield Case(
+            f"single progress, connections: {connections}",
+            partial(load, ours, seconds, ask),
+            partial(load, peer, seconds, replace(ask, path="/j%d")),
+            bound,
+            peer=DURABLE.name,
+            figure=figure,
         )
 
 
@@ -219,7 +254,7 @@ def batches(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
                 f"100 reports as {name}, connections: {connections}",
                 partial(load, ours, seconds, ask),
                 partial(bare, tmp, arrays, seconds),
-                0.5,
+                ARRAY_BOUND if name == "array" else 0.5,
                 BATCH,
             )
 
@@ -243,7 +278,7 @@ def snapshots(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
             f"snapshot {name}, {len(body):,} bytes, {JOBS} connections",
             partial(load, ours, seconds, ask),
             partial(load, floor, seconds, replace(ask, path="/job")),
-            0.85,
+            POLL_BOUND,
         )
 
 
@@ -277,13 +312,13 @@ def access(stack: ExitStack, tmp: Path, seconds: float) -> Iterator[Case]:
 def compare(case: Case, rounds: int) -> list[dict[str, Any]]:
     pairs = [_pair(case, floor_first=bool(n % 2)) for n in range(rounds)]
     rows: list[dict[str, Any]] = []
-    for name, side in (("livejobs", 0), ("floor", 1)):
+    for name, side in (("livejobs", 0), (case.peer, 1)):
         runs = [pair[side] for pair in pairs]
         figures = {key: median(run[key] for run in runs) for key in runs[0]}
         figures["a second"] *= case.unit
         figures["us CPU"] /= case.unit
         rows.append({"": name, **figures})
-    ratio = median(a["a second"] / b["a second"] for a, b in pairs)
+    ratio = median(case.ratio(*pair) for pair in pairs)
     rows[0] |= {"ratio": ratio, "times the CPU": rows[0]["us CPU"] / rows[1]["us CPU"]}
     table(f"{case.name}, median of {rounds}", rows)
     return rows
@@ -297,7 +332,13 @@ def _pair(case: Case, floor_first: bool) -> tuple[dict[str, float], dict[str, fl
     return case.ours(), case.floor()
 
 
-SECTIONS = {"single": single, "batch": batches, "snapshot": snapshots, "access": access}
+SECTIONS = {
+    "single": single,
+    "durable": durable,
+    "batch": batches,
+    "snapshot": snapshots,
+    "access": access,
+}
 
 
 def main() -> None:
@@ -311,14 +352,15 @@ def main() -> None:
     if options.quick:
         options.seconds, options.rounds = 1, 1
     need("wrk")
-    print(machine())
+    print(machine(), *missing([DURABLE] if "durable" in options.only else ()), sep="\n")
     results, targets = {}, []
     for name in options.only:
         with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
             for case in SECTIONS[name](stack, Path(tmp), options.seconds):
                 rows = results[case.name] = compare(case, options.rounds)
-                targets.append(judge(case.name, rows[0]["ratio"], case.bound, least=True))
-    table("Targets: how much of the floor's speed", targets)
+                targets.append(case.target(rows[0]["ratio"]))
+    if targets:
+        table("Targets", targets)
     save(options.json, {"machine": machine(), "results": results, "targets": targets})
 
 

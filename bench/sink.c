@@ -1,9 +1,11 @@
 /* Many viewers on one thread: opens N SSE or WebSocket connections, reads all they are sent, counts.
 
-   sink sse|ws HOST PORT PATH N [-H "Header: value"]... [-m TEXT] [-f] [-a ADDRESSES] [-i IN_FLIGHT]
+   sink sse|ws HOST PORT PATH N [-H "Header: value"]... [-m TEXT] [-f] [-s] [-a ADDRESSES]
+        [-i IN_FLIGHT]
 
    -m  text message that each WebSocket sends once it is open
    -f  a viewer is open with its first message, not yet with the response's head
+   -s  stuck: a viewer that is open reads nothing more
    -a  source addresses 127.0.0.1 and up (default 4): more ports than one address has
    -i  handshakes at a time (default 256)
 
@@ -17,6 +19,7 @@
      reset              forget the figures; marks from before are no longer timed
      stats              the figures since then
      wait SEQ TIMEOUT   until every viewer has seen SEQ
+     gone TIMEOUT       until the server has ended all
      cut                close all at once
      back SEQ TIMEOUT   open all with their Last-Event-ID, until every one has seen SEQ
    The end of stdin ends it. */
@@ -59,7 +62,7 @@ static struct {
 } now_;
 
 static struct viewer *viewers;
-static int count, websocket, first_message, addresses = 4, in_flight = 256;
+static int count, websocket, first_message, stuck, addresses = 4, in_flight = 256;
 static const char *host, *port, *path, *greeting;
 static char headers[4096];
 static struct sockaddr_in target;
@@ -69,7 +72,7 @@ static uint64_t since, started, deadline;
 static double cpu_before;
 static int64_t goal;
 static struct histogram current_ns;
-static enum { NOTHING, OPENING, WAITING, RETURNING } task;
+static enum { NOTHING, OPENING, GOING, WAITING, RETURNING } task;
 static char *text, *raw; /* text: what is parsed; raw: what was read, still in chunks */
 
 static uint64_t now(void) {
@@ -172,7 +175,9 @@ static void settle(struct viewer *v, uint64_t at) {
   if (at > started) histogram_add(&current_ns, at - started);
 }
 
-static void scan(struct viewer *v, const char *p, const char *end, uint64_t at) {
+/* How many marks there are. */
+static int scan(struct viewer *v, const char *p, const char *end, uint64_t at) {
+  int marks = 0;
   while ((p = memchr(p, '~', (size_t)(end - p)))) {
     char kind = *++p, *next;
     if (kind != 'h' && kind != 'e') continue;
@@ -182,8 +187,10 @@ static void scan(struct viewer *v, const char *p, const char *end, uint64_t at) 
     if (next >= end || *next != '~') continue;
     (kind == 'h' ? see_head : see_entry)(v, seq, sent, at);
     p = next + 1;
+    marks++;
   }
   settle(v, at);
+  return marks;
 }
 
 /* ---- connections ---- */
@@ -193,6 +200,7 @@ static void arrive(struct viewer *v) {
   v->fresh = 1;
   opened++;
   shaking--;
+  if (stuck && epoll_ctl(epoll, EPOLL_CTL_DEL, v->fd, NULL)) die("epoll_ctl");
 }
 
 static void hang_up(struct viewer *v, int state) {
@@ -247,12 +255,13 @@ static void send_request(struct viewer *v) {
 
 static void dial(struct viewer *v) {
   struct sockaddr_in from = {.sin_family = AF_INET};
-  int on = 1;
+  int on = 1, small = 4096;
   v->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (v->fd < 0) die("socket");
   from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)((v - viewers) % addresses));
   setsockopt(v->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   setsockopt(v->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (stuck) setsockopt(v->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
   if (bind(v->fd, (struct sockaddr *)&from, sizeof from)) die("bind");
   if (connect(v->fd, (struct sockaddr *)&target, sizeof target) && errno != EINPROGRESS)
     die("connect");
@@ -283,14 +292,14 @@ static int line_is(const char *line, size_t n, const char *field, const char **v
 static void read_event(struct viewer *v, const char *line, const char *end, uint64_t at) {
   const char *eol, *value;
   size_t size;
-  int data = 0;
+  int data = 0, marks = 0;
   for (; line < end; line = eol + 1) {
     eol = memchr(line, '\n', (size_t)(end - line));
     size_t n = (size_t)(eol - line);
     if (n && line[n - 1] == '\r') n--;
     if (line_is(line, n, "data", &value, &size)) {
       data = 1;
-      scan(v, value, value + size, at);
+      marks += scan(v, value, value + size, at);
     } else if (line_is(line, n, "id", &value, &size) && size < ID) {
       memcpy(v->id, value, size);
       v->id[size] = 0;
@@ -299,7 +308,7 @@ static void read_event(struct viewer *v, const char *line, const char *end, uint
     }
   }
   if (!data) return;
-  now_.messages++;
+  now_.messages += marks > 0;
   arrive(v);
 }
 
@@ -317,8 +326,7 @@ static void read_frame(struct viewer *v, int opcode, const char *data, size_t n,
   if (opcode == 9) send_frame(v, 10, data, n);
   else if (opcode == 8) lose(v);
   else if (opcode < 3) {
-    scan(v, data, data + n, at);
-    now_.messages++;
+    now_.messages += scan(v, data, data + n, at) > 0;
     arrive(v);
   }
 }
@@ -443,7 +451,9 @@ static void begin(int what, int64_t seq, double seconds) {
 }
 
 static void check_task(void) {
-  int done = task == OPENING ? opened + refused + closed >= count : current >= count;
+  int done = task == OPENING ? opened + refused + closed >= count
+             : task == GOING ? opened == 0
+                             : current >= count;
   if (task == NOTHING || (!done && now() < deadline)) return;
   printf("{\"done\": %s, \"seconds\": %.3f, \"opened\": %d, \"current\": %d, \"retries\": %d, ",
          done ? "true" : "false", (double)(now() - started) / 1e9, opened, current, retries);
@@ -458,6 +468,8 @@ static void command(char *line) {
   if (sscanf(line, "open %lf", &seconds) == 1) {
     begin(OPENING, 0, seconds);
     next_viewer = 0;
+  } else if (sscanf(line, "gone %lf", &seconds) == 1) {
+    begin(GOING, 0, seconds);
   } else if (sscanf(line, "wait %ld %lf", &seq, &seconds) == 2) {
     begin(WAITING, seq, seconds);
   } else if (sscanf(line, "back %ld %lf", &seq, &seconds) == 2) {
@@ -491,11 +503,12 @@ static void read_commands(void) {
 }
 
 static void options(int argc, char **argv) {
-  for (int option; (option = getopt(argc, argv, "H:m:fa:i:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "H:m:fsa:i:")) != -1;) {
     size_t used = strlen(headers);
     if (option == 'H') snprintf(headers + used, sizeof headers - used, "%s\r\n", optarg);
     else if (option == 'm') greeting = optarg;
     else if (option == 'f') first_message = 1;
+    else if (option == 's') stuck = 1;
     else if (option == 'a') addresses = atoi(optarg);
     else if (option == 'i') in_flight = atoi(optarg);
     else exit(2);

@@ -47,7 +47,7 @@ def measure(contender: Contender, options: argparse.Namespace) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as tmp, contender.start(Path(tmp)) as server:
         contender.prepare(server.port)
         publisher = contender.publisher(server.port, "e")
-        with contender.viewers(server.port, n, in_flight=n) as sink:
+        with contender.viewers(server.port, n, more=("-i", n)) as sink:
             sink.open()
             publisher.run("e", 10, 1)
             sink.ask("wait", publisher.said, 60)

@@ -15,6 +15,7 @@ from blockbuster import blockbuster_ctx
 
 from tests.support.certificate import Certificate, make_certificate
 from tests.support.examples import register_profiles
+from tests.support.forked import Template
 from tests.support.quick import is_quick
 from tests.support.server import LONG_ENOUGH, Server
 
@@ -29,6 +30,17 @@ httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out what starts a process")
+    parser.addoption("--fresh", action="store_true", help="start a new Python for each server")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--fresh"):
+        Server.template = Template("livejobs.cli.serve")
+
+
+def pytest_unconfigure() -> None:
+    if Server.template is not None:
+        Server.template.stop()
 
 
 # Files with tests of many seconds. They run first, so that no test is alone at the end.

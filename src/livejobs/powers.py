@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from livejobs.files.area import FileSender
-from livejobs.live.sink import Send, Writer
+from livejobs.live.sink import Send, Take, TakeSocket, Writer
 
 
 def _no(*_: Any) -> bool:
@@ -28,6 +28,9 @@ class Powers:
     inline: Callable[[Send], bool] = _no
     #: Writes bytes to the transport behind this `send`.
     writer_of: Callable[[Send], Writer | None] = _nothing
+    #: Takes the connection behind this `send` when its stream begins (see server/bare/).
+    taker_of: Callable[[Send], Take | None] = _nothing
+    socket_taker_of: Callable[[Send], TakeSocket | None] = _nothing
     #: Sends a part of a file to the socket behind this `send`, by the kernel.
     sender_of: Callable[[Send], FileSender | None] = _nothing
     #: Writes a whole answer (status, header lines, body); returns whether it was written.

@@ -522,10 +522,10 @@ def test_a_key_turns_access_control_on_also_after_a_restart(server: Server) -> N
 
 def test_a_public_address_needs_keys_or_open(tmp_path: Path) -> None:
     with pytest.raises(DidNotStart, match="LIVEJOBS_ADMIN_KEY"):
-        Server(tmp_path / "a", "--host", "0.0.0.0")
+        Server(tmp_path / "a", "--host", "0.0.0.0", fresh=True)
     with Server(tmp_path / "b", "--host", "0.0.0.0", "--open"):
         pass
-    with Server(tmp_path / "c", "--host", "0.0.0.0", env=KEYED):
+    with Server(tmp_path / "c", "--host", "0.0.0.0", env=KEYED, fresh=True):
         pass
 
 

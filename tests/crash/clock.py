@@ -56,12 +56,14 @@ class Clock:
         }
 
 
-async def drill(rounds: int, folder: Path, seed: int, say: Callable[[str], None]) -> None:
+async def drill(
+    rounds: int, folder: Path, seed: int, say: Callable[[str], None], *, gap: float = 0
+) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
     clock = Clock(folder / "clock")
     with Server(folder / "data", env=clock.environment) as server:
-        load = Load(ledger, server.port, seed)
+        load = Load(ledger, server.port, seed, gap=gap)
         await _start_quiet_job(server.port)
         for at in range(1, rounds + 1):
             for offset in JUMPS:

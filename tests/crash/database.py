@@ -47,7 +47,13 @@ class UnsureWatcher(Watcher):
 
 
 async def drill(
-    rounds: int, data: Path, seed: int, say: Callable[[str], None], *, stopped: float = AWAY
+    rounds: int,
+    data: Path,
+    seed: int,
+    say: Callable[[str], None],
+    *,
+    stopped: float = AWAY,
+    gap: float = 0,
 ) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
@@ -55,7 +61,7 @@ async def drill(
         Postgres() as postgres,
         Server(data, "--database", postgres.database("drill")) as server,
     ):
-        load = Load(ledger, server.port, seed, client=Unsure, watcher=UnsureWatcher)
+        load = Load(ledger, server.port, seed, client=Unsure, watcher=UnsureWatcher, gap=gap)
         faults = Faults(postgres, server, stopped)
         for at in range(1, rounds + 1):
             running = asyncio.create_task(load.run())

@@ -39,8 +39,11 @@ class Load:
         workers: int = WORKERS,
         client: type[Client] = Client,
         watcher: type[Watcher] = Watcher,
+        gap: float = 0,
     ) -> None:
+        """`gap`: seconds that each worker rests between its requests."""
         self.ledger = ledger
+        self.gap = gap
         self.client = client
         self.port = port
         self.enough = asyncio.Event()
@@ -60,7 +63,7 @@ class Load:
         self.enough.clear()
         async with asyncio.TaskGroup() as group:
             for worker in self.workers:
-                group.create_task(self._until_lost(worker))
+                group.create_task(self._until_lost(worker, self.gap))
             for viewer in self.viewers:
                 group.create_task(self._until_lost(viewer))
             for watcher in self.watchers:
@@ -69,11 +72,12 @@ class Load:
     def port_of(self, one: Caller | Watcher) -> int:
         return self.port
 
-    async def _until_lost(self, one: Caller | Watcher) -> None:
+    async def _until_lost(self, one: Caller | Watcher, gap: float = 0) -> None:
         one.start(self.port_of(one))
         try:
             while not self.enough.is_set():
                 await one.step()
+                await asyncio.sleep(gap)
         except Lost:
             pass
         finally:

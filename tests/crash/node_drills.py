@@ -208,14 +208,18 @@ def _refusals(people: Crowd) -> int:
 WORKER: Final = """
     import sys, threading, time, livejobs
     jobs, lines = int(sys.stdin.readline()), int(sys.stdin.readline())
+    watched = threading.Event()
     def work(at):
         with livejobs.job("roll", id=f"roll-{at}", title="x") as job:
+            watched.wait()
             for n in range(lines):
                 job.log(n)
                 job.count(done=1)
                 time.sleep(0.01)
     threads = [threading.Thread(target=work, args=(at,)) for at in range(jobs)]
     for thread in threads: thread.start()
+    sys.stdin.readline()
+    watched.set()
     for thread in threads: thread.join()
     livejobs.flush(60)
 """
@@ -226,9 +230,9 @@ async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, 
     async with crowd(folder, seed, wired=False) as people:
         with _nginx(people.servers, folder / "nginx") as proxy:
             process = Worker(folder / "spool").start(proxy.url, WORKER)
-            working = asyncio.create_task(
-                asyncio.to_thread(process.communicate, f"{jobs}\n{lines}\n")
-            )
+            assert process.stdin
+            process.stdin.write(f"{jobs}\n{lines}\n")
+            process.stdin.flush()
             await _until_there(people.servers[0].port, jobs)
             async with AsyncExitStack() as stack:
                 watching = [
@@ -241,6 +245,8 @@ async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, 
                     )
                     for at in range(viewers)
                 ]
+                # Not before: a viewer begins with the last lines, not with all.
+                working = asyncio.create_task(asyncio.to_thread(process.communicate, "go\n"))
                 restarts = 0
                 while not working.done():
                     await people.roll()

@@ -27,12 +27,18 @@ Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def drill(
-    rounds: int, data: Path, seed: int, say: Callable[[str], None], *, in_time: float = IN_TIME
+    rounds: int,
+    data: Path,
+    seed: int,
+    say: Callable[[str], None],
+    *,
+    in_time: float = IN_TIME,
+    gap: float = 0,
 ) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
-    with Server(data) as server:
-        load = Load(ledger, server.port, seed)
+    with Server(data, fresh=True) as server:
+        load = Load(ledger, server.port, seed, gap=gap)
         for at in range(1, rounds + 1):
             said = await _pause(server, load, chance)
             said += await _stop(server, load, chance, at, in_time)

@@ -306,7 +306,7 @@ def test_a_face_turned_off_is_an_address_where_nothing_is(tmp_path: Path) -> Non
 
 def test_an_unknown_face_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(DidNotStart, match=r"livejobs: faces: there is no face 'rendr'; takes"):
-        Server(tmp_path / "data", "--faces", "rendr")
+        Server(tmp_path / "data", "--faces", "rendr", fresh=True)
     with pytest.raises(SettingError):
         served(tmp_path, ("rendr",))
 

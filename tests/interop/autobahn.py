@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 FINE = {"OK", "INFORMATIONAL"}
@@ -12,9 +13,14 @@ EXPECTED = Path(__file__).with_name("autobahn-expected.json")
 
 
 def main(report: Path) -> int:
+    servers = json.loads(report.read_text())
+    return max(compared(name, results) for name, results in servers.items())
+
+
+def compared(name: str, results: Mapping[str, Mapping[str, str]]) -> int:
     verdicts = {
         case: sorted({result["behavior"], result["behaviorClose"]} - FINE)
-        for case, result in json.loads(report.read_text())["livejobs"].items()
+        for case, result in results.items()
     }
     expected = json.loads(EXPECTED.read_text())
     deviant = {case: said for case, said in verdicts.items() if said}
@@ -24,9 +30,9 @@ def main(report: Path) -> int:
         if case not in expected or set(said) - set(expected[case]["verdicts"])
     }
     for case, said in sorted(unexpected.items()):
-        print(f"{case}: {', '.join(said)}")  # noqa: T201 - a command's output
+        print(f"{name} {case}: {', '.join(said)}")  # noqa: T201 - a command's output
     counted = Counter("OK" if not said else " ".join(said) for said in verdicts.values())
-    print(f"{len(verdicts)} cases:", dict(counted), f"{len(unexpected)} unexpected")  # noqa: T201
+    print(f"{name}, {len(verdicts)} cases:", dict(counted), f"{len(unexpected)} unexpected")  # noqa: T201
     return 1 if unexpected else 0
 
 

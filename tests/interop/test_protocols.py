@@ -34,7 +34,7 @@ UPGRADE = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("protocols") / "data") as running:
+    with Server(tmp_path_factory.mktemp("protocols") / "data", fresh=True) as running:
         with dial(running.port) as sock:
             sock.sendall(b"PUT /v1/jobs/j HTTP/1.1\r\n" + HOST + b"content-length: 0\r\n\r\n")
             assert answer(sock)[0] == 201

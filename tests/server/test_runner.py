@@ -98,13 +98,13 @@ def test_stdout_gets_the_ready_line_and_nothing_else(server: Server) -> None:
 
 
 def test_port_0_picks_a_free_port(tmp_path: Path) -> None:
-    with Server(tmp_path / "a") as one, Server(tmp_path / "b") as two:
+    with Server(tmp_path / "a", fresh=True) as one, Server(tmp_path / "b", fresh=True) as two:
         assert one.port != two.port
         assert 0 not in {one.port, two.port}
 
 
 def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--host", "::1") as server:
+    with Server(tmp_path / "data", "--host", "::1", fresh=True) as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert httpx2.get(server.url + "/healthz").status_code == 200
 
@@ -149,12 +149,12 @@ def test_a_wrong_setting_prints_one_line_and_exits_with_2(
 
 
 def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", env={"LIVEJOBS_PROT": "1"}) as server:
+    with Server(tmp_path / "data", env={"LIVEJOBS_PROT": "1"}, fresh=True) as server:
         assert "livejobs: LIVEJOBS_PROT: there is no such setting" in server.stderr
 
 
 def test_with_open_the_server_listens_on_any_address(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--host", "0.0.0.0", "--open") as server:
+    with Server(tmp_path / "data", "--host", "0.0.0.0", "--open", fresh=True) as server:
         assert server.url == f"http://0.0.0.0:{server.port}"
 
 

@@ -34,7 +34,7 @@ def url(postgres: Postgres) -> str:
 @pytest.fixture(scope="module")
 def server(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("first") / "data"
-    with Server(data, env={"LIVEJOBS_DATABASE": url}) as running:
+    with Server(data, env={"LIVEJOBS_DATABASE": url}, fresh=True) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -19,8 +20,8 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 
 class Api(httpx.Client):
-    def __init__(self, url: str) -> None:
-        super().__init__(base_url=url, timeout=LONG_ENOUGH)
+    def __init__(self, url: str, *, trust: ssl.SSLContext | bool = True) -> None:
+        super().__init__(base_url=url, timeout=LONG_ENOUGH, verify=trust)
         self.url = url
 
     def create(self, **fields: Any) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.forked import Fork, Template
+
 BIN = Path(sys.executable).parent
 READY = "livejobs ready on "
 LONG_ENOUGH = 60.0  # seconds; reached only when something is broken
@@ -46,12 +48,7 @@ class Running:
 
     def start(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - _close closes it
-        self.process = subprocess.Popen(
-            [*self.command, "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=self.env,
-        )
+        self.process = self._launch([*self.command, "--port", str(self.port)])
         line = self._first_line()
         if not line.startswith(READY):
             self.kill()
@@ -60,6 +57,9 @@ class Running:
             raise DidNotStart(f"{line!r}\n{errors}")
         self.url = line.removeprefix(READY)
         self.port = urlsplit(self.url).port or 0
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes] | Fork:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._errors, env=self.env)
 
     def _first_line(self) -> str:
         assert self.process.stdout is not None
@@ -127,11 +127,21 @@ class Running:
 
 
 class Server(Running):
-    """`livejobs serve` with a data folder, which a restart keeps."""
+    """`livejobs serve` with a data folder, which a restart keeps. It is a fork of the template,
+    if there is one. `fresh`: start a new Python, for tests of the start itself."""
 
-    def __init__(self, data: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
-        self.data = data
+    template: Template | None = None  # conftest sets it; drills and benches start new Pythons
+
+    def __init__(
+        self, data: Path, *args: str, env: Mapping[str, str] | None = None, fresh: bool = False
+    ) -> None:
+        self.data, self.fresh = data, fresh
         super().__init__(str(BIN / "livejobs"), "serve", "--data", str(data), *args, env=env)
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes] | Fork:
+        if self.fresh or self.template is None or not self.template.fits(self.env):
+            return super()._launch(command)
+        return self.template.fork(command, self.env, stderr=self._errors)
 
 
 def clean_environment() -> dict[str, str]:

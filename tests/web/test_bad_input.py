@@ -296,14 +296,14 @@ NASTY: list[Any] = [
 
 
 @pytest.mark.parametrize("name", ["project", "type", "tag", "parent", "owner", "q", "x"])
-@pytest.mark.parametrize("value", NASTY, ids=range(len(NASTY)))
-def test_a_filter_may_be_anything(api: Api, id: str, name: str, value: str) -> None:
-    answer = api.get("/v1/jobs", params={name: value})
-    if answer.status_code == 200:
-        known = (name == "project" and value == "*") or name == "x"
-        assert bool(answer.json()["jobs"]) == known
-    else:
-        problem(answer, 422, "invalid", f"/{name}")
+def test_a_filter_may_be_anything(api: Api, id: str, name: str) -> None:
+    for value in NASTY:
+        answer = api.get("/v1/jobs", params={name: value})
+        if answer.status_code == 200:
+            known = (name == "project" and value == "*") or name == "x"
+            assert bool(answer.json()["jobs"]) == known, value
+        else:
+            problem(answer, 422, "invalid", f"/{name}")
 
 
 def test_strings_are_kept_as_they_were_said(api: Api) -> None:

@@ -490,7 +490,11 @@ def test_requests_in_one_packet_are_answered_in_order(api: Api, id: str, url: st
 
 
 def test_slow_readers_share_one_copy_of_a_large_state(tmp_path: Path) -> None:
-    with Server(tmp_path / "data") as server, Api(server.url) as api, ExitStack() as stack:
+    with (
+        Server(tmp_path / "data", fresh=True) as server,
+        Api(server.url) as api,
+        ExitStack() as stack,
+    ):
         id = api.create()
         for _ in range(5):  # as large as one can be
             api.report(id, {"type": "result", "value": "x" * 100_000})

@@ -30,16 +30,17 @@ def links(html: str) -> list[str]:
     return [link for link in found if not link.startswith(("#", "data:"))]
 
 
-@pytest.mark.parametrize("path", [*PAGES, *FILES])
-def test_what_a_browser_has_is_not_sent_again(browser: TestClient, path: str) -> None:
-    first = browser.get(path)
-    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
-    assert first.headers["x-content-type-options"] == "nosniff"
-    again = browser.get(path, headers={"if-none-match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["etag"] == first.headers["etag"]
-    other = browser.get(path, headers={"if-none-match": '"other"'})
-    assert other.content == first.content
+@pytest.mark.parametrize("paths", [PAGES, FILES], ids=["pages", "files"])
+def test_what_a_browser_has_is_not_sent_again(browser: TestClient, paths: list[str]) -> None:
+    for path in paths:
+        first = browser.get(path)
+        assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache"), path
+        assert first.headers["x-content-type-options"] == "nosniff", path
+        again = browser.get(path, headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b""), path
+        assert again.headers["etag"] == first.headers["etag"], path
+        other = browser.get(path, headers={"if-none-match": '"other"'})
+        assert other.content == first.content, path
 
 
 @pytest.mark.parametrize("path", PAGES)

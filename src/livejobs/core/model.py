@@ -5,6 +5,7 @@ A job is a small Head, its current state, and append-only Entries: logs, results
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -195,6 +196,11 @@ class Entry(Struct, frozen=True):
     n: int  # 1, 2, 3 … within the job and kind
     level: int  # index into LEVELS; 0 for results and errors
     value: Raw
+
+
+def size_of(entries: Iterable[Entry]) -> int:
+    """How many bytes their values take together. Joining them is faster than asking each."""
+    return len(b"".join([entry.value for entry in entries]))
 
 
 class Stored(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from livejobs.core import wire
-from livejobs.core.model import Entry, EntryKind, Record
+from livejobs.core.model import Entry, EntryKind, Record, size_of
 
 OBJECT: Final = 150  # bytes that an entry takes beside its value, with what a face makes of it
 
@@ -90,7 +90,7 @@ class Recent:
     def append(self, seq: int, entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        size = sum([len(bytes(entry.value)) for entry in entries])
+        size = size_of(entries)
         self.changes.append((seq, entries, size))
         self.count += len(entries)
         self.size += size

@@ -160,11 +160,11 @@ class Reporting:
         """The same, but measure the head only when the reports since the last time could have
         filled it: the cost of measuring grows with the head and not with the reports."""
         folded = reducer.fold(head, reports, now)
-        grows = any(_grows(head, report) for report in reports)
         known, size = slot.measured
         if known is head:
             size += _growth(head, reports)
-        if grows and (known is not head or size > self.bounds.head):
+        fits = known is head and size <= self.bounds.head
+        if not fits and any(_grows(head, report) for report in reports):
             size = self._measure(folded.head, "")
         elif known is not head:
             return folded
@@ -177,7 +177,10 @@ class Reporting:
         head = slot.head
         if head.status != "running" or head.stalled or slot.gone:
             return False
-        return all(type(it) is say.Heartbeat and it.answered is None for it in reports)
+        for report in reports:  # `all` would cost more than the rest of the question
+            if type(report) is not say.Heartbeat or report.answered is not None:
+                return False
+        return True
 
     def check_size(self, head: Head, at: str) -> None:
         self._measure(head, at)
@@ -237,7 +240,7 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 # The most that a report adds to a head beside its own text: digits, times, a rate.
-_BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400, say.Ask: 300}
+_BESIDE: Final = 400
 _DIGITS: Final = 48
 _START: Final = 60  # a status and a time, as any report starts a queued job
 # These are short and change much: every step, or everything of an attempt.
@@ -247,20 +250,12 @@ _MUCH: Final = 1 << 30
 
 def _growth(head: Head, reports: Sequence[say.AnyReport]) -> int:
     """The most that the reports add to the head, in time proportional to the reports."""
-    start = _START if head.status == "queued" else 0
-    return start + sum(map(_growth_by, reports))
-
-
-def _growth_by(report: say.AnyReport) -> int:
-    kind = type(report)
-    if kind in _TURNS:
+    if not _TURNS.isdisjoint(map(type, reports)):
         return _MUCH
-    size = _BESIDE.get(kind, _DIGITS)
-    if kind in _GROWS or report.producer is not None:
-        size += len(encoded(report))
-    if isinstance(report, say.Count):  # a sum takes more digits than what is added
-        size += _DIGITS * len(report.counters)
-    return size
+    texts = [it for it in reports if type(it) in _GROWS or it.producer is not None]
+    # A sum takes more digits than what is added.
+    sums = len(reports) + sum(len(it.counters) for it in texts if type(it) is say.Count)
+    return _START + _BESIDE * len(texts) + _DIGITS * sums + len(encoded(texts))
 
 
 def _grows(head: Head, report: say.AnyReport) -> bool:

@@ -49,6 +49,14 @@ class Wire(Protocol):
     def encode(self, messages: Sequence[Message]) -> Sendable:
         """All of them in one write where the transport allows."""
 
+    def __hash__(self) -> int: ...
+
+
+@lru_cache(maxsize=16)
+def encoded(wire: Wire, message: Message) -> Sendable:
+    """A message that all connections get at once, encoded once for each wire."""
+    return wire.encode([message])
+
 
 class SSEWire:
     transport: Final = "sse"

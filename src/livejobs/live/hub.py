@@ -24,10 +24,10 @@ from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
 from livejobs.live.channel import Channel, Shown, Viewer
-from livejobs.live.frames import PING, Message, Transport, Wire
+from livejobs.live.frames import PING, Message, Transport, Wire, encoded
 from livejobs.live.options import Filter, Options
 from livejobs.live.sent import Sent
-from livejobs.live.sink import InlineSink, Send, Sink, TaskSink, Writer
+from livejobs.live.sink import Bare, BareSink, InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import JobStore
 
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
@@ -86,11 +86,21 @@ class Hub:
             )
 
     def open(
-        self, send: Send, own_wire: Wire, by: Principal = ANONYMOUS, *, solo: bool = False
+        self,
+        send: Send,
+        own_wire: Wire,
+        by: Principal = ANONYMOUS,
+        *,
+        solo: bool = False,
+        bare: Bare | None = None,
     ) -> Sink:
         """A new connection. `own_wire` encodes its own messages, such as pings. The caller closes
-        it in a `finally`."""
-        sink = self._sink(send, own_wire, by, solo)
+        it in a `finally`; one that is bare closes by itself."""
+        if bare is None:
+            sink = self._sink(send, own_wire, by, solo)
+        else:
+            freed = self._bring_up_to_date
+            sink = BareSink(bare, freed, self.close, own_wire, by=by, solo=solo)
         self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
@@ -105,6 +115,7 @@ class Hub:
 
     def close(self, sink: Sink) -> None:
         sink.closed = True
+        sink.hang_up()
         for viewer in list(sink.viewers):
             self.unsubscribe(viewer)
         for wheel in self._sinks:
@@ -280,7 +291,7 @@ class Hub:
         """Each second: pings, checks of credentials, and places in queues."""
         self._second = (self._second + 1) % PING_EVERY
         for sink in list(self._sinks[self._second]):
-            sink.try_push(sink.own_wire.encode([PING]))
+            sink.try_push(encoded(sink.own_wire, PING))
         for wheel in self._sinks[self._second % LOOK_EVERY :: LOOK_EVERY]:
             self._dismiss(wheel)
         self._push_places()

@@ -4,7 +4,9 @@
 at once. If `send` waits, the client is slow: the sink is busy until `send` returns, and refuses
 other messages. A viewer whose message was refused is brought up to date afterwards.
 
-There are two kinds, for two kinds of server:
+There are three kinds:
+- BareSink writes to a connection of which nothing is left but its socket. Our runner gives such
+  connections to streams over plain HTTP/1.1 (see server/bare/).
 - InlineSink steps the `send` coroutine by hand: no task, no queue. This is sound only where `send`
   suspends on plain asyncio futures and never asks for the current task, as uvicorn's does.
 - TaskSink runs each push in a task of its own, for any other ASGI server.
@@ -16,16 +18,47 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from types import coroutine
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.live.frames import Message, Sendable, Wire
+from livejobs.live.frames import Message, Sendable, Wire, encoded
 
 log = logging.getLogger("livejobs.sink")
+
+
+class Bare(Protocol):
+    """A connection that is only its socket."""
+
+    owner: Any  # its sink, which it calls: `resumed` and `gone`
+
+    def push(self, messages: Sendable) -> bool:
+        """Write the messages. False: some bytes wait; `resumed` is called when they are sent."""
+
+    async def flushed(self) -> None:
+        """Wait until nothing waits to be sent."""
+
+    async def send(self, message: Any) -> None:
+        """As an ASGI server's."""
+
+    def hang_up(self) -> None:
+        """Close, without cutting off what was sent."""
+
+
+class BareSocket(Bare, Protocol):
+    """The same of a WebSocket, whose client sends messages too."""
+
+    heard: Callable[[], None] | None  # called when messages begin to wait
+
+    def next(self) -> Mapping[str, Any] | None:
+        """The next message to handle. None: `heard` will be called when there is one."""
+
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 # Writes bytes to the transport as they are, if it takes them now; returns whether it did.
 Writer: TypeAlias = Callable[[bytes], bool]
+# Takes the connection, once its head is written. None: it can't be taken, and goes on as it is.
+Take: TypeAlias = Callable[[], Awaitable[Bare | None]]
+TakeSocket: TypeAlias = Callable[[], Awaitable[BareSocket | None]]
 Freed: TypeAlias = Callable[["Sink"], Awaitable[None]]
 
 
@@ -82,8 +115,11 @@ class Sink:
     def try_end(self, farewell: Message) -> None:
         """Send the last message and close. A sink that is busy stays open: whoever holds it sends
         the message afterwards (see Hub)."""
-        if self.try_push(self.own_wire.encode([farewell])):
+        if self.try_push(encoded(self.own_wire, farewell)):
             self.closed = True
+
+    def hang_up(self) -> None:
+        """Nothing uses the sink any more."""
 
     def remove(self, viewer: Any) -> None:
         if viewer in self.viewers:
@@ -94,7 +130,7 @@ class Sink:
         """Bring viewers that are behind up to date, in a task of its own."""
         if not self.busy and not self.closed:
             self.busy = True
-            _keep(self._finish(_nothing()))
+            keep(self._finish(_nothing()))
 
     async def _finish(self, rest: Awaitable[None]) -> None:
         """Send the rest, and what was committed meanwhile. Then the sink is free again."""
@@ -106,6 +142,47 @@ class Sink:
             self.closed = True
         finally:
             self.busy = False
+
+
+class BareSink(Sink):
+    takes_frames = True
+
+    __slots__ = ("_bare", "_blocked", "_left")
+
+    def __init__(
+        self,
+        bare: Bare,
+        freed: Freed,
+        left: Callable[[Sink], None],
+        own_wire: Wire,
+        *,
+        by: Principal = ANONYMOUS,
+        solo: bool = False,
+    ) -> None:
+        super().__init__(bare.send, freed, own_wire, by=by, solo=solo)
+        self._bare = bare
+        self._left = left  # called when the client has gone
+        self._blocked = False  # a push waits in part
+        bare.owner = self
+
+    def _push(self, messages: Sendable) -> None:
+        if not self._bare.push(messages):
+            self.busy = self._blocked = True
+
+    async def write(self, messages: Sendable) -> None:
+        if not self._bare.push(messages):
+            await self._bare.flushed()
+
+    def resumed(self) -> None:
+        if self._blocked:
+            self._blocked = self.busy = False
+            self.settle()
+
+    def gone(self) -> None:
+        self._left(self)
+
+    def hang_up(self) -> None:
+        self._bare.hang_up()
 
 
 class InlineSink(Sink):
@@ -142,7 +219,7 @@ class InlineSink(Sink):
                 self.closed = True
                 return
             self.busy = True
-            _keep(self._finish(self._resume(sending, waiting_for, messages[at + 1 :])))
+            keep(self._finish(self._resume(sending, waiting_for, messages[at + 1 :])))
             return
 
     async def _resume(
@@ -172,7 +249,7 @@ class TaskSink(Sink):
 
     def _push(self, messages: Sendable) -> None:
         self.busy = True
-        _keep(self._finish(self.write(messages)))
+        keep(self._finish(self.write(messages)))
 
     async def write(self, messages: Sendable) -> None:
         for message in messages:
@@ -192,7 +269,7 @@ async def _nothing() -> None:
 _running: set[asyncio.Task[None]] = set()  # the loop itself keeps tasks only weakly
 
 
-def _keep(work: Coroutine[Any, Any, None]) -> None:
+def keep(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.get_running_loop().create_task(work)
     _running.add(task)
     task.add_done_callback(_running.discard)

@@ -27,6 +27,8 @@ from uvicorn.server import ServerState
 
 from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
+from livejobs.server.bare.connection import Home
+from livejobs.server.bare.poller import Poller
 from livejobs.web.http import NDJSON, media_type_of
 
 PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
@@ -53,6 +55,7 @@ class Config(uvicorn.Config):
         super().__init__(app, **options)
         self.limits = limits
         self.admission = Admission(limits.connections, limits.connections_per_address)
+        self.home = Home(Poller(), self.admission, set())
 
 
 class LimitedConnection:
@@ -125,11 +128,13 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         "head_bytes",
         "limits",
         "may_pause",
+        "moved",
         "piece_bytes",
         "refused",
         "waited",
     )
 
+    config: Config
     scope: Any  # None before the first request, contrary to uvicorn's type
 
     def __init__(
@@ -142,6 +147,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.admission, self.limits = config.admission, config.limits
         self.refused = False
+        self.moved = False  # the connection goes on without this object (see bare/)
         # The request that the app answers. uvicorn's `cycle` is the latest request: it may wait.
         self.answering: RequestResponseCycle | None = None
         self.body_bytes = 0  # of a body, since the last tick
@@ -165,7 +171,8 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         if self.answering is not None and not self.answering.response_complete:
             self.answering.disconnected = True
             self.answering.message_event.set()
-        self.admission.leave(self.client)
+        if not self.moved:
+            self.admission.leave(self.client)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:

@@ -2,9 +2,8 @@
 
 The hub writes the same bytes to thousands of connections, and the most frequent requests are
 answered with bytes that are ready. Behind a `send` of our own runner it is known what will
-happen to the bytes. So they are written directly, after the same checks that `send` makes: a
-fifth less work for a delivery, a third less for a poll. When a check fails, the caller uses
-`send`.
+happen to the bytes. So they are written directly, after the same checks that `send` makes. When a
+check fails, the caller uses `send`. (Most viewers need no `send` at all: see bare/.)
 """
 
 from __future__ import annotations
@@ -30,8 +29,9 @@ def inline(send: Send) -> bool:
 
 
 def called_directly(scope: Scope, send: Send) -> bool:
-    """Whether our own runner called the app, with the very scope that the runner made."""
-    owner = getattr(send, "__self__", None)
+    """Whether our own runner called the app, with the very scope that the runner made. Layers for
+    CORS may lie in between."""
+    owner = owner_of(send)
     return isinstance(owner, OWN) and owner.scope is scope
 
 

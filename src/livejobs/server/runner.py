@@ -26,6 +26,7 @@ from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
 from livejobs.server.access_log import Handshakes
+from livejobs.server.bare.connection import Bare
 from livejobs.server.connection import Config, Connection, ConnectionLimits, LimitedConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
@@ -94,6 +95,8 @@ class Server(uvicorn.Server):
         worker: Worker | None = None,
     ) -> None:
         super().__init__(config)
+        self.server_state.connections = config.home.connections
+        self.poller = config.home.poller
         self.app, self.settings = app, settings
         self.drain, self.beside = drain, beside
         self.worker = worker
@@ -134,7 +137,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
             for connection in list(self.server_state.connections):
-                if isinstance(connection, LimitedConnection):
+                if isinstance(connection, (LimitedConnection, Bare)):
                     connection.second_passed()
         return await super().on_tick(counter)
 
@@ -155,6 +158,7 @@ class Server(uvicorn.Server):
         aborting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.abort_all)
         await super().shutdown(sockets)
         aborting.cancel()
+        self.poller.close()
         if tasks := self.server_state.tasks:  # a second signal forced the stop
             self.abort_all()
             await asyncio.wait(tasks, timeout=1)
@@ -163,7 +167,10 @@ class Server(uvicorn.Server):
         # The task of a lost connection ends by itself. uvicorn would cancel each task, and log a
         # traceback for each.
         for connection in list(self.server_state.connections):
-            connection.transport.abort()
+            if isinstance(connection, Bare):
+                connection.close()
+            else:
+                connection.transport.abort()
 
 
 def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits) -> Config:

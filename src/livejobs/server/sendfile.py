@@ -151,9 +151,10 @@ PUMP: Final = Pump()
 
 
 def sender_of(send: Send) -> FileSender | None:
-    """None if bytes must not bypass this `send`: HTTP/2, TLS, or a layer in between."""
+    """None if bytes must not bypass this `send`: HTTP/2, TLS, or a layer in between. Nor can they
+    on another system than Linux."""
     cycle = getattr(send, "__self__", None)
-    if not isinstance(cycle, RequestResponseCycle):
+    if not isinstance(cycle, RequestResponseCycle) or not hasattr(os, "eventfd"):
         return None
     if cycle.transport.get_extra_info("sslcontext") is not None:
         return None

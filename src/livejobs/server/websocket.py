@@ -21,18 +21,20 @@ from websockets.server import ServerProtocol
 
 from livejobs.live.frames import READY
 from livejobs.server.admission import problem
+from livejobs.server.bare.frames import Bounded
 from livejobs.server.connection import PAUSE_FACTOR, Config
 
 NO_ANSWER: Final = 4408
 PIECE: Final = 4096  # bytes parsed in one turn; they may be hundreds of frames
 
 
-class WebSocketHandshake(ServerProtocol):
+class WebSocketHandshake(Bounded, ServerProtocol):
     """Refuses with a problem document, and other versions as RFC 6455 (4.4) demands."""
 
     CODES: Final = {403: "forbidden", 426: "upgrade_required", 431: "headers_too_large"}
 
     def accept(self, request: Request) -> Response:
+        self.after = len(self.reader.buffer)
         if request.headers.get_all("Sec-WebSocket-Version") == ["13"]:
             return super().accept(request)
         refused = self.reject(426, "This server supports only version 13 of WebSocket.")
@@ -53,6 +55,7 @@ class WebSocketHandshake(ServerProtocol):
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
     config: Config
+    conn: WebSocketHandshake
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,10 +63,13 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.rest = b""  # received and not parsed; while it is not empty, reading pauses
         self.turn: Handle | None = None  # in which the next piece will be parsed
         self.pending_pong = b""
+        self.moved = False  # the connection goes on without this object (see bare/)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.add(self)  # uvicorn removes it; one that moved has left already
         super().connection_lost(exc)
-        self.config.admission.leave(self.client)  # it entered before it became a WebSocket
+        if not self.moved:
+            self.config.admission.leave(self.client)  # it entered before it became a WebSocket
 
     # Sending
 
@@ -89,6 +95,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return True
 
     # Receiving
+
+    @property
+    def all_parsed(self) -> bool:
+        """Whether no part of a message waits for the rest of it."""
+        return not self.rest and self.conn.between_messages
 
     def data_received(self, data: bytes) -> None:
         self.rest = self.rest + data if self.rest else data

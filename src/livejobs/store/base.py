@@ -26,7 +26,17 @@ from msgspec import Struct
 
 from livejobs.core.access import Scope
 from livejobs.core.history import History, Range
-from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
+from livejobs.core.model import (
+    Entry,
+    EntryKind,
+    File,
+    Flag,
+    Head,
+    Record,
+    Status,
+    Stored,
+    size_of,
+)
 
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
@@ -151,7 +161,7 @@ class EntryQuery(Struct, frozen=True):
 
 def is_full(records: Sequence[Record], most_bytes: int = PAGE_BYTES) -> bool:
     """Whether the store stopped because of `most_bytes`, so that there may be more."""
-    return sum(len(bytes(record.entry.value)) for record in records) >= most_bytes
+    return size_of(record.entry for record in records) >= most_bytes
 
 
 class Gone(Struct, frozen=True):

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from msgspec import Raw
+
 from livejobs.core.history import RANGES, moves
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency, Query
@@ -19,7 +21,7 @@ EVERY: Final = ""  # a label that every job has
 ALL: Final = 0  # in the history: the sum of all projects, which has its own rows
 
 Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
-ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
+ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes | Raw]  # as in commit.sql
 MovedRow: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
 Row: TypeAlias = tuple[object, ...]
 
@@ -126,6 +128,7 @@ class Rows:
         self.seqs = dict(seqs)  # the last seq of each project
         self.created = 0
         self.lives: list[Life] = []
+        self.moving: list[Life] = []  # those that are created, deleted, or now found elsewhere
         self.now = 0
         self.ended: list[int] = []  # keys of jobs that are deleted
         self.unsearched: list[Row] = []
@@ -154,9 +157,9 @@ class Rows:
         if self.gone:
             dead = {life.pk for life in self.lives if life.after is None}
             self.told = [row for row in self.told if row[1] >> _JOB_BITS not in dead]
-        moves = [life for life in self.lives if not self._stays(life)]
-        if moves:
-            self._move(moves)
+        self.moving = [life for life in self.lives if not self._stays(life)]
+        if self.moving:
+            self._move(self.moving)
 
     def _add(self, change: Change, pks: Mapping[str, int]) -> None:
         head = change.job
@@ -164,14 +167,18 @@ class Rows:
         self.given.append(seq)
         life = self._open.get(head.id) or self._begin(change, pks)
         life.after, life.seq = change.after, seq
-        for entry in change.entries:
-            place = key(life.pk, entry.kind, entry.n)
-            self.told.append((entry.level, place, life.project, seq, bytes(entry.value)))
+        if change.entries:
+            first, project = key(life.pk, "logs", 0), life.project
+            self.told += [
+                (it.level, first | _KIND[it.kind] | it.n, project, seq, it.value)
+                for it in change.entries
+            ]
         if change.moves:
             self._count(change, life.project)
         came, went = change.files()
-        self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
-        self.files_ended += [(it.key,) for it in went]
+        if came or went:
+            self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
+            self.files_ended += [(it.key,) for it in went]
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))

@@ -8,7 +8,24 @@ import pytest
 
 from tests.cli.read.shell import Shell
 from tests.support.api import Api
+from tests.support.forked import Template
 from tests.support.server import Server
+
+# All commands that a shell runs.
+COMMANDS = (
+    "answer", "cancel", "get", "jobs", "logs", "report.command", "wait", "watch.command",
+)  # fmt: skip
+
+
+# No fixture: with `--quick`, no test could have it.
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--fresh"):
+        Shell.template = Template(*(f"livejobs.cli.{name}" for name in COMMANDS))
+
+
+def pytest_unconfigure() -> None:
+    if Shell.template is not None:
+        Shell.template.stop()
 
 
 @pytest.fixture

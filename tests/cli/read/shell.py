@@ -10,12 +10,16 @@ import re
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.forked import Template
 from tests.support.server import BIN, LONG_ENOUGH, clean_environment
 
 LIVEJOBS = str(BIN / "livejobs")
@@ -25,6 +29,10 @@ MAIN_SCREEN = "\x1b[?1049l"  # what ends the alternate screen
 
 
 class Shell:
+    """`run` and `out` fork the template, if there is one; `start` and `terminal` never do."""
+
+    template: Template | None = None  # conftest sets it
+
     def __init__(self, url: str, **environment: str) -> None:
         self.url = url
         self.environment = {
@@ -38,6 +46,8 @@ class Shell:
         self, *words: str, input: str | bytes = b"", cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         data = input.encode() if isinstance(input, str) else input
+        if self.template is not None and self.template.fits(self.environment):
+            return self._fork(self.template, words, data, cwd)
         done = subprocess.run(
             [LIVEJOBS, *words], env=self.environment, input=data, cwd=cwd,
             capture_output=True, timeout=LONG_ENOUGH, check=False,
@@ -45,6 +55,22 @@ class Shell:
         return subprocess.CompletedProcess(
             words, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
+
+    def _fork(
+        self, template: Template, words: Sequence[str], data: bytes, folder: Path | None
+    ) -> subprocess.CompletedProcess[str]:
+        reading, writing = os.pipe()
+        with tempfile.TemporaryFile() as errors:
+            process = template.fork(
+                [LIVEJOBS, *words], self.environment, stdin=reading, stderr=errors, folder=folder
+            )
+            os.close(reading)
+            threading.Thread(target=feed, args=(writing, data)).start()
+            with process.stdout:
+                out = process.stdout.read().decode()
+            code = process.wait(LONG_ENOUGH)
+            errors.seek(0)
+            return subprocess.CompletedProcess(words, code, out, errors.read().decode())
 
     def out(self, *words: str, input: str | bytes = b"") -> str:
         """What it prints; it must succeed and say nothing else."""
@@ -60,6 +86,12 @@ class Shell:
 
     def terminal(self, *words: str, width: int = 80, height: int = 24) -> Terminal:
         return Terminal([LIVEJOBS, *words], self.environment, width, height)
+
+
+def feed(pipe: int, data: bytes) -> None:
+    """Write all, unless the reader ends."""
+    with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as file:
+        file.write(data)
 
 
 class Terminal:

@@ -203,7 +203,7 @@ def _told(rows: Rows) -> Found:
     ]
     heads += [(project, pk, seq, head) for pk, _, project, _, _, seq, head in rows.jobs]
     entries = [
-        (project, key, seq, level, value)
+        (project, key, seq, level, bytes(value))
         for level, key, project, seq, value in rows.told
         if level is not None
     ]

@@ -57,7 +57,8 @@ class Writer:
             begun()
             self._touch()
             return []
-        seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
+        names = {change.job.project for change in changes}
+        seqs = {name: self.projects[name].seq for name in names}
         rows = Rows(seqs, self.project_pks, count(self._next_pk))
         rows.add(changes, self._known(changes))
         floors = self._floors(rows)
@@ -83,7 +84,8 @@ class Writer:
 
     def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
         """The keys of the jobs. Those of unfinished jobs are in memory; others are looked up."""
-        ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
+        befores = [it.before for it in changes if it.before is not None]
+        ids = [head.id for head in befores if head.id not in self._pks]
         if not ids:
             return self._pks
         found: dict[str, int] = dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
@@ -151,7 +153,7 @@ class Writer:
             project = self.projects[name]
             floor = floors.get(self.project_pks[name], project.floor)
             self.projects[name] = replace(project, seq=seq, floor=floor)
-        for life in rows.lives:
+        for life in rows.moving:
             if life.after is not None and not life.after.finished:
                 self._pks[life.after.id] = life.pk
             elif (head := life.after or life.before) is not None:

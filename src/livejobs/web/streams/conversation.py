@@ -7,7 +7,9 @@ noticed. The hub sends its messages beside it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
 import msgspec
@@ -21,7 +23,7 @@ from livejobs.core.errors import Invalid, LivejobsError, TooMany, Unauthorized
 from livejobs.live.catchup import RESET
 from livejobs.live.channel import Viewer
 from livejobs.live.frames import CONNECTION, UNAUTHENTICATED, socket_wire
-from livejobs.live.sink import Sink
+from livejobs.live.sink import BareSocket, Sink, keep
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http
 from livejobs.web.streams import events as streams
@@ -47,6 +49,7 @@ from livejobs.web.streams.subscription import Watch, sees
 REFUSALS: Final = 1000  # errors in a row, after which the connection is closed
 AUTH_SECONDS: Final = 10  # how long to wait for a credential
 
+log = logging.getLogger("livejobs.socket")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -76,6 +79,17 @@ class Caller:
 
 
 class Conversation:
+    __slots__ = (
+        "_attending",
+        "_caller",
+        "_live",
+        "_refusals",
+        "_send",
+        "_sink",
+        "_viewers",
+        "bare",
+    )
+
     def __init__(self, live: LiveJobs, caller: Caller, send: Send) -> None:
         self._live = live
         self._caller = caller
@@ -83,6 +97,24 @@ class Conversation:
         self._sink: Sink | None = None  # None until the client is authenticated
         self._viewers: dict[Id, Viewer] = {}
         self._refusals = 0
+        self.bare: BareSocket | None = None  # it needs a task only while it handles messages
+        self._attending = False  # such a task runs
+
+    @asynccontextmanager
+    async def until_closed(self) -> AsyncIterator[None]:
+        """Close the connection afterwards, unless it is bare and goes on."""
+        ended = True
+        try:
+            yield
+            ended = self.bare is None
+        except Left:
+            pass
+        except Closing as closing:
+            close = {"type": "websocket.close", "code": closing.code, "reason": closing.reason}
+            await self._send(close)
+        finally:
+            if ended:
+                self.close()
 
     def close(self) -> None:
         if self._sink is not None:
@@ -100,7 +132,14 @@ class Conversation:
             raise Closing(GOING_AWAY, "The server is stopping.")
         assert self._caller.by is not None, "_authenticated waits for it"
         await self._check_limit(self._caller.by)
-        self._sink = self._live.hub.open(self._send, CONNECTION, self._caller.by)
+        if (take := self._live.powers.socket_taker_of(self._send)) is not None:
+            self.bare = await take()
+        if self.bare is not None:
+            self._send, self.bare.heard = self.bare.send, self._hear
+        hub = self._live.hub
+        self._sink = hub.open(self._send, CONNECTION, self._caller.by, bare=self.bare)
+        if self.bare is not None:
+            self._hear()  # messages may have come before
 
     async def _authenticated(self, receive: Receive) -> None:
         try:
@@ -123,8 +162,29 @@ class Conversation:
         while True:
             await self._listen_once(receive)
 
+    def _hear(self) -> None:
+        if not self._attending:
+            self._attending = True
+            keep(self._attend())
+
+    async def _attend(self) -> None:
+        """Handle the messages that wait on a bare connection."""
+        assert self.bare is not None
+        try:
+            async with self.until_closed():
+                while (event := self.bare.next()) is not None:
+                    await self._take(event)
+        except OSError:
+            pass  # the client has gone
+        except Exception:
+            log.exception("a conversation failed")
+        finally:
+            self._attending = False
+
     async def _listen_once(self, receive: Receive) -> None:
-        event = await receive()
+        await self._take(await receive())
+
+    async def _take(self, event: Mapping[str, Any]) -> None:
         if event["type"] != "websocket.receive":
             raise Left
         text = event.get("text")

@@ -13,7 +13,7 @@ from livejobs.core.access import Principal
 from livejobs.live.channel import Viewer
 from livejobs.live.frames import SSE, Wire
 from livejobs.live.hub import Hub
-from livejobs.live.sink import Sink
+from livejobs.live.sink import Sink, Take
 from livejobs.web import http
 from livejobs.web.handover import hand_over
 
@@ -26,6 +26,7 @@ HEADERS: Final[Headers] = (
     (b"x-content-type-options", b"nosniff"),
     (b"vary", http.VARY.encode()),
 )
+CLOSE: Final = (b"connection", b"close")  # of a bare connection, which takes no further request
 EVENTS: Final[Headers] = ((b"content-type", b"text/event-stream; charset=utf-8"), *HEADERS)
 
 
@@ -55,7 +56,8 @@ class Stream(Response):
             await start(send, self._head)
             await send({"type": "http.response.body", "body": b""})
         else:
-            work = partial(last, self._hub, self._by, self._wire, self._head, self._begin)
+            taker_of = scope["app"].powers.taker_of
+            work = partial(last, self._hub, self._by, self._wire, self._head, self._begin, taker_of)
             await hand_over(work, scope, receive, send)
 
     async def _begin(self, sink: Sink) -> None:
@@ -70,11 +72,17 @@ async def last(
     wire: Wire,
     headers: Headers,
     begin: Callable[[Sink], Awaitable[None]],
+    taker_of: Callable[[Send], Take | None],
     receive: Receive,
     send: Send,
 ) -> None:
-    await start(send, headers)
-    sink = hub.open(send, wire, by, solo=True)
+    take = taker_of(send)
+    await start(send, headers if take is None else (*headers, CLOSE))
+    bare = None if take is None else await take()
+    sink = hub.open(send, wire, by, solo=True, bare=bare)
+    if bare is not None:
+        await _begin_bare(hub, sink, begin)
+        return
     try:
         await begin(sink)
         del begin  # an idle client needs nothing of what the stream began with
@@ -82,6 +90,17 @@ async def last(
             pass
     finally:
         hub.close(sink)
+
+
+async def _begin_bare(hub: Hub, sink: Sink, begin: Callable[[Sink], Awaitable[None]]) -> None:
+    """Afterwards the stream needs no task. The hub closes it when its client has gone."""
+    try:
+        await begin(sink)
+    except OSError:
+        hub.close(sink)  # the client has gone
+    except BaseException:
+        hub.close(sink)
+        raise
 
 
 async def start(send: Send, headers: Headers) -> None:

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from livejobs.core.errors import Forbidden, NotStarted
 from livejobs.service import LiveJobs
 from livejobs.web.handover import hand_over
-from livejobs.web.streams.conversation import Caller, Conversation, Left
-from livejobs.web.streams.protocol import PROTOCOL, Closing
+from livejobs.web.streams.conversation import Caller, Conversation
+from livejobs.web.streams.protocol import PROTOCOL
 
 
 class Socket:
@@ -45,15 +45,10 @@ async def serve(
     """Serve a connection until it ends. One that was opened on a job's address begins with a
     subscription to that job."""
     conversation = Conversation(live, caller, send)
-    try:
+    async with conversation.until_closed():
         await conversation.open(receive)
         if begin is not None:
             await conversation.subscribe_to_url(begin)
             begin = None  # free its memory
-        await conversation.listen(receive)
-    except Left:
-        pass
-    except Closing as closing:
-        await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
-    finally:
-        conversation.close()
+        if not conversation.bare:
+            await conversation.listen(receive)
