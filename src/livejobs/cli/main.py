@@ -40,6 +40,8 @@ SECTIONS: Final = {
         "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
         "key": Place("keys", "Create, list and revoke keys.", "key"),
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+        "backup": Place("backup", "Write a backup of all jobs and files."),
+        "restore": Place("restore", "Restore jobs and files from a backup."),
         "export": Place("export", "Write all jobs and files to a folder."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
