@@ -160,7 +160,7 @@ class Pruning:
     def run(self, keep: int) -> None:
         names = self._loop.call(self._vault.names)
         whole = [name for name, complete in names.items() if complete]
-        limit = f"{clock.now() - ABANDONED:%Y%m%dT%H%M%SZ}"
+        limit = f"{clock.now() - ABANDONED:%Y%m%dT%H%M%S}"
         left = [name for name, complete in names.items() if not complete and name < limit]
         for name in (*whole[:-keep], *left):
             self._loop.call(self._vault.drop, name)

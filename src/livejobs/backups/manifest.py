@@ -21,7 +21,7 @@ DATABASE: Final = "livejobs.db"  # of a backup from SQLite. A backup from Postgr
 KEYS: Final = "files.txt"
 VERSION: Final = 1
 KIND: Final = "livejobs backup"
-NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}\Z", re.ASCII)
+NAME: Final = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{6}\Z", re.ASCII)
 DOCUMENT: Final = re.compile(r"[a-z0-9-]+\.(db|json|ndjson|txt)\Z", re.ASCII)
 
 
@@ -56,9 +56,9 @@ class _Kind(Struct):
 
 
 def manifest_of(folder: Path, counts: Counts, lost: tuple[str, ...]) -> Manifest:
-    """The manifest of a backup with all documents that are in the folder now."""
+    """The manifest of a backup with all documents that are in the folder now. Names sort by time."""
     now = clock.now()
-    name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"  # names sort by time
+    name = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
     documents = tuple(document_of(path) for path in sorted(folder.iterdir()))
     at = now.isoformat(timespec="seconds")
     return Manifest(name, at, counts, documents, lost, livejobs=version("livejobs"))
