@@ -114,7 +114,7 @@ def test_each_backup_copies_only_new_files_and_can_be_restored(tmp_path: Path) -
     assert early.everything() == was
     ok(source, "backup", str(vault), "--keep", "2")
     assert (vault / "files" / old.key[-2:] / old.key).exists() is False
-    assert [path.name for path in sorted((vault / "backups").iterdir())][0] == second
+    assert min(path.name for path in (vault / "backups").iterdir()) == second
     late = Place(tmp_path / "late")
     ok(late, "restore", str(vault))
     assert late.jobs() == source.jobs()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx2
@@ -98,6 +98,9 @@ class Busy(Unwatched):
         self._client.put(f"/v1/jobs/{id}/files/x.txt", content=id.encode()).raise_for_status()
         self._client.post(f"/v1/jobs/{id}/reports", json={"type": "succeed"}).raise_for_status()
 
+    def close(self) -> None:
+        self._client.close()
+
     def begin(self, counts: Counts) -> None:
         if self._newest is None:
             return
@@ -132,8 +135,8 @@ def restored(vault: Path, folder: Path) -> dict[str, bytes]:
 def test_a_job_that_is_deleted_meanwhile_is_not_in_the_backup(tmp_path: Path) -> None:
     vault = tmp_path / "vault"
     with Server(tmp_path / "data") as server:
-        watch = Busy(server, more=False)
-        manifest = backing.backup(Place(server.data).settings, str(vault), watch, keep=None)
+        with closing(Busy(server, more=False)) as watch:
+            manifest = backing.backup(Place(server.data).settings, str(vault), watch, keep=None)
         assert (watch.warnings, manifest.lost) == ([], ())
     assert restored(vault, tmp_path / "target") == {"j0": b"j0"}
 
@@ -141,8 +144,8 @@ def test_a_job_that_is_deleted_meanwhile_is_not_in_the_backup(tmp_path: Path) ->
 def test_files_that_are_deleted_all_the_time_are_left_out_with_a_note(tmp_path: Path) -> None:
     vault = tmp_path / "vault"
     with Server(tmp_path / "data") as server:
-        watch = Busy(server, more=True)
-        manifest = backing.backup(Place(server.data).settings, str(vault), watch, keep=None)
+        with closing(Busy(server, more=True)) as watch:
+            manifest = backing.backup(Place(server.data).settings, str(vault), watch, keep=None)
         assert len(manifest.lost) == 1
         (warning,) = watch.warnings
         assert "was deleted while the backup ran, and was left out" in warning

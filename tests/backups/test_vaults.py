@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from livejobs.backups.manifest import MANIFEST
 from livejobs.backups.vault import Vault, vault_of
 from livejobs.copies.errors import WrongPlace
 from livejobs.core.errors import NotFound
 from livejobs.files.threads import Threads
 
 OLD, NEW = "20260101T000000000Z-aaaaaa", "20260102T000000000Z-aaaaaa"
+LARGE = "jobs " * 5_000_000
 KEY = "0" * 31 + "1"
 
 
@@ -32,21 +32,21 @@ async def vault(
         yield opened
 
 
-async def publish(vault: Vault, folder: Path, name: str, text: str) -> None:
+def written(folder: Path, **documents: str) -> Path:
     folder.mkdir()
-    (folder / MANIFEST).write_text(text)
-    (folder / "livejobs.db").write_text("jobs " * 5_000_000 if text == "new" else "")
-    await vault.publish(name, folder)
+    for name, text in documents.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
 
 
 async def test_backups_are_listed_read_and_removed(vault: Vault, tmp_path: Path) -> None:
     assert await vault.names() == {}
-    await publish(vault, tmp_path / "two", NEW, "new")
-    await publish(vault, tmp_path / "one", OLD, "old")
+    await vault.publish(NEW, written(tmp_path / "two", backup_json="new", livejobs_db=LARGE))
+    await vault.publish(OLD, written(tmp_path / "one", backup_json="old"))
     assert list((await vault.names()).items()) == [(OLD, True), (NEW, True)]
     assert await vault.manifest(NEW) == b"new"
     await vault.fetch(NEW, "livejobs.db", tmp_path / "got")
-    assert (tmp_path / "got").read_text() == "jobs " * 5_000_000
+    assert (tmp_path / "got").read_text() == LARGE
     with pytest.raises(NotFound):
         await vault.fetch(NEW, "more.txt", tmp_path / "none")
     await vault.drop(OLD)
@@ -54,10 +54,7 @@ async def test_backups_are_listed_read_and_removed(vault: Vault, tmp_path: Path)
 
 
 async def test_a_backup_without_its_manifest_is_none(vault: Vault, tmp_path: Path) -> None:
-    folder = tmp_path / "half"
-    folder.mkdir()
-    (folder / "livejobs.db").write_text("x")
-    await vault.publish(OLD, folder)
+    await vault.publish(OLD, written(tmp_path / "half", livejobs_db="x"))
     assert await vault.names() == {OLD: False}
     await vault.drop(OLD)
     assert await vault.names() == {}

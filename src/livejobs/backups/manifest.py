@@ -56,7 +56,7 @@ class _Kind(Struct):
 
 
 def manifest_of(folder: Path, counts: Counts, lost: tuple[str, ...]) -> Manifest:
-    """The manifest of a backup with all documents that are in the folder now. Names sort by time."""
+    """Of a backup with all documents that are in the folder now. Names sort by time."""
     now = clock.now()
     name = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
     documents = tuple(document_of(path) for path in sorted(folder.iterdir()))

@@ -42,6 +42,7 @@ SECTIONS: Final = {
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
         "backup": Place("backup", "Write a backup of all jobs and files."),
         "restore": Place("restore", "Restore jobs and files from a backup."),
+        "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
         "export": Place("export", "Write all jobs and files to a folder."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
