@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from livejobs import clock
@@ -16,11 +17,12 @@ MAKE = "livejobs key create --name NAME --scope admin, or set LIVEJOBS_ADMIN_KEY
 
 async def look(settings: Settings) -> Sequence[Finding]:
     try:
-        first = first_admin_key(settings)
+        first = await asyncio.to_thread(first_admin_key, settings)
     except SettingError as error:
         return [failure("keys", f"admin_key_file {error.wrong}.", "Correct the file or its mode.")]
     try:
-        async with snapshot_of(settings.data, settings.database) as snapshot:
+        source = await asyncio.to_thread(snapshot_of, settings.data, settings.database)
+        async with source as snapshot:
             keys = await snapshot.keys()
     except (NoDatabase, StoreUnusable):  # its own check says what is wrong
         keys = ()

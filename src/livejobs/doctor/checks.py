@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from livejobs.config import SettingError, Settings, load, unknown_variables
 from livejobs.doctor import access, files, machine, proxy, sqlite
 from livejobs.doctor.finding import Finding, failure, ok, warning
+
+P = TypeVar("P")
 
 
 async def examine(
@@ -15,12 +19,12 @@ async def examine(
     """`url`: that of clients, to check the way through proxies."""
     found: list[Finding] = []
     try:
-        settings = load(flags, environ)
+        settings = await asyncio.to_thread(load, flags, environ)
     except SettingError as error:
         return [failure("settings", f"{error}.", "Correct it: see docs/settings.md.")]
     found += _settings(environ)
     for name, check in (
-        ("machine", _machine(settings)),
+        ("machine", _in_thread(machine.look, settings)),
         ("database", _database(settings)),
         ("files", files.look(settings)),
         ("keys", _access(settings)),
@@ -50,24 +54,30 @@ def _settings(environ: Mapping[str, str]) -> Sequence[Finding]:
     return [ok("settings", "All settings are valid.")]
 
 
-async def _machine(settings: Settings) -> AsyncIterator[Finding]:
-    for finding in machine.look(settings):
+async def _in_thread(look: Callable[[P], Iterator[Finding]], at: P) -> AsyncIterator[Finding]:
+    for finding in await asyncio.to_thread(lambda: list(look(at))):
         yield finding
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
     if settings.database is None:
-        for finding in sqlite.look(settings.data / "livejobs.db"):
+        async for finding in _in_thread(sqlite.look, settings.data / "livejobs.db"):
             yield finding
         return
     try:
-        from livejobs.doctor import postgres  # noqa: PLC0415 - an extra
+        look = await asyncio.to_thread(_postgres)
     except ImportError:
         remedy = 'pip install "livejobs[postgres]"'
         yield failure("database", "The package asyncpg is missing.", remedy)
         return
-    async for finding in postgres.look(settings.database):
+    async for finding in look(settings.database):
         yield finding
+
+
+def _postgres() -> Callable[[str], AsyncIterator[Finding]]:
+    from livejobs.doctor import postgres  # noqa: PLC0415 - an extra
+
+    return postgres.look
 
 
 async def _access(settings: Settings) -> AsyncIterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from livejobs.backups.carrying import opened
 from livejobs.config import SettingError, Settings
 from livejobs.core.errors import LivejobsError
 from livejobs.doctor.finding import Finding, failure, ok, skew, warning
+from livejobs.doctor.machine import is_owner
 from livejobs.files.area import Area
 from livejobs.files.filing import chosen_area
 from livejobs.files.proof import ID
@@ -23,12 +25,13 @@ PROBE = b"livejobs doctor"
 
 async def look(settings: Settings) -> AsyncIterator[Finding]:
     where = settings.files or str(settings.files_folder)
-    if settings.files is None and not settings.files_folder.exists():
-        yield ok("files", f"{where} is not there yet. The first file creates it.")
+    folder = await asyncio.to_thread(_folder, settings, where)
+    if folder is not None:
+        yield folder
         return
     threads = Threads(2, "livejobs-doctor")
     try:
-        area = chosen_area(settings, threads)
+        area = await asyncio.to_thread(chosen_area, settings, threads)
         await area.open()
         modified = await _probe(area, threads, settings.files_folder / "incoming")
         yield ok("files", f"A file was written, read and removed at {where}.")
@@ -43,6 +46,20 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         yield failure("files", f"{where}: {why}", "Make it writable for the user of the server.")
     finally:
         threads.shutdown()
+
+
+def _folder(settings: Settings, where: str) -> Finding | None:
+    """Why no file can be written yet. None: it can be tried."""
+    folder = settings.files_folder
+    if settings.object_store is not None or (folder.is_dir() and is_owner(folder)):
+        return None
+    if settings.files is None and not folder.exists():
+        return ok("files", f"{where} is not there yet. The first file creates it.")
+    return failure(
+        "files",
+        f"{where} is missing, or belongs to another user than the one who runs this.",
+        "Run this command as the user of the server, or correct the setting files.",
+    )
 
 
 async def _probe(area: Area, threads: Threads, incoming: Path) -> int:

@@ -53,6 +53,13 @@ def _folder(data: Path) -> Iterator[Finding]:
     if there != data.absolute():
         yield ok("data folder", f"{data} is not there yet. The first start creates it.")
         return
+    if not is_owner(there):
+        yield warning(
+            "data folder",
+            f"{data} belongs to another user than the one who runs this.",
+            f"Run the command as the user of the server: sudo -u {_owner(there)} livejobs doctor",
+        )
+        return
     open_ones = [path.name for path in _private(data) if path.stat().st_mode & OTHERS]
     if open_ones:
         yield warning(
@@ -62,6 +69,18 @@ def _folder(data: Path) -> Iterator[Finding]:
         )
     else:
         yield ok("data folder", f"{data} is writable, and closed to other users.")
+
+
+def is_owner(path: Path) -> bool:
+    """What another user writes there, the server may not be able to use."""
+    return path.stat().st_uid == os.geteuid()
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # a user of a container has no name here
+        return f"#{path.stat().st_uid}"
 
 
 def _private(data: Path) -> Iterator[Path]:

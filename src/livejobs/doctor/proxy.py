@@ -29,9 +29,16 @@ async def look(url: str, key: str | None) -> AsyncIterator[Finding]:
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         yield failure(
             "public url",
-            f"{url} does not answer: {_reason(error)}.",
+            f"{shown(url)} does not answer: {_reason(error)}.",
             "Start the server, and check the name, the certificate and the proxy.",
         )
+
+
+def shown(url: str) -> str:
+    """Without a user and a password."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
 
 
 def _reason(error: Exception) -> str:
@@ -43,10 +50,10 @@ async def _request(client: httpx2.AsyncClient, url: str) -> Finding:
     if answer.status_code != 200 or "ok" not in answer.text[:100]:
         return failure(
             "public url",
-            f"{url}/healthz answers {answer.status_code}, and not as livejobs does.",
+            f"{shown(url)}/healthz answers {answer.status_code}, and not as livejobs does.",
             "Check that the URL is that of livejobs, and that the proxy passes on all paths.",
         )
-    return ok("public url", f"{url} answers.")
+    return ok("public url", f"{shown(url)} answers.")
 
 
 async def _stream(client: httpx2.AsyncClient, url: str) -> Finding:
