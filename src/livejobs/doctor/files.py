@@ -45,7 +45,7 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         why = error.detail if isinstance(error, LivejobsError) else error.strerror
         yield failure("files", f"{where}: {why}", "Make it writable for the user of the server.")
     finally:
-        threads.shutdown()
+        await asyncio.to_thread(threads.shutdown)
 
 
 def _folder(settings: Settings, where: str) -> Finding | None:
