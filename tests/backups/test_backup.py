@@ -137,6 +137,25 @@ def test_missing_and_damaged_files_are_left_out_and_named(tmp_path: Path) -> Non
     assert target.jobs() == source.jobs()
 
 
+def test_nothing_is_removed_that_a_kept_backup_may_need(tmp_path: Path) -> None:
+    source, vault = Place(tmp_path / "source"), tmp_path / "vault"
+    source.fill([(done("a", files=(file(1, b"old"),)), [])])
+    source.keep(file(1, b"").key, b"old")
+    for _ in range(3):
+        ok(source, "backup", str(vault))
+    names = sorted(path.name for path in (vault / "backups").iterdir())
+    (vault / "backups" / names[-1] / "files.txt").write_text("")
+    ended = source.run("backup", str(vault), "--keep", "2")
+    assert (ended.exit_code, "So no backup was removed" in ended.stderr) == (1, True)
+    assert len(list((vault / "backups").iterdir())) == 4
+    assert [it.name for it in (vault / "files").glob("??/*")] == [file(1, b"").key]
+    future = f"9{names[0][1:]}"  # the clock was ahead
+    (vault / "backups" / names[-1]).rename(vault / "backups" / future)
+    (vault / "backups" / future / "files.txt").write_text(f"{file(1, b'').key}\n")
+    made = ok(source, "backup", str(vault), "--keep", "1").stderr.split()[2].rstrip(":")
+    assert sorted(path.name for path in (vault / "backups").iterdir()) == [made, future]
+
+
 def damage_of(vault: Path) -> dict[str, Any]:
     (folder,) = (vault / "backups").iterdir()
     (kept,) = (path for path in (vault / "files").glob("*/*") if path.stat().st_size)
@@ -152,6 +171,10 @@ def damage_of(vault: Path) -> dict[str, Any]:
         "of another version of livejobs": (
             folder / "backup.json",
             b'{"kind": "livejobs backup", "version": 2}',
+        ),
+        "was renamed": (
+            folder / "backup.json",
+            (folder / "backup.json").read_bytes().replace(folder.name.encode(), b"../evil"),
         ),
         "names files that no backup has": (
             folder / "backup.json",
@@ -186,6 +209,7 @@ def test_a_damaged_backup_is_refused_before_there_is_a_database(
     assert not (tmp_path / "evil.txt").exists()
     ok(target, "restore", str(vault))
     assert target.everything() == filled.everything()
+    assert (target.data / "livejobs.db").stat().st_mode & 0o077 == 0
 
 
 def test_a_restore_replaces_nothing(filled: Place, postgres: Postgres, tmp_path: Path) -> None:
@@ -209,7 +233,10 @@ def test_a_wrong_place_is_refused_in_one_sentence(filled: Place, tmp_path: Path)
     for place, args, said in (
         (filled, ("backup", str(other)), "holds other files than backups"),
         (filled, ("backup", str(other / "diary.txt")), "is not a folder"),
-        (filled, ("backup", own), "is in the server's file area"),
+        (filled, ("backup", own), "one inside the other"),
+        (filled, ("backup", str(filled.data)), "one inside the other"),
+        (filled, ("backup", "s3://b", "--files", "s3://b/files"), "one inside the other"),
+        (filled, ("backup", f"file://{own}"), "one inside the other"),
         (filled, ("backup", "ftp://host/x"), "is no place for backups"),
         (filled, ("backup", str(tmp_path / "v"), "--keep", "0"), "--keep"),
         (nothing, ("backup", str(tmp_path / "vault")), "There is no database"),

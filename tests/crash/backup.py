@@ -95,14 +95,15 @@ async def _under_load(
 ) -> tuple[Ledger, Mapping[str, str], str]:
     running = asyncio.create_task(load.run())
     uploading = asyncio.create_task(uploads.run(load.enough))
-    while not _is_busy(load, uploads) and not running.done() and not uploading.done():
-        await asyncio.sleep(0.02)  # how long a start takes depends on the machine
-    await asyncio.wait([running, uploading], timeout=chance.uniform(SHORTEST, longest))
+    both = [running, uploading]
+    while not _is_busy(load, uploads) and not any(task.done() for task in both):
+        await asyncio.wait(both, timeout=0.02)  # how long a start takes depends on the machine
+    await asyncio.wait(both, timeout=chance.uniform(SHORTEST, longest))
     before, files, gone = deepcopy(load.ledger), dict(uploads.kept), set(uploads.deleted)
     await livejobs("backup", str(vault), "--keep", "2", data=server.data)
     after, deleted = deepcopy(load.ledger), uploads.deleted - gone
     load.enough.set()
-    await asyncio.gather(running, uploading)
+    await asyncio.gather(*both)
     told = (
         f"{before.acknowledged} reports acknowledged before the backup, "
         f"{after.acknowledged - before.acknowledged} while it ran"

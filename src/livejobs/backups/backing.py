@@ -7,7 +7,7 @@ has changed. So an interrupted backup leaves those, and the files that it has co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,16 @@ from livejobs import clock
 from livejobs.backups import documents
 from livejobs.backups.carrying import FILES_AT_ONCE, Carrier, Wrong
 from livejobs.backups.database import require
-from livejobs.backups.manifest import DATABASE, KEYS, MANIFEST, Manifest, encode, manifest_of
+from livejobs.backups.manifest import (
+    DATABASE,
+    KEYS,
+    MANIFEST,
+    Manifest,
+    decode,
+    document_of,
+    encode,
+    manifest_of,
+)
 from livejobs.backups.vault import Vault, vault_of
 from livejobs.config import Settings
 from livejobs.copies.counts import Counts
@@ -27,6 +36,7 @@ from livejobs.copies.lines import new_file
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.paging import in_groups
 from livejobs.copies.watch import Watch
+from livejobs.core.errors import NotFound
 from livejobs.core.model import File
 from livejobs.files.area import Area
 from livejobs.files.filing import chosen_area
@@ -57,18 +67,26 @@ def backup(settings: Settings, target: str, watch: Watch, *, keep: int | None) -
             run = Backup(loop, settings, vault, threads, watch)
             manifest = run.run()
             if keep is not None:
-                Pruning(loop, vault).run(keep)
+                Pruning(loop, vault).run(keep, manifest.name)
         threads.shutdown()
     _report(run.lost, watch)
     return manifest
 
 
 def _refuse_own_files(settings: Settings, target: str) -> None:
-    """The server removes files that it does not know from its own file area."""
-    own = settings.object_store or str(settings.files_folder.absolute())
-    place = target if "://" in target else str(Path(target).absolute())
-    if f"{place.rstrip('/')}/".startswith(f"{own.rstrip('/')}/"):
-        raise WrongPlace(f"{target} is in the server's file area. Give another place for backups.")
+    """The server removes what it does not know from its own file area, and we from ours."""
+    own = settings.object_store or _resolved(str(settings.files_folder))
+    place = target if "://" in target.removeprefix("file://") else _resolved(target)
+    one, other = f"{own.rstrip('/')}/", f"{place.rstrip('/')}/"
+    if one.startswith(other) or other.startswith(one):
+        raise WrongPlace(
+            f"{target} and the server's file area are one inside the other. Give another place "
+            "for backups."
+        )
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path.removeprefix("file://")).resolve())
 
 
 class Backup:
@@ -157,24 +175,31 @@ class Pruning:
         self._loop = loop
         self._vault = vault
 
-    def run(self, keep: int) -> None:
+    def run(self, keep: int, made: str) -> None:
+        """`made`: the new backup, which stays even if a clock that went back calls it old."""
         names = self._loop.call(self._vault.names)
         whole = [name for name, complete in names.items() if complete]
+        kept = {*whole[-keep:], made}
+        needed: set[str] = set().union(*map(self._keys, kept))  # all are read before any goes
         limit = f"{clock.now() - ABANDONED:%Y%m%dT%H%M%S}"
-        left = [name for name, complete in names.items() if not complete and name < limit]
-        for name in (*whole[:-keep], *left):
-            self._loop.call(self._vault.drop, name)
-        self._remove_files(whole[-keep:])
-
-    def _remove_files(self, names: Sequence[str]) -> None:
-        held: Mapping[str, int] = self._loop.call(self._vault.held)
-        free = set(held).difference(*map(self._keys, names))
-        for keys in in_groups(iter(sorted(free)), FILES_AT_ONCE):
+        for name, complete in names.items():
+            if name not in kept and (complete or name < limit):
+                self._loop.call(self._vault.drop, name)
+        held = self._loop.call(self._vault.held)
+        for keys in in_groups(iter(sorted(held.keys() - needed)), FILES_AT_ONCE):
             self._loop.call(self._vault.area.remove, keys)
 
     def _keys(self, name: str) -> list[str]:
+        where = f"The backup {name} in {self._vault.where}"
+        manifest = decode(self._loop.call(self._vault.manifest, name), where)
         path = self._vault.spool / KEYS
-        self._loop.call(self._vault.fetch, name, KEYS, path)
-        keys = path.read_text().split()
-        path.unlink()
-        return keys
+        try:
+            self._loop.call(self._vault.fetch, name, KEYS, path)
+            if document_of(path) not in manifest.documents:
+                raise NotFound("It has been changed since.")
+        except NotFound:
+            raise CannotCopy(
+                f"{where} is damaged: {KEYS} is missing, or has been changed since. So no backup "
+                "was removed. The new backup is complete."
+            ) from None
+        return path.read_text().split()

@@ -40,6 +40,7 @@ from livejobs.core.errors import NotFound
 from livejobs.core.model import File
 from livejobs.files.filing import chosen_area
 from livejobs.files.threads import Threads
+from livejobs.private import FILE
 from livejobs.store.base import Store
 from livejobs.store.choice import store_of
 from livejobs.store.sqlite.opening import Lock
@@ -61,6 +62,7 @@ class Source:
         self.folder.mkdir()
         for document in self.manifest.documents:
             path = self.folder / document.name
+            path.touch(FILE)
             try:
                 self.loop.call(self.vault.fetch, self.manifest.name, document.name, path)
             except NotFound:
@@ -134,7 +136,11 @@ def _whole(loop: Loop, vault: Vault) -> list[str]:
 
 
 def _manifest(loop: Loop, vault: Vault, name: str) -> Manifest:
-    return decode(loop.call(vault.manifest, name), f"The backup {name} in {vault.where}")
+    where = f"The backup {name} in {vault.where}"
+    manifest = decode(loop.call(vault.manifest, name), where)
+    if manifest.name != name:  # it becomes a part of paths
+        raise CannotCopy(f"{where} was renamed. Give its folder the name {manifest.name!r} again.")
+    return manifest
 
 
 def _chosen(loop: Loop, vault: Vault, name: str | None) -> Manifest:
