@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from msgspec.structs import replace
 
+from livejobs.backups.manifest import decode, document_of, encode
 from livejobs.store.base import AuditRecord, Change, Key, Store, Tally
 from tests.copies.places import T0, Place, done, file, job, logs
+from tests.store.test_upgrades import older
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
 
@@ -267,3 +272,33 @@ def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:
     (source.data / "livejobs.db-wal").unlink(missing_ok=True)
     ok(source, "restore", str(vault))
     assert len(source.jobs()) == 1
+
+
+def test_a_backup_of_another_schema_is_migrated_or_refused(
+    filled: Place, postgres: Postgres, tmp_path: Path
+) -> None:
+    vault = tmp_path / "vault"
+    ok(filled, "backup", str(vault))
+    (folder,) = (vault / "backups").iterdir()
+    path, manifest = folder / "livejobs.db", folder / "backup.json"
+    path.rename(tmp_path / "newest.db")
+    older(path, tmp_path / "newest.db", 1)
+    sign(manifest, path)
+    for target in (Place(tmp_path / "a"), Place(tmp_path / "b", postgres.database("older"))):
+        ok(target, "restore", str(vault), "--dry-run")
+        ok(target, "restore", str(vault))
+        assert target.jobs() == filled.jobs()
+        assert target.files() == filled.files()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    sign(manifest, path)
+    ended = Place(tmp_path / "c").run("restore", str(vault))
+    assert (ended.exit_code, "was written by a newer livejobs" in ended.stderr) == (1, True)
+    assert not (tmp_path / "c" / "livejobs.db").exists()
+
+
+def sign(manifest: Path, document: Path) -> None:
+    """Let the manifest name the document as it is now."""
+    was = decode(manifest.read_bytes(), "the backup")
+    others = [it for it in was.documents if it.name != document.name]
+    manifest.write_bytes(encode(replace(was, documents=(*others, document_of(document)))))

@@ -123,12 +123,17 @@ def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
 
 @main.command("backup")
 @click.option("--rounds", default=20)
+@click.option("--source", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
 @seeded
-def backup_(rounds: int, seed: int) -> None:
+def backup_(rounds: int, source: str, seed: int) -> None:
     """Backups under full load, restored on SQLite, on PostgreSQL and back."""
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder, Postgres() as postgres:
-        asyncio.run(backup.drill(rounds, Path(folder), seed, click.echo, postgres=postgres))
+        url = None if source == "sqlite" else postgres.database("source")
+        drill = backup.drill(
+            rounds, Path(folder), seed, click.echo, postgres=postgres, database=url
+        )
+        asyncio.run(drill)
 
 
 @main.command("database")

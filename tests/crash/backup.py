@@ -91,14 +91,18 @@ async def drill(
     *,
     longest: float = LONGEST,
     postgres: Postgres | None = None,
+    database: str | None = None,
 ) -> None:
-    """With `postgres`, each backup also goes there, and comes back from there."""
+    """With `postgres`, each backup also goes there, and comes back from there. `database`: that of
+    the server under load, if not SQLite."""
     ledger, chance = Ledger(), random.Random(seed)
-    with Server(folder / "data") as server:
+    with Server(folder / "data", env=environment(database)) as server:
         load, uploads = Load(ledger, server.port, seed), Uploads(server, seed)
         for at in range(1, rounds + 1):
             vault = folder / "vault"
-            owed, files, told = await _under_load(load, uploads, server, vault, chance, longest)
+            owed, files, told = await _under_load(
+                load, uploads, Settings(data=server.data, database=database), vault, chance, longest
+            )
             way = await _restored(folder / f"round{at}", vault, owed, files, postgres, f"round{at}")
             say(f"round {at}/{rounds}: {told}; {way}")
     say(f"{rounds} backups under load: each was restored, and kept what it owed")
@@ -107,7 +111,7 @@ async def drill(
 async def _under_load(
     load: Load,
     uploads: Uploads,
-    server: Server,
+    settings: Settings,
     vault: Path,
     chance: random.Random,
     longest: float,
@@ -120,8 +124,7 @@ async def _under_load(
     await asyncio.wait(both, timeout=chance.uniform(SHORTEST, longest))
     before, files, gone = deepcopy(load.ledger), dict(uploads.kept), set(uploads.deleted)
     # In this process: the start of another one would give the server seconds to write its log back.
-    at = Settings(data=server.data), str(vault), Unwatched()
-    await asyncio.to_thread(backing.backup, *at, keep=2)
+    await asyncio.to_thread(backing.backup, settings, str(vault), Unwatched(), keep=2)
     after, deleted = deepcopy(load.ledger), uploads.deleted - gone
     load.enough.set()
     await asyncio.gather(*both)
@@ -184,8 +187,7 @@ async def _checked(
     data: Path, vault: Path, owed: Ledger, files: Mapping[str, str], database: str | None
 ) -> str:
     await livejobs("restore", str(vault), data=data, database=database)
-    env = {} if database is None else {"LIVEJOBS_DATABASE": database}
-    with Server(data, env=env) as server:
+    with Server(data, env=environment(database)) as server:
         jobs, seconds = await check(owed, server, everything=True)
         _check_finished(owed)
         await _check_files(server, files)
@@ -218,10 +220,12 @@ async def _check_files(server: Server, files: Mapping[str, str]) -> None:
                 raise Broken([f"the file of {id}: {answer.status_code}, and other bytes"])
 
 
+def environment(database: str | None) -> dict[str, str]:
+    return {} if database is None else {"LIVEJOBS_DATABASE": database}
+
+
 async def livejobs(*args: str, data: Path, database: str | None = None) -> None:
-    env = clean_environment() | {"LIVEJOBS_DATA": str(data)}
-    if database is not None:
-        env["LIVEJOBS_DATABASE"] = database
+    env = clean_environment() | {"LIVEJOBS_DATA": str(data)} | environment(database)
     process = await asyncio.create_subprocess_exec(
         str(BIN / "livejobs"),
         *args,

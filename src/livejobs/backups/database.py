@@ -49,11 +49,16 @@ def _check(db: sqlite3.Connection, source: Path) -> None:
         )
 
 
-def give_epochs(path: Path) -> None:
-    """New epochs, so that clients with cursors of the old server begin again. Migrate the database
-    if an earlier version wrote it."""
+def make_newest(path: Path) -> None:
+    """Migrate a copy that an earlier version wrote. Raise StoreUnusable if a later one did."""
+    make_or_check(path, sql.MIGRATIONS)
     with unusable(path), closing(sqlite3.connect(path, isolation_level=None)) as db:
         migrate(db, sql.MIGRATIONS)
+
+
+def give_epochs(path: Path) -> None:
+    """New epochs, so that clients with cursors of the old server begin again."""
+    with unusable(path), closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN")
         for (pk,) in db.execute("SELECT pk FROM projects").fetchall():
             new = secrets.token_hex(4)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from livejobs.backups import documents
 from livejobs.backups.carrying import FILES_AT_ONCE, Carrier, Wrong, checked, has
-from livejobs.backups.database import give_epochs
+from livejobs.backups.database import give_epochs, make_newest
 from livejobs.backups.manifest import DATABASE, Manifest, decode, document_of
 from livejobs.backups.vault import Vault, vault_of
 from livejobs.config import Settings
@@ -69,6 +69,8 @@ class Source:
                 raise self.damaged(f"{document.name} is missing") from None
             if document_of(path) != document:
                 raise self.damaged(f"{document.name} has been changed since")
+        if self.manifest.from_sqlite:
+            make_newest(self.folder / DATABASE)
 
     def files(self) -> Iterator[Sequence[File]]:
         found = documents.files(self.loop, self.folder)
