@@ -108,6 +108,7 @@ class Backup:
         self._carrier = Carrier(self._area, vault.area, vault.spool, threads)
         self._held: dict[str, int] = {}
         self._keys: set[str] = set()
+        self._at = clock.now()  # of the state of the database
 
     def run(self) -> Manifest:
         self._folder.mkdir(FOLDER)
@@ -119,7 +120,8 @@ class Backup:
             self._loop.call(self._area.close)
         with new_file(self._folder / KEYS) as file:
             file.writelines(f"{key}\n".encode() for key in sorted(self._keys))
-        manifest = manifest_of(self._folder, counts, tuple(it.file.key for it in self.lost))
+        lost = tuple(it.file.key for it in self.lost)
+        manifest = manifest_of(self._folder, counts, lost, self._at)
         with new_file(self._folder / MANIFEST) as file:
             file.write(encode(manifest))
         self._loop.call(self._vault.publish, manifest.name, self._folder)
@@ -130,6 +132,7 @@ class Backup:
         again: the second time takes only what is new."""
         before: set[str] = set()
         for _ in range(TRIES):
+            self._at = clock.now()
             counts = documents.write(self._loop, self._settings, self._folder, self._watch)
             wrong = self._carry()
             gone = {it.key for it, why in wrong if why == "gone"}

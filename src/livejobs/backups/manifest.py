@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import datetime
 from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from livejobs import clock
 from livejobs.copies.counts import Counts
 from livejobs.copies.errors import CannotCopy, WrongPlace
 
@@ -35,7 +35,7 @@ class Document(Struct, frozen=True):
 
 class Manifest(Struct, frozen=True):
     name: str
-    at: str
+    at: str  # the time of the database's state
     counts: Counts
     documents: tuple[Document, ...]
     lost: tuple[str, ...] = ()  # keys of files whose bytes were gone or damaged at the source
@@ -55,13 +55,12 @@ class _Kind(Struct):
     version: int
 
 
-def manifest_of(folder: Path, counts: Counts, lost: tuple[str, ...]) -> Manifest:
+def manifest_of(folder: Path, counts: Counts, lost: tuple[str, ...], at: datetime) -> Manifest:
     """Of a backup with all documents that are in the folder now. Names sort by time."""
-    now = clock.now()
-    name = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+    name = f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
     documents = tuple(document_of(path) for path in sorted(folder.iterdir()))
-    at = now.isoformat(timespec="seconds")
-    return Manifest(name, at, counts, documents, lost, livejobs=version("livejobs"))
+    when = at.isoformat(timespec="seconds")
+    return Manifest(name, when, counts, documents, lost, livejobs=version("livejobs"))
 
 
 def document_of(path: Path) -> Document:
