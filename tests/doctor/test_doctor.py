@@ -17,6 +17,7 @@ import pytest
 from livejobs.doctor.finding import skew
 from tests.copies.places import Place, done, logs
 from tests.interop.proxies import Nginx
+from tests.store.test_upgrades import older
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
 from tests.support.server import Server
@@ -137,6 +138,16 @@ def test_a_damaged_database_is_found_with_the_way_back(tmp_path: Path) -> None:
     path.write_bytes((tmp_path / "x.db").read_bytes())
     _, found = examined(place)
     assert found["database"]["remedy"] == "Run that version or a later one."
+
+
+def test_an_older_schema_is_no_damage(tmp_path: Path) -> None:
+    newest, place = Place(tmp_path / "newest"), Place(tmp_path / "data")
+    newest.fill([(done("a"), [])])
+    place.data.mkdir(0o700)
+    older(place.data / "livejobs.db", newest.data / "livejobs.db", 1)
+    code, found = examined(place)
+    assert (code, found["database"]["level"], "keys" in found) == (0, "ok", False)
+    assert "schema 1. The next start migrates it" in found["database"]["found"]
 
 
 def test_wrong_settings_are_found(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def doctor(url: str | None, key: str | None, as_json: bool, **flags: object) -> 
         click.echo(msgspec.json.format(msgspec.json.encode({"findings": rows})))
     else:
         show(findings)
-    sys.exit(any(finding.level == "failure" for finding in findings))
+    sys.exit(int(any(finding.level == "failure" for finding in findings)))
 
 
 def show(findings: Sequence[Finding]) -> None:

@@ -24,8 +24,10 @@ async def look(settings: Settings) -> Sequence[Finding]:
         source = await asyncio.to_thread(snapshot_of, settings.data, settings.database)
         async with source as snapshot:
             keys = await snapshot.keys()
-    except (NoDatabase, StoreUnusable):  # its own check says what is wrong
+    except NoDatabase:
         keys = ()
+    except StoreUnusable:  # its own check says why
+        return []
     return list(_found(settings, keys, first=first is not None))
 
 
@@ -48,8 +50,8 @@ def _keys(keys: Sequence[Key], *, first: bool) -> Iterator[Finding]:
     now = clock.now_ms()
     valid = [key for key in keys if key.expires_at is None or key.expires_at > now]
     admins = sum("admin" in key.scopes for key in valid)
-    own = " and LIVEJOBS_ADMIN_KEY" if first else ""
-    found = f"{len(valid)} valid keys{own}; {len(keys) - len(valid)} have expired."
+    own = ", and the first admin key of the settings" if first else ""
+    found = f"Valid keys: {len(valid)}{own}. Expired: {len(keys) - len(valid)}."
     if admins or first:
         yield ok("keys", found)
     else:
