@@ -35,6 +35,8 @@ ORDER = [
     "",  # the package itself, which hands out the public names
     "demo",
     "copies",
+    "backups",
+    "doctor",
     "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""

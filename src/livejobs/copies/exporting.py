@@ -230,7 +230,7 @@ def _take_files(
     lost: list[File] = []
     damaged: list[File] = []
     with loop.inside(Mover(settings, folder, watch.bytes)) as mover:
-        for files in in_groups(_files(folder, manifest), FILES_AT_ONCE):
+        for files in in_groups(kept_files(folder, manifest), FILES_AT_ONCE):
             gone, wrong = loop.call(mover.take_out, files)
             lost, damaged = lost + gone + wrong, damaged + wrong
     for file in lost:
@@ -240,7 +240,7 @@ def _take_files(
     return replace(manifest, lost=tuple(file.key for file in lost)), damaged
 
 
-def _files(folder: Folder, manifest: Manifest) -> Iterator[File]:
+def kept_files(folder: Folder, manifest: Manifest) -> Iterator[File]:
     """The files whose bytes are in the file area."""
     for piece in manifest.pieces:
         for line, _ in read(folder.path, piece):
