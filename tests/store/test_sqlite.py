@@ -392,7 +392,7 @@ async def test_the_file_shrinks_in_steps_and_keeps_some_room(
     returned = [step.returned for step in steps if step.returned]
     assert max(returned) == 1 << 20
     await store.close()
-    assert path.stat().st_size == before - sum(returned)
+    assert path.stat().st_size <= before - sum(returned)
     assert 4 << 20 <= path.stat().st_size < 6 << 20
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

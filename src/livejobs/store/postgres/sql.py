@@ -251,7 +251,7 @@ GONE_OLDEST: Final = (
 )
 TRIMS: Final = "SELECT project, last FROM livejobs.trims LIMIT $1"
 ENDED: Final = "SELECT project, pk FROM livejobs.ended LIMIT $1"
-SIZES: Final = (
+ENTRY_SIZES: Final = (
     "SELECT key, octet_length(value) FROM livejobs.entries"
     " WHERE project = $1 AND key BETWEEN $2 AND $3 ORDER BY key LIMIT $4"
 )

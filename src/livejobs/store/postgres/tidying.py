@@ -51,7 +51,7 @@ class Removal:
     async def _remove(self, project: int, first: int, last: int) -> bool:
         """Whether all entries of the range are gone."""
         room = self._most - self.entries
-        rows = await self._db.fetch(sql.SIZES, project, first, last, room + 1)
+        rows = await self._db.fetch(sql.ENTRY_SIZES, project, first, last, room + 1)
         upto = first - 1
         for key, size in rows[:room]:
             if self.bytes >= self._most_bytes:

@@ -126,7 +126,7 @@ REPEATED: Final = (
 UNTIDY: Final = "SELECT EXISTS (SELECT 1 FROM trims) OR EXISTS (SELECT 1 FROM ended)"
 TRIMS: Final = "SELECT last FROM trims LIMIT ?"
 ENDED: Final = "SELECT pk FROM ended LIMIT ?"
-SIZES: Final = (
+ENTRY_SIZES: Final = (
     "SELECT key, length(value) FROM entries WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
 )
 ENTRIES_GONE: Final = "DELETE FROM entries WHERE key BETWEEN ? AND ?"

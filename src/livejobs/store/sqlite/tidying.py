@@ -51,7 +51,7 @@ class Removal:
     def _remove(self, first: int, last: int) -> bool:
         """Whether all entries of the range are gone."""
         room = self._most - self.entries
-        rows = self._db.execute(sql.SIZES, (first, last, room + 1)).fetchall()
+        rows = self._db.execute(sql.ENTRY_SIZES, (first, last, room + 1)).fetchall()
         upto = first - 1
         for key, size in rows[:room]:
             if self.bytes >= self._most_bytes:
