@@ -111,8 +111,11 @@ def test_no_default_is_refused_by_its_own_reader() -> None:
         ("log_level", "warning", "warning"),
         ("max_connections", "12", 12),
         ("retention_types", "render=3600", (("render", 3600.0),)),
-        ("retention_types", "a=1.5h, b c = 2d,d=10m,e=0,f=g=9s", (("a", 5400.0), ("b c", 172800.0),
-            ("d", 600.0), ("e", 0.0), ("f=g", 9.0))),
+        (
+            "retention_types",
+            "a=1.5h, b c = 2d,d=10m,e=0,f=g=9s",
+            (("a", 5400.0), ("b c", 172800.0), ("d", 600.0), ("e", 0.0), ("f=g", 9.0)),
+        ),
         ("retention_projects", "a=1", (("a", 1.0),)),
         ("keep_log_lines", "1000", 1000),
         ("keep_log_bytes", "1MiB", 1 << 20),

@@ -471,9 +471,7 @@ def cut(head: Head, total: int, removed: int) -> Head:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 1000])
-async def test_the_oldest_entries_are_removed_up_to_the_heads_mark(
-    store: Store, rows: int
-) -> None:
+async def test_the_oldest_entries_are_removed_up_to_the_heads_mark(store: Store, rows: int) -> None:
     await create(store, job(), job("b"))
     head = cut(job(), 6, 4)
     await add(store, job(), entry(1), entry(2))

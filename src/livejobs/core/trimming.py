@@ -7,6 +7,7 @@ report needs no look at older entries, and what is removed follows from the head
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -36,6 +37,7 @@ class Cap(Struct, frozen=True):
 
 
 Caps: TypeAlias = Mapping[EntryKind, Cap]
+NO_CAPS: Final[Caps] = MappingProxyType({})
 
 
 def trim(head: Head, entries: Sequence[Entry], caps: Caps) -> Head:
@@ -49,22 +51,29 @@ def trim(head: Head, entries: Sequence[Entry], caps: Caps) -> Head:
     return head if kept is head.kept else replace(head, kept=kept)
 
 
-def _added(kept: Kept, n: int, sizes: Sequence[int], cap: Cap) -> Kept:
-    """`n`: how many entries there were before."""
+def _added(kept: Kept, before: int, sizes: Sequence[int], cap: Cap) -> Kept:
+    """`before`: how many entries there were."""
     pieces = list(kept.pieces)
-    if not pieces and n > kept.removed:  # they are older than the limit
-        pieces = [(n, 0)]
-    begin, size = n, 0
-    if pieces:
-        before = pieces[-2][0] if len(pieces) > 1 else kept.removed
-        if not cap.full(n - before, pieces[-1][1]):
-            begin, size = before, pieces.pop()[1]
-    for n, bytes in enumerate(sizes, n + 1):
+    if not pieces and before > kept.removed:  # they are older than the limit
+        pieces = [(before, 0)]
+    begin, size = _open(kept.removed, pieces, cap) if pieces else (before, 0)
+    for last, bytes in enumerate(sizes, before + 1):
         size += bytes
-        if cap.full(n - begin, size):
-            pieces.append((n, size))
-            begin, size = n, 0
-    return _dropped(kept.removed, [*pieces, (n, size)] if n > begin else pieces, cap)
+        if cap.full(last - begin, size):
+            pieces.append((last, size))
+            begin, size = last, 0
+    last = before + len(sizes)
+    return _dropped(kept.removed, [*pieces, (last, size)] if last > begin else pieces, cap)
+
+
+def _open(removed: int, pieces: list[tuple[int, int]], cap: Cap) -> tuple[int, int]:
+    """Where the piece begins that takes the next entry, and its size. It is taken out."""
+    begin = pieces[-2][0] if len(pieces) > 1 else removed
+    last, size = pieces[-1]
+    if cap.full(last - begin, size):
+        return last, 0
+    pieces.pop()
+    return begin, size
 
 
 def _dropped(removed: int, pieces: Sequence[tuple[int, int]], cap: Cap) -> Kept:

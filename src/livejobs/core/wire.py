@@ -13,6 +13,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.model import (
     KINDS,
     Children,
+    EntryKind,
     Failure,
     File,
     Head,
@@ -136,7 +137,7 @@ def _step(step: Step) -> dict[str, Any]:
     }
 
 
-def trimmed(head: Head) -> dict[str, int] | None:
+def trimmed(head: Head) -> dict[EntryKind, int] | None:
     """How many of the oldest entries were removed, by kind; None: none."""
     removed = {kind: head.removed(kind) for kind in KINDS} if head.kept else {}
     return removed if any(removed.values()) else None

@@ -89,6 +89,7 @@ class Reader:
                 try:
                     tail = await self._tail(slot, arriving)
                     if slot.arriving is arriving:  # else changes were skipped: read again
+                        tail.limit(slot.head)
                         slot.tail = tail
                 finally:
                     if slot.arriving is arriving:
@@ -107,7 +108,7 @@ class Reader:
                 EntryQuery(head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES)
             )
             for record in records:
-                if record.entry.n <= upto:
+                if head.removed(kind) < record.entry.n <= upto:
                     tail.append(record.entry.value, kind)
             missing = missing or all(record.entry.n != upto for record in records)
         if missing:  # a delete that is written but not yet published has removed them
@@ -133,22 +134,24 @@ class Reader:
     async def _whole(self, slot: Slot) -> Whole:
         whole = Whole()
         kinds: tuple[EntryKind, ...] = ("results", "errors")
+        read = {kind: slot.head.removed(kind) for kind in kinds}  # up to this n
         behind = list(kinds)
         while behind and not slot.gone:
             for kind in behind:
-                have: Sequence[Raw] = getattr(whole, kind)
-                for value in await self._more(slot, kind, len(have)):
+                for n, value in await self._more(slot, kind, read[kind]):
                     whole.append(value, kind)
+                    read[kind] = n
             # Read again what was committed meanwhile. There is no await between the last check
             # and the caller's assignment, after which commits append to the Whole themselves.
-            behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
+            behind = [kind for kind in kinds if read[kind] < slot.head.total(kind)]
+        whole.limit(slot.head)
         return whole
 
-    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[Raw]:
-        """The next entries, up to the head's total."""
+    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[tuple[int, Raw]]:
+        """The next entries, each with its n, up to the head's total."""
         total = slot.head.total(kind)
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:
-            return list(known)[len(known) - (total - have) :]
+            return list(enumerate(known, total - len(known) + 1))[len(known) - (total - have) :]
         records = await self._store.entries(EntryQuery(slot.head.id, kind, after=have, limit=PAGE))
-        return [record.entry.value for record in records if record.entry.n <= total]
+        return [(it.entry.n, it.entry.value) for it in records if it.entry.n <= total]

@@ -255,12 +255,8 @@ ENTRY_SIZES: Final = (
     "SELECT key, octet_length(value) FROM livejobs.entries"
     " WHERE project = $1 AND key BETWEEN $2 AND $3 ORDER BY key LIMIT $4"
 )
-ENTRIES_GONE: Final = (
-    "DELETE FROM livejobs.entries WHERE project = $1 AND key BETWEEN $2 AND $3"
-)
-TRIMS_GONE: Final = (
-    "DELETE FROM livejobs.trims WHERE project = $1 AND last BETWEEN $2 AND $3"
-)
+ENTRIES_GONE: Final = "DELETE FROM livejobs.entries WHERE project = $1 AND key BETWEEN $2 AND $3"
+TRIMS_GONE: Final = "DELETE FROM livejobs.trims WHERE project = $1 AND last BETWEEN $2 AND $3"
 ENDED_GONE: Final = "DELETE FROM livejobs.ended WHERE project = $1 AND pk = $2"
 
 # Servers

@@ -9,7 +9,14 @@ from typing import Final
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
 MIGRATIONS: Final = tuple(
     Path(__file__).with_name(name)
-    for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql", "history.sql", "retention.sql")
+    for name in (
+        "schema.sql",
+        "keys.sql",
+        "files.sql",
+        "identity.sql",
+        "history.sql",
+        "retention.sql",
+    )
 )
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 
