@@ -518,6 +518,7 @@ class LiveJobs:
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
+            **self.sweeper.expiry.statistics(),
         }
 
     def note_refusal(self, error: LivejobsError) -> None:

@@ -55,6 +55,12 @@ class Reader:
                 slot = self._registry.add(self.slot(stored))
         return slot
 
+    async def adopt(self, stored: Stored, deletions: int) -> Slot | None:
+        """The slot of a finished job that was read when there had been so many deletions."""
+        if deletions != self._registry.deletions or self._committer.lacks(stored):
+            return await self.look_up(stored.head.id)
+        return self._registry.add(self.slot(stored))
+
     async def refresh(self, slot: Slot) -> None:
         """Learn what other nodes have committed to the job. Do this before saying no: another
         server may have told the client that there is more."""
