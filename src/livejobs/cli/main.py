@@ -41,6 +41,7 @@ SECTIONS: Final = {
         "key": Place("keys", "Create, list and revoke keys.", "key"),
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
         "export": Place("export", "Write all jobs and files to a folder."),
+        "gc": Place("gc", "Remove what is no longer kept."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
 }

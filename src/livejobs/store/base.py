@@ -180,6 +180,16 @@ class Tidied(Struct, frozen=True):
     more: bool = False  # whether another piece may have something to do
 
 
+class Space(Struct, frozen=True):
+    """The room that a database takes, and what of it could be free."""
+
+    leftovers: int = 0  # entries that `tidy` is still to remove
+    leftover_bytes: int = 0
+    size: int = 0  # bytes of the file; 0: the database is no file of ours
+    free: int = 0  # bytes of it without content
+    shrinks: bool = True  # whether `tidy` can give free space back
+
+
 class JobStore(Protocol):
     """Projects, jobs and their entries."""
 

@@ -256,6 +256,17 @@ ENTRY_SIZES: Final = (
     " WHERE project = $1 AND key BETWEEN $2 AND $3 ORDER BY key LIMIT $4"
 )
 ENTRIES_GONE: Final = "DELETE FROM livejobs.entries WHERE project = $1 AND key BETWEEN $2 AND $3"
+ENTRY_BYTES: Final = (
+    "SELECT coalesce(sum(octet_length(value)), 0)::bigint FROM livejobs.jobs AS j"
+    " JOIN livejobs.entries AS e ON e.project = j.project"
+    " AND e.key BETWEEN j.pk << 32 AND (j.pk + 1 << 32) - 1 WHERE j.id = ANY($1::text[])"
+)
+LEFTOVERS: Final = (
+    "SELECT count(*), coalesce(sum(octet_length(value)), 0)::bigint FROM"
+    " (SELECT project, last >> 30 << 30 AS first, last FROM livejobs.trims"
+    " UNION ALL SELECT project, pk << 32, (pk + 1 << 32) - 1 FROM livejobs.ended) AS it"
+    " JOIN livejobs.entries AS e ON e.project = it.project AND e.key BETWEEN first AND last"
+)
 TRIMS_GONE: Final = "DELETE FROM livejobs.trims WHERE project = $1 AND last BETWEEN $2 AND $3"
 ENDED_GONE: Final = "DELETE FROM livejobs.ended WHERE project = $1 AND pk = $2"
 

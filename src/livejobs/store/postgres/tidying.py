@@ -7,10 +7,12 @@ forgotten only when its entries are gone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from livejobs.store.base import Tidied
+from livejobs.store.base import Space, Tidied
 from livejobs.store.postgres import sql
+from livejobs.store.postgres.text import kept
 from livejobs.store.rows import first_key, keys
 
 PLACES: Final = 200  # jobs, or kinds of entries of jobs, in one piece of tidying
@@ -20,6 +22,15 @@ async def tidy(db: Any, rows: int, bytes: int) -> Tidied:
     removal = Removal(db, rows, bytes)
     more = await removal.run()
     return Tidied(removal.entries, removal.bytes, more=more)
+
+
+async def entry_bytes(db: Any, ids: Sequence[str]) -> int:
+    """The bytes of all entries of these jobs."""
+    return int(await db.fetchval(sql.ENTRY_BYTES, [kept(id) for id in ids]))
+
+
+async def space(db: Any) -> Space:
+    return Space(*await db.fetchrow(sql.LEFTOVERS))
 
 
 class Removal:

@@ -136,6 +136,17 @@ ENDED: Final = "SELECT pk FROM ended LIMIT ?"
 ENTRY_SIZES: Final = (
     "SELECT key, length(value) FROM entries WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
 )
+ENTRY_BYTES: Final = (
+    "SELECT coalesce(sum(length(value)), 0) FROM jobs CROSS JOIN entries"
+    " ON key BETWEEN pk << 32 AND (pk + 1 << 32) - 1"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+LEFTOVERS: Final = (
+    "SELECT count(*), coalesce(sum(length(value)), 0) FROM"
+    " (SELECT last >> 30 << 30 AS first, last FROM trims"
+    " UNION ALL SELECT pk << 32, (pk + 1 << 32) - 1 FROM ended) CROSS JOIN entries"
+    " ON key BETWEEN first AND last"
+)
 ENTRIES_GONE: Final = "DELETE FROM entries WHERE key BETWEEN ? AND ?"
 TRIMS_GONE: Final = "DELETE FROM trims WHERE last BETWEEN ? AND ?"
 ENDED_GONE: Final = "DELETE FROM ended WHERE pk = ?"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
-from livejobs.store.base import Tidied
+import msgspec
+
+from livejobs.store.base import Space, Tidied
 from livejobs.store.rows import first_key, keys
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.opening import pragma
@@ -14,6 +17,8 @@ from livejobs.store.sqlite.writing import transaction
 INCREMENTAL: Final = 2  # how SQLite names the mode in which a file can shrink
 SPARE: Final = 4 << 20  # bytes of a file that stay free for new jobs; of a large file, an eighth
 PLACES: Final = 1_000  # jobs, or kinds of entries of jobs, in one piece of tidying
+
+_json = msgspec.json.Encoder().encode
 
 
 def tidy(db: sqlite3.Connection, rows: int, bytes: int) -> Tidied:
@@ -62,6 +67,19 @@ class Removal:
         if upto >= first:
             self._db.execute(sql.ENTRIES_GONE, (first, upto))
         return not rows or upto == rows[-1][0]
+
+
+def entry_bytes(db: sqlite3.Connection, ids: Sequence[str]) -> int:
+    """The bytes of all entries of these jobs."""
+    return int(db.execute(sql.ENTRY_BYTES, (_json(ids).decode(),)).fetchone()[0])
+
+
+def space(db: sqlite3.Connection) -> Space:
+    page = pragma(db, "page_size")
+    size, free = (page * pragma(db, name) for name in ("page_count", "freelist_count"))
+    shrinks = pragma(db, "auto_vacuum") == INCREMENTAL
+    count, bytes = db.execute(sql.LEFTOVERS).fetchone()
+    return Space(count, bytes, size, free, shrinks)
 
 
 def _give_back(db: sqlite3.Connection, bytes: int) -> Tidied:
