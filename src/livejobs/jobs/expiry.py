@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
@@ -22,12 +22,21 @@ from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import JobStore
 
-JOBS_AT_ONCE: Final = 20  # in one commit
 FILES_AT_ONCE: Final = 500  # of expired jobs, as one round removes from the disk
-ROWS_AT_ONCE: Final = 250
-BYTES_AT_ONCE: Final = 256 * 1024
-WORK: Final = 0.12  # seconds of work in a round, for each of its two parts
-LATE: Final = 60_000  # ms; from then on a round works for four times as long
+LATE: Final = 60_000  # ms
+
+
+class Pace(NamedTuple):
+    """How much is done. A step takes some milliseconds."""
+
+    jobs: int  # in one step, which is one commit
+    rows: int  # or so many entries
+    bytes: int
+    work: float  # seconds in a round, for each of its two parts
+
+
+USUAL: Final = Pace(20, 250, 256 * 1024, 0.12)
+HURRIED: Final = Pace(100, 1_000, 1024 * 1024, 0.45)  # while a job is LATE
 
 
 class Expiry:
@@ -52,8 +61,12 @@ class Expiry:
         jobs = await self._work(self._remove_jobs)
         return await self._work(self._tidy) or jobs or self.overdue > 0
 
+    @property
+    def _pace(self) -> Pace:
+        return HURRIED if self.overdue > LATE else USUAL
+
     async def _work(self, step: Callable[[], Awaitable[bool]]) -> bool:
-        left, more = WORK * (4 if self.overdue > LATE else 1), True
+        left, more = self._pace.work, True
         while more and left > 0:
             begin = clock.monotonic()
             more = await step()
@@ -66,7 +79,8 @@ class Expiry:
     async def _remove_jobs(self) -> bool:
         """Return whether to go on in this round."""
         deletions = self._registry.deletions
-        found = await self._expired()
+        most = self._pace.jobs
+        found = await self._expired(most)
         self.overdue = clock.now_ms() - (found[0].head.expires_at or 0) if found else 0
         few = self._few(found)
         with ExitStack() as held:
@@ -77,13 +91,13 @@ class Expiry:
             if there:
                 removed = await self._committer.submit(partial(_expire, there))
                 self.jobs += removed.value
-        if len(few) == len(found) < JOBS_AT_ONCE:
+        if len(few) == len(found) < most:
             self.overdue = 0
-        return len(few) == JOBS_AT_ONCE
+        return len(few) == most
 
-    async def _expired(self) -> Sequence[Stored]:
+    async def _expired(self, most: int) -> Sequence[Stored]:
         try:
-            return await self._store.expired(clock.now_ms(), limit=JOBS_AT_ONCE)
+            return await self._store.expired(clock.now_ms(), limit=most)
         except StorageUnavailable:  # learn whether it takes writes, before a worker does
             await self._committer.probe()
             raise
@@ -98,7 +112,8 @@ class Expiry:
         return found
 
     async def _tidy(self) -> bool:
-        done = await self._store.tidy(rows=ROWS_AT_ONCE, bytes=BYTES_AT_ONCE)
+        pace = self._pace
+        done = await self._store.tidy(rows=pace.rows, bytes=pace.bytes)
         self.entries += done.entries
         self.bytes += done.bytes
         self.returned += done.returned
