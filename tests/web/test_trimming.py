@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from livejobs.cli.main import main
 from tests.support.api import Api
 from tests.support.desk import eventually
 from tests.support.server import Server
@@ -181,3 +183,12 @@ def test_a_server_killed_while_it_removes_lines_goes_on_after_its_restart(tmp_pa
         page = api.get(f"/v1/jobs/{id}/logs?limit=1000").json()
         assert [line["n"] for line in page["logs"]] == list(range(1841, 2001))
         assert page["trimmed"] == 1840
+
+
+def test_the_command_line_tells_of_removed_lines_beside_the_log(api: Api) -> None:
+    id = filled(api)
+    shown = CliRunner().invoke(main, ["logs", id, "--url", api.url])
+    assert (shown.exit_code, shown.stdout.count("\n")) == (0, 160)
+    assert shown.stderr == "livejobs: 340 earlier lines were removed\n"
+    for options in (["--tail", "3"], ["--level", "warning"]):
+        assert CliRunner().invoke(main, ["logs", id, "--url", api.url, *options]).stderr == ""
