@@ -80,7 +80,8 @@ def grid(value: float, y: float, right: int) -> str:
 
 def month(day: int, x: float, bottom: int) -> str:
     anchor = "start" if day == 0 else "end" if day == 364 else "middle"
-    return f'<text x="{x}" y="{bottom + 16}" text-anchor="{anchor}">day {day}</text>'
+    name = day or "day 0"
+    return f'<text x="{x}" y="{bottom + 16}" text-anchor="{anchor}">{name}</text>'
 
 
 def ceiling(value: float) -> float:
