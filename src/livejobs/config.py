@@ -24,6 +24,7 @@ CLIENT_VARIABLES = frozenset(
     f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
 )
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 FOLDER = "file://"  # begins the URL of a folder
 TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up
@@ -88,6 +89,28 @@ def read_seconds_or_none(value: object) -> float:
     return float(convert(value, Annotated[float, Meta(ge=0, le=TEN_YEARS)]))
 
 
+def read_times(value: object) -> tuple[tuple[str, float], ...]:
+    """Seconds by name. A tuple, since settings never change."""
+    if isinstance(value, str):
+        parts = [part.rpartition("=") for part in value.split(",")]
+        pairs: list[Any] = [(name.strip(), time.strip()) for name, _, time in parts]
+    else:
+        pairs = list(value if isinstance(value, tuple) else convert(value, dict[str, Any]).items())
+    times = {read_text(name): read_time(time) for name, time in pairs}
+    if len(times) < len(pairs):
+        raise msgspec.ValidationError("a name that is given twice")
+    return tuple(times.items())
+
+
+def read_time(value: object) -> float:
+    match = re.fullmatch(r"([0-9.]{1,20}) ?([smhd]?)", value) if isinstance(value, str) else None
+    if match:
+        return read_seconds_or_none(convert(match[1], float) * TIMES[match[2]])
+    if isinstance(value, bool | str):  # msgspec would take true for 1
+        raise msgspec.ValidationError("not a time")
+    return read_seconds_or_none(value)
+
+
 def read_rate(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}/s\Z")]))
 
@@ -125,6 +148,9 @@ COLLECTOR = Format(
     'a URL, like "http://127.0.0.1:4318"',
     lambda value: convert(value, Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")]),
     "URL",
+)
+TIMES_BY_NAME = Format(
+    'names and times, like "a=3600, b=12h", or a TOML table', read_times, "NAME=TIME,…"
 )
 DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
 STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
@@ -270,6 +296,22 @@ class Settings:
         RETENTION,
         SECONDS_OR_NONE,
         "How long to keep a finished job and its files; 0: until it is deleted.",
+    )
+    retention_types: tuple[tuple[str, float], ...] = setting(
+        (), TIMES_BY_NAME, "How long to keep finished jobs of a type; 0: until they are deleted."
+    )
+    retention_projects: tuple[tuple[str, float], ...] = setting(
+        (), TIMES_BY_NAME, "The same by project, for jobs whose type has no time of its own."
+    )
+    keep_log_lines: int | None = setting(
+        None, whole(1), "Most log lines to keep of one job; the oldest are removed."
+    )
+    keep_log_bytes: int | None = setting(None, SIZE, "Most bytes of log to keep of one job.")
+    keep_results: int | None = setting(
+        None, whole(1), "Most results, and most item errors, to keep of one job."
+    )
+    keep_result_bytes: int | None = setting(
+        None, SIZE, "Most bytes of results, and of item errors, to keep of one job."
     )
     heartbeat_timeout: float = setting(
         60.0, SECONDS, "A running job stalls when its worker is silent for this long."

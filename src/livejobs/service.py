@@ -25,7 +25,8 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import LivejobsError, NotStarted, StorageUnavailable
 from livejobs.core.history import History, Range
-from livejobs.core.model import FLAGS, File, Flag, Status, Stored
+from livejobs.core.model import FLAGS, EntryKind, File, Flag, Status, Stored
+from livejobs.core.trimming import Cap, Caps
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.health import Health
@@ -66,6 +67,14 @@ def bounds(settings: Settings) -> say.Bounds:
 def limiters(settings: Settings) -> dict[str, Limiter]:
     rates = {"read": settings.rate_read, "report": settings.rate_report}
     return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
+
+
+def caps_of(settings: Settings) -> Caps:
+    """How much is kept of a job's entries: only the kinds with a limit."""
+    logs = Cap(settings.keep_log_lines, settings.keep_log_bytes)
+    results = Cap(settings.keep_results, settings.keep_result_bytes)
+    caps: dict[EntryKind, Cap] = {"logs": logs, "results": results, "errors": results}
+    return {kind: cap for kind, cap in caps.items() if cap != Cap()}
 
 
 def outside_issuer(settings: Settings) -> Issuer | None:
@@ -201,10 +210,10 @@ class LiveJobs:
         self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
         self.lanes = Lanes()
-        self.committer = parts.committer(
-            self.store, self.registry, self.lanes, self.settings.base_path
-        )
-        self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        base = self.settings.base_path
+        caps = caps_of(self.settings)
+        self.committer = parts.committer(self.store, self.registry, self.lanes, base, caps)
+        self.reader = Reader(self.store, self.registry, self.committer, base)
         self._waits = Waits(self.registry)
         self._lister = Lister(self.store, self.reader, self.committer)
         self._entry_reader = EntryReader(self.store, self._waits)
@@ -530,6 +539,7 @@ class LiveJobs:
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
+            **self.sweeper.expiry.statistics(),
         }
 
     def histograms(self) -> Mapping[str, Histogram]:

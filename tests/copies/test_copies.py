@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from livejobs.copies import exporting, importing
 from livejobs.copies.folder import Folder
 from livejobs.copies.snapshot import snapshot_of
-from livejobs.core.model import Entry, Failure, Head, Progress, Question, Step
+from livejobs.core.model import Entry, Failure, Head, Kept, Progress, Question, Step
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
 from livejobs.store.choice import store_of
 from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
@@ -77,6 +77,20 @@ def fill(place: Place) -> None:
         await store.add_audit(acts)
 
     place.use(more)
+
+
+def test_a_job_without_its_oldest_lines_moves_as_it_is(tmp_path: Path) -> None:
+    """Some lines that were removed may still be in the source: they are left there."""
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    kept = {"logs": Kept(40, ((45, 100), (50, 100)))}
+    source.fill([(job("a", logs_total=50, kept=kept), logs(50)), (job("b"), [])])
+    for _ in range(2):  # the second time, everything is there
+        copy(source, tmp_path / "export", target)
+    head, entries = target.jobs()["a"]
+    assert head == source.jobs()["a"][0]
+    assert [n for _, n, _, _ in entries] == list(range(41, 51))
+    counted = source.run("export", str(tmp_path / "x"), "--dry-run").stdout
+    assert "\t10\t0\t0" in counted  # entries, files, bytes
 
 
 def test_everything_survives_the_way_to_postgresql_and_back(

@@ -44,6 +44,7 @@ SECTIONS: Final = {
         "restore": Place("restore", "Restore jobs and files from a backup."),
         "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
         "export": Place("export", "Write all jobs and files to a folder."),
+        "gc": Place("gc", "Remove what is no longer kept."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
 }

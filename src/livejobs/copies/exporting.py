@@ -211,7 +211,7 @@ class Export:
                 writer.write(DownloadsLine(key, tally))
 
     def _entries(self, head: Head, kind: EntryKind) -> Iterator[Record]:
-        after, total = 0, head.total(kind)
+        after, total = head.removed(kind), head.total(kind)
         while after < total:
             query = EntryQuery(head.id, kind, after, limit=ENTRIES_AT_ONCE)
             records = self._loop.call(self._snapshot.entries, query)

@@ -129,6 +129,13 @@ class File(Struct, frozen=True, omit_defaults=True):
         return self.path is None and self.url is None
 
 
+class Kept(Struct, frozen=True, array_like=True):
+    """What is kept of a job's entries of a kind, when the server limits it (see trimming.py)."""
+
+    removed: int = 0  # the n of the last entry that was removed
+    pieces: tuple[tuple[int, int], ...] = ()  # of the others: the last n, and the bytes
+
+
 class Head(Struct, frozen=True, omit_defaults=True):
     """The current state of a job, without its entries, as the database keeps it."""
 
@@ -171,6 +178,7 @@ class Head(Struct, frozen=True, omit_defaults=True):
     ttl_seconds: float | None = None  # how long to keep it after its end; None: for ever
     expires_at: int | None = None
     producers: dict[str, int] = {}  # the highest number accepted from each
+    kept: dict[EntryKind, Kept] = {}
 
     @property
     def finished(self) -> bool:
@@ -187,6 +195,10 @@ class Head(Struct, frozen=True, omit_defaults=True):
         if kind == "logs":
             return self.logs_total
         return self.results_total if kind == "results" else self.errors_total
+
+    def removed(self, kind: EntryKind) -> int:
+        """How many of them, the oldest, are no longer kept."""
+        return self.kept[kind].removed if kind in self.kept else 0
 
 
 class Entry(Struct, frozen=True):

@@ -10,7 +10,17 @@ import msgspec
 from msgspec import Raw
 
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Children, Failure, File, Head, Progress, Question, Step
+from livejobs.core.model import (
+    KINDS,
+    Children,
+    EntryKind,
+    Failure,
+    File,
+    Head,
+    Progress,
+    Question,
+    Step,
+)
 from livejobs.core.progress import as_percent, percent, step_fraction
 from livejobs.core.times import rfc3339, wire_time
 
@@ -60,6 +70,7 @@ def fields(
         "results_total": head.results_total,
         "errors_total": head.errors_total,
         "logs_total": head.logs_total,
+        "trimmed": trimmed(head),
         "error": _error(head.error),
         "result": head.result,
         "worker": head.worker,
@@ -124,6 +135,12 @@ def _step(step: Step) -> dict[str, Any]:
         "started_at": wire_time(step.started_at),
         "completed_at": wire_time(step.completed_at),
     }
+
+
+def trimmed(head: Head) -> dict[EntryKind, int] | None:
+    """How many of the oldest entries were removed, by kind; None: none."""
+    removed = {kind: head.removed(kind) for kind in KINDS} if head.kept else {}
+    return removed if any(removed.values()) else None
 
 
 def _children(children: Children) -> dict[str, int]:

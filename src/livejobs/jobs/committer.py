@@ -26,6 +26,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
 from livejobs.core.model import Stored
+from livejobs.core.trimming import NO_CAPS, Caps
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
@@ -55,7 +56,14 @@ Result = tuple["asyncio.Future[Any]", Any, int]  # and how many changes there we
 
 
 class Committer:
-    def __init__(self, store: Store, registry: Registry, lanes: Lanes, base: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        lanes: Lanes,
+        base: str = "",
+        caps: Caps = NO_CAPS,
+    ) -> None:
         self._publisher = Publisher(registry, lanes, base)
         self.epochs, self.seqs = self._publisher.epochs, self._publisher.seqs
         self.listeners: list[Listener] = []
@@ -70,6 +78,7 @@ class Committer:
         self._store = store
         self._registry = registry
         self._lanes = lanes
+        self._caps = caps
         store.listen(self.hear)
         self.begin()
 
@@ -173,7 +182,8 @@ class Committer:
     def _run(
         self, group: list[Waiting], *, again: bool = False
     ) -> tuple[Transaction, list[Result]]:
-        transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
+        now = clock.now_ms()
+        transaction = Transaction(now, self._registry, self._lanes, self.epochs, self._caps)
         transaction.again = again
         results = [
             (future, _run(operation, transaction), len(transaction.changes))

@@ -45,6 +45,9 @@ class Creating:
         # By type, how many seconds a finished job is kept by default (see Face).
         self.retention: dict[str, float] = {}
         self._settings = settings
+        self._types, self._projects = (
+            dict(it) for it in (settings.retention_types, settings.retention_projects)
+        )
         self._store = store
         self._committer = committer
         self._reader = reader
@@ -150,18 +153,19 @@ class Creating:
             owner=new.owner or by.name,
             now=now,
             heartbeat_timeout=self._settings.heartbeat_timeout or None,
-            ttl_seconds=self._retention(new.type),
+            ttl_seconds=self._retention(new.type or "", project),
         )
         self._check_size(head, "/" + max(_ANY_SIZE, key=lambda name: _size(new, name)))
         return head
 
-    def _retention(self, type: str | None) -> float | None:
+    def _retention(self, type: str, project: str) -> float | None:
         """How many seconds to keep a job without `ttl_seconds`; None: for ever. The default of a
         face replaces the server's default, but not a value that the operator set."""
         seconds = self._settings.retention_seconds
         if seconds == RETENTION:
-            seconds = self.retention.get(type or "", seconds)
-        return seconds or None
+            seconds = self.retention.get(type, seconds)
+        seconds = self._projects.get(project, seconds)
+        return self._types.get(type, seconds) or None
 
     def _check_room(self, transaction: Transaction, project: str) -> None:
         """Runs inside the transaction, so concurrent requests can't pass the limit together."""

@@ -7,6 +7,7 @@ from collections import Counter
 from livejobs.core import reducer
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Entry, Head, Status, Stored
+from livejobs.core.trimming import Caps, trim
 from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
@@ -16,7 +17,14 @@ from livejobs.store.base import AuditRecord, Change, Idempotency
 class Transaction:
     """The changes of a group so far. Its heads are newer than those in the slots."""
 
-    def __init__(self, now: int, registry: Registry, lanes: Lanes, epochs: dict[str, str]) -> None:
+    def __init__(
+        self,
+        now: int,
+        registry: Registry,
+        lanes: Lanes,
+        epochs: dict[str, str],
+        caps: Caps,
+    ) -> None:
         self.now = now
         self.changes: list[tuple[Slot, Change]] = []
         self.queued = lanes.queued
@@ -25,6 +33,7 @@ class Transaction:
         self.again = False  # the operations have run before, on heads that were too old
         self._registry = registry
         self._epochs = epochs
+        self._caps = caps
         self._heads: dict[str, Head | None] = {}
         self._slots: dict[str, Slot] = {}
 
@@ -79,6 +88,8 @@ class Transaction:
         before = self.head(slot)
         assert before is not None, "an operation checks the head before it changes the job"
         head = slot.with_last_heartbeat(head)
+        if entries:
+            head = trim(head, entries, self._caps)
         self._add(slot, Change(before, head, entries, audit=audit), before, head)
 
     def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:

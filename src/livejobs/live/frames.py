@@ -19,6 +19,7 @@ Op: TypeAlias = Literal[
     "snapshot",
     "delta",
     "logs",
+    "trimmed",
     "gone",
     "ready",
     "end",

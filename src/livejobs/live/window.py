@@ -166,6 +166,11 @@ def logs_json(slot: Slot, entries: Iterable[Entry], *, named: bool) -> bytes:
     return b"[" + b",".join(values) + b"]"
 
 
+def trimmed_message(removed: int) -> Message:
+    """For a stream of lines alone. Other streams send the head, which has the same."""
+    return Message("trimmed", wire.encode({"logs": removed}))
+
+
 def gone_message(job: str, cursor: str) -> Message:
     return Message("gone", wire.encode({"job": job, "cursor": cursor}), cursor)
 

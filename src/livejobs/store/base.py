@@ -9,6 +9,8 @@ Laws, for every implementation:
 - Several nodes may share a database. A commit that was made on other seqs than the database has
   raises Outpaced, and nothing of it is kept.
 - A read sees every commit that returned before the read began.
+- Entries of a kind have no gaps: those that a head has as removed are deleted oldest first, until
+  `tidy` says that there are no more. Meanwhile a read may still return some of them.
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
@@ -179,6 +181,25 @@ class Changes(Struct, frozen=True):
     complete: bool  # False: there is more; ask again after the last seq given
 
 
+class Tidied(Struct, frozen=True):
+    """What a piece of tidying did."""
+
+    entries: int = 0  # removed
+    bytes: int = 0  # of their values
+    returned: int = 0  # bytes of the database's file that the disk has again
+    more: bool = False  # whether another piece may have something to do
+
+
+class Space(Struct, frozen=True):
+    """The room that a database takes, and what of it could be free."""
+
+    leftovers: int = 0  # entries that `tidy` is still to remove
+    leftover_bytes: int = 0
+    size: int = 0  # bytes of the file; 0: the database is no file of ours
+    free: int = 0  # bytes of it without content
+    shrinks: bool = True  # whether `tidy` can give free space back
+
+
 class JobStore(Protocol):
     """Projects, jobs and their entries."""
 
@@ -253,6 +274,12 @@ class JobStore(Protocol):
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         """Return finished jobs whose expires_at has passed, the earliest first."""
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        """Remove some entries of deleted jobs, and some of those that their jobs' heads have as
+        removed: at most so many, and hardly more than so many bytes of values. If there are none,
+        give about so many bytes of free space back to the disk. Each call is one short
+        transaction, and a crash loses nothing of it."""
 
 
 class Tally(Struct, frozen=True):

@@ -39,6 +39,7 @@ from livejobs.store.base import (
     Project,
     Query,
     Tally,
+    Tidied,
     contains,
 )
 from livejobs.store.paging import merged, up_to, whole_changes
@@ -160,6 +161,8 @@ class MemoryStore(SingleStore):
         job.stored = Stored(head, seq)
         for entry in entries:
             job.entries[entry.kind].append(Record(seq, entry, head.id))
+        for kind in head.kept:
+            del job.entries[kind][: len(job.entries[kind]) - head.total(kind) + head.removed(kind)]
 
     def _forget(self, head: Head, seq: int) -> None:
         self._jobs.pop(head.id, None)
@@ -320,6 +323,9 @@ class MemoryStore(SingleStore):
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         due = [job.stored for job in self._jobs.values() if _due(job.stored.head, now)]
         return sorted(due, key=lambda stored: stored.head.expires_at or 0)[:limit]
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        return Tidied()  # a commit leaves nothing
 
 
 def _size(stored: Stored) -> int:

@@ -42,6 +42,11 @@ def keys(pk: int) -> tuple[int, int]:
     return pk << _JOB_BITS, (pk + 1 << _JOB_BITS) - 1
 
 
+def first_key(last: int) -> int:
+    """The key of the first entry of the job and kind that this entry is of."""
+    return last >> _N_BITS << _N_BITS | 1
+
+
 def kind_of(key: int) -> EntryKind:
     return KINDS[key >> _N_BITS & 3]
 
@@ -140,6 +145,7 @@ class Rows:
         self.idempotency: list[Idempotency] = []
         self.files: list[tuple[str, int, int]] = []  # key, project, size
         self.files_ended: list[tuple[str]] = []
+        self.trimmed: dict[tuple[int, int], int] = {}  # project, job and kind: a key
         self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
         self._pks = pks
         self._projects = projects
@@ -149,7 +155,7 @@ class Rows:
     def only_told(self) -> bool:
         return not (
             self.moved or self.jobs or self.gone or self.idempotency or self.files
-        ) and not (self.files_ended or self.counted)
+        ) and not (self.files_ended or self.counted or self.trimmed)
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -157,6 +163,7 @@ class Rows:
         if self.gone:
             dead = {life.pk for life in self.lives if life.after is None}
             self.told = [row for row in self.told if row[1] >> _JOB_BITS not in dead]
+            self.trimmed = {it: key for it, key in self.trimmed.items() if it[1] >> 2 not in dead}
         self.moving = [life for life in self.lives if not self._stays(life)]
         if self.moving:
             self._move(self.moving)
@@ -173,6 +180,8 @@ class Rows:
                 (it.level, first | _KIND[it.kind] | it.n, project, seq, it.value)
                 for it in change.entries
             ]
+        if change.after is not None and change.after.kept:
+            self._trim(life, change.before, change.after)
         if change.moves:
             self._count(change, life.project)
         came, went = change.files()
@@ -185,6 +194,13 @@ class Rows:
         if change.idempotency is not None:
             self.idempotency.append(change.idempotency)
             self.now = max(self.now, head.updated_at)
+
+    def _trim(self, life: Life, before: Head | None, after: Head) -> None:
+        for kind in after.kept:
+            removed = after.removed(kind)
+            if removed > (0 if before is None else before.removed(kind)):
+                last = key(life.pk, kind, removed)
+                self.trimmed[life.project, last >> _N_BITS] = last
 
     def _count(self, change: Change, project: int) -> None:
         at = change.job.updated_at

@@ -122,21 +122,22 @@ def _make(path: Path, migrations: Sequence[Path]) -> None:
     new.unlink(missing_ok=True)
     new.touch(FILE, exist_ok=False)  # SQLite gives its log the same mode
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before there are tables
         migrate(db, migrations)
     new.rename(path)
 
 
 def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
-    if _pragma(db, "application_id") != APPLICATION_ID:
+    if pragma(db, "application_id") != APPLICATION_ID:
         raise StoreUnusable(f"{path} is not a livejobs database.")
-    version = _pragma(db, "user_version")
+    version = pragma(db, "user_version")
     if version > newest:
         raise StoreUnusable(
             f"{path} was written by a newer livejobs (schema {version}, this one knows {newest}). "
             "Run that version or a later one."
         )
     size = path.stat().st_size
-    if size % _pragma(db, "page_size"):
+    if size % pragma(db, "page_size"):
         raise StoreUnusable(f"{path} is cut short. {way_back(path)}")
     if size > CHECKED:
         return
@@ -161,7 +162,7 @@ def unusable(path: Path) -> Iterator[None]:
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
     """Migrate to the newest version, each step in its own transaction."""
-    for version in range(_pragma(db, "user_version"), len(migrations)):
+    for version in range(pragma(db, "user_version"), len(migrations)):
         try:
             db.executescript(
                 f"BEGIN IMMEDIATE; {migrations[version].read_text()};"
@@ -191,7 +192,7 @@ def rollback(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-def _pragma(db: sqlite3.Connection, name: str) -> int:
+def pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 

@@ -35,9 +35,10 @@ from livejobs.store.base import (
     Project,
     Query,
     Tally,
+    Tidied,
 )
 from livejobs.store.single import SingleStore
-from livejobs.store.sqlite import keeping, reading, sql
+from livejobs.store.sqlite import keeping, reading, sql, tidying
 from livejobs.store.sqlite.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.sqlite.writing import Writer
 
@@ -201,6 +202,9 @@ class SqliteStore(SingleStore):
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         return await self._read(reading.expired, now, limit)
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        return await self._write.run(tidying.tidy, rows, bytes)
 
     async def keys(self) -> Sequence[Key]:
         return await self._read(keeping.keys)

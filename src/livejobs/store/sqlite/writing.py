@@ -16,12 +16,11 @@ from msgspec.structs import astuple, replace
 
 from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
-from livejobs.store.rows import Row, Rows, keys
+from livejobs.store.rows import Row, Rows
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.opening import rollback
 
 MOST: Final = 512  # rows in one statement
-SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
 
 _json = msgspec.json.Encoder().encode
 
@@ -41,7 +40,6 @@ class Writer:
         self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
         self._counted: dict[tuple[int, int], int] = {}  # the last step written, by step and project
-        self._ended: list[int] = [pk for (pk,) in db.execute(sql.ENDED)]
 
     def project(self, name: str) -> Project:
         if name not in self.projects:
@@ -64,14 +62,12 @@ class Writer:
         floors = self._floors(rows)
         records = [change.audit for change in changes if change.audit is not None]
         begun()
-        if rows.only_told and not (self._ended or records) and len(rows.told) <= MOST:
+        if rows.only_told and not records and len(rows.told) <= MOST:
             fill(self._db, sql.TOLD, rows.told)  # one statement is a transaction
         else:
             with transaction(self._db):
                 self._write(rows, floors)
                 write_audit(self._db, records)
-                ended = self._sweep([*self._ended, *rows.ended])
-            self._ended = ended
         self._moved_on(rows, floors)
         return rows.given
 
@@ -101,6 +97,7 @@ class Writer:
         fill(self._db, sql.SEARCH_NEW, rows.searched)
         fill(self._db, sql.MOVED, rows.moved)
         fill(self._db, sql.TOLD, rows.told)
+        fill(self._db, sql.TRIMMED_NEW, [(kind, last) for (_, kind), last in rows.trimmed.items()])
         if rows.gone:
             many(sql.GONE_NEW, rows.gone)
             many(sql.GONE_TRIM, floors.items())
@@ -118,17 +115,6 @@ class Writer:
         begun = rows.newest_steps().items() - self._counted.items()
         since = {range.step: range.since for range in RANGES.values()}
         return [(step, project, since[step](at)) for (step, project), at in begun]
-
-    def _sweep(self, ended: list[int]) -> list[int]:
-        """Remove some entries of deleted jobs. Return the jobs that may still have entries."""
-        room = SWEPT
-        while ended:
-            done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
-            room -= done
-            if room <= 0:
-                break
-            self._db.execute(sql.ENDED_GONE, (ended.pop(0),))
-        return ended
 
     def _floors(self, rows: Rows) -> dict[int, int]:
         """For each project with more deletions than are kept: the seq of the last one to forget."""

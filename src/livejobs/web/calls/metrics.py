@@ -75,6 +75,18 @@ ROWS: Final = (
     Row("downloads_arriving", "gauge", "Downloads sent, not yet acknowledged.",
         "downloads_arriving"),
     Row("files_read", "gauge", "Files being sent.", "files_being_read"),
+    Row("expired_jobs", "counter", "Jobs removed because their time was over.", "expired_jobs"),
+    Row("expired_overdue_seconds", "gauge",
+        "How long the oldest job that is still to be removed is over its time.",
+        "expired_overdue"),
+    Row("entries_removed", "counter",
+        "Log lines, results and errors removed: of removed jobs, or beyond what is kept.",
+        "entries_removed"),
+    Row("entry_bytes_removed", "counter", "Their bytes.", "entry_bytes_removed"),
+    Row("files_removed", "counter", "Files removed with their jobs, or replaced.",
+        "files_removed"),
+    Row("store_bytes_returned", "counter",
+        "Bytes by which the SQLite file has shrunk.", "store_bytes_returned"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 

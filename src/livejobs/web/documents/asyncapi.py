@@ -71,6 +71,11 @@ EVENTS: Final[Mapping[str, tuple[str, Schema, bool]]] = {
     "logs": ("Log lines. For view=state with logs=1.", many(ref("Line")), True),
     "snapshot": ("The whole job, at the start. For view=delta.", ref("Job"), True),
     "delta": ("What changed: assign `set`, extend with `append`. For view=delta.", DELTA, True),
+    "trimmed": (
+        "So many of the oldest lines were removed. Only in streams of a log alone.",
+        shape(logs=whole(1)),
+        False,
+    ),
     "gone": ("The job was deleted.", GONE, True),
     "ready": ("The feed has sent all its opening jobs.", shape(cursor=TEXT), True),
     "end": ("The last message of a finished job. The stream then closes.", NOTHING, True),
@@ -79,7 +84,7 @@ EVENTS: Final[Mapping[str, tuple[str, Schema, bool]]] = {
     "bye": ("The server ends the stream, for this `reason`.", REASON, False),
 }
 ALL_JOBS_ONLY: Final = frozenset({"ready"})  # in feeds
-ONE_JOB_ONLY: Final = frozenset({"end"})
+ONE_JOB_ONLY: Final = frozenset({"end", "trimmed"})
 
 # By `op`: a summary, and the other members.
 SERVER_MESSAGES: Final[Mapping[str, tuple[str, dict[str, Schema]]]] = {

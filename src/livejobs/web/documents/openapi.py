@@ -59,6 +59,13 @@ def ref(name: str) -> Schema:
     return {"$ref": REF.format(name=name)}
 
 
+def entries(name: str) -> Schema:
+    """A page of a job's entries."""
+    page = listed(name, ENTRY, NEXT)
+    page["properties"]["trimmed"] = whole(1)  # only if the page begins where entries were removed
+    return page
+
+
 def listed(name: str, item: Schema, next_: Schema, **more: Schema) -> Schema:
     properties = {name: {"type": "array", "items": item}, "next": next_, **more}
     return {"type": "object", "properties": properties, "required": list(properties)}
@@ -263,13 +270,13 @@ OPERATIONS: Final = (
     Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
               errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
-              {200: listed("logs", ENTRY, NEXT), 204: None},
+              {200: entries("logs"), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
                Parameter("follow", SWITCH, "As text: keep sending until the job ends."), *RESUMED)),
-    Operation("get", "/v1/jobs/{id}/results", "List results", {200: listed("results", ENTRY, NEXT)},
+    Operation("get", "/v1/jobs/{id}/results", "List results", {200: entries("results")},
               (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/errors", "List errors of single items",
-              {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
+              {200: entries("errors")}, (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
               (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
     Operation("get", "/jobs/{id}/badge.svg", "Get a picture of a job's state",
@@ -546,6 +553,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
         "steps": "`name title status weight current total percent started_at completed_at`.",
         "counters": "Sums of what workers count.",
+        "trimmed": "How many of the oldest entries were removed: `logs results errors`, or null.",
         "waiting": "What the job needs from a person: `n prompt schema at`. Null if nothing.",
         "cursor": "Position of this state, for `since`, `Last-Event-ID` and `If-None-Match`.",
         "links": "`self events logs page`.",
@@ -567,6 +575,7 @@ JOB: Final[Schema] = {
         "counters": {"type": "object"},
         "meta": {"type": "object"},
         "tags": {"type": "array", "items": TEXT},
+        "trimmed": {"type": ["object", "null"]},
         "waiting": {"type": ["object", "null"]},
         "cursor": TEXT,
         "links": {"type": "object"},
