@@ -73,10 +73,10 @@ class Limiter:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str, now: float) -> int:
-        """Take one call: 0, or the whole seconds until a call is certainly allowed."""
+        """Take one call: 0, or the whole seconds until a call is certainly allowed. Then nothing
+        has changed, and the caller counts the refusal if it refuses."""
         full_at = max(now, self._full_at.get(caller, now)) + self._a_call
         if full_at - now > self._most:
-            self.refused += 1
             return ceil(full_at - now - self.rate.seconds)
         self._full_at[caller] = full_at
         self._full_at.move_to_end(caller)

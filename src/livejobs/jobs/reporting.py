@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Answer, Head, Status, encode_head
 from livejobs.core.questions import VALUE_BYTES
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.committer import Committer, Done, Outcome, answered
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 
@@ -54,10 +55,17 @@ class Reporting:
 
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Apply all of the reports, or none. They have been checked."""
+        return await answered(partial(self.put, slot, reports))
+
+    def put(
+        self, slot: Slot, reports: Sequence[say.AnyReport], done: Done[Receipt]
+    ) -> None:
+        """The same for a caller that does not wait. `done` may be called at once."""
         if self._only_heartbeats(slot, reports):
             self._committer.note_heartbeat(slot)
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
-            return _receipt(slot, slot.head, slot.seq, new, reports)
+            done(_receipt(slot, slot.head, slot.seq, new, reports))
+            return
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
             head = transaction.present(slot)
@@ -66,10 +74,17 @@ class Reporting:
                 transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
-        with slot.held():
-            outcome = await self._committer.submit(operation)
-        head, accepted = outcome.value
-        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted, reports)
+        def acknowledge(outcome: Outcome[tuple[Head, int]] | Exception) -> None:
+            slot.holders -= 1
+            if isinstance(outcome, Exception):
+                done(outcome)
+                return
+            head, accepted = outcome.value
+            seq = outcome.seqs.get(slot, slot.seq)
+            done(_receipt(slot, head, seq, accepted, reports))
+
+        self._committer.put(operation, acknowledge)
+        slot.holders += 1
 
     async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
         """Apply reports that came line by line: all before the first that must be refused."""

@@ -88,6 +88,20 @@ async def admit(live: LiveJobs, scope: Scope, action: Action, rate: Rate) -> Pri
     return by
 
 
+def admit_at_once(live: LiveJobs, scope: Scope, action: Action) -> Principal | None:
+    """The caller, by the checks of `admit` but for the rate. None: something must be refused, or
+    waited for. Then `admit` does that, as nothing has changed."""
+    try:
+        live.check_running()
+        by = identify_at_once(live.keyring, scope)
+        if by is not None:
+            check_origin(live, scope, by)
+            require(by, action)
+    except LivejobsError:
+        return None
+    return by
+
+
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Rate) -> Principal:
     """For what a setting has made public: everyone may read it, but not too fast."""
     live.check_running()
@@ -104,6 +118,17 @@ async def identify(keyring: Keyring, scope: Scope) -> Principal:
         raise unauthorized(NO_CREDENTIAL)
     by = await worth(keyring, credential, keys=way == "header")
     return replace(by, cookie=True) if way == "cookie" else by
+
+
+def identify_at_once(keyring: Keyring, scope: Scope) -> Principal | None:
+    """None: there is no credential, or it must be verified first."""
+    if not keyring.closed:
+        return ANONYMOUS
+    credential, way = find_credential(scope)
+    if credential is None:
+        return None
+    by = keyring.recall(credential, clock.now_ms(), keys=way == "header")
+    return replace(by, cookie=True) if by is not None and way == "cookie" else by
 
 
 async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Principal:
@@ -209,11 +234,15 @@ def host_name(host: str) -> str | None:
 
 def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
     """Each credential has a rate; where everyone is admin, each address."""
-    if limiter is None:
-        return
-    caller = address(client) if by is ANONYMOUS else by.credential
-    if retry_after := limiter.take(caller, clock.monotonic()):
+    if limiter is not None and (retry_after := take_call(limiter, by, client)):
+        limiter.refused += 1
         raise too_fast(limiter, retry_after)
+
+
+def take_call(limiter: Limiter, by: Principal, client: Client) -> int:
+    """Take one call of the caller's rate: 0, or the seconds until there is one."""
+    caller = address(client) if by is ANONYMOUS else by.credential
+    return limiter.take(caller, clock.monotonic())
 
 
 def address(client: Client) -> str:
