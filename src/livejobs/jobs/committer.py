@@ -39,6 +39,7 @@ TRIES: Final = 20  # of a group, each with the newest heads; nearly always the f
 
 log = logging.getLogger("livejobs.committer")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Outcome(NamedTuple, Generic[T]):
@@ -143,9 +144,8 @@ class Committer:
         committed = self._publisher.own(transaction, seqs)
         begin = 0
         for done, result, end in results:
-            if not isinstance(result, Exception):
-                result = Outcome(result, {c.slot: c.seq for c in committed[begin:end]})
-            _give(done, result)
+            seqs = {c.slot: c.seq for c in committed[begin:end]}
+            _give(done, result if isinstance(result, Exception) else Outcome(result, seqs))
             begin = end
         self._notify(committed)
 
@@ -344,6 +344,16 @@ def _give(done: Done[T], result: T | Exception) -> None:
         done(result)
     except Exception:  # a bug; the commit stands, and the other callers get theirs
         log.exception("an answer failed")
+
+
+def attempt(make: Callable[[T], U], result: T | Exception) -> U | Exception:
+    """What is made of the result; or the exception, also of `make`, since somebody waits."""
+    if isinstance(result, Exception):
+        return result
+    try:
+        return make(result)
+    except Exception as error:  # noqa: BLE001  whatever it is, the caller gets it
+        return error
 
 
 def _probe(transaction: Transaction) -> None:

@@ -15,7 +15,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Answer, Head, Status, encode_head
 from livejobs.core.questions import VALUE_BYTES
-from livejobs.jobs.committer import Committer, Done, Outcome, answered
+from livejobs.jobs.committer import Committer, Done, Outcome, answered, attempt
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 
@@ -57,9 +57,7 @@ class Reporting:
         """Apply all of the reports, or none. They have been checked."""
         return await answered(partial(self.put, slot, reports))
 
-    def put(
-        self, slot: Slot, reports: Sequence[say.AnyReport], done: Done[Receipt]
-    ) -> None:
+    def put(self, slot: Slot, reports: Sequence[say.AnyReport], done: Done[Receipt]) -> None:
         """The same for a caller that does not wait. `done` may be called at once."""
         if self._only_heartbeats(slot, reports):
             self._committer.note_heartbeat(slot)
@@ -74,14 +72,14 @@ class Reporting:
                 transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
-        def acknowledge(outcome: Outcome[tuple[Head, int]] | Exception) -> None:
-            slot.holders -= 1
-            if isinstance(outcome, Exception):
-                done(outcome)
-                return
+        def receipt(outcome: Outcome[tuple[Head, int]]) -> Receipt:
             head, accepted = outcome.value
             seq = outcome.seqs.get(slot, slot.seq)
-            done(_receipt(slot, head, seq, accepted, reports))
+            return _receipt(slot, head, seq, accepted, reports)
+
+        def acknowledge(outcome: Outcome[tuple[Head, int]] | Exception) -> None:
+            slot.holders -= 1
+            done(attempt(receipt, outcome))
 
         self._committer.put(operation, acknowledge)
         slot.holders += 1

@@ -224,6 +224,10 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.framing_bytes = 0
         self.scope["method"] = self.parser.get_method().decode("ascii")  # uvicorn does it later
         self.may_pause = body_may_pause(self.scope)
+        self.begin_request()
+
+    def begin_request(self) -> None:
+        """The head is complete: call the app, or wait until earlier requests are answered."""
         super().on_headers_complete()
         if len(self.pipeline) > PIPELINED:
             self.refused = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
@@ -19,9 +19,8 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
-from livejobs.powers import Powers
-
-RAISED: Final = "livejobs.raised"
+from livejobs.service import LiveJobs
+from livejobs.web.instant import RAISED, Offer, Reply
 
 
 class Hot(Route):
@@ -40,11 +39,16 @@ class Hot(Route):
         """Answer a request that matches. False: nothing was sent, the framework has to answer."""
         raise NotImplementedError
 
+    def take(self, offer: Offer) -> bool:
+        """Whether this route takes a request that matches (see instant.py)."""
+        return False
+
 
 class FastPath:
-    def __init__(self, app: Starlette, powers: Powers, hot: Sequence[Hot]) -> None:
+    def __init__(self, app: Starlette, live: LiveJobs, hot: Sequence[Hot]) -> None:
         self._app = app
-        self._powers = powers
+        self._live = live
+        self._powers = live.powers
         self._by_method: dict[str, list[Hot]] = {}
         for route in hot:
             for method in route.methods or ():
@@ -52,20 +56,32 @@ class FastPath:
 
     async def answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether the request was answered. Raises what its handler raised."""
-        path = get_route_path(scope)
-        for route in self._by_method.get(scope["method"], ()):
+        route, parameters = self._match(scope["method"], get_route_path(scope))
+        if route is None:
+            return False
+        if "path_params" in scope:  # of an app around this one
+            parameters = {**scope["path_params"], **parameters}
+        # A scope that our own runner made is ours to change.
+        own = scope if self._powers.called_directly(scope, send) else dict(scope)
+        own["app"], own["path_params"] = self._app, parameters
+        return await route.answer_fast(own, receive, send)
+
+    def taken(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Whether the request was taken. Raises what must be answered the normal way."""
+        route, parameters = self._match(scope["method"], scope["path"])
+        if route is None:
+            return False
+        return route.take(Offer(self._live, scope, parameters, body, reply))
+
+    def _match(self, method: str, path: str) -> tuple[Hot | None, dict[str, Any]]:
+        """As `Route.matches` does, for a third of its cost."""
+        for route in self._by_method.get(method, ()):
             if (found := route.path_regex.match(path)) is not None:
-                # As `Route.matches` does, for a third of its cost.
                 parameters = found.groupdict()
                 for name, convert in route.conversions:
                     parameters[name] = convert(parameters[name])
-                if "path_params" in scope:  # of an app around this one
-                    parameters = {**scope["path_params"], **parameters}
-                # A scope that our own runner made is ours to change.
-                own = scope if self._powers.called_directly(scope, send) else dict(scope)
-                own["app"], own["path_params"] = self._app, parameters
-                return await route.answer_fast(own, receive, send)
-        return False
+                return route, parameters
+        return None, {}
 
 
 class Raised(BaseRoute):
