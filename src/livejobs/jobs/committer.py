@@ -144,8 +144,8 @@ class Committer:
         committed = self._publisher.own(transaction, seqs)
         begin = 0
         for done, result, end in results:
-            seqs = {c.slot: c.seq for c in committed[begin:end]}
-            _give(done, result if isinstance(result, Exception) else Outcome(result, seqs))
+            own = {c.slot: c.seq for c in committed[begin:end]}
+            _give(done, result if isinstance(result, Exception) else Outcome(result, own))
             begin = end
         self._notify(committed)
 
