@@ -188,14 +188,14 @@ class App(Starlette):
         else:
             await self._answer(scope, receive, send)
 
-    def instant(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+    def instant(self, target: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
         """Take a request that our own runner offers, before it has made a task (see instant.py)."""
         if self._cors is not None or self.user_middleware or not self.powers.drains:
             return False
         if self._hosts is not None and check_host(self._hosts, scope) is not None:
             return False
         try:
-            return self._fast.taken(scope, body, reply)
+            return self._fast.taken(target, scope, body, reply)
         except Exception as error:  # noqa: BLE001  the framework's handlers answer it
             scope[RAISED] = error
             return False

@@ -11,19 +11,20 @@ Later ones wait in uvicorn's queue for an answer that is still to come.
 from __future__ import annotations
 
 import asyncio
-import re
 from functools import lru_cache
 from typing import Any, Final
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from livejobs.server.connection import Connection
 from livejobs.web.instant import Hook
 from livejobs.web.ready import Answer
 
-# A path that means the same before and after decoding, without a query.
-PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9._:~-]+)+/?")
+# Headers of requests that are not offered, but for `Connection: keep-alive`.
+ODD: Final = frozenset(
+    {b"connection", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
 AT_ONCE: Final = 100  # requests of one read; one packet holds thousands, and others wait meanwhile
 END: Final = b"\r\n"
 SMALL: Final = 16 << 10  # bytes; up to this size a copy costs less than a second piece
@@ -57,7 +58,16 @@ class Taken:
 
 
 class InstantConnection(Connection):
-    __slots__ = ("held", "held_body", "instant", "late_refusal", "offered", "waiting")
+    __slots__ = (
+        "held",
+        "held_body",
+        "in_trailers",
+        "instant",
+        "late_refusal",
+        "odd",
+        "offered",
+        "waiting",
+    )
 
     cycle: Any  # a Taken, too
 
@@ -66,6 +76,8 @@ class InstantConnection(Connection):
         self.instant: Hook | None = getattr(self.config.loaded_app, "instant", None)
         self.held = False  # the latest request may come whole with this read
         self.held_body = b""
+        self.in_trailers = False  # the head has come
+        self.odd = False  # the head has what an offered request has not
         self.offered = 0  # requests of this read
         self.waiting: Taken | None = None  # the request whose answer is still to come
         self.late_refusal: tuple[int, str, str] | None = None  # to be sent after that answer
@@ -86,27 +98,50 @@ class InstantConnection(Connection):
         self.offered = 0
         super().feed(data)
         if self.held:
-            self.decline(more=True)
+            try:
+                self.decline()
+            except httptools.HttpParserError:  # the address is malformed
+                self.send_400_response("The request is not valid HTTP.")
+
+    def on_message_begin(self) -> None:
+        """As uvicorn does. What only the app needs is added before the app is called."""
+        self.url = b""
+        headers: list[tuple[bytes, bytes]] = []
+        self.headers = headers
+        self.expect_100_continue = self.odd = False
+        self.in_trailers = False
+        self.scope = {
+            "type": "http",
+            "client": self.client,
+            "headers": headers,
+            "query_string": b"",
+        }
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_trailers:
+            return
+        name = name.lower()
+        if name in ODD and value.lower() != b"keep-alive":
+            self.odd = True
+            self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def begin_request(self) -> None:
+        self.in_trailers = True
         if self.may_offer():
             self.held, self.held_body = True, b""
         else:
-            super().begin_request()
+            self.call_app()
 
     def may_offer(self) -> bool:
         """Whether the request may come whole, and can be answered before all others."""
-        if self.instant is None or self.expect_100_continue or self.offered == AT_ONCE:
+        if self.instant is None or self.odd or self.offered == AT_ONCE:
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
         if self.flow.write_paused or self.transport.is_closing():
             return False
-        if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
-            return False
-        if PLAIN.fullmatch(self.url) is None:
-            return False
-        return all(name != b"transfer-encoding" for name, _ in self.headers)
+        return self.parser.get_http_version() == "1.1"
 
     def on_body(self, body: bytes) -> None:
         if self.held:
@@ -123,35 +158,39 @@ class InstantConnection(Connection):
     def offer(self) -> None:
         assert self.instant is not None, "nothing is held without it"
         self.offered += 1
-        self.complete_scope()
-        self.cycle = taken = Taken(self, self.scope)
-        if not self.instant(self.scope, self.held_body, taken):
-            self.decline(more=False)
-        elif not taken.response_complete:
-            self.waiting = taken
-        self.held, self.held_body = False, b""
-
-    def complete_scope(self) -> None:
-        """As uvicorn does, for a plain path."""
-        self.scope["path"] = self.root_path + self.url.decode("ascii")
-        self.scope["raw_path"] = self.root_path.encode("ascii") + self.url
-        self.scope["query_string"] = b""
+        before, self.cycle = self.cycle, Taken(self, self.scope)
+        taken = self.cycle
+        if self.instant(self.url, self.scope, self.held_body, taken):
+            self.held = False
+            if not taken.response_complete:
+                self.waiting = taken
+        else:
+            self.cycle = before
+            self.decline()
+            super().on_message_complete()
 
     # The normal way
 
-    def decline(self, *, more: bool) -> None:
-        """Call the app. `more`: a part of the body is still to come."""
-        self.complete_scope()
-        self.cycle = cycle = self.new_cycle(self.scope)
-        cycle.body += self.held_body
-        cycle.more_body = more
-        if self.held_body or not more:
-            cycle.message_event.set()
-        if len(self.held_body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        self.body_bytes += len(self.held_body)
-        self.held, self.held_body = False, b""
-        self._start_asgi_task(cycle, self.app)
+    def decline(self) -> None:
+        """Call the app with as much of the body as has come."""
+        self.held = False
+        self.call_app()
+        if self.held_body:
+            super().on_body(self.held_body)
+
+    def call_app(self) -> None:
+        self.complete(self.scope)
+        super().begin_request()
+
+    def complete(self, scope: Any) -> None:
+        scope |= {
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "state": self.app_state.copy(),
+        }
 
     def resume(self, taken: Taken) -> None:
         """Call the app for a request that it took and could not carry out."""
@@ -159,16 +198,10 @@ class InstantConnection(Connection):
         if self.late_refusal is not None:
             super().refuse(*self.late_refusal)
             return
-        cycle = self.new_cycle(taken.scope)
-        cycle.keep_alive, cycle.more_body = taken.keep_alive, False
-        cycle.message_event.set()
-        if self.cycle is taken:
-            self.cycle = cycle
-        self._start_asgi_task(cycle, self.app)
-
-    def new_cycle(self, scope: Any) -> RequestResponseCycle:
-        return RequestResponseCycle(
-            scope=scope,
+        self.complete(taken.scope)
+        taken.scope["raw_path"] = taken.scope["path"].encode("ascii")
+        cycle = RequestResponseCycle(
+            scope=taken.scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -177,9 +210,14 @@ class InstantConnection(Connection):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=True,
+            keep_alive=taken.keep_alive,
             on_response=self.on_response_complete,
         )
+        cycle.more_body = False
+        cycle.message_event.set()
+        if self.cycle is taken:
+            self.cycle = cycle
+        self._start_asgi_task(cycle, self.app)
 
     # Answers
 

@@ -8,9 +8,10 @@ answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
@@ -21,6 +22,10 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.service import LiveJobs
 from livejobs.web.instant import RAISED, Offer, Reply
+
+PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9._:~-]+)+/?")
+LONGEST: Final = 256  # bytes of a target
+REMEMBERED: Final = 2000  # targets
 
 
 class Hot(Route):
@@ -49,6 +54,7 @@ class FastPath:
         self._app = app
         self._live = live
         self._powers = live.powers
+        self._at = lru_cache(REMEMBERED)(self._find)  # most requests are for a few jobs
         self._by_method: dict[str, list[Hot]] = {}
         for route in hot:
             for method in route.methods or ():
@@ -66,12 +72,21 @@ class FastPath:
         own["app"], own["path_params"] = self._app, parameters
         return await route.answer_fast(own, receive, send)
 
-    def taken(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+    def taken(self, target: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
         """Whether the request was taken. Raises what must be answered the normal way."""
-        route, parameters = self._match(scope["method"], scope["path"])
-        if route is None:
+        found = self._at(scope["method"], target) if len(target) <= LONGEST else None
+        if found is None:
             return False
+        route, parameters, scope["path"] = found
         return route.take(Offer(self._live, scope, parameters, body, reply))
+
+    def _find(self, method: str, target: bytes) -> tuple[Hot, dict[str, Any], str] | None:
+        """Only for a target that is a path, and means the same before and after decoding."""
+        if PLAIN.fullmatch(target) is None:
+            return None
+        path = target.decode("ascii")
+        route, parameters = self._match(method, path)
+        return None if route is None else (route, parameters, path)
 
     def _match(self, method: str, path: str) -> tuple[Hot | None, dict[str, Any]]:
         """As `Route.matches` does, for a third of its cost."""

@@ -31,7 +31,8 @@ class Reply(Protocol):
         """Let the app answer the request the normal way."""
 
 
-Hook: TypeAlias = Callable[[Scope, bytes, Reply], bool]
+#: Takes a request, or not: its target, its scope without path, its body.
+Hook: TypeAlias = Callable[[bytes, Scope, bytes, Reply], bool]
 
 
 class Offer(NamedTuple):
