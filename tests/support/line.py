@@ -45,8 +45,14 @@ class Line(asyncio.Transport):
 
     async def answered(self, answers: int) -> None:
         async with asyncio.timeout(LONG_ENOUGH):
-            while self.state.total_requests < answers and not self.closed:  # noqa: ASYNC110
+            while self.state.total_requests < answers and not self.ended:  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further answer comes."""
+        refused = self.connection.refused and self.connection.waiting is None
+        return self.closed or refused
 
     def take(self) -> bytes:
         taken, self.written = bytes(self.written), bytearray()

@@ -5,6 +5,7 @@ it arrives.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NoReturn
 
 import msgspec
@@ -83,7 +84,13 @@ INSTANT: Final = Instant(_open, _take)
 
 
 def _acknowledged(receipt: Receipt) -> Answer:
-    return answer_of_json(wire.encode(receipt), NO_STORE)
+    body = wire.encode(receipt)
+    return _answer_of(len(body))._replace(body=body)
+
+
+@lru_cache  # receipts have few lengths
+def _answer_of(length: int) -> Answer:
+    return answer_of_json(bytes(length), NO_STORE)
 
 
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:
