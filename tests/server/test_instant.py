@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from livejobs import LiveJobs, Settings, clock, create_app
@@ -21,7 +24,9 @@ from livejobs.server.connection import PIPELINED
 from livejobs.server.instant import AT_ONCE
 from livejobs.server.powers import RUNNER
 from tests.jobs.test_committer import Disk
-from tests.support.line import Line
+from tests.server.test_runner import dial, read_all, read_until
+from tests.support.line import Line, note_taken
+from tests.support.server import Server
 
 ADMIN = "the-admin-key-of-this-test"
 
@@ -32,14 +37,7 @@ class Place:
     def __init__(self, live: LiveJobs, disk: Disk, fast: App, slow: App) -> None:
         self.live, self.disk = live, disk
         self.fast, self.slow = fast, slow
-        self.taken: list[bool] = []
-        offered = self.fast.instant
-
-        def noted(*offer: Any) -> bool:
-            self.taken.append(offered(*offer))
-            return self.taken[-1]
-
-        setattr(self.fast, "instant", noted)  # noqa: B010
+        self.taken = note_taken(fast)
 
     async def settle(self, *requests: bytes) -> None:
         """Sent again after this, the requests change nothing."""
@@ -329,6 +327,31 @@ async def test_a_bug_is_answered_with_500_as_by_the_framework(
     monkeypatch.setattr(place.live.reporting, "decode", broken)
     assert b"HTTP/1.1 500 " in await place.alike(report(next(numbers)))
     assert "a bug" in caplog.text
+
+
+def test_a_stop_loses_no_report_that_was_acknowledged(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server, ExitStack() as stack:
+        httpx2.put(f"{server.url}/v1/jobs/running").raise_for_status()
+        socks = [stack.enter_context(dial(server)) for _ in range(30)]
+        for n, sock in enumerate(socks):
+            body = b'{"type":"log","message":"m","producer":"p%d","n":1}' % n
+            sock.sendall(request("POST", "/v1/jobs/running/reports", body))
+        read_until(socks[0], b"\r\n\r\n")
+        server.signal(signal.SIGTERM)
+        answers = [read_what_comes(sock) for sock in socks[1:]]
+        assert server.wait() == 0
+        server.restart()
+        logs = httpx2.get(f"{server.url}/v1/jobs/running").json()["logs_total"]
+    for answer in answers:
+        assert not answer or json.loads(answer.partition(b"\r\n\r\n")[2])["accepted"] == 1
+    assert logs >= 1 + sum(map(bool, answers))
+
+
+def read_what_comes(sock: socket.socket) -> bytes:
+    try:
+        return read_all(sock)
+    except ConnectionResetError:  # the server had not read the report yet
+        return b""
 
 
 # Clients that do not read

@@ -85,3 +85,16 @@ class Line(asyncio.Transport):
 
     def abort(self) -> None:
         self.closed = True
+
+
+def note_taken(app: Any) -> list[bool]:
+    """Of each request that is offered to the app from now on: whether the app took it."""
+    taken: list[bool] = []
+    offered = app.instant
+
+    def noted(*offer: Any) -> bool:
+        taken.append(offered(*offer))
+        return taken[-1]
+
+    app.instant = noted
+    return taken
