@@ -23,6 +23,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.server.connection import PIPELINED
 from livejobs.server.instant import AT_ONCE
 from livejobs.server.powers import RUNNER
+from livejobs.server.runner import KEEP_ALIVE_SECONDS
 from tests.jobs.test_committer import Disk
 from tests.server.test_runner import dial, read_all, read_until
 from tests.support.line import Line, note_taken
@@ -369,6 +370,31 @@ async def test_a_client_that_does_not_read_gets_no_more_answers(place: Place) ->
     line.connection.resume_writing()
     await line.answered(2)
     assert line.take().count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_connection_is_closed_when_no_further_request_comes_for_long(
+    place: Place, fast: bool
+) -> None:
+    line = Line(place.fast if fast else place.slow)
+    for requests in (1, 2):  # a request begins the time anew
+        await line.ask([poll()], requests)
+        for _ in range(KEEP_ALIVE_SECONDS):
+            line.connection.second_passed()
+        assert not line.closed
+    line.connection.second_passed()
+    assert line.closed
+
+
+async def test_a_request_that_stops_in_its_head_or_body_is_refused(place: Place) -> None:
+    for packet, said in ((report(1)[:30], b"head did not"), (report(1)[:-1], b"body stopped")):
+        line = Line(place.fast)
+        await line.ask([poll()], 1)
+        line.send(packet)
+        for _ in range(31):
+            line.connection.second_passed()
+        assert line.closed
+        assert said in line.take()
 
 
 # Who may

@@ -184,6 +184,8 @@ class Reporting:
     def _only_heartbeats(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
         """Whether there is nothing to commit: heartbeats of a running job that is not stalled."""
         head = slot.head
+        if type(reports[0]) is not say.Heartbeat:  # as nearly always
+            return False
         if head.status != "running" or head.stalled or slot.gone:
             return False
         return all(type(it) is say.Heartbeat and it.answered is None for it in reports)
