@@ -113,6 +113,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         "may_pause",
         "piece_bytes",
         "refused",
+        "resting",
         "waited",
     )
 
@@ -128,6 +129,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.admission, self.limits = config.admission, config.limits
         self.refused = False
+        self.resting = False  # all requests are answered, and nothing has come since
         # The request that the app answers. uvicorn's `cycle` is the latest request: it may wait.
         self.answering: RequestResponseCycle | None = None
         self.body_bytes = 0  # of a body, since the last tick
@@ -231,6 +233,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         the head of a request with an upgrade. Upgrades to anything but WebSocket are ignored
         (RFC 9110, 7.8): the head is parsed again without the upgrade, then the body and further
         requests."""
+        self.resting = False
         rest: bytes | memoryview = data
         try:
             while True:
@@ -283,6 +286,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
+            self.resting = True
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
@@ -326,7 +330,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         if self.in_head():
             return Awaited.HEAD
         if self.cycle.response_complete:
-            return Awaited.NEXT
+            return Awaited.NEXT if self.resting else Awaited.REQUEST
         if self.cycle.waiting_for_100_continue or self.may_pause:
             return Awaited.NOTHING
         return Awaited.BODY if self.cycle.more_body else Awaited.NOTHING

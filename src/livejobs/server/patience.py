@@ -12,8 +12,8 @@ class Awaited(Enum):
     """What the server waits for from the client."""
 
     NOTHING = "the client waits for the server, or its worker has nothing to report"
-    REQUEST = "no byte of a first request has come"
-    NEXT = "all requests are answered, and no byte of another has come"
+    REQUEST = "no byte of a request has come, only empty lines or nothing at all"
+    NEXT = "all requests are answered, and nothing has come since"
     HEAD = "a part of a request's head has come"
     BODY = "the head has come, and perhaps a part of the body"
     READING = "the client must read what the server sent on a stream of HTTP/2"
