@@ -79,7 +79,7 @@ export interface Head {
   errors_total: number;
   logs_total: number;
   /** How many of the oldest entries the server keeps no more; null: none. */
-  trimmed: Record<"logs" | "results" | "errors", number> | null;
+  trimmed?: Record<"logs" | "results" | "errors", number> | null;
   error: { message: string; code: string | null; detail: Json } | null;
   result: Json;
   worker: Record<string, Json> | null;

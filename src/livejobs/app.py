@@ -32,11 +32,12 @@ from livejobs.web.calls import (
 )
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.documents.made import Made
-from livejobs.web.fast import RAISED, FastPath, Hot, Raised
+from livejobs.web.fast import FastPath, Hot, Raised
 from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
+from livejobs.web.instant import RAISED, Reply
 from livejobs.web.pages import routes as pages
 from livejobs.web.pages.badge import badge
 from livejobs.web.pages.embed import embed
@@ -69,11 +70,13 @@ CORS: Final[dict[str, Any]] = {
 HOT: Final[Sequence[Hot]] = (
     Resource(
         "/v1/jobs/{id}/reports",
-        POST=change("report", reports.report, Fast(reports.plain, reports.receipt)),
+        POST=change(
+            "report", reports.report, Fast(reports.plain, reports.receipt, reports.INSTANT)
+        ),
     ),
     Resource(
         "/v1/jobs/{id}",
-        GET=read("view", jobs.snapshot, Fast(jobs.plain, jobs.poll)),
+        GET=read("view", jobs.snapshot, Fast(jobs.plain, jobs.poll, jobs.INSTANT)),
         PUT=change("create", jobs.put),
         DELETE=change("delete", jobs.delete),
     ),
@@ -160,7 +163,7 @@ class App(Starlette):
         self.state.live = live
         self.powers = live.powers  # of the server that runs the app
         self.live = live  # the same, for the fast path: a State looks its values up by name
-        self._fast = FastPath(self, live.powers, hot)
+        self._fast = FastPath(self, live, hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:
@@ -182,10 +185,24 @@ class App(Starlette):
         else:
             await self._answer(scope, receive, send)
 
+    def instant(self, target: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Take a request that our own runner offers, before it has made a task (see instant.py)."""
+        if self._cors is not None or self.user_middleware or not self.powers.drains:
+            return False
+        if self.live.traces is not None:  # a span needs a task
+            return False
+        if self._hosts is not None and check_host(self._hosts, scope) is not None:
+            return False
+        try:
+            return self._fast.taken(target, scope, body, reply)
+        except Exception as error:  # noqa: BLE001  the framework's handlers answer it
+            scope[RAISED] = error
+            return False
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raised = None
+        raised = scope.pop(RAISED, None)
         # Middleware that was added to the app must see every request.
-        if scope["type"] == "http" and not self.user_middleware:
+        if scope["type"] == "http" and raised is None and not self.user_middleware:
             try:
                 if await self._fast.answered(scope, receive, send):
                     return

@@ -450,6 +450,11 @@ class LiveJobs:
         self.check_running()
         return await self.reader.find(id, by)
 
+    def at_hand(self, id: str, by: Principal) -> Slot | None:
+        """The job, if it is in memory and the caller may see it."""
+        slot = self.registry.get(id)
+        return slot if slot is not None and by.sees(slot.head) else None
+
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
         """The whole job, for in-process code."""
         job: dict[str, Any] = msgspec.json.decode(await self.state(await self.find(id, by)))

@@ -50,6 +50,7 @@ def fields(
 ) -> dict[str, Any]:
     """Every top-level field except `results` and `errors`. `base` is the path where the app is
     mounted; `heartbeat_at` is the last heartbeat since the head changed."""
+    cut = {"trimmed": trimmed(head)} if head.kept else {}  # only a server with caps has it
     return {
         "id": head.id,
         "project": head.project,
@@ -70,7 +71,6 @@ def fields(
         "results_total": head.results_total,
         "errors_total": head.errors_total,
         "logs_total": head.logs_total,
-        "trimmed": trimmed(head),
         "error": _error(head.error),
         "result": head.result,
         "worker": head.worker,
@@ -86,6 +86,7 @@ def fields(
         "timing": timing(head),
         "cursor": str(cursor),
         "links": _links(head.id, base),
+        **cut,
     }
 
 

@@ -21,6 +21,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs import clock
@@ -40,6 +41,7 @@ TRIES: Final = 20  # of a group, each with the newest heads; nearly always the f
 
 log = logging.getLogger("livejobs.committer")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Outcome(NamedTuple, Generic[T]):
@@ -50,9 +52,11 @@ class Outcome(NamedTuple, Generic[T]):
 
 
 Operation = Callable[[Transaction], T]
+#: Gets what its caller waits for, or the exception.
+Done = Callable[[T | Exception], None]
 Listener = Callable[[Sequence[Committed]], None]
-Waiting = tuple[Operation[Any], "asyncio.Future[Any]"]
-Result = tuple["asyncio.Future[Any]", Any, int]  # and how many changes there were with it
+Waiting = tuple[Operation[Any], Done[Outcome[Any]]]
+Result = tuple[Done[Outcome[Any]], Any, int]  # and how many changes there were with it
 
 
 class Committer:
@@ -90,7 +94,7 @@ class Committer:
         self._behind_since: float | None = None  # by the monotonic clock; None: not behind
         self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
-        self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
+        self._pending: list[Waiting] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
         self._published = asyncio.Event()
         self._published.set()
@@ -98,12 +102,15 @@ class Committer:
 
     async def submit(self, operation: Operation[T]) -> Outcome[T]:
         """Run the operation in the next group. Returns when its changes are on disk."""
+        return await answered(partial(self.put, operation))
+
+    def put(self, operation: Operation[T], done: Done[Outcome[T]]) -> None:
+        """Run the operation in the next group, and call `done` when its changes are on disk.
+        Without a future or a task for each report, a report costs half."""
         if self._closing:
             raise shutting_down()
-        future: asyncio.Future[Outcome[T]] = asyncio.get_running_loop().create_future()
-        self._pending.append((operation, future))
+        self._pending.append((operation, done))
         self._wake.set()
-        return await future
 
     async def probe(self) -> None:
         """Raise StorageUnavailable unless the store takes writes again. Without this a server that
@@ -156,8 +163,9 @@ class Committer:
             self._note_success()
         committed = self._publisher.own(transaction, seqs)
         begin = 0
-        for future, result, end in results:
-            _resolve(future, result, {c.slot: c.seq for c in committed[begin:end]})
+        for done, result, end in results:
+            own = {c.slot: c.seq for c in committed[begin:end]}
+            _give(done, result if isinstance(result, Exception) else Outcome(result, own))
             begin = end
         self._notify(committed)
 
@@ -186,8 +194,8 @@ class Committer:
         transaction = Transaction(now, self._registry, self._lanes, self.epochs, self._caps)
         transaction.again = again
         results = [
-            (future, _run(operation, transaction), len(transaction.changes))
-            for operation, future in group
+            (done, _run(operation, transaction), len(transaction.changes))
+            for operation, done in group
         ]
         return transaction, results
 
@@ -347,13 +355,37 @@ def _run(operation: Operation[Any], transaction: Transaction) -> Any:
         return error
 
 
-def _resolve(future: asyncio.Future[Any], result: Any, seqs: dict[Slot, int]) -> None:
+async def answered(put: Callable[[Done[T]], None]) -> T:
+    """Wait for what `put` gives to its callback."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    put(partial(_resolve, future))
+    return await future
+
+
+def _resolve(future: asyncio.Future[T], result: T | Exception) -> None:
     if future.done():  # the caller was cancelled; the change stands
         return
     if isinstance(result, Exception):
         future.set_exception(result)
     else:
-        future.set_result(Outcome(result, seqs))
+        future.set_result(result)
+
+
+def _give(done: Done[T], result: T | Exception) -> None:
+    try:
+        done(result)
+    except Exception:  # a bug; the commit stands, and the other callers get theirs
+        log.exception("an answer failed")
+
+
+def attempt(make: Callable[[T], U], result: T | Exception) -> U | Exception:
+    """What is made of the result; or the exception, also of `make`, since somebody waits."""
+    if isinstance(result, Exception):
+        return result
+    try:
+        return make(result)
+    except Exception as error:  # noqa: BLE001  whatever it is, the caller gets it
+        return error
 
 
 def _probe(transaction: Transaction) -> None:
@@ -361,7 +393,6 @@ def _probe(transaction: Transaction) -> None:
 
 
 def _refuse(group: list[Waiting], error: Exception) -> None:
-    for _, future in group:
-        if not future.done():
-            # A copy each: one exception raised in many tasks would collect their tracebacks.
-            future.set_exception(copy(error))
+    for _, done in group:
+        # A copy each: one exception raised in many tasks would collect their tracebacks.
+        _give(done, copy(error))

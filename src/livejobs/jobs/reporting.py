@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Answer, Head, Status, encode_head
 from livejobs.core.questions import VALUE_BYTES
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.committer import Committer, Done, Outcome, answered, attempt
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 
@@ -55,11 +56,16 @@ class Reporting:
 
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Apply all of the reports, or none. They have been checked."""
+        return await answered(partial(self.put, slot, reports))
+
+    def put(self, slot: Slot, reports: Sequence[say.AnyReport], done: Done[Receipt]) -> None:
+        """The same for a caller that does not wait. `done` may be called at once."""
         if self._only_heartbeats(slot, reports):
             self._committer.note_heartbeat(slot)
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
             self.applied += new
-            return _receipt(slot, slot.head, slot.seq, new, reports)
+            done(_receipt(slot, slot.head, slot.seq, new, reports))
+            return
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
             head = transaction.present(slot)
@@ -68,11 +74,18 @@ class Reporting:
                 transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
-        with slot.held():
-            outcome = await self._committer.submit(operation)
-        head, accepted = outcome.value
-        self.applied += accepted
-        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted, reports)
+        def receipt(outcome: Outcome[tuple[Head, int]]) -> Receipt:
+            head, accepted = outcome.value
+            self.applied += accepted
+            seq = outcome.seqs.get(slot, slot.seq)
+            return _receipt(slot, head, seq, accepted, reports)
+
+        def acknowledge(outcome: Outcome[tuple[Head, int]] | Exception) -> None:
+            slot.holders -= 1
+            done(attempt(receipt, outcome))
+
+        self._committer.put(operation, acknowledge)
+        slot.holders += 1
 
     async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
         """Apply reports that came line by line: all before the first that must be refused."""
@@ -175,6 +188,8 @@ class Reporting:
     def _only_heartbeats(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
         """Whether there is nothing to commit: heartbeats of a running job that is not stalled."""
         head = slot.head
+        if type(reports[0]) is not say.Heartbeat:  # as nearly always
+            return False
         if head.status != "running" or head.stalled or slot.gone:
             return False
         for report in reports:  # `all` would cost more than the rest of the question

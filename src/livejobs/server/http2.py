@@ -31,16 +31,13 @@ from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import problem
 from livejobs.server.connection import (
     LARGE_READ,
-    LINGER_SECONDS,
-    TOO_SLOW,
-    Awaited,
     Config,
     ConnectionLimits,
     LimitedConnection,
     OwnStream,
     body_may_pause,
-    waited_for,
 )
+from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, waited_for
 
 MAX_STREAMS: Final = 4096  # of a connection, ever; by zttp, as is the next
 MAX_CANCELLED: Final = 256

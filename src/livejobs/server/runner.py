@@ -27,7 +27,8 @@ from starlette.applications import Starlette
 from livejobs.config import SettingError, Settings
 from livejobs.server.access_log import Handshakes
 from livejobs.server.bare.connection import Bare
-from livejobs.server.connection import Config, Connection, ConnectionLimits, LimitedConnection
+from livejobs.server.connection import Config, ConnectionLimits, LimitedConnection
+from livejobs.server.instant import InstantConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise
@@ -200,7 +201,7 @@ def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits)
 def protocol(settings: Settings) -> Any:
     """The factory of connections. uvicorn's type wants a class, but uvicorn only calls it."""
     if settings.ssl_certfile is None or settings.ssl_keyfile is None:
-        return Connection
+        return InstantConnection
     protocols = tls_protocols(settings)
     try:
         context = make_context(settings.ssl_certfile, settings.ssl_keyfile, protocols)
@@ -211,12 +212,12 @@ def protocol(settings: Settings) -> Any:
 
 def tls_protocols(settings: Settings) -> Protocols:
     if not settings.http2:
-        return {HTTP1: Connection}
+        return {HTTP1: InstantConnection}
     if find_spec("zttp") is None:
         raise SettingError("http2", "http2", "needs zttp: pip install 'livejobs[http2]'")
     from livejobs.server.http2 import Http2Connection  # noqa: PLC0415 - needs zttp, an extra
 
-    return {HTTP2: Http2Connection, HTTP1: Connection}
+    return {HTTP2: Http2Connection, HTTP1: InstantConnection}
 
 
 def listen(host: str, port: int, limits: ConnectionLimits) -> socket.socket:

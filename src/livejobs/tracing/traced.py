@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from opentelemetry import trace
+from opentelemetry.trace import Span
 
 from livejobs.core import reports as say
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Operation, Outcome
+from livejobs.jobs.committer import Committer, Done, Operation, Outcome
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.reporting import LinesReceipt, Receipt, Reporting
 from livejobs.jobs.state import Slot
@@ -45,17 +47,19 @@ class TracedCommitter(Committer):
         super().__init__(*arguments)
         self._marks = marks
 
-    async def submit(self, operation: Operation[T]) -> Outcome[T]:
+    def put(self, operation: Operation[T], done: Done[Outcome[T]]) -> None:
         if not trace.get_current_span().is_recording():  # as for what time causes
-            return await super().submit(operation)
-        with self._marks.tracer.start_as_current_span("livejobs.commit") as span:
-            marked = Marked(operation, span, self._marks)
-            try:
-                outcome: Outcome[T] = await super().submit(marked)
-            finally:
-                marked.clear()  # the channels have heard of it by now
-            span.set_attribute("livejobs.changes", len(outcome.seqs))
-            return outcome
+            super().put(operation, done)
+            return
+        span = self._marks.tracer.start_span("livejobs.commit")
+        marked = Marked(operation, span, self._marks)
+
+        def committed(outcome: Outcome[T] | Exception) -> None:
+            # Later: the channels hear of the commit after its callers.
+            asyncio.get_running_loop().call_soon(_end, span, marked, outcome)
+            done(outcome)
+
+        super().put(marked, committed)
 
 
 class TracedChannel(Channel):
@@ -104,6 +108,16 @@ class TracedHub(Hub):
         self, key: Hashable, options: Options, slot: Slot | None, filter: Filter
     ) -> Channel:
         return TracedChannel(self._marks, key, options, slot, filter, self._drop, self._sent)
+
+
+def _end(span: Span, marked: Marked, outcome: Outcome[Any] | Exception) -> None:
+    marked.clear()
+    if isinstance(outcome, Exception):
+        span.record_exception(outcome)
+        span.set_status(trace.StatusCode.ERROR)
+    else:
+        span.set_attribute("livejobs.changes", len(outcome.seqs))
+    span.end()
 
 
 def _leave(spans: Sequence[FanOut], viewers: int) -> None:
