@@ -128,6 +128,16 @@ class File(Struct, frozen=True, omit_defaults=True):
         return self.path is None and self.url is None
 
 
+class HookRef(Struct, frozen=True, omit_defaults=True, array_like=True):
+    """What a change must know of a webhook: which events it takes, and where they go. The rest,
+    with the secret, is kept elsewhere (see core/hooks.py)."""
+
+    id: str
+    events: tuple[str, ...]
+    receiver: str  # scheme, host and port of its URL
+    people: bool = False  # the messages are read by people
+
+
 class Head(Struct, frozen=True, omit_defaults=True):
     """The current state of a job, without its entries, as the database keeps it."""
 
@@ -170,6 +180,7 @@ class Head(Struct, frozen=True, omit_defaults=True):
     ttl_seconds: float | None = None  # how long to keep it after its end; None: for ever
     expires_at: int | None = None
     producers: dict[str, int] = {}  # the highest number accepted from each
+    hooks: tuple[HookRef, ...] = ()  # the job's own webhooks
 
     @property
     def finished(self) -> bool:

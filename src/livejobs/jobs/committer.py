@@ -25,6 +25,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
+from livejobs.core.hooks import Book
 from livejobs.core.model import Stored
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
@@ -62,6 +63,7 @@ class Committer:
         self.skipping: list[Callable[[str], None]] = []
         self.commits = 0
         self.outpaced = 0  # groups that ran again
+        self.book = Book()  # of webhooks, as they are known here
         self.beats: dict[str, int] = {}  # by job; heartbeats that other nodes do not know yet
         self._store = store
         self._registry = registry
@@ -162,7 +164,9 @@ class Committer:
     def _run(
         self, group: list[Waiting], *, again: bool = False
     ) -> tuple[Transaction, list[Result]]:
-        transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
+        transaction = Transaction(
+            clock.now_ms(), self._registry, self._lanes, self.epochs, self.book
+        )
         transaction.again = again
         results = [
             (future, _run(operation, transaction), len(transaction.changes))
