@@ -28,6 +28,7 @@ from livejobs.core.history import History, Range
 from livejobs.core.model import FLAGS, File, Flag, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
+from livejobs.hooks.hooks import Hooks
 from livejobs.jobs.changing import Changing
 from livejobs.jobs.committer import Committer, shutting_down
 from livejobs.jobs.creating import Creating
@@ -208,7 +209,12 @@ class LiveJobs:
         self.until_drained = self._waits.until_drained
         self.reporting = Reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
-        self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
+        self.hooks = Hooks(
+            self.settings, self.store, self.committer, leads=lambda: self.nodes.leads
+        )
+        self.creating = Creating(
+            self.settings, self.store, self.committer, self.reader, check_size, self.hooks.of_job
+        )
         self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
             self.store,
@@ -226,7 +232,7 @@ class LiveJobs:
             inline=powers.inline,
             writer_of=powers.writer_of,
         )
-        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring)
+        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring, self.hooks.load)
         self.sweeper = Sweeper(
             self.committer,
             self.registry,
@@ -265,6 +271,7 @@ class LiveJobs:
             asyncio.create_task(self.nodes.run(), name="nodes"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
+            asyncio.create_task(self.hooks.deliverer.run(), name="webhooks"),
         ]
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self.running = True
@@ -292,6 +299,7 @@ class LiveJobs:
         # Clients can subscribe to it before it has a job.
         await self.creating.project(ANONYMOUS.default_project)
         await self.files.start()
+        await self.hooks.load()
         # In the order in which they joined their queues: a retried job is at the end.
         unfinished = await self.store.unfinished()
         for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
@@ -314,6 +322,7 @@ class LiveJobs:
         self.committer.begin()
         self.nodes.begin()
         self.hub.begin()
+        self.hooks.begin()
         self._waits.begin()
 
     def check_running(self) -> None:
@@ -507,6 +516,7 @@ class LiveJobs:
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
+            **self.hooks.deliverer.statistics(),
         }
 
     def note_refusal(self, error: LivejobsError) -> None:

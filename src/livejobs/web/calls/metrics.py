@@ -60,6 +60,14 @@ ROWS: Final = (
     Row("downloads_arriving", "gauge", "Downloads sent, not yet acknowledged.",
         "downloads_arriving"),
     Row("files_read", "gauge", "Files being sent.", "files_being_read"),
+    Row("webhook_deliveries", "counter", "Attempts to deliver to a webhook, by outcome.",
+        {"delivered": "webhooks_delivered", "retried": "webhooks_retried",
+         "failed": "webhooks_failed"}, "outcome"),
+    Row("webhook_waiting", "gauge", "Deliveries that wait. On the node that leads.",
+        "webhooks_waiting"),
+    Row("webhook_sending", "gauge", "Deliveries being sent.", "webhooks_sending"),
+    Row("webhook_oldest_seconds", "gauge", "Age of the oldest delivery that waits.",
+        "webhooks_oldest_seconds"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 
