@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta as Bound
 from msgspec import Struct
 
-from livejobs.core.hooks import OF_JOB, Event
+from livejobs.core.hooks import FORMATS, OF_JOB, Event
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
 from livejobs.core.questions import PROMPT_BYTES
 
@@ -154,7 +154,7 @@ class NewHook(Struct, frozen=True, forbid_unknown_fields=True):
     url: Annotated[str, Bound(min_length=1, max_length=2000)]
     events: Annotated[list[Event], Bound(min_length=1, max_length=20)]
     secret: Annotated[str, Bound(min_length=1, max_length=200)] | None = None
-    format: Annotated[str, Bound(max_length=50)] = "standard"
+    format: Annotated[str, Bound(extra_json_schema={"enum": list(FORMATS)})] = "standard"
 
 
 class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
