@@ -21,6 +21,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
+    "hooks",
     "powers", "nodes",
     "service",
     "web",

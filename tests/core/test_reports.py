@@ -202,7 +202,7 @@ def test_a_report_that_does_not_fit_is_refused_at_the_field(
         (b'{"meta":[]}', "/meta"),
         (b'{"meta":{"a":' + HUGE + b"}}", "/meta"),
         (b'{"meta":' + b'{"a":' * 33 + b"1" + b"}" * 34, "/meta"),
-        (b'{"webhooks":[{"url":"https://example.org"}]}', "/webhooks/0"),
+        (b'{"webhooks":[{"url":"https://example.org"}]}', "/webhooks/0/events"),
         (b'{"webhooks":[{"url":"https://example.org","events":["no"]}]}', "/webhooks/0/events/0"),
         (b'{"what":1}', "/what"),
         (b"[]", ""),

@@ -374,7 +374,7 @@ OPERATIONS: Final = (
     Operation("get", "/v1/webhooks/{id}", "Get a webhook", {200: HOOK}),
     Operation("delete", "/v1/webhooks/{id}", "Remove a webhook", {204: None}, errors=(503,)),
     Operation("post", "/v1/webhooks/{id}/rotate", "Replace the secret of a webhook", {200: HOOK},
-              (), Rotation, True, (503,), {}),
+              (), Rotation, True, (503,)),
     Operation("post", "/v1/webhooks/{id}/test", "Send a test to a webhook", {200: TESTED}),
     Operation("get", "/v1/webhooks/{id}/deliveries", "List deliveries of a webhook, newest first",
               {200: listed("deliveries", DELIVERY, NEXT)},
