@@ -40,6 +40,7 @@ SECTIONS: Final = {
         "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
         "key": Place("keys", "Create, list and revoke keys.", "key"),
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+        "webhook": Place("webhooks", "List, test and replay webhooks.", "webhook"),
         "export": Place("export", "Write all jobs and files to a folder."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
