@@ -19,8 +19,8 @@ HERE = "https://a.example:443"
 
 
 def hook(id: str = "h", **fields: Any) -> Hook:
-    fields = {"project": "default", "url": f"{HERE}/x", "created_at": 1, "by": "key:ci"} | fields
-    return Hook(id=id, events=("finished",), format="standard", **fields)
+    made = Hook(id, "default", f"{HERE}/x", ("finished",), "standard", 1, "key:ci")
+    return replace(made, **fields)
 
 
 def call(event: Event = "finished", hook: str = "h") -> Call:

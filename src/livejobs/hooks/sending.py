@@ -23,6 +23,7 @@ CONNECT: Final = 10.0
 ANSWER_BYTES: Final = 64 * 1024  # of an answer that are read
 BODY: Final = 2.0  # seconds for the body of an answer
 IDLE: Final = 15.0  # seconds that a connection is kept for the next request
+AGENT: Final = f"livejobs/{version('livejobs')}"  # it is read from a file
 LOOKUPS: Final = 32  # names that are resolved at once
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -151,7 +152,7 @@ class Sender:
 
     async def _send(self, pool: httpcore2.AsyncConnectionPool, request: Request) -> Answer:
         url, credentials = _without_credentials(request.url)
-        headers = {"user-agent": f"livejobs/{version('livejobs')}", **request.headers}
+        headers = {"user-agent": AGENT, **request.headers}
         if credentials is not None:
             headers.setdefault("authorization", f"Basic {credentials}")
         timeouts = {"connect": CONNECT, "read": self._timeout, "write": self._timeout}
