@@ -126,7 +126,11 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_everything_in_order(
 
 def verify_with_npm(got: Got) -> None:
     need(shutil.which("node"), "node is not installed")
-    said = {"secret": SECRET, "headers": dict(got.headers), "body": got.body.decode()}
+    said: dict[str, Any] = {
+        "secret": SECRET,
+        "headers": dict(got.headers),
+        "body": got.body.decode(),
+    }
     done = subprocess.run(
         ["node", "webhook.mjs"], cwd=INTEROP, input=json.dumps(said), capture_output=True,
         text=True, check=False,
@@ -171,7 +175,7 @@ async def test_after_a_day_a_delivery_fails_and_the_next_one_has_its_turn(
             assert 0.9 * 24 * HOUR < it.ended_at - began < 25 * HOUR
             receiver.reply = lambda _: Reply()
             await asyncio.to_thread(receiver.until_event, "finished")
-            assert receiver.events() == ["created"] * attempts + ["finished"]
+            assert receiver.events() == [*["created"] * attempts, "finished"]
             ids = {it.headers["webhook-id"] for it in receiver.got}
             assert len(ids) == 2
 

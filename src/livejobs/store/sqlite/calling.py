@@ -15,8 +15,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def new_hooks(db: sqlite3.Connection, hooks: Iterable[Hook], gone: Iterable[str]) -> None:
-    db.executemany(sql.HOOK_NEW, [(it.id, it.job, _encode(it)) for it in hooks])
-    db.executemany(sql.HOOK_OF_GONE, [(id,) for id in gone])
+    for it in hooks:
+        db.execute(sql.HOOK_NEW, (it.id, it.job, _encode(it)))
+    for id in gone:
+        db.execute(sql.HOOK_OF_GONE, (id,))
 
 
 def queue(db: sqlite3.Connection, calls: Iterable[CallRow]) -> None:

@@ -247,6 +247,15 @@ DELIVERY: Final[Schema] = {
         **{name: {"type": ["integer", "null"]} for name in ("code", "ms")},
     },
 }  # fmt: skip
+EVENT: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "timestamp", "data"],
+    "properties": {
+        "type": {"enum": [f"job.{event}" for event in EVENTS]},
+        "timestamp": TEXT,
+        "data": ref("Job"),
+    },
+}
 TESTED: Final[Schema] = {
     "type": "object",
     "required": ["delivered", "code", "ms", "error"],
@@ -433,6 +442,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
         "info": {"title": "livejobs", "version": version},
         "tags": [{"name": tag} for tag in ORDER if tag in map(tag_of, paths)],
         "paths": portable(paths),
+        "webhooks": {"jobEvent": {"post": SENT}},
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -657,6 +667,32 @@ PROBLEM: Final[Schema] = {
                 "properties": {"pointer": TEXT, "detail": TEXT},
             },
         },
+    },
+}
+
+
+def _signing(name: str, description: str) -> dict[str, Any]:
+    return parameter(Parameter(name, TEXT, description, "header"))
+
+
+SENT: Final[Schema] = {
+    "tags": ["Webhooks"],
+    "summary": "An event of a job, sent to a webhook of the format `standard`",
+    "operationId": "job_event",
+    "security": [],
+    "parameters": [
+        _signing("webhook-id", "The same in every attempt."),
+        _signing("webhook-timestamp", "Of this attempt, in seconds since 1970."),
+        _signing("webhook-signature", "`v1,` and HMAC-SHA256 in base64, one for each secret."),
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": EVENT}},
+    },
+    "responses": {
+        "2XX": {"description": "The event was taken."},
+        "410": {"description": "Nothing more is sent to this webhook."},
+        "default": {"description": "The event is sent again later."},
     },
 }
 
