@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from livejobs.hooks.addresses import Allowed
-from livejobs.hooks.formats import Request
-from livejobs.hooks.sending import CannotSend, Sender
+from livejobs.hooks.formats import CannotSend, Request
+from livejobs.hooks.sending import Sender
 from tests.support.certificate import Certificate
 from tests.support.receiver import Got, Receiver, Reply
 

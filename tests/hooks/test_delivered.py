@@ -263,6 +263,7 @@ def test_redirects_are_not_followed(api: Api, receiver: Receiver, project: str) 
         ({"format": "discord", "secret": "x"}, "/secret"),
         ({"format": "slack", "url": "https://hooks.slack.com/services/T/B/x"}, "/events"),
         ({"format": "slack", "url": "https://slack.com/api/chat.postMessage"}, "/secret"),
+        ({"format": "ntfy", "url": "https://ntfy.sh/"}, "/url"),
         ({"more": 1}, "/more"),
     ],
 )

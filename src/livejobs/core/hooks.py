@@ -119,9 +119,10 @@ class Book:
         return bool(head.hooks) or head.project in self._of
 
     def calls(self, before: Head | None, after: Head) -> tuple[Call, ...]:
-        refs = (*self._of.get(after.project, ()), *after.hooks)
-        if not refs:
+        of_project = self._of.get(after.project, ())
+        if not (of_project or after.hooks):  # nearly always, so nothing is made before it is known
             return ()
+        refs = (*of_project, *after.hooks)
         happened = tuple(events(before, after))
         return tuple(call for ref in refs for call in _calls(ref, happened))
 

@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -22,10 +22,9 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import decode_head
 from livejobs.core.times import rfc3339
-from livejobs.hooks.formats import FORMATS, Answer, Note, Verdict
+from livejobs.hooks.formats import FORMATS, Answer, CannotSend, Note, Request, Verdict
 from livejobs.hooks.queue import Queue
 from livejobs.hooks.schedule import pause
-from livejobs.hooks.sending import CannotSend, Sender
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.publishing import Committed
 from livejobs.store.audit import AuditRecord
@@ -41,6 +40,16 @@ RECORDS_LAST: Final = 7 * 24 * 3600 * 1000  # ms
 OVERFLOW: Final = "Too many deliveries wait for this receiver."
 
 log = logging.getLogger("livejobs.webhooks")
+
+
+class Sender(Protocol):
+    """What sends requests (see sending.py)."""
+
+    async def send(self, request: Request) -> Answer:
+        """Return the answer. Raises CannotSend."""
+
+    async def close(self) -> None:
+        """Close all connections."""
 
 
 class Site(NamedTuple):
@@ -63,13 +72,14 @@ class Deliverer:
         self,
         store: Store,
         committer: Committer,
-        sender: Sender,
+        open_sender: Callable[[], Sender],
         site: Site,
         leads: Callable[[], bool],
     ) -> None:
         self._store = store
         self._committer = committer
-        self._sender = sender
+        self._open_sender = open_sender
+        self._sender: Sender | None = None
         self._site = site
         self._leads = leads
         self.outcomes: Counter[str] = Counter()
@@ -83,6 +93,7 @@ class Deliverer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()  # each belongs to one event loop
         self._ended = asyncio.Event()
+        self._opening = asyncio.Lock()
         self._swept = 0.0
         self._led = False
 
@@ -180,7 +191,9 @@ class Deliverer:
             await self._settle()
         except StorageUnavailable:  # what was sent is sent again
             log.warning("The outcomes of some webhooks could not be written.")
-        await self._sender.close()
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            await sender.close()
 
     # One delivery
 
@@ -217,8 +230,9 @@ class Deliverer:
         verdict, answer = await self.send(self.note(payload))
         ms = round((time.perf_counter() - began) * 1000)
         if verdict.ended:
-            await self._end(payload, verdict.error or "")
-            return _ending(it, seq, verdict.error or "", answer, ms)
+            attempt = _ending(it, seq, verdict.error or "", answer, ms)
+            await self._end(payload, attempt)
+            return attempt
         attempt = self._judge(it, seq, verdict, answer, ms)
         if it.event == "progress" and verdict.error is None:
             every = FORMATS[payload.hook.format].every
@@ -252,10 +266,16 @@ class Deliverer:
         shape = FORMATS[note.hook.format]
         request = shape.request(note, clock.now_ms())
         try:
-            answer = await self._sender.send(request)
+            answer = await (await self._opened()).send(request)
         except CannotSend as error:
             return Verdict(str(error)), None
         return shape.verdict(request, answer), answer
+
+    async def _opened(self) -> Sender:
+        async with self._opening:
+            if self._sender is None:
+                self._sender = await asyncio.to_thread(self._open_sender)
+        return self._sender
 
     def _judge(
         self, it: Waiting, seq: int, verdict: Verdict, answer: Answer | None, ms: int
@@ -272,9 +292,11 @@ class Deliverer:
             it.n, seq, state, now, attempts, next_at, code, ms, verdict.error, verdict.ref,
         ))  # fmt: skip
 
-    async def _end(self, payload: Payload, why: str) -> None:
-        """The receiver wants nothing more, so nothing is queued for it either."""
-        hook, now = payload.hook, clock.now_ms()
+    async def _end(self, payload: Payload, attempt: Attempt) -> None:
+        """The receiver wants nothing more, so nothing is queued for it either. This delivery first,
+        so that its record has the answer."""
+        await self._store.settle([attempt.outcome])
+        hook, now, why = payload.hook, clock.now_ms(), attempt.outcome.error
         detail = {"webhook": hook.id, "why": why}
         record = AuditRecord(now, "livejobs", "webhook.end", hook.project, hook.job, detail)
         log.warning("Webhook %s has ended: its receiver answered 410.", hook.id)

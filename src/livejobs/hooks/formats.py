@@ -48,6 +48,10 @@ class Answer(NamedTuple):
     body: bytes  # its beginning
 
 
+class CannotSend(Exception):
+    """The request was not answered. The sentence says why."""
+
+
 class Verdict(NamedTuple):
     """What an answer means. `error` None: delivered."""
 

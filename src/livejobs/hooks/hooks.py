@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from livejobs import clock
@@ -14,9 +15,8 @@ from livejobs.core.hooks import OF_PROJECT, Hook
 from livejobs.core.model import Head, encode_head
 from livejobs.core.reports import NewHook
 from livejobs.hooks.addresses import Allowed
-from livejobs.hooks.delivering import Deliverer, Site
+from livejobs.hooks.delivering import Deliverer, Sender, Site
 from livejobs.hooks.making import Maker, rotated
-from livejobs.hooks.sending import Sender
 from livejobs.jobs.committer import Committer
 from livejobs.store.audit import AuditRecord
 from livejobs.store.base import Store
@@ -30,9 +30,8 @@ class Hooks:
         """`leads`: whether this node does what only one of those on a database does."""
         allowed = Allowed(settings.webhook_allow_private)
         self.maker = Maker(allowed)
-        self.sender = Sender(allowed)
         site = Site(settings.public_url or "", settings.base_path)
-        self.deliverer = Deliverer(store, committer, self.sender, site, leads)
+        self.deliverer = Deliverer(store, committer, partial(_sender, allowed), site, leads)
         self._store = store
         self._committer = committer
         self.begin()
@@ -117,6 +116,12 @@ class Hooks:
         if not await self._store.replay(hook.id, n, clock.now_ms(), record):
             raise NotFound(f"Webhook {id!r} has no ended delivery {n}.", code="delivery_not_found")
         self.deliverer.wake()
+
+
+def _sender(allowed: Allowed) -> Sender:
+    from livejobs.hooks import sending  # noqa: PLC0415 - its library takes a sixth of a start
+
+    return sending.Sender(allowed)
 
 
 def _act(hook: Hook, by: Principal, action: str, **more: Any) -> AuditRecord:

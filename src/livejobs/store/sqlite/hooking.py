@@ -58,6 +58,8 @@ def waiting(
 ) -> list[Waiting]:
     """Each project has its own place, so the projects are read one by one, and then joined."""
     found: list[Waiting] = []
+    if db.execute(sql.ANY_WAITS).fetchone() is None:  # the usual case, however many projects
+        return found
     for name, pk in projects.items():
         rows = db.execute(sql.WAITING, (pk, after.get(name, 0), limit))
         found += [Waiting(n, hook, name, *rest) for n, hook, *rest in rows]

@@ -38,6 +38,7 @@ CALLS_ENDED: Final = (
     " WHERE hook = ? AND state = 0"
 )
 CALLS_GONE: Final = "DELETE FROM deliveries WHERE hook = ?"
+ANY_WAITS: Final = "SELECT 1 FROM deliveries WHERE state = 0 LIMIT 1"
 WAITING: Final = (
     "SELECT n, hook, job, event, receiver, at, attempts, next_at FROM deliveries"
     " WHERE state = 0 AND project = ? AND n > ? ORDER BY n LIMIT ?"
