@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -149,6 +151,46 @@ async def test_a_receiver_that_does_not_answer_has_its_time() -> None:
             await sender.send(request(receiver, "127.0.0.1"))
         over.set()
     await sender.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "not HTTP"),
+        (b"junk\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\na: " + b"x" * 1_000_000, "not HTTP"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "not HTTP"),
+    ],
+)
+async def test_an_answer_that_is_no_http_is_a_failure(answer: bytes, words: str) -> None:
+    async with raw(answer) as url:
+        sender = Sender(HERE)
+        with pytest.raises(CannotSend, match=words):
+            await sender.send(Request("POST", url, {}, b"{}"))
+        await sender.close()
+
+
+async def test_an_answer_whose_body_is_cut_is_an_answer() -> None:
+    async with raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc") as url:
+        sender = Sender(HERE)
+        answer = await sender.send(Request("POST", url, {}, b"{}"))
+        assert (answer.status, answer.body) == (200, b"abc")
+        await sender.close()
+
+
+@asynccontextmanager
+async def raw(answer: bytes) -> AsyncIterator[str]:
+    """A server that sends these bytes to each connection, and closes it."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1")
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
+    server.close()
 
 
 async def test_of_a_large_answer_only_the_beginning_is_read() -> None:

@@ -133,7 +133,9 @@ class Sender:
             ) from None
         except httpcore2.TimeoutException:
             raise CannotSend("The receiver can't be reached in time.") from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError, OSError) as error:
+        except httpcore2.ProtocolError:  # its text may quote the answer
+            raise CannotSend("The receiver's answer is not HTTP.") from None
+        except (httpcore2.NetworkError, ssl.SSLError, OSError) as error:
             raise CannotSend(f"The connection failed: {_reason(error)}.") from None
 
     async def _ready(self) -> httpcore2.AsyncConnectionPool:
@@ -166,9 +168,9 @@ class Sender:
 
 
 async def _beginning(answer: httpcore2.Response) -> bytes:
-    """The status is known, so a slow body makes nobody wait."""
+    """The status is known, so nobody waits for a slow body, and a body may be cut."""
     body = bytearray()
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
         async with asyncio.timeout(BODY):
             async for piece in answer.aiter_stream():
                 body += piece
@@ -194,4 +196,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split())[:200]
-    return text.rstrip(".") or type(error).__name__
+    return text.rstrip(".") or "the receiver closed it"
