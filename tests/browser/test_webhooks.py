@@ -37,9 +37,10 @@ def test_an_admin_sees_tests_replays_and_removes(visit: Opener, allowed: Server)
         row.get_by_role("button", name="Replay").click()
         expect(page.get_by_text("created (replay)")).to_be_visible()
         receiver.until(lambda got: len(got) == 3)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert severe(page) == []
+        page.emulate_media(color_scheme="light")
+        found = severe(page)
+        page.emulate_media(color_scheme="dark")
+        assert found + severe(page) == []
         receiver.reply = lambda _: Reply(500)
         page.get_by_role("button", name="Send a test").click()
         expect(page.get_by_text("The receiver answered 500.")).to_be_visible()
