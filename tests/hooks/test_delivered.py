@@ -234,6 +234,33 @@ def test_a_slow_receiver_delays_nobody_else(api: Api, receiver: Receiver) -> Non
         slow.until(lambda got: len(got) == 30)
 
 
+def test_discord_shows_one_message_that_changes(api: Api, receiver: Receiver) -> None:
+    gone = False
+
+    def discord(got: Got) -> Reply:
+        if got.method == "PATCH":
+            return Reply(404) if gone else Reply(200, b"{}")
+        return Reply(200, b'{"id":"%d"}' % len(receiver.got))
+
+    receiver.reply = discord
+    hook = {"url": f"{receiver.url}/api/webhooks/7/x", "format": "discord", "events": ALL}
+    id = api.create(title="Teaser", webhooks=[hook])
+    api.report(id, {"type": "start"})
+    receiver.until(lambda got: len(got) == 2)
+    gone = True
+    api.report(id, {"type": "fail", "message": "Out of memory"})
+    got = receiver.until(lambda got: len(got) == 4)
+    assert [(it.method, it.path) for it in got] == [
+        ("POST", "/api/webhooks/7/x?wait=true"),
+        ("PATCH", "/api/webhooks/7/x/messages/1"),
+        ("PATCH", "/api/webhooks/7/x/messages/1"),
+        ("POST", "/api/webhooks/7/x?wait=true"),
+    ]
+    [embed] = got[-1].json["embeds"]
+    assert embed["title"] == "❌ Teaser has failed"
+    assert embed["url"] == f"https://jobs.example/jobs/{id}"
+
+
 def test_redirects_are_not_followed(api: Api, receiver: Receiver, project: str) -> None:
     with Receiver() as private:
         receiver.reply = lambda _: Reply(307, headers={"location": f"{private.url}/secret"})

@@ -226,6 +226,27 @@ def test_a_server_killed_again_and_again_loses_no_delivery(tmp_path: Path) -> No
             verify_with_npm(it)
 
 
+def test_a_server_that_stops_does_not_wait_for_a_receiver(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def hold(_: Got) -> Reply:
+        held.wait(LONG_ENOUGH)
+        return Reply()
+
+    with Receiver(hold) as receiver, Server(tmp_path / "data", *ALLOW) as server:
+        hook = {"url": f"{receiver.url}/in", "events": ["created"], "secret": SECRET}
+        with Api(server.url) as api:
+            id = api.create(webhooks=[hook])
+        receiver.until(lambda got: len(got) == 1)
+        assert server.stop() == 0
+        assert not held.is_set()
+        held.set()
+        server.restart()
+        first, again = receiver.until(lambda got: len(got) == 2)
+        assert first.body == again.body
+        assert again.json["data"]["id"] == id
+
+
 def ended(got: list[Got]) -> set[str]:
     return {it.json["data"]["id"] for it in got if it.event == "finished"}
 
