@@ -215,7 +215,7 @@ class Deliverer:
 
     def _release(self, it: Waiting, again_at: int | None) -> None:
         """Nothing was sent, and there is nothing to write."""
-        self._queue.done(it, again_at=again_at, failing=False)
+        self._queue.done(it, again_at=again_at, failing=False, attempts=it.attempts)
         self.wake()
 
     async def _attempt(self, it: Waiting) -> Attempt | None:
