@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -22,6 +22,9 @@ from livejobs.store.hooks import (
 from livejobs.store.postgres import hooks_sql, sql
 from livejobs.store.postgres.reading import END
 from livejobs.store.postgres.writing import Found, audited, columns
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _hook: Final = msgspec.json.Decoder(Hook).decode
@@ -115,3 +118,55 @@ async def sweep(db: Any, before: int) -> None:
 def _delivery(row: Sequence[Any]) -> Delivery:
     n, hook, project, job, event, seq, at, state, *rest = row
     return Delivery(n, hook, project, job, event, seq, at, STATES[state], *rest)
+
+
+class Connected(Protocol):
+    """A store whose functions get a connection."""
+
+    async def _read(
+        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+    async def _write(
+        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+
+class PostgresHooks:
+    """The HookStore of the store."""
+
+    async def hooks(self: Connected, job: str | None = None) -> Sequence[Hook]:
+        return await self._read(hooks, job)
+
+    async def hook(self: Connected, id: str) -> Hook | None:
+        return await self._read(hook, id)
+
+    async def save_hook(self: Connected, hook: Hook, record: AuditRecord | None = None) -> None:
+        await self._write(save_hook, hook, record)
+
+    async def drop_hook(self: Connected, id: str, record: AuditRecord | None = None) -> None:
+        await self._write(drop_hook, id, record)
+
+    async def waiting(
+        self: Connected, after: Mapping[str, int], *, limit: int
+    ) -> Sequence[Waiting]:
+        return await self._read(waiting, after, limit)
+
+    async def payload(self: Connected, n: int) -> Payload | None:
+        return await self._read(payload, n)
+
+    async def settle(self: Connected, outcomes: Sequence[Outcome]) -> set[int]:
+        return await self._write(settle, outcomes)
+
+    async def deliveries(
+        self: Connected, hook: str, *, limit: int, before: int | None = None
+    ) -> Sequence[Delivery]:
+        return await self._read(deliveries, hook, limit, before)
+
+    async def replay(
+        self: Connected, hook: str, n: int, now: int, record: AuditRecord | None = None
+    ) -> bool:
+        return await self._write(replay, hook, n, now, record)
+
+    async def sweep_hooks(self: Connected, before: int) -> None:
+        await self._write(sweep, before)

@@ -19,7 +19,6 @@ from asyncpg.exceptions import DeadlockDetectedError, DivisionByZeroError, Uniqu
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import History, Range
-from livejobs.core.hooks import Hook
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
@@ -38,7 +37,6 @@ from livejobs.store.base import (
     Query,
     Tally,
 )
-from livejobs.store.hooks import Delivery, Outcome, Payload, Waiting
 from livejobs.store.postgres import hooking, keeping, reading, sql
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
@@ -71,7 +69,7 @@ class Reading(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
         self.terminate()
 
 
-class PostgresStore:
+class PostgresStore(hooking.PostgresHooks):
     shared = True
 
     def __init__(
@@ -354,38 +352,6 @@ class PostgresStore:
 
     async def add_audit(self, records: Sequence[AuditRecord]) -> None:
         await self._write(keeping.add_audit, records)
-
-    async def hooks(self, job: str | None = None) -> Sequence[Hook]:
-        return await self._read(hooking.hooks, job)
-
-    async def hook(self, id: str) -> Hook | None:
-        return await self._read(hooking.hook, id)
-
-    async def save_hook(self, hook: Hook, record: AuditRecord | None = None) -> None:
-        await self._write(hooking.save_hook, hook, record)
-
-    async def drop_hook(self, id: str, record: AuditRecord | None = None) -> None:
-        await self._write(hooking.drop_hook, id, record)
-
-    async def waiting(self, after: Mapping[str, int], *, limit: int) -> Sequence[Waiting]:
-        return await self._read(hooking.waiting, after, limit)
-
-    async def payload(self, n: int) -> Payload | None:
-        return await self._read(hooking.payload, n)
-
-    async def settle(self, outcomes: Sequence[Outcome]) -> set[int]:
-        return await self._write(hooking.settle, outcomes)
-
-    async def deliveries(
-        self, hook: str, *, limit: int, before: int | None = None
-    ) -> Sequence[Delivery]:
-        return await self._read(hooking.deliveries, hook, limit, before)
-
-    async def replay(self, hook: str, n: int, now: int, record: AuditRecord | None = None) -> bool:
-        return await self._write(hooking.replay, hook, n, now, record)
-
-    async def sweep_hooks(self, before: int) -> None:
-        await self._write(hooking.sweep, before)
 
     async def _write(
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
