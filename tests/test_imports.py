@@ -23,6 +23,7 @@ ORDER = [
     "store",
     "access", "jobs",
     "live", "files",
+    "hooks",
     "powers", "nodes", "health",
     "tracing",
     "service",

@@ -29,6 +29,7 @@ from livejobs.web.calls import (
     reports,
     session,
     stats,
+    webhooks,
 )
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.documents.made import Made
@@ -133,6 +134,20 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     ),
     Resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     Resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
+    Resource(
+        "/v1/webhooks",
+        GET=read("webhooks", webhooks.listing),
+        POST=change("webhooks", webhooks.create),
+    ),
+    Resource(
+        "/v1/webhooks/{id}",
+        GET=read("webhooks", webhooks.show),
+        DELETE=change("webhooks", webhooks.delete),
+    ),
+    Resource("/v1/webhooks/{id}/rotate", POST=change("webhooks", webhooks.rotate)),
+    Resource("/v1/webhooks/{id}/test", POST=change("webhooks", webhooks.test)),
+    Resource("/v1/webhooks/{id}/deliveries", GET=read("webhooks", webhooks.deliveries)),
+    Resource("/v1/webhooks/{id}/deliveries/{n}/replay", POST=change("webhooks", webhooks.replay)),
     Resource("/v1/projects", GET=read("stats", projects.projects)),
     Resource("/v1/stats", GET=read("stats", stats.stats)),
     Resource("/v1/audit", GET=read("audit", admin.audit)),

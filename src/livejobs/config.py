@@ -139,6 +139,11 @@ def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
 
+def read_origin(value: object) -> str:
+    pattern = r"^https?://[A-Za-z0-9.\-\[\]:]+\Z"
+    return str(convert(value, Annotated[str, Meta(pattern=pattern)]))
+
+
 TEXT = Format("text", read_text, "TEXT")
 PATH = Format("a path", read_path, "PATH")
 SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
@@ -167,6 +172,7 @@ NAMES_OR_NONE = Format(
     "names separated by commas, or a TOML array; empty for none", read_names_or_none, "NAMES"
 )
 PREFIX_OF_LINKS = Format('a path without a slash at the end, like "/jobs"', read_prefix, "PATH")
+ORIGIN = Format('a URL without a path, like "https://jobs.example"', read_origin, "URL")
 SWITCH = Format("true or false", lambda value: convert(value, bool), "")
 
 
@@ -263,6 +269,12 @@ class Settings:
     )
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face without credentials.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics without credentials.")
+    public_url: str | None = setting(
+        None, ORIGIN, "Scheme and host at which people reach the server, for links in messages."
+    )
+    webhook_allow_private: tuple[str, ...] = setting(
+        (), NAMES, "Hosts and networks that webhooks may reach although they are not public."
+    )
     # limits
     max_body_bytes: int = setting(1 << 20, SIZE, "Largest request body, or NDJSON line.")
     max_head_bytes: int = setting(128 << 10, SIZE, "Largest current state of a job.")

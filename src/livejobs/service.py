@@ -30,6 +30,7 @@ from livejobs.core.trimming import Cap, Caps
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.health import Health
+from livejobs.hooks.hooks import Hooks
 from livejobs.jobs.changing import Changing
 from livejobs.jobs.committer import shutting_down
 from livejobs.jobs.creating import Creating
@@ -226,7 +227,12 @@ class LiveJobs:
         self.until_drained = self._waits.until_drained
         self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
-        self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
+        self.hooks = Hooks(
+            self.settings, self.store, self.committer, leads=lambda: self.nodes.leads
+        )
+        self.creating = Creating(
+            self.settings, self.store, self.committer, self.reader, check_size, self.hooks.of_job
+        )
         self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
             self.store,
@@ -244,7 +250,7 @@ class LiveJobs:
             inline=powers.inline,
             writer_of=powers.writer_of,
         )
-        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring)
+        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring, self.hooks.load)
         self.health = Health(
             self.committer,
             self.nodes,
@@ -293,6 +299,7 @@ class LiveJobs:
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
             asyncio.create_task(self._lag.run(), name="lag"),
+            asyncio.create_task(self.hooks.deliverer.run(), name="webhooks"),
         ]
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self.running = True
@@ -321,6 +328,7 @@ class LiveJobs:
         # Clients can subscribe to it before it has a job.
         await self.creating.project(ANONYMOUS.default_project)
         await self.files.start()
+        await self.hooks.load()
         # In the order in which they joined their queues: a retried job is at the end.
         unfinished = await self.store.unfinished()
         for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
@@ -343,6 +351,7 @@ class LiveJobs:
         self.committer.begin()
         self.nodes.begin()
         self.hub.begin()
+        self.hooks.begin()
         self._waits.begin()
         self.health.begin()
 
@@ -545,6 +554,7 @@ class LiveJobs:
             **self.hub.statistics(),
             **self.files.statistics(),
             **self.sweeper.expiry.statistics(),
+            **self.hooks.deliverer.statistics(),
         }
 
     def histograms(self) -> Mapping[str, Histogram]:

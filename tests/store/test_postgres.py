@@ -14,6 +14,7 @@ import pytest
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import RANGES
+from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import KINDS
 from livejobs.store.base import (
     Change,
@@ -251,6 +252,19 @@ async def test_an_older_schema_is_migrated_once_and_then_newer(
     assert wrong in await refusal(url)
     tables = "SELECT to_regclass('livejobs.later'), to_regclass('livejobs.wrong')"
     assert postgres.execute(tables, database="migrated") == "livejobs.later|"
+
+
+async def test_a_database_of_version_1_gets_webhooks(postgres: Postgres) -> None:
+    url = postgres.database("version_1")
+    async with opened(url, migrations=sql.MIGRATIONS[:1]) as store:
+        before = await store.project("films")
+    async with opened(url) as store:
+        assert await store.project("films") == before
+        hook = Hook("h", "films", "https://a.example/", ("created",), "standard", 1, "me")
+        await store.save_hook(hook)
+        calls = (Call("h", "created", "https://a.example:443"),)
+        await store.commit([Change(None, job("a", "films"), calls=calls)])
+        assert [it.event for it in await store.waiting({}, limit=9)] == ["created"]
 
 
 # Commits

@@ -22,6 +22,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from livejobs.core.history import RANGES
+from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import KINDS, STATUSES, Entry, Status
 from livejobs.store.base import (
     AuditRecord,
@@ -249,6 +250,22 @@ async def test_version_4_is_migrated_with_its_flags_and_acts(path: Path) -> None
     await store.commit([Change(before, replace(before, stalled=False))])
     assert (await found(store, stalled), (await store.counts(stalled))["running"]) == ([], 0)
     assert (await store.history(None, RANGES["hour"], 0)).now["running"] == 2
+    await store.close()
+
+
+async def test_version_5_gets_webhooks(path: Path) -> None:
+    old = SqliteStore(path, migrations=sql.MIGRATIONS[:5])
+    await old.open()
+    await old.project("default")
+    await create(old, job("before"))
+    await old.close()
+    store = SqliteStore(path)
+    await store.open()
+    await store.save_hook(Hook("h", "default", "https://a.example/", (), "standard", 1, "me"))
+    calls = (Call("h", "created", "https://a.example:443"),)
+    await store.commit([Change(None, job("a"), calls=calls)])
+    assert await found(store, Query(None)) == ["a", "before"]
+    assert [it.event for it in await store.waiting({}, limit=9)] == ["created"]
     await store.close()
 
 

@@ -43,6 +43,7 @@ SECTIONS: Final = {
         "backup": Place("backup", "Write a backup of all jobs and files."),
         "restore": Place("restore", "Restore jobs and files from a backup."),
         "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
+        "webhook": Place("webhooks", "List, test and replay webhooks.", "webhook"),
         "export": Place("export", "Write all jobs and files to a folder."),
         "gc": Place("gc", "Remove what is no longer kept."),
         "import": Place("import_", "Read an export into a database.", "import_"),

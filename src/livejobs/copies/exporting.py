@@ -196,7 +196,7 @@ class Export:
         return manifest
 
     def _write_job(self, writer: PieceWriter, head: Head) -> None:
-        writer.write(JobLine(head))
+        writer.write(JobLine(replace(head, hooks=())))  # an export has no webhooks
         for kind in KINDS:
             for record in self._entries(head, kind):
                 it = record.entry

@@ -136,6 +136,16 @@ class Kept(Struct, frozen=True, array_like=True):
     pieces: tuple[tuple[int, int], ...] = ()  # of the others: the last n, and the bytes
 
 
+class HookRef(Struct, frozen=True, omit_defaults=True, array_like=True):
+    """What a change must know of a webhook: which events it takes, and where they go. The rest,
+    with the secret, is kept elsewhere (see core/hooks.py)."""
+
+    id: str
+    events: tuple[str, ...]
+    receiver: str  # scheme, host and port of its URL
+    people: bool = False  # the messages are read by people
+
+
 class Head(Struct, frozen=True, omit_defaults=True):
     """The current state of a job, without its entries, as the database keeps it."""
 
@@ -179,6 +189,7 @@ class Head(Struct, frozen=True, omit_defaults=True):
     expires_at: int | None = None
     producers: dict[str, int] = {}  # the highest number accepted from each
     kept: dict[EntryKind, Kept] = {}
+    hooks: tuple[HookRef, ...] = ()  # the job's own webhooks
 
     @property
     def finished(self) -> bool:

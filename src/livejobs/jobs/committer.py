@@ -26,6 +26,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
+from livejobs.core.hooks import Book
 from livejobs.core.model import Stored
 from livejobs.core.trimming import NO_CAPS, Caps
 from livejobs.jobs.lanes import Lanes
@@ -78,6 +79,7 @@ class Committer:
         self.outpaced = 0  # groups that ran again
         self.seconds = Histogram(SECONDS)  # that the store took for a group
         self.changes = Histogram(NUMBERS)  # in a group
+        self.book = Book()  # of webhooks, as they are known here
         self.beats: dict[str, int] = {}  # by job; heartbeats that other nodes do not know yet
         self._store = store
         self._registry = registry
@@ -190,8 +192,9 @@ class Committer:
     def _run(
         self, group: list[Waiting], *, again: bool = False
     ) -> tuple[Transaction, list[Result]]:
-        now = clock.now_ms()
-        transaction = Transaction(now, self._registry, self._lanes, self.epochs, self._caps)
+        transaction = Transaction(
+            clock.now_ms(), self._registry, self._lanes, self.epochs, self._caps, self.book
+        )
         transaction.again = again
         results = [
             (done, _run(operation, transaction), len(transaction.changes))

@@ -6,6 +6,7 @@ from collections import Counter
 
 from livejobs.core import reducer
 from livejobs.core.errors import NotFound
+from livejobs.core.hooks import Book, Hook
 from livejobs.core.model import Entry, Head, Status, Stored
 from livejobs.core.trimming import Caps, trim
 from livejobs.jobs.entries import Tail
@@ -24,6 +25,7 @@ class Transaction:
         lanes: Lanes,
         epochs: dict[str, str],
         caps: Caps,
+        book: Book,
     ) -> None:
         self.now = now
         self.changes: list[tuple[Slot, Change]] = []
@@ -34,6 +36,7 @@ class Transaction:
         self._registry = registry
         self._epochs = epochs
         self._caps = caps
+        self._book = book  # of webhooks
         self._heads: dict[str, Head | None] = {}
         self._slots: dict[str, Slot] = {}
 
@@ -72,10 +75,12 @@ class Transaction:
         base: str,
         idempotency: Idempotency | None = None,
         audit: AuditRecord | None = None,
+        hooks: tuple[Hook, ...] = (),
     ) -> Slot:
         slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())
         self._slots[head.id] = slot
-        self._add(slot, Change(None, head, (), idempotency, audit), None, head)
+        calls = self._book.calls(None, head)
+        self._add(slot, Change(None, head, (), idempotency, audit, calls, hooks), None, head)
         return slot
 
     def change(
@@ -90,7 +95,8 @@ class Transaction:
         head = slot.with_last_heartbeat(head)
         if entries:
             head = trim(head, entries, self._caps)
-        self._add(slot, Change(before, head, entries, audit=audit), before, head)
+        calls = self._book.calls(before, head)
+        self._add(slot, Change(before, head, entries, audit=audit, calls=calls), before, head)
 
     def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:
         before = self.head(slot)

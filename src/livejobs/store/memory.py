@@ -42,6 +42,7 @@ from livejobs.store.base import (
     Tidied,
     contains,
 )
+from livejobs.store.memory_hooks import MemoryHooks
 from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.single import SingleStore
 
@@ -74,9 +75,10 @@ class _File:
         self.tally = Tally()
 
 
-class MemoryStore(SingleStore):
+class MemoryStore(SingleStore, MemoryHooks):
     def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
-        super().__init__()
+        SingleStore.__init__(self)
+        MemoryHooks.__init__(self)
         self._gone_kept = gone_kept
         self._projects: dict[str, Project] = {}
         self._jobs: dict[str, _Job] = {}  # in order of creation
@@ -119,6 +121,8 @@ class MemoryStore(SingleStore):
         else:
             self._keep(change.after, change.entries, seq)
         self._count(change)
+        self.add_hooks(change.hooks)
+        self.call(change.calls, change.job, seq)
         came, went = change.files()
         for it in came:
             self._files[it.key] = _File(project.name, it.size or 0 if it.kept else 0)
@@ -165,6 +169,7 @@ class MemoryStore(SingleStore):
             del job.entries[kind][: len(job.entries[kind]) - head.total(kind) + head.removed(kind)]
 
     def _forget(self, head: Head, seq: int) -> None:
+        self.forget_job(head)
         self._jobs.pop(head.id, None)
         gone = self._gone[head.project]
         gone.append(Gone(head.id, seq))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Raw
 
 from livejobs.core.history import RANGES, moves
+from livejobs.core.hooks import Hook
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency, Query
 
@@ -122,6 +123,21 @@ class Life:
         return {(label, self.project, status) for label in labels(head)}
 
 
+class CallRow(NamedTuple):
+    """A delivery to queue."""
+
+    hook: str
+    project: int
+    job: str
+    event: str
+    seq: int
+    at: int
+    receiver: str
+    head: bytes
+    #: Whether it takes the place of a progress that waits at the end of the job's queue.
+    renews: bool
+
+
 class Rows:
     """The rows of one transaction, by statement, in the order of writing."""
 
@@ -147,6 +163,10 @@ class Rows:
         self.files_ended: list[tuple[str]] = []
         self.trimmed: dict[tuple[int, int], int] = {}  # project, job and kind: a key
         self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
+        self.hooks: list[Hook] = []
+        self.hooks_gone: set[str] = set()  # of deleted jobs
+        self.calls: list[CallRow] = []
+        self._last_calls: dict[tuple[str, str], int] = {}  # by webhook and job
         self._pks = pks
         self._projects = projects
         self._open: dict[str, Life] = {}
@@ -155,7 +175,7 @@ class Rows:
     def only_told(self) -> bool:
         return not (
             self.moved or self.jobs or self.gone or self.idempotency or self.files
-        ) and not (self.files_ended or self.counted or self.trimmed)
+        ) and not (self.files_ended or self.counted or self.trimmed or self.calls)
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -191,6 +211,10 @@ class Rows:
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))
+            self.hooks_gone.update(it.id for it in head.hooks)
+        self.hooks += change.hooks
+        if change.calls:
+            self._call(change, life.project, seq)
         if change.idempotency is not None:
             self.idempotency.append(change.idempotency)
             self.now = max(self.now, head.updated_at)
@@ -201,6 +225,23 @@ class Rows:
             if removed > (0 if before is None else before.removed(kind)):
                 last = key(life.pk, kind, removed)
                 self.trimmed[life.project, last >> _N_BITS] = last
+
+    def _call(self, change: Change, project: int, seq: int) -> None:
+        head = change.job
+        value = encode_head(head)
+        for call in change.calls:
+            lane = call.hook, head.id
+            last = self._last_calls.get(lane)
+            progress = call.event == "progress"
+            row = CallRow(
+                call.hook, project, head.id, call.event, seq, head.updated_at, call.receiver,
+                value, progress and last is None,
+            )  # fmt: skip
+            if last is not None and progress and self.calls[last].event == "progress":
+                self.calls[last] = row._replace(renews=self.calls[last].renews)
+            else:
+                self._last_calls[lane] = len(self.calls)
+                self.calls.append(row)
 
     def _count(self, change: Change, project: int) -> None:
         at = change.job.updated_at

@@ -61,10 +61,6 @@ def decode_new_job(body: bytes) -> NewJob:
     names = [s if isinstance(s, str) else s.name for s in new.steps]
     if len(set(names)) < len(names):
         raise Invalid.at("/steps", "Step names must differ.")
-    if new.webhooks:
-        raise Invalid.at(
-            "/webhooks", "This server does not send webhooks yet. Leave out 'webhooks'."
-        )
     if may_be_odd(body):
         check_value(new.meta, "/meta")
     return new

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
-MIGRATIONS: Final = tuple(
-    Path(__file__).with_name(name) for name in ("schema.sql", "retention.sql")
-)
+_VERSIONS: Final = ("schema", "retention", "webhooks")
+MIGRATIONS: Final = tuple(Path(__file__).with_name(f"{name}.sql") for name in _VERSIONS)
 
 
 class Part(NamedTuple):
@@ -211,6 +210,35 @@ AUDIT_TRIM: Final = Part(
     " WHERE n <= (SELECT max(n) FROM audited) - (SELECT max(n) FROM {} AS it (n))",
     ("bigint",),
 )
+HOOKS_NEW: Final = Part(
+    "hooked",
+    "INSERT INTO livejobs.hooks (id, job, gone, hook) SELECT * FROM {} AS it",
+    ("text", "text", "boolean", "bytea"),
+)
+HOOKS_OF_GONE: Final = Part(
+    "unhooked",
+    "UPDATE livejobs.hooks SET gone = true WHERE id IN (SELECT * FROM {} AS it)",
+    ("text",),
+)
+# Only the last delivery of a job to a webhook: an older one would come before what happened since.
+CALLS_RENEWED: Final = Part(
+    "renewed",
+    "UPDATE livejobs.deliveries AS d SET seq = it.seq, at = it.at, head = it.head"
+    " FROM {} AS it (hook, job, seq, at, head) WHERE d.event = 'progress' AND d.state = 0"
+    " AND NOT d.replay AND d.n = (SELECT max(o.n) FROM livejobs.deliveries AS o"
+    " WHERE o.hook = it.hook AND o.job = it.job) RETURNING d.hook, d.job",
+    ("text", "text", "bigint", "bigint", "bytea"),
+)
+CALLS_NEW: Final = Part(
+    "called",
+    "INSERT INTO livejobs.deliveries (hook, project, job, event, receiver, seq, at, replay, state,"
+    " attempts, next_at, head) SELECT it.hook, it.project, it.job, it.event, it.receiver, it.seq,"
+    " it.at, false, 0, 0, it.at, it.head"
+    " FROM {} AS it (hook, project, job, event, seq, at, receiver, head, renews, place)"
+    " WHERE NOT (it.renews AND EXISTS (SELECT 1 FROM renewed AS r"
+    " WHERE r.hook = it.hook AND r.job = it.job)) ORDER BY it.place",
+    ("text", "integer", "text", "text", "bigint", "bigint", "text", "bytea", "boolean", "bigint"),
+)
 
 # 0: a project had another seq. If only the node's own row did not match, this is an error, which
 # rolls back the rest.
@@ -227,6 +255,7 @@ COMMIT_PARTS: Final = (
     *only_if(GIVEN, (LABELS_GONE, LABELS_NEW, SUMS, EMPTY_GONE, GONE_NEW, GONE_TRIM, TRIMMED)),
     *only_if(GIVEN, (COUNTED_NEW, COUNTED_GONE, FILES_NEW, FILES_END)),
     *only_if(GIVEN, (REPEATABLE, REPEATABLE_TRIM, AUDIT_NEW, AUDIT_TRIM)),
+    *only_if(GIVEN, (HOOKS_NEW, HOOKS_OF_GONE, CALLS_RENEWED, CALLS_NEW)),
 )
 COMMIT: Final = statement(COMMIT_PARTS, _CHECK)
 TOUCHED: Final = (

@@ -38,7 +38,7 @@ from livejobs.store.base import (
     Tally,
     Tidied,
 )
-from livejobs.store.postgres import keeping, reading, sql, tidying
+from livejobs.store.postgres import hooking, keeping, reading, sql, tidying
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
@@ -70,7 +70,7 @@ class Reading(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
         self.terminate()
 
 
-class PostgresStore:
+class PostgresStore(hooking.PostgresHooks):
     shared = True
 
     def __init__(

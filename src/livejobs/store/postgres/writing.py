@@ -44,6 +44,7 @@ class Commit:
         rows = self.rows
         self._found |= {**_jobs(rows), **_labels(rows), **_counted(rows, outdated), **_files(rows)}
         self._found |= {**_gone(rows, self.floors), **_repeatable(rows), **audited(records)}
+        self._found |= _called(rows)
 
 
 class Writer:
@@ -247,3 +248,16 @@ def _repeatable(rows: Rows) -> Found:
     last = {(kept(it.credential), kept(it.key)): it for it in rows.idempotency}
     made = [(*place, it.body, it.job, it.expires_at) for place, it in last.items()]
     return {"repeatable": made, "unrepeatable": [(rows.now,)] if made else []}
+
+
+def _called(rows: Rows) -> Found:
+    """A webhook that comes and goes in one statement is written once, as of a deleted job."""
+    gone = rows.hooks_gone
+    hooks = [(it.id, it.job, it.id in gone, _json(it)) for it in rows.hooks]
+    calls = rows.calls
+    return {
+        "hooked": hooks,
+        "unhooked": [(id,) for id in gone - {it.id for it in rows.hooks}],
+        "renewed": [(it.hook, it.job, it.seq, it.at, it.head) for it in calls if it.renews],
+        "called": [(*it, place) for place, it in enumerate(calls)],
+    }

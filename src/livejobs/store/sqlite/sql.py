@@ -7,17 +7,10 @@ from pathlib import Path
 from typing import Final
 
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
-MIGRATIONS: Final = tuple(
-    Path(__file__).with_name(name)
-    for name in (
-        "schema.sql",
-        "keys.sql",
-        "files.sql",
-        "identity.sql",
-        "history.sql",
-        "retention.sql",
-    )
-)
+_VERSIONS: Final = (
+    "schema", "keys", "files", "identity", "history", "retention", "webhooks"
+)  # fmt: skip
+MIGRATIONS: Final = tuple(Path(__file__).with_name(f"{name}.sql") for name in _VERSIONS)
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 
 PROJECTS: Final = (

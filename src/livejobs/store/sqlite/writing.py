@@ -18,6 +18,7 @@ from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
 from livejobs.store.rows import Row, Rows
 from livejobs.store.sqlite import sql
+from livejobs.store.sqlite.calling import new_hooks, queue
 from livejobs.store.sqlite.opening import rollback
 
 MOST: Final = 512  # rows in one statement
@@ -109,6 +110,8 @@ class Writer:
         if rows.idempotency:
             many(sql.IDEMPOTENCY_NEW, map(astuple, rows.idempotency))
             self._db.execute(sql.IDEMPOTENCY_TRIM, (rows.now,))
+        new_hooks(self._db, rows.hooks, rows.hooks_gone)
+        queue(self._db, rows.calls)
 
     def _outdated(self, rows: Rows) -> list[tuple[int, int, int]]:
         """What to remove of the history: once for each step that begins."""

@@ -23,6 +23,7 @@ from livejobs.core.cursor import Cursor, parse
 from livejobs.core.decoding import decoded
 from livejobs.core.errors import Conflict, Invalid, NotFound
 from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
+from livejobs.hooks.making import of_new_job
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
@@ -47,9 +48,9 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
-    creating, by = live.creating, http.principal(request)
-    slot, new = await creating.once(say.decode_new_job(body), by=by, key=_idempotency(request))
-    return await _created(request, live, slot, new)
+    creating, by, asked = live.creating, http.principal(request), say.decode_new_job(body)
+    slot, made = await creating.once(asked, by=by, key=_idempotency(request))
+    return await _created(request, slot, asked, made=made)
 
 
 async def put(request: Request) -> Response:
@@ -57,18 +58,27 @@ async def put(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     id = request.path_params["id"]
-    creating, by = live.creating, http.principal(request)
-    slot, made = await creating.put(id, say.decode_new_job(body), by=by)
-    return await _created(request, live, slot, made)
+    creating, by, asked = live.creating, http.principal(request), say.decode_new_job(body)
+    slot, made = await creating.put(id, asked, by=by)
+    return await _created(request, slot, asked, made=made)
 
 
-async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> Response:
+async def _created(request: Request, slot: Slot, asked: say.NewJob, *, made: bool) -> Response:
+    live, by = http.service(request), http.principal(request)
     headers = {"location": f"{slot.base}/v1/jobs/{slot.head.id}", "cache-control": "no-store"}
     body, keyring = await live.state(slot), live.keyring
     if keyring.closed:
-        view = _view(keyring, slot, http.principal(request))
-        body = body[:-1] + b',"view":' + wire.encode(view) + b"}"
-    return http.JSONBytes(body, 201 if new else 200, headers)
+        body = _with(body, "view", _view(keyring, slot, by))
+    if made and asked.webhooks:
+        hooks = live.hooks
+        found = await hooks.list(by, slot.head)
+        body = _with(body, "webhooks", of_new_job(found, asked.webhooks))
+    return http.JSONBytes(body, 201 if made else 200, headers)
+
+
+def _with(job: bytes, name: str, value: object) -> bytes:
+    """Add a member that only the creator gets."""
+    return job[:-1] + b',"%s":' % name.encode() + wire.encode(value) + b"}"
 
 
 def _view(keyring: Keyring, slot: Slot, by: Principal) -> dict[str, str]:

@@ -48,8 +48,8 @@ ROWS: Final = (
     Row("changes", "counter", "Changes committed. All reports of a request are one change.",
         "changes"),
     Row("nodes", "gauge", "Nodes that use the same database, this one included.", "nodes"),
-    Row("leads", "gauge", "1 on the node that marks silent jobs and removes expired ones.",
-        "leads"),
+    Row("leads", "gauge",
+        "1 on the node that marks silent jobs, removes expired ones and sends webhooks.", "leads"),
     Row("store_failing", "gauge", "1 while the store refuses writes.", "store_failing"),
     Row("viewers", "gauge", "Open streams (SSE) and sockets (WebSocket).",
         {"stream": "streams", "socket": "sockets"}, "kind"),
@@ -87,6 +87,14 @@ ROWS: Final = (
         "files_removed"),
     Row("store_bytes_returned", "counter",
         "Bytes by which the SQLite file has shrunk.", "store_bytes_returned"),
+    Row("webhook_deliveries", "counter", "Attempts to deliver to a webhook, by outcome.",
+        {"delivered": "webhooks_delivered", "retried": "webhooks_retried",
+         "failed": "webhooks_failed"}, "outcome"),
+    Row("webhook_waiting", "gauge", "Deliveries that wait. On the node that leads.",
+        "webhooks_waiting"),
+    Row("webhook_sending", "gauge", "Deliveries being sent.", "webhooks_sending"),
+    Row("webhook_oldest_seconds", "gauge", "Age of the oldest delivery that waits.",
+        "webhooks_oldest_seconds"),
 )  # fmt: skip
 SUMS: Final = {"jobs_unfinished", "connections"}  # of numbers above
 
