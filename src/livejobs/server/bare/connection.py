@@ -56,9 +56,11 @@ class Bare:
     async def send(self, message: Any) -> None:
         """As the `send` of an ASGI server. Raises OSError if the client has gone."""
         await self.flushed()
-        if self.fd < 0:
-            raise ConnectionResetError("the client has gone")
-        self.push((message,))
+        if self.fd >= 0:
+            self.push((message,))
+            if self.fd >= 0 or self.ending:
+                return
+        raise ConnectionResetError("the client has gone")
 
     def bytes_of(self, message: Mapping[str, Any]) -> bytes:
         """The ASGI message as it is written. A last message marks the connection as ending."""
@@ -91,10 +93,11 @@ class Bare:
     def flush(self) -> None:
         """Send what waits, until all was sent or the socket is full again."""
         while self.rest is not None:
-            sent = self._send(self.rest)
+            rest = self.rest  # a client that has gone takes it away
+            sent = self._send(rest)
             if not sent:
                 return
-            self.rest = self.rest[sent:] if sent < len(self.rest) else None
+            self.rest = rest[sent:] if sent < len(rest) else None
         if self.ending:
             self.close()
             return
@@ -120,12 +123,16 @@ class Bare:
     def take_event(self, event: int) -> None:
         """Called by the poller. The connection may end in each step."""
         if event & (select.EPOLLERR | select.EPOLLHUP):
-            self.close()
+            self.lost()
             return
         if event & (select.EPOLLIN | select.EPOLLRDHUP):
             self.read()
         if event & select.EPOLLOUT and self.rest is not None:
             self.flush()
+
+    def lost(self) -> None:
+        """The client has closed both directions, or its host has."""
+        self.close()
 
     def read(self) -> None:
         """Read what the client has sent, to the last byte: no further event reports it."""
