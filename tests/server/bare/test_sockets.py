@@ -30,12 +30,13 @@ def line(job: str, number: int) -> bytes:
 class Dialled(Socket):
     """A WebSocket whose handshake is done. Frames of the server are short here."""
 
-    def __init__(self, server: Server, path: str = "/v1/ws") -> None:
+    def __init__(self, server: Server, path: str = "/v1/ws", *, early: bytes = b"") -> None:
         super().__init__(server.url)
         self.send(
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n",
+            early,
         )
         assert self.head()[0] == 101
 
@@ -89,6 +90,15 @@ def test_a_client_that_asks_early_is_answered_after_its_own_subscription(shared:
     client.send(text(op="subscribe", id=0, job=job), text(op="unsubscribe", id=0))
     answers = [it for it in client.messages(4) if it["op"] != "snapshot"]
     assert [(it["op"], it["id"]) for it in answers] == [("ack", 0), ("error", 0), ("ack", 0)]
+    client.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 6, 7, 30, 31, 60])
+def test_frames_in_the_packet_of_the_handshake_are_not_lost(shared: Server, size: int) -> None:
+    frames = text(op="ping", id=1) + text(op="ping", id=2)
+    client = Dialled(shared, early=frames[:size])
+    client.send(frames[size:])
+    assert [it["id"] for it in client.messages(2)] == [1, 2]
     client.close()
 
 
