@@ -67,12 +67,13 @@ class Bare:
         raise NotImplementedError
 
     def write(self, data: bytes) -> bool:
-        if self.fd < 0:
-            return True  # nobody waits for a client that has gone
         if self.rest is not None:
             self.rest = memoryview(b"".join((self.rest, data)))
             return False
-        sent = self._send(data)
+        try:  # as `_send`, without a call: this is done for each viewer of each message
+            sent = os.write(self.fd, data)
+        except OSError as error:
+            sent = self._not_sent(data, error)
         if sent < len(data):
             self.rest = memoryview(data)[sent:]  # a view: many viewers share the bytes
             return False
@@ -84,11 +85,14 @@ class Bare:
         """How many bytes the socket took. A client that has gone needs no more."""
         try:
             return os.write(self.fd, data)
-        except BlockingIOError:
+        except OSError as error:
+            return self._not_sent(data, error)
+
+    def _not_sent(self, data: bytes | memoryview, error: OSError) -> int:
+        if isinstance(error, BlockingIOError):
             return 0
-        except OSError:
-            self.close()
-            return len(data)
+        self.close()  # also "bad file descriptor": it was closed before, and nothing happens
+        return len(data)
 
     def flush(self) -> None:
         """Send what waits, until all was sent or the socket is full again."""
