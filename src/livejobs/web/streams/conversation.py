@@ -1,7 +1,8 @@
 """One connection: it answers each message of its client, and holds the client's subscriptions.
 
 Each connection has one task, which always receives, so that pings are answered and a close is
-noticed. The hub sends its messages beside it.
+noticed. A bare connection does both by itself, and has a task only while it handles messages. The
+hub sends its messages beside it.
 """
 
 from __future__ import annotations
@@ -107,11 +108,11 @@ class Conversation:
         try:
             yield
             ended = self.bare is None
-        except (Left, OSError):
+        except (Left, ConnectionResetError):
             pass
         except Closing as closing:
             close = {"type": "websocket.close", "code": closing.code, "reason": closing.reason}
-            with suppress(OSError):  # the client has gone
+            with suppress(ConnectionResetError):
                 await self._send(close)
         finally:
             if ended:
@@ -177,7 +178,8 @@ class Conversation:
         try:
             async with self.until_closed():
                 while (event := self.bare.next()) is not None:
-                    with suppress(OSError):  # a client that has gone gets no answer, but it asked
+                    # What a client sent before it left counts, though no answer reaches it.
+                    with suppress(ConnectionResetError):
                         await self._take(event)
         except Exception:
             log.exception("a conversation failed")
