@@ -16,7 +16,7 @@ from tests.support.built import CHECKOUT, Built, Installed
 from tests.support.desk import eventually
 from tests.support.server import Running
 
-PAGES = ("/", "/docs", "/access", "/login", "/jobs/shown", "/jobs/shown/embed")
+PAGES = ("/", "/docs", "/keys", "/login", "/jobs/shown", "/jobs/shown/embed")
 WORKER = """
 import livejobs
 with livejobs.job("render", id="from-sdk", title="From the SDK") as job:
@@ -36,9 +36,9 @@ def served(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def assets(url: str, text: str) -> set[str]:
     """The addresses of what a page, a script or a stylesheet loads."""
-    found = re.findall(r"""(?:<script[^>]*src=|<link[^>]*href=|from |import )["']([^"']+)""", text)
-    found += re.findall(r"""url\(["']?([^"')]+)""", text)
-    return {urljoin(url, it) for it in found if not it.startswith("data:")}
+    kind = r"[\w./-]+\.(?:js|css|woff2)"
+    found = re.findall(rf"""(?:src=|href=|from |import |url\()["']({kind})["']""", text)
+    return {urljoin(url, it) for it in found}
 
 
 def test_its_environment_has_all_that_it_needs(installed: Installed) -> None:

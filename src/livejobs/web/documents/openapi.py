@@ -251,7 +251,7 @@ OPERATIONS: Final = (
               errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: listed("logs", ENTRY, NEXT), 204: None},
-              (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
+              (*LINES, Parameter("tail", whole(1, 1000), "Only the last N lines."),
                Parameter("follow", SWITCH, "As text: keep sending until the job ends."), *RESUMED)),
     Operation("get", "/v1/jobs/{id}/results", "List results", {200: listed("results", ENTRY, NEXT)},
               (AFTER, LIMIT)),
