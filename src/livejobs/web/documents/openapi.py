@@ -20,6 +20,7 @@ from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
 from livejobs.web.calls.jobs import CancelMany
+from livejobs.web.documents.answers import with_answers
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
 from livejobs.web.pages.badge import STYLES
@@ -359,7 +360,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
     for name, members in DESCRIPTIONS.items():
         for member, description in members.items():
             components[name]["properties"][member]["description"] = description
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {"title": "livejobs", "version": version},
         "tags": [{"name": tag} for tag in ORDER if tag in map(tag_of, paths)],
@@ -373,6 +374,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
         },
         "security": [{"bearer": []}, {"key": []}, {}],
     }
+    return with_answers(made)
 
 
 def tag_of(path: str) -> str:
