@@ -96,8 +96,8 @@ def component(package: Distribution) -> Component:
         "version": package.version,
         "purl": ref(package),
     }
-    expression = package.metadata.get("License-Expression")
-    return made | ({"licenses": [{"expression": expression}]} if expression else {})
+    licences = [{"expression": it} for it in package.metadata.get_all("License-Expression", ())]
+    return made | ({"licenses": licences} if licences else {})
 
 
 def fonts() -> list[Component]:

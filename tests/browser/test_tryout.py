@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.browser.axe import severe
 from tests.browser.conftest import Opener
@@ -116,8 +116,8 @@ def test_a_file_is_sent_as_it_is(page: Page, api: Api) -> None:
     upload = opened(page, "put_v1_jobs_id_files_name")
     upload.get_by_label("id", exact=True).fill(job)
     upload.get_by_label("name", exact=True).fill("né.bin")
-    file = {"name": "any", "mimeType": "application/octet-stream", "buffer": b"\0\1\2"}
-    upload.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+    file = FilePayload(name="any", mimeType="application/octet-stream", buffer=b"\0\1\2")
+    upload.locator("input[type=file]").set_input_files([file])
     send(upload)
     expect(upload.get_by_role("status")).to_contain_text("201")
     assert api.job(job)["files"][0]["size"] == 3

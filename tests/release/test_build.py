@@ -30,7 +30,7 @@ def test_the_sdist_builds_the_same_files_as_the_checkout(built: Built, tmp_path:
     with tarfile.open(built.sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with ZipFile(wheel) as ours, ZipFile(built.wheel) as theirs:
@@ -75,7 +75,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def check(copy: Path) -> str:
-    command = [sys.executable, copy / "scripts" / "versions.py"]
+    command = [sys.executable, str(copy / "scripts" / "versions.py")]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 

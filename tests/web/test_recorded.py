@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from livejobs.web.documents.answers import FILE, JSON, PROBLEM
 from livejobs.web.documents.openapi import OPERATIONS, document
