@@ -46,7 +46,7 @@ def pytest_unconfigure() -> None:
 # Files with tests of many seconds. They run first, so that no test is alone at the end.
 LONG = {
     "test_demo.py", "test_drills.py", "test_npm.py", "test_openapi.py", "test_proxies.py",
-    "test_workers.py",
+    "test_wheel.py", "test_workers.py",
 }  # fmt: skip
 
 

@@ -620,7 +620,12 @@ def test_the_api_s_page_fits_a_phone_and_needs_nothing_from_elsewhere(
     expect(page.get_by_role("heading", name="Create a job", exact=True)).to_be_visible()
     assert too_wide(page) <= 0
     loaded = "performance.getEntriesByType('resource').map(it => new URL(it.name).pathname)"
-    assert all(path.startswith("/static/pages/") for path in page.evaluate(loaded))
+    assert all(path.startswith("/static/") for path in page.evaluate(loaded))
+    for operation in ("get_v1_jobs_id", "patch_v1_jobs_id_uploads_upload"):
+        page.locator(f"#{operation}").get_by_role("button", name="Try it").click()
+        expect(page.get_by_role("button", name="Close")).to_be_visible()
+        assert too_wide(page) <= 0
+        page.get_by_role("button", name="Close").click()
     page.get_by_role("link", name="Live", exact=True).click()
     expect(page.locator("#live")).to_be_in_viewport()
 

@@ -1,4 +1,5 @@
-"""`/docs`: the OpenAPI document as a page to read. It is made once, and has no script."""
+"""`/docs`: the OpenAPI document as a page to read, made once. Its one script adds a form to each
+call (static/pages/tryout.js)."""
 
 from __future__ import annotations
 

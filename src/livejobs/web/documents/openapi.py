@@ -23,6 +23,7 @@ from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
 from livejobs.web.calls.jobs import CancelMany
 from livejobs.web.calls.webhooks import NewWebhook, Rotation
+from livejobs.web.documents.answers import with_answers
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
 from livejobs.web.pages.badge import STYLES
@@ -332,7 +333,7 @@ OPERATIONS: Final = (
               errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
               {200: entries("logs"), 204: None},
-              (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
+              (*LINES, Parameter("tail", whole(1, 1000), "Only the last N lines."),
                Parameter("follow", SWITCH, "As text: keep sending until the job ends."), *RESUMED)),
     Operation("get", "/v1/jobs/{id}/results", "List results", {200: entries("results")},
               (AFTER, LIMIT)),
@@ -457,7 +458,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
     for name, members in DESCRIPTIONS.items():
         for member, description in members.items():
             components[name]["properties"][member]["description"] = description
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {"title": "livejobs", "version": version},
         "tags": [{"name": tag} for tag in ORDER if tag in map(tag_of, paths)],
@@ -472,6 +473,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
         },
         "security": [{"bearer": []}, {"key": []}, {}],
     }
+    return with_answers(made)
 
 
 def tag_of(path: str) -> str:
