@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[1]
 CONFIG: Final = ROOT / "zensical.toml"
 FOLDERS: Final = ("docs", "docker", "examples")
 FILES: Final = ("*.md", "LICENSE", "bench/README.md")
-REST: Final = "  # The rest.\n"  # a line of CONFIG
+REST: Final = "  # The rest.\n"  # a line of CONFIG, for pages that it does not name
 PORT: Final = 8001
 
 
@@ -35,11 +35,12 @@ def main() -> None:
     match sys.argv[1:]:
         case ["serve"]:
             serve(build(ROOT / "build" / "docs"))
-        case [] | [_]:
-            folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "build" / "docs"
-            print(build(folder))
+        case []:
+            print(build(ROOT / "build" / "docs"))
+        case [folder]:
+            print(build(Path(folder)))
         case _:
-            sys.exit("usage: scripts/docs [serve | FOLDER]")
+            sys.exit("usage: scripts/docs [serve | reference | FOLDER]")
 
 
 def build(folder: Path) -> Path:
