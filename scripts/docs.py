@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[1]
 CONFIG: Final = ROOT / "zensical.toml"
-FOLDERS: Final = ("docs", "docker", "examples")
+FOLDERS: Final = ("docs", "docker", "examples", "static/pages/fonts")
 FILES: Final = ("*.md", "LICENSE", "bench/README.md")
 REST: Final = "  # The rest.\n"  # a line of CONFIG, for pages that it does not name
 PORT: Final = 8001
@@ -55,6 +55,8 @@ def build(folder: Path) -> Path:
     site = folder / "site"
     for page in pages.rglob("*.md"):
         shutil.copy(page, site / page.relative_to(pages))
+        if page.name == "README.md":  # its HTML is index.html
+            shutil.copy(page, site / page.relative_to(pages).with_name("index.md"))
     (site / "llms.txt").write_text(llms(pages))
     return site
 

@@ -1,0 +1,61 @@
+"""Every code block of the docs is tried by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+import pytest
+
+from tests.docs import checks
+from tests.docs.blocks import ROOT, WAYS, Block, Elsewhere, Never, blocks, way
+
+BLOCKS = list(blocks())
+HERE = [block for block in BLOCKS if callable(way(block))]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_a_test_knows_the_block(block: Block) -> None:
+    assert way(block) is not None, "Add a line to WAYS in tests/docs/blocks.py."
+
+
+@pytest.mark.parametrize("block", HERE, ids=str)
+def test_the_block_is_what_it_seems(block: Block) -> None:
+    check = way(block)
+    assert not isinstance(check, Elsewhere | Never)
+    assert check is not None
+    check(block.text)
+
+
+def test_the_list_names_only_blocks_that_are_there() -> None:
+    assert {(block.page, block.language) for block in BLOCKS} >= WAYS.keys()
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_the_test_that_is_named_reads_the_page(block: Block) -> None:
+    found = way(block)
+    if isinstance(found, Elsewhere):
+        text = (ROOT / found.test).read_text()
+        name = block.page.rpartition("/")[2]
+        # Those of all pages, and those of a page beside a folder of its name.
+        assert name in text or 'with_suffix(".md")' in text or f'"{block.language}"' in text
+
+
+WRONG: list[tuple[Callable[[str], None], str]] = [
+    (checks.is_javascript, "const = 1;"),
+    (checks.is_javascript, 'import { wacth } from "livejobs";\nwacth();'),
+    (checks.is_shell, "for a in 1 2; do"),
+    (checks.is_shell, "docker compose -f docker/gone.yaml up"),
+    (checks.is_nginx, "location /;"),
+]
+
+
+@pytest.mark.parametrize(("check", "text"), WRONG)
+def test_a_check_finds_what_is_wrong(check: Callable[[str], None], text: str) -> None:
+    with pytest.raises(AssertionError):
+        check(text)
+
+
+def test_a_command_with_a_wrong_option_is_found() -> None:
+    with pytest.raises(click.UsageError):
+        checks.is_shell("worker | livejobs report JOB --strictly\n")
