@@ -1,8 +1,8 @@
 """Every code block of the docs, and how the tests try it.
 
-A new block needs a line in `WAYS`, or is in a language that `LANGUAGES` tries. In `bash`, a block is
-run against a server. In `sh`, it would change the machine or never end: its syntax, its options and
-the files that it names are checked.
+A new block needs a line in `WAYS`, or is in a language that `LANGUAGES` tries. A block of `bash` is
+run against a server. A block of `sh` would change the machine or never end, so its syntax, the
+options of our commands and the files that it names are checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Block(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """Another test reads this page and runs its blocks."""
+    """Another test reads this page, or all pages, and runs the blocks."""
 
     test: str
 

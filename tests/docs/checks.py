@@ -33,7 +33,8 @@ const own = { name: "own", resolveId: (name) => {
 const warnings = [];
 const bundle = await rolldown({
   input, plugins: [own], external: [/^react/, /^vue$/, /^\\.\\/job$/],
-  onwarn: (warning) => warnings.push(warning.message),
+  // "use client" is for Next.js.
+  onwarn: (it) => it.code === "MODULE_LEVEL_DIRECTIVE" || warnings.push(it.message),
 });
 await bundle.generate({ format: "esm" });
 if (warnings.length) throw new Error(warnings.join("\\n"));

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -24,26 +24,27 @@ Schema = dict[str, Any]
 MADE: Final = "<!-- Made from the code: `scripts/docs reference` writes this page again. -->\n"
 REPORTS_HEAD: Final = """# Reports
 
-A worker sends reports to `POST /v1/jobs/{id}/reports`: one object, an array, or a line for each (NDJSON). Each has a
-`type` and the fields below. An unknown field is refused with 422. [Report from any language](workers.md) shows how a worker
-sends them safely.
+A worker sends reports to `POST /v1/jobs/{id}/reports`: one object, an array, or a line for each
+(NDJSON). Each has a `type` and the fields below. An unknown field is refused with 422.
+[Report from any language](workers.md) shows how a worker sends them safely.
 """
 EVENTS_HEAD: Final = """# Events
 
-What a stream sends, and what a WebSocket takes. `/asyncapi.json` of a running server has the same as schemas, and
-[API reference](reference.md#streams) has the exact behaviour.
+What a stream sends, and what a WebSocket takes. `/asyncapi.json` of a running server has the
+same as schemas, and the [API reference](reference.md#streams) has the exact behaviour.
 """
 COMMANDS_HEAD: Final = """# Commands
 
-Every command and option of `livejobs`. [Jobs in the terminal](terminal.md) shows how to use those for jobs.
+Every command and option of `livejobs`. [Jobs in the terminal](terminal.md) shows how to use those
+for jobs.
 
-`livejobs COMMAND --help` prints the same with examples and exit codes. Commands for jobs take `--url` and `--key`, or
-`LIVEJOBS_URL` and `LIVEJOBS_KEY`. Other users of a machine can read options, so set the key in the variable. A command that
-takes settings takes all of [settings.md](settings.md).
+`livejobs COMMAND --help` prints the same with examples and exit codes. Commands for jobs take
+`--url` and `--key`, or `LIVEJOBS_URL` and `LIVEJOBS_KEY`. Other users of a machine can read
+options, so set the key in the variable.
 """
 
 
-def table(*heads: str, rows: list[tuple[str, ...]]) -> str:
+def table(*heads: str, rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, ("---",) * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |".replace("|---|", "|---|") for line in lines) + "\n"
 
@@ -66,7 +67,12 @@ def fields(kind: type, wanted: Callable[[str], bool], prefix: str = "") -> str:
     _, found = msgspec.json.schema_components([kind])
     schema = found[kind.__name__]
     rows = [
-        (f"`{name}`", takes(one), "yes" if name in schema["required"] else "", FIELDS[prefix + name])
+        (
+            f"`{name}`",
+            takes(one),
+            "yes" if name in schema["required"] else "",
+            FIELDS[prefix + name],
+        )
         for name, one in schema["properties"].items()
         if name != "type" and wanted(name)
     ]
@@ -128,7 +134,7 @@ def events() -> str:
 def whole(schema: Schema) -> Schema:
     schemas = asyncapi.document("1")["components"]["schemas"]
     name = schema.get("$ref", "").rpartition("/")[2]
-    return schemas[name] if name else schema  # type: ignore[no-any-return]
+    return schemas[name] if name else schema
 
 
 def members(schema: Schema) -> str:

@@ -43,7 +43,7 @@ EXAMPLES: Final = {
 
 FIELDS: Final = {
     "producer": "The name of the sender of numbered reports, such as a random text.",
-    "n": "The number of this report by its producer. A number that is not above the last is skipped.",
+    "n": "Its number. The server skips a number that is not above the producer's highest.",
     "answered": "The number of the question that the worker is done with.",
     "start.worker": "Facts about the worker, shown on the job's page.",
     "progress.current": "The amount done.",
