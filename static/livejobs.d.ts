@@ -78,6 +78,8 @@ export interface Head {
   results_total: number;
   errors_total: number;
   logs_total: number;
+  /** How many of the oldest entries the server keeps no more; null: none. */
+  trimmed?: Record<"logs" | "results" | "errors", number> | null;
   error: { message: string; code: string | null; detail: Json } | null;
   result: Json;
   worker: Record<string, Json> | null;

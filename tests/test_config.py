@@ -78,6 +78,14 @@ def test_files_may_be_in_a_folder_an_object_store_or_the_data_folder() -> None:
     assert "needs an object store" in refusal({**shared, "files_redirect": "true"})
 
 
+def test_times_by_name_may_be_a_toml_table(tmp_path: Path) -> None:
+    file = toml(tmp_path, '[retention_types]\nrender = 3600\n"a,b" = "2d"\n')
+    assert load({"config": file}, {}).retention_types == (("render", 3600.0), ("a,b", 172800.0))
+    for wrong in ("[]", "1", '["a=1"]', "{a = true}", "{a = [1]}", '{"" = 1}'):
+        file = toml(tmp_path, f"retention_types = {wrong}")
+        assert "takes names and times" in refusal({"config": file})
+
+
 def test_no_default_is_refused_by_its_own_reader() -> None:
     for row in TABLE:
         if row.default is not None:
@@ -102,6 +110,15 @@ def test_no_default_is_refused_by_its_own_reader() -> None:
         ("faces", "", ()),
         ("log_level", "warning", "warning"),
         ("max_connections", "12", 12),
+        ("retention_types", "render=3600", (("render", 3600.0),)),
+        (
+            "retention_types",
+            "a=1.5h, b c = 2d,d=10m,e=0,f=g=9s",
+            (("a", 5400.0), ("b c", 172800.0), ("d", 600.0), ("e", 0.0), ("f=g", 9.0)),
+        ),
+        ("retention_projects", "a=1", (("a", 1.0),)),
+        ("keep_log_lines", "1000", 1000),
+        ("keep_log_bytes", "1MiB", 1 << 20),
     ],
 )
 def test_text_is_read_as_a_value_of_its_setting(name: str, value: str, read: object) -> None:
@@ -131,6 +148,15 @@ def test_text_is_read_as_a_value_of_its_setting(name: str, value: str, read: obj
         ("data", "a\x00b"),
         ("allowed_hosts", "a,,b"),
         ("rate_read", "200"),
+        ("retention_types", ""),
+        ("retention_types", "a"),
+        ("retention_types", "=1"),
+        ("retention_types", "a=1,a=2"),
+        ("retention_types", "a=-1"),
+        ("retention_types", "a=1w"),
+        ("retention_types", "a=1.2.3"),
+        ("retention_types", "a=9999999d"),
+        ("keep_log_lines", "0"),
     ],
 )
 def test_text_that_a_setting_does_not_take_is_refused(name: str, value: str) -> None:

@@ -19,10 +19,13 @@ Import: TypeAlias = ast.Import | ast.ImportFrom
 ORDER = [
     "core",
     "config", "clock", "private", "stopping",
+    "telemetry",
     "store",
     "access", "jobs",
     "live", "files",
-    "powers", "nodes",
+    "hooks",
+    "powers", "nodes", "health",
+    "tracing",
     "service",
     "web",
     "faces", "server",
@@ -33,6 +36,8 @@ ORDER = [
     "",  # the package itself, which hands out the public names
     "demo",
     "copies",
+    "backups",
+    "doctor",
     "cli",
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""

@@ -34,29 +34,31 @@ USED: Final[dict[type, str]] = {
     uvicorn.Server: """
         capture_signals force_exit handle_exit on_tick serve server_state servers should_exit
         shutdown startup""",
-    ServerState: "connections tasks",
-    FlowControl: "pause_reading read_paused write_paused",
+    ServerState: "connections default_headers tasks total_requests",
+    FlowControl: "pause_reading read_paused resume_reading write_paused",
     http1.HttpToolsProtocol: """
-        _start_asgi_task _unset_keepalive_if_required app client connection_lost connection_made
-        connections cycle data_received flow handle_websocket_upgrade headers loop on_body on_header
-        on_headers_complete on_message_complete parser pipeline scope send_400_response shutdown
-        timeout_keep_alive_task transport url ws_protocol_class""",
+        _start_asgi_task access_log access_logger app app_state asgi_version client config
+        connection_lost connection_made connections cycle data_received expect_100_continue flow
+        handle_websocket_upgrade headers logger loop on_body on_header on_headers_complete
+        on_message_begin on_message_complete on_response_complete parser pipeline root_path scheme
+        scope send_400_response server server_state shutdown timeout_keep_alive transport url
+        ws_protocol_class""",
     http1.RequestResponseCycle: """
-        access_log body chunked_encoding default_headers disconnected expected_content_length flow
-        keep_alive message_event more_body on_response receive response_complete response_started
-        scope send transport waiting_for_100_continue""",
+        access_log access_logger body chunked_encoding default_headers disconnected
+        expected_content_length flow keep_alive message_event more_body on_response receive
+        response_complete response_started scope send transport waiting_for_100_continue""",
     http2.ZttpH2Protocol: """
         _close_connection app client conn connection_lost connection_made connections cycles
         data_received events flow flush handle_request handle_rst_stream on_response_complete
         on_stream_closed pause_writing resume_reading_if_idle resume_writing shutdown
         loop shutdown_requested timeout_keep_alive transport""",
     http2.RequestResponseCycle: """
-        default_headers disconnected message_event more_body response_complete response_started
-        scope send stream transport""",
+        access_log access_logger default_headers disconnected message_event more_body
+        response_complete response_started scope send stream transport""",
     WebSocketsSansIOProtocol: """
-        client close_sent config conn connection_lost data_received disconnected frames handle_cont
-        handle_parser_exception handle_ping handshake_initiated keepalive_timeout loop
-        pending_ping_payload pong_timer queue read_paused receive resume_writing scope send
+        client close_sent config conn connection_lost connections data_received disconnected frames
+        handle_cont handle_parser_exception handle_ping handshake_initiated keepalive_timeout
+        loop pending_ping_payload pong_timer queue read_paused receive resume_writing scope send
         send_receive_event_to_app transport writable""",
     aiosqlite.Connection: "_conn _running _tx close",
 }
@@ -64,6 +66,7 @@ USED: Final[dict[type, str]] = {
 OURS: Final[dict[tuple[str, str], list[type]]] = {  # file and class: the classes that it extends
     ("server/runner.py", "Server"): [uvicorn.Server],
     ("server/connection.py", "Connection"): [http1.HttpToolsProtocol],
+    ("server/instant.py", "InstantConnection"): [http1.HttpToolsProtocol],
     ("server/connection.py", "LimitedConnection"): [http1.HttpToolsProtocol, http2.ZttpH2Protocol],
     ("server/connection.py", "Expecting"): [http1.RequestResponseCycle],
     ("server/http2.py", "Http2Connection"): [http2.ZttpH2Protocol],
@@ -73,7 +76,16 @@ OURS: Final[dict[tuple[str, str], list[type]]] = {  # file and class: the classe
 }
 
 VARIABLES: Final[dict[str, dict[str, type]]] = {  # by these names we hold objects of these classes
-    "server/connection.py": {"cycle": http1.RequestResponseCycle, "flow": FlowControl},
+    "server/connection.py": {
+        "cycle": http1.RequestResponseCycle,
+        "flow": FlowControl,
+        "server_state": ServerState,
+    },
+    "server/instant.py": {
+        "cycle": http1.RequestResponseCycle,
+        "flow": FlowControl,
+        "server_state": ServerState,
+    },
     "server/direct.py": {"cycle": http1.RequestResponseCycle, "flow": FlowControl},
     "server/sendfile.py": {"cycle": http1.RequestResponseCycle},
     "server/http2.py": {"cycle": http2.RequestResponseCycle, "flow": FlowControl},
@@ -154,6 +166,15 @@ COPIED: Final[dict[Callable[..., Any], tuple[str, str]]] = {
     http1.HttpToolsProtocol.on_headers_complete: (
         "1ea8589acfad",
         "connection.Connection.on_headers_complete",
+    ),
+    http1.HttpToolsProtocol.on_message_begin: (
+        "96d377fdc7c2",
+        "instant.InstantConnection.on_message_begin, complete",
+    ),
+    http1.HttpToolsProtocol.on_header: ("65d62c044f61", "instant.InstantConnection.on_header"),
+    http1.HttpToolsProtocol.on_response_complete: (
+        "64e254f28e38",
+        "connection.Connection.on_response_complete",
     ),
     http1.HttpToolsProtocol.send_400_response: ("ae5a4a3782b6", "connection.Connection.refuse"),
     http1.RequestResponseCycle.send: (

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Lifespan, Receive, Scope, Send
 
@@ -20,15 +18,27 @@ from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.service import LiveJobs
-from livejobs.web import http, problems
-from livejobs.web.calls import admin, entries, jobs, metrics, projects, reports, session, stats
+from livejobs.web import problems
+from livejobs.web.calls import (
+    admin,
+    entries,
+    health,
+    jobs,
+    metrics,
+    projects,
+    reports,
+    session,
+    stats,
+    webhooks,
+)
 from livejobs.web.documents import asyncapi, openapi
 from livejobs.web.documents.made import Made
-from livejobs.web.fast import RAISED, FastPath, Hot, Raised
+from livejobs.web.fast import FastPath, Hot, Raised
 from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
+from livejobs.web.instant import RAISED, Reply
 from livejobs.web.pages import routes as pages
 from livejobs.web.pages.badge import badge
 from livejobs.web.pages.embed import embed
@@ -43,40 +53,31 @@ CORS: Final[dict[str, Any]] = {
         "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
         "last-event-id", "prefer", "range", "tus-resumable", "upload-length",
         "upload-metadata", "upload-offset", "x-api-key", "x-http-method-override",
+        "x-request-id",
     ),
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
         "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
         "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires",
         "upload-length", "upload-metadata", "upload-offset",
-        "x-format-preserved", "x-processing-type",
+        "x-format-preserved", "x-processing-type", "x-request-id",
     ),
     "allow_credentials": True,
     "max_age": 600,
 }  # fmt: skip
 
 
-async def healthz(request: Request) -> Response:
-    """The process answers."""
-    return http.JSONBytes(b'{"status":"ok"}', headers={"cache-control": "no-store"})
-
-
-async def readyz(request: Request) -> Response:
-    """Whether the server can take reports."""
-    ready = http.service(request).ready
-    body = b'{"status":"ready"}' if ready else b'{"status":"unavailable"}'
-    return http.JSONBytes(body, 200 if ready else 503, {"cache-control": "no-store"})
-
-
 # Tried first, and by the fast path: each route is a pattern, and these are requested most often.
 HOT: Final[Sequence[Hot]] = (
     Resource(
         "/v1/jobs/{id}/reports",
-        POST=change("report", reports.report, Fast(reports.plain, reports.receipt)),
+        POST=change(
+            "report", reports.report, Fast(reports.plain, reports.receipt, reports.INSTANT)
+        ),
     ),
     Resource(
         "/v1/jobs/{id}",
-        GET=read("view", jobs.snapshot, Fast(jobs.plain, jobs.poll)),
+        GET=read("view", jobs.snapshot, Fast(jobs.plain, jobs.poll, jobs.INSTANT)),
         PUT=change("create", jobs.put),
         DELETE=change("delete", jobs.delete),
     ),
@@ -133,14 +134,28 @@ ROUTES: Final[Sequence[BaseRoute]] = (
     ),
     Resource("/v1/keys", GET=read("keys", admin.keys), POST=change("keys", admin.new_key)),
     Resource("/v1/keys/{id}", DELETE=change("keys", admin.revoke_key)),
+    Resource(
+        "/v1/webhooks",
+        GET=read("webhooks", webhooks.listing),
+        POST=change("webhooks", webhooks.create),
+    ),
+    Resource(
+        "/v1/webhooks/{id}",
+        GET=read("webhooks", webhooks.show),
+        DELETE=change("webhooks", webhooks.delete),
+    ),
+    Resource("/v1/webhooks/{id}/rotate", POST=change("webhooks", webhooks.rotate)),
+    Resource("/v1/webhooks/{id}/test", POST=change("webhooks", webhooks.test)),
+    Resource("/v1/webhooks/{id}/deliveries", GET=read("webhooks", webhooks.deliveries)),
+    Resource("/v1/webhooks/{id}/deliveries/{n}/replay", POST=change("webhooks", webhooks.replay)),
     Resource("/v1/projects", GET=read("stats", projects.projects)),
     Resource("/v1/stats", GET=read("stats", stats.stats)),
     Resource("/v1/audit", GET=read("audit", admin.audit)),
     Resource("/metrics", GET=public(metrics.exposed)),  # admits by itself: a setting decides
     Resource("/openapi.json", GET=public(openapi.openapi)),
     Resource("/asyncapi.json", GET=public(asyncapi.asyncapi)),
-    Resource("/healthz", GET=public(healthz)),
-    Resource("/readyz", GET=public(readyz)),
+    Resource("/healthz", GET=public(health.healthz)),
+    Resource("/readyz", GET=public(health.readyz)),
 )
 
 
@@ -163,7 +178,7 @@ class App(Starlette):
         self.state.live = live
         self.powers = live.powers  # of the server that runs the app
         self.live = live  # the same, for the fast path: a State looks its values up by name
-        self._fast = FastPath(self, live.powers, hot)
+        self._fast = FastPath(self, live, hot)
         self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:
@@ -185,10 +200,24 @@ class App(Starlette):
         else:
             await self._answer(scope, receive, send)
 
+    def instant(self, target: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Take a request that our own runner offers, before it has made a task (see instant.py)."""
+        if self._cors is not None or self.user_middleware or not self.powers.drains:
+            return False
+        if self.live.traces is not None:  # a span needs a task
+            return False
+        if self._hosts is not None and check_host(self._hosts, scope) is not None:
+            return False
+        try:
+            return self._fast.taken(target, scope, body, reply)
+        except Exception as error:  # noqa: BLE001  the framework's handlers answer it
+            scope[RAISED] = error
+            return False
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raised = None
+        raised = scope.pop(RAISED, None)
         # Middleware that was added to the app must see every request.
-        if scope["type"] == "http" and not self.user_middleware:
+        if scope["type"] == "http" and raised is None and not self.user_middleware:
             try:
                 if await self._fast.answered(scope, receive, send):
                     return
@@ -209,6 +238,16 @@ class App(Starlette):
         return not self.user_middleware and self.powers.called_directly(scope, send)
 
 
+class TracedApp(App):
+    """The app of a service with traces: a request's `traceparent` is the parent of its spans."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        traces = self.live.traces
+        assert traces is not None, "create_app has asked"
+        with traces.within(scope):
+            await super().__call__(scope, receive, send)
+
+
 def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool = True) -> App:
     """The service over HTTP. Run alone, the app starts and stops `live`. Mounted into another app,
     that app does: `async with live:` in its own lifespan. `hosts`: the names to answer to.
@@ -225,7 +264,8 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
     routes = (*hot, *ROUTES[len(HOT) :], *pages.routes(document))
-    app = App(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
+    made = App if live.traces is None else TracedApp
+    app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
     app.state.openapi = Made(lambda: wire.encode(document()))
     app.state.asyncapi = Made(lambda: wire.encode(asyncapi.document(version("livejobs"))))
     return app

@@ -24,6 +24,7 @@ CLIENT_VARIABLES = frozenset(
     f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
 )
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 FOLDER = "file://"  # begins the URL of a folder
 TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up
@@ -88,6 +89,28 @@ def read_seconds_or_none(value: object) -> float:
     return float(convert(value, Annotated[float, Meta(ge=0, le=TEN_YEARS)]))
 
 
+def read_times(value: object) -> tuple[tuple[str, float], ...]:
+    """Seconds by name. A tuple, since settings never change."""
+    if isinstance(value, str):
+        parts = [part.rpartition("=") for part in value.split(",")]
+        pairs: list[Any] = [(name.strip(), time.strip()) for name, _, time in parts]
+    else:
+        pairs = list(value if isinstance(value, tuple) else convert(value, dict[str, Any]).items())
+    times = {read_text(name): read_time(time) for name, time in pairs}
+    if len(times) < len(pairs):
+        raise msgspec.ValidationError("a name that is given twice")
+    return tuple(times.items())
+
+
+def read_time(value: object) -> float:
+    match = re.fullmatch(r"([0-9.]{1,20}) ?([smhd]?)", value) if isinstance(value, str) else None
+    if match:
+        return read_seconds_or_none(convert(match[1], float) * TIMES[match[2]])
+    if isinstance(value, bool | str):  # msgspec would take true for 1
+        raise msgspec.ValidationError("not a time")
+    return read_seconds_or_none(value)
+
+
 def read_rate(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}/s\Z")]))
 
@@ -116,11 +139,24 @@ def read_prefix(value: object) -> str:
     return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
 
 
+def read_origin(value: object) -> str:
+    pattern = r"^https?://[A-Za-z0-9.\-\[\]:]+\Z"
+    return str(convert(value, Annotated[str, Meta(pattern=pattern)]))
+
+
 TEXT = Format("text", read_text, "TEXT")
 PATH = Format("a path", read_path, "PATH")
 SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
 SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
 SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
+COLLECTOR = Format(
+    'a URL, like "http://127.0.0.1:4318"',
+    lambda value: convert(value, Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")]),
+    "URL",
+)
+TIMES_BY_NAME = Format(
+    'names and times, like "a=3600, b=12h", or a TOML table', read_times, "NAME=TIME,…"
+)
 DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
 STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
 SENDFILE = Format(
@@ -136,6 +172,7 @@ NAMES_OR_NONE = Format(
     "names separated by commas, or a TOML array; empty for none", read_names_or_none, "NAMES"
 )
 PREFIX_OF_LINKS = Format('a path without a slash at the end, like "/jobs"', read_prefix, "PATH")
+ORIGIN = Format('a URL without a path, like "https://jobs.example"', read_origin, "URL")
 SWITCH = Format("true or false", lambda value: convert(value, bool), "")
 
 
@@ -204,6 +241,11 @@ class Settings:
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error"), "Lowest level logged to stderr."
     )
+    log_format: str = setting("text", choice("text", "json"), "Format of the log.")
+    access_log: bool = setting(False, SWITCH, "Log each request.")
+    otlp_endpoint: str | None = setting(
+        None, COLLECTOR, "Send traces to this OpenTelemetry collector (OTLP over HTTP)."
+    )
     # access
     open: bool = setting(False, SWITCH, "Give every client full access, without keys.")
     admin_key: str | None = setting(
@@ -227,6 +269,12 @@ class Settings:
     )
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face without credentials.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics without credentials.")
+    public_url: str | None = setting(
+        None, ORIGIN, "Scheme and host at which people reach the server, for links in messages."
+    )
+    webhook_allow_private: tuple[str, ...] = setting(
+        (), NAMES, "Hosts and networks that webhooks may reach although they are not public."
+    )
     # limits
     max_body_bytes: int = setting(1 << 20, SIZE, "Largest request body, or NDJSON line.")
     max_head_bytes: int = setting(128 << 10, SIZE, "Largest current state of a job.")
@@ -244,6 +292,9 @@ class Settings:
     max_connections_per_key: int | None = setting(
         None, whole(1), "Most streams and sockets with one credential."
     )
+    min_free_bytes: int = setting(
+        16 << 20, SIZE, "Free disk space below which /readyz answers 503."
+    )
     rate_read: str | None = setting(None, RATE, "Most read requests from one caller.")
     rate_report: str | None = setting(None, RATE, "Most report requests from one caller.")
     # files
@@ -257,6 +308,22 @@ class Settings:
         RETENTION,
         SECONDS_OR_NONE,
         "How long to keep a finished job and its files; 0: until it is deleted.",
+    )
+    retention_types: tuple[tuple[str, float], ...] = setting(
+        (), TIMES_BY_NAME, "How long to keep finished jobs of a type; 0: until they are deleted."
+    )
+    retention_projects: tuple[tuple[str, float], ...] = setting(
+        (), TIMES_BY_NAME, "The same by project, for jobs whose type has no time of its own."
+    )
+    keep_log_lines: int | None = setting(
+        None, whole(1), "Most log lines to keep of one job; the oldest are removed."
+    )
+    keep_log_bytes: int | None = setting(None, SIZE, "Most bytes of log to keep of one job.")
+    keep_results: int | None = setting(
+        None, whole(1), "Most results, and most item errors, to keep of one job."
+    )
+    keep_result_bytes: int | None = setting(
+        None, SIZE, "Most bytes of results, and of item errors, to keep of one job."
     )
     heartbeat_timeout: float = setting(
         60.0, SECONDS, "A running job stalls when its worker is silent for this long."

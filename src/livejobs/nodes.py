@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from livejobs import clock
@@ -35,12 +35,19 @@ log = logging.getLogger("livejobs.nodes")
 
 class Nodes:
     def __init__(
-        self, store: Store, committer: Committer, registry: Registry, keyring: Keyring
+        self,
+        store: Store,
+        committer: Committer,
+        registry: Registry,
+        keyring: Keyring,
+        learn: Callable[[], Awaitable[None]],
     ) -> None:
+        """`learn`: read again what is kept beside keys, and changes as seldom."""
         self._store = store
         self._committer = committer
         self._registry = registry
         self._keyring = keyring
+        self._learn = learn
         self.begin()
 
     def begin(self) -> None:
@@ -126,4 +133,5 @@ class Nodes:
     async def _read_keys(self, version: int) -> None:
         if self._store.shared and self._keys != version:
             await self._keyring.load()
+            await self._learn()
         self._keys = version

@@ -25,27 +25,33 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import LivejobsError, NotStarted, StorageUnavailable
 from livejobs.core.history import History, Range
-from livejobs.core.model import FLAGS, File, Flag, Status, Stored
+from livejobs.core.model import FLAGS, EntryKind, File, Flag, Status, Stored
+from livejobs.core.trimming import Cap, Caps
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
+from livejobs.health import Health
+from livejobs.hooks.hooks import Hooks
 from livejobs.jobs.changing import Changing
-from livejobs.jobs.committer import Committer, shutting_down
+from livejobs.jobs.committer import shutting_down
 from livejobs.jobs.creating import Creating
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.listing import Lister, Listing
 from livejobs.jobs.logs import EntryReader
 from livejobs.jobs.reader import Reader
-from livejobs.jobs.reporting import Receipt, Reporting, encoded
+from livejobs.jobs.reporting import Receipt, encoded
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
 from livejobs.jobs.waits import Waits
-from livejobs.live.hub import Hub
 from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
 from livejobs.store.base import AuditEntry, AuditRecord, Query, Store
 from livejobs.store.choice import store_of
+from livejobs.telemetry.disk import Disk
+from livejobs.telemetry.histogram import Histogram
+from livejobs.telemetry.lag import LoopLag
+from livejobs.tracing.parts import PLAIN, Tracing
 
 log = logging.getLogger("livejobs")
 
@@ -62,6 +68,14 @@ def bounds(settings: Settings) -> say.Bounds:
 def limiters(settings: Settings) -> dict[str, Limiter]:
     rates = {"read": settings.rate_read, "report": settings.rate_report}
     return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
+
+
+def caps_of(settings: Settings) -> Caps:
+    """How much is kept of a job's entries: only the kinds with a limit."""
+    logs = Cap(settings.keep_log_lines, settings.keep_log_bytes)
+    results = Cap(settings.keep_results, settings.keep_result_bytes)
+    caps: dict[EntryKind, Cap] = {"logs": logs, "results": results, "errors": results}
+    return {kind: cap for kind, cap in caps.items() if cap != Cap()}
 
 
 def outside_issuer(settings: Settings) -> Issuer | None:
@@ -186,16 +200,21 @@ class LiveJobs:
         *,
         store: Store | None = None,
         powers: Powers = NONE,
+        traces: Tracing | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self.traces = traces
+        parts = PLAIN if traces is None else traces.parts
         self.powers = powers  # of the server that runs the app
         self.bounds = bounds(self.settings)
         self._folder = self.settings.data if store is None else None
         self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
         self.lanes = Lanes()
-        self.committer = Committer(self.store, self.registry, self.lanes, self.settings.base_path)
-        self.reader = Reader(self.store, self.registry, self.committer, self.settings.base_path)
+        base = self.settings.base_path
+        caps = caps_of(self.settings)
+        self.committer = parts.committer(self.store, self.registry, self.lanes, base, caps)
+        self.reader = Reader(self.store, self.registry, self.committer, base)
         self._waits = Waits(self.registry)
         self._lister = Lister(self.store, self.reader, self.committer)
         self._entry_reader = EntryReader(self.store, self._waits)
@@ -206,9 +225,14 @@ class LiveJobs:
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
         self.until_drained = self._waits.until_drained
-        self.reporting = Reporting(self.committer, self.bounds)
+        self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
-        self.creating = Creating(self.settings, self.store, self.committer, self.reader, check_size)
+        self.hooks = Hooks(
+            self.settings, self.store, self.committer, leads=lambda: self.nodes.leads
+        )
+        self.creating = Creating(
+            self.settings, self.store, self.committer, self.reader, check_size, self.hooks.of_job
+        )
         self.files = Files(self.settings, self.store, self.committer, check_size)
         self.keyring = Keyring(
             self.store,
@@ -216,7 +240,7 @@ class LiveJobs:
             issuer=outside_issuer(self.settings),
         )
         self._limiters = limiters(self.settings)
-        self.hub = Hub(
+        self.hub = parts.hub(
             self.store,
             self.reader,
             self.committer,
@@ -226,7 +250,15 @@ class LiveJobs:
             inline=powers.inline,
             writer_of=powers.writer_of,
         )
-        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring)
+        self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring, self.hooks.load)
+        self.health = Health(
+            self.committer,
+            self.nodes,
+            self.registry,
+            Disk((self.settings.data, self.settings.files_folder)),
+            shared=self.store.shared,
+            least_free=self.settings.min_free_bytes,
+        )
         self.sweeper = Sweeper(
             self.committer,
             self.registry,
@@ -238,6 +270,7 @@ class LiveJobs:
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
         self._refusals: Counter[str] = Counter()  # by limit
+        self._lag = LoopLag()
         self.running = False
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
         self._thread = 0  # the thread of that loop
@@ -265,9 +298,12 @@ class LiveJobs:
             asyncio.create_task(self.nodes.run(), name="nodes"),
             asyncio.create_task(self.hub.run(), name="hub"),
             asyncio.create_task(self.files.clear_orphans(), name="orphans"),
+            asyncio.create_task(self._lag.run(), name="lag"),
+            asyncio.create_task(self.hooks.deliverer.run(), name="webhooks"),
         ]
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self.running = True
+        self.health.phase = "running"
 
     async def _open(self) -> None:
         """Open the store, and take over what an earlier run left in it."""
@@ -292,6 +328,7 @@ class LiveJobs:
         # Clients can subscribe to it before it has a job.
         await self.creating.project(ANONYMOUS.default_project)
         await self.files.start()
+        await self.hooks.load()
         # In the order in which they joined their queues: a retried job is at the end.
         unfinished = await self.store.unfinished()
         for stored in sorted(unfinished, key=lambda it: (it.head.queued_at, it.seq)):
@@ -314,7 +351,9 @@ class LiveJobs:
         self.committer.begin()
         self.nodes.begin()
         self.hub.begin()
+        self.hooks.begin()
         self._waits.begin()
+        self.health.begin()
 
     def check_running(self) -> None:
         """Raise if nothing can be done now. Without this check a caller could wait for ever."""
@@ -351,6 +390,7 @@ class LiveJobs:
 
     def let_go(self) -> None:
         """End every stream and every wait, so that the server can stop."""
+        self.health.phase = "stopping"
         self.hub.say_bye()
         self._waits.end()
 
@@ -370,6 +410,8 @@ class LiveJobs:
         await asyncio.gather(committer, *others, return_exceptions=True)
         await self.files.stop()
         await self.store.close()
+        if self.traces is not None:
+            await self.traces.stop()
 
     # Creating and changing
 
@@ -416,6 +458,11 @@ class LiveJobs:
         """The job; NotFound if there is none that the caller may see."""
         self.check_running()
         return await self.reader.find(id, by)
+
+    def at_hand(self, id: str, by: Principal) -> Slot | None:
+        """The job, if it is in memory and the caller may see it."""
+        slot = self.registry.get(id)
+        return slot if slot is not None and by.sees(slot.head) else None
 
     async def job(self, id: str, *, by: Principal = ANONYMOUS) -> dict[str, Any]:
         """The whole job, for in-process code."""
@@ -485,11 +532,6 @@ class LiveJobs:
 
     # Numbers
 
-    @property
-    def ready(self) -> bool:
-        """Whether it can take reports: it runs, and its last commit went through."""
-        return self.running and not self.committer.failing
-
     def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
         """None: calls of this kind have no rate."""
         return self._limiters.get(rate)
@@ -502,11 +544,24 @@ class LiveJobs:
             "jobs_running": in_memory["jobs_unfinished"] - self.lanes.queued,
             "commits": self.committer.commits,
             "commits_again": self.committer.outpaced,
+            "commits_refused": self.committer.refused,
+            "commit_queue": self.committer.waiting,
+            "reports": self.reporting.applied,
+            "changes": int(self.committer.changes.sum),
             "leads": int(self.nodes.leads),
             "nodes": 1 + self.nodes.others,
             "store_failing": int(self.committer.failing),
             **self.hub.statistics(),
             **self.files.statistics(),
+            **self.sweeper.expiry.statistics(),
+            **self.hooks.deliverer.statistics(),
+        }
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        return {
+            "commit_seconds": self.committer.seconds,
+            "commit_changes": self.committer.changes,
+            "loop_lag_seconds": self._lag.seconds,
         }
 
     def note_refusal(self, error: LivejobsError) -> None:

@@ -1,14 +1,13 @@
 /** The keys of the server, for an admin: see, make and revoke them. */
 
 import { address, ask } from "./api.js";
+import { confirmed } from "./confirmed.js";
 import { age, moment } from "./format.js";
 import { showNotice } from "./layout.js";
 import { newKey } from "./newkey.js";
 import { session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
-
-const CONFIRM = 4_000; // ms for which a button waits for its second click
 
 class KeysPage {
   #root;
@@ -79,23 +78,6 @@ function showKey({ parts }, key) {
 function showAge(node, time) {
   if (time) ui.showTime(node, time, age(time, Date.now()));
   else ui.put(node, "never");
-}
-
-/** Act on the second click; without one, the button returns to what it was. */
-function confirmed(button, question, act) {
-  const text = button.textContent;
-  let timer = 0;
-  const rest = () => {
-    timer = clearTimeout(timer);
-    button.classList.remove("sure");
-    ui.put(button, text);
-  };
-  button.onclick = () => {
-    if (timer) return rest(), act();
-    timer = setTimeout(rest, CONFIRM);
-    button.classList.add("sure");
-    ui.put(button, question);
-  };
 }
 
 start((root) => new KeysPage(root));

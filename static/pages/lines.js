@@ -14,6 +14,8 @@ const AT_ONCE = 2;
 
 export class Lines {
   length = 0;
+  removed = 0; // the number of the last line that the server keeps no more
+  #base = 0; // the same when the first line was shown, so that rows keep their places
   #pages = new Map(); // by number, the one used longest ago first: { lines, size }
   #wanted = [];
   #asked = new Set();
@@ -34,11 +36,19 @@ export class Lines {
     this.#pages.clear();
   }
 
-  at(index) {
-    return this.#pages.get(Math.floor(index / SIZE))?.lines[index % SIZE];
+  /** The server has removed the lines up to this number. */
+  cut(removed) {
+    this.removed = removed;
+    if (!this.length) this.#base = removed;
   }
 
-  indexOf = (n) => n - 1;
+  at(index) {
+    const place = index + this.#base;
+    return this.#pages.get(Math.floor(place / SIZE))?.lines[place % SIZE];
+  }
+
+  indexOf = (n) => Math.max(0, n - 1 - this.#base);
+  isRemoved = (index) => index + this.#base < this.removed;
 
   /** Keep lines that arrived. */
   take(lines) {
@@ -47,7 +57,7 @@ export class Lines {
       const at = (line.n - 1) % SIZE;
       page.size += line.message.length - (page.lines[at]?.message.length ?? 0);
       page.lines[at] = line;
-      this.length = Math.max(this.length, line.n);
+      this.length = Math.max(this.length, line.n - this.#base);
     }
     this.#trim();
   }
@@ -71,8 +81,8 @@ export class Lines {
 
   /** The reader is at these lines. */
   want(from, to) {
-    const first = Math.floor(from / SIZE);
-    const last = Math.floor(Math.max(from, to - 1) / SIZE);
+    const first = Math.floor((from + this.#base) / SIZE);
+    const last = Math.floor((Math.max(from, to - 1) + this.#base) / SIZE);
     this.#wanted = Array.from({ length: last - first + 1 }, (_, n) => first + n);
     for (const p of this.#wanted) this.#touch(p);
     clearTimeout(this.#timer);
@@ -87,8 +97,8 @@ export class Lines {
   /** The index of the first line of a page that is not here, or -1. */
   #missing(p) {
     const page = this.#pages.get(p)?.lines ?? [];
-    const end = Math.min(SIZE, this.length - p * SIZE);
-    for (let at = 0; at < end; at++) if (!page[at]) return p * SIZE + at;
+    const end = Math.min(SIZE, this.#base + this.length - p * SIZE);
+    for (let at = Math.max(0, this.removed - p * SIZE); at < end; at++) if (!page[at]) return p * SIZE + at;
     return -1;
   }
 

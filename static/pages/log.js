@@ -81,6 +81,7 @@ export class Log {
   show(job) {
     this.#job = job;
     this.#showFollowing();
+    this.#showCut(job.trimmed?.logs ?? 0);
     const lines = job.logs.filter((line) => line.n > this.#last);
     this.#parts.empty.hidden = job.logs_total > 0;
     this.#parts.log.style.setProperty("--digits", String(job.logs_total).length);
@@ -90,6 +91,14 @@ export class Log {
     this.#matches?.take(lines);
     this.#scroller.grow(this.#source.length);
     this.#goToWanted();
+  }
+
+  #showCut(removed) {
+    const { cut } = this.#parts;
+    this.#lines.cut(removed);
+    cut.hidden = !removed;
+    const lines = removed === 1 ? "1 earlier line was" : `${number.format(removed)} earlier lines were`;
+    if (removed) put(cut, `${lines} removed`);
   }
 
   /** The panel is shown again. */
@@ -120,7 +129,7 @@ export class Log {
     const line = this.#source.at(index);
     const row = element("div", undefined, { class: "line" });
     row.line = line;
-    if (!line) return row.append(element("span", "…", { class: "text" })), row;
+    if (!line) return row.append(element("span", this.#isRemoved(index) ? "Removed" : "…", { class: "text" })), row;
     if (line.level !== "info") row.dataset.level = line.level;
     row.classList.toggle("picked", this.#isPicked(line.n));
     if (this.#beginsAttempt(line, index)) this.#addAttempt(row);
@@ -130,6 +139,10 @@ export class Log {
     if (line.source) row.append(element("span", line.source, { class: "source" }));
     row.append(this.#text(line.message));
     return row;
+  }
+
+  #isRemoved(index) {
+    return this.#source === this.#lines && this.#lines.isRemoved(index);
   }
 
   /** Whether it is the first line of the newest attempt. The server keeps no times of those before. */
@@ -257,7 +270,7 @@ export class Log {
   }
 
   #goToWanted() {
-    if (!this.#wanted || this.#wanted > this.#lines.length) return;
+    if (!this.#wanted || this.#lines.indexOf(this.#wanted) >= this.#lines.length) return;
     const n = this.#wanted;
     this.#wanted = null;
     this.#scroller.reveal(this.#source.indexOf(n));
@@ -272,7 +285,7 @@ export class Log {
       for (let after = from - 1; after < last; ) {
         const { logs } = await readLogs(this.#id, { after, limit: Math.min(PAGE, last - after) });
         if (!logs.length) break;
-        texts.push(...logs.map(({ message }) => pieces(message).map(({ text }) => text).join("")));
+        texts.push(...logs.filter(({ n }) => n <= last).map(({ message }) => pieces(message).map(({ text }) => text).join("")));
         after = logs.at(-1).n;
       }
       this.#copyText(this.#parts.copy, texts.join("\n"), label);

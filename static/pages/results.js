@@ -77,6 +77,11 @@ export class Listed {
     more.onclick = () => this.#showMore().catch(onError);
   }
 
+  /** How many there are on the server. */
+  get #total() {
+    return this.#job[`${this.#kind}_total`] - (this.#job.trimmed?.[this.#kind] ?? 0);
+  }
+
   clear() {
     this.#entries.clear();
   }
@@ -89,13 +94,13 @@ export class Listed {
 
   #show() {
     this.#draw(this.#entries.newest);
-    this.#more.hidden = !this.#entries.hasMore(this.#job[`${this.#kind}_total`]);
+    this.#more.hidden = !this.#entries.hasMore(this.#total);
   }
 
   async #showMore() {
     this.#more.disabled = true;
     try {
-      await this.#entries.more(this.#job[`${this.#kind}_total`]);
+      await this.#entries.more(this.#total);
     } finally {
       this.#more.disabled = false;
     }

@@ -11,13 +11,15 @@ export async function showUser() {
   const by = await session().catch(() => null);
   if (!by) return;
   const menu = make("user");
-  const { open, list, name, keys, out } = menu.parts;
+  const { open, list, name, keys, webhooks, out } = menu.parts;
   put(open, callOf(by));
   attribute(open, "aria-label", `${callOf(by)}: what you may do`);
   put(name, titleOf(by));
   facts(menu.parts.facts, rightsOf(by));
   keys.hidden = !by.may.includes("keys");
   keys.href = address("keys");
+  webhooks.hidden = !by.may.includes("webhooks");
+  webhooks.href = address("webhooks");
   out.hidden = by.open;
   put(out, credential.token ? "Leave this link" : "Log out");
   out.onclick = () => leave();

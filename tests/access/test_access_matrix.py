@@ -46,6 +46,8 @@ TUS = {"tus-resumable": "1.0.0"}
 BEGIN = {**TUS, "upload-length": "9", "upload-metadata": "filename YQ=="}
 PIECE = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
 
+HOOK = {"url": "https://hooks.example/in", "events": ["finished"]}
+
 CALLS = [
     Call("GET", "/v1/jobs/{id}", "view", 200),
     Call("HEAD", "/v1/jobs/{id}", "view", 200),
@@ -93,6 +95,20 @@ CALLS = [
     Call("POST", "/v1/keys", "admin", 422, {}, 422),
     Call("DELETE", "/v1/keys/{id}", "admin", 404),
     Call("GET", "/v1/audit", "admin", 200, None, 200),
+    Call("GET", "/v1/webhooks", "admin", 200, None, 403, "/v1/webhooks?project=mine"),
+    Call("POST", "/v1/webhooks", "admin", 201, {**HOOK, "project": "mine"}, 403),
+    Call("GET", "/v1/webhooks/{id}", "admin", 404),
+    Call("DELETE", "/v1/webhooks/{id}", "admin", 404),
+    Call("POST", "/v1/webhooks/{id}/rotate", "admin", 404),
+    Call("POST", "/v1/webhooks/{id}/test", "admin", 404),
+    Call("GET", "/v1/webhooks/{id}/deliveries", "admin", 404),
+    Call(
+        "POST",
+        "/v1/webhooks/{id}/deliveries/{n}/replay",
+        "admin",
+        404,
+        url="/v1/webhooks/w/deliveries/1/replay",
+    ),
     Call("GET", "/v1/projects", "view", 200, None, 200),
     Call("GET", "/v1/stats", "view", 200, None, 403, "/v1/stats?project=mine"),
     Call("GET", "/metrics", "admin", 200, None, 403, of_server=True),

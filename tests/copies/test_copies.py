@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from livejobs.copies import exporting, importing
 from livejobs.copies.folder import Folder
+from livejobs.copies.lines import JobLine, PieceWriter, read
 from livejobs.copies.snapshot import snapshot_of
-from livejobs.core.model import Entry, Failure, Head, Progress, Question, Step
+from livejobs.core.hooks import Call, Hook
+from livejobs.core.model import Entry, Failure, Head, HookRef, Kept, Progress, Question, Step
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
 from livejobs.store.choice import store_of
 from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
@@ -77,6 +79,20 @@ def fill(place: Place) -> None:
         await store.add_audit(acts)
 
     place.use(more)
+
+
+def test_a_job_without_its_oldest_lines_moves_as_it_is(tmp_path: Path) -> None:
+    """Some lines that were removed may still be in the source: they are left there."""
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    kept = {"logs": Kept(40, ((45, 100), (50, 100)))}
+    source.fill([(job("a", logs_total=50, kept=kept), logs(50)), (job("b"), [])])
+    for _ in range(2):  # the second time, everything is there
+        copy(source, tmp_path / "export", target)
+    head, entries = target.jobs()["a"]
+    assert head == source.jobs()["a"][0]
+    assert [n for _, n, _, _ in entries] == list(range(41, 51))
+    counted = source.run("export", str(tmp_path / "x"), "--dry-run").stdout
+    assert "\t10\t0\t0" in counted  # entries, files, bytes
 
 
 def test_everything_survives_the_way_to_postgresql_and_back(
@@ -226,3 +242,39 @@ def test_any_head_and_any_value_survive(
             importing.import_jobs(target.settings, export, Unwatched(), importing.Choice())
         was = places[0].everything()["jobs"]
         assert [place.everything()["jobs"] for place in places[1:]] == [was, was]
+
+
+def test_an_export_has_no_webhooks(tmp_path: Path) -> None:
+    """Their secrets stay at home. A copy of a job would also send its events a second time."""
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    hook = Hook("wh_1", "default", "https://a.example/x", ("finished",), "standard", T0, "key:ci",
+                "a", "whsec_hidden")  # fmt: skip
+    head = job("a", hooks=(hook.ref,))
+    calls = (Call(hook.id, "created", "https://a.example:443"),)
+
+    async def begin(store: Store) -> None:
+        await store.project("default")
+        await store.commit([Change(None, head, calls=calls, hooks=(hook,))])
+
+    source.use(begin)
+    copy(source, tmp_path / "export", target)
+    texts = [path.read_text() for path in (tmp_path / "export").iterdir() if path.is_file()]
+    assert texts
+    assert not any("wh_1" in text or "whsec_" in text for text in texts)
+
+    async def look(store: Store) -> None:
+        found = await store.job("a") or pytest.fail("it was copied")
+        assert found.head == replace(head, hooks=())
+        assert [*await store.hooks("a")] == []
+        assert [*await store.waiting({}, limit=9)] == []
+
+    target.use(look)
+
+
+def test_an_export_of_others_brings_no_webhooks(tmp_path: Path) -> None:
+    head = job("a", hooks=(HookRef("wh_1", ("finished",), "https://a.example:443"),))
+    with PieceWriter(tmp_path, "piece") as writer:
+        writer.write(JobLine(head))
+        piece = writer.finish()
+    [(line, _)] = read(tmp_path, piece)
+    assert line == JobLine(replace(head, hooks=()))

@@ -186,6 +186,25 @@ def test_a_report_that_does_not_fit_is_refused_at_the_field(
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
+        (b'{"type":"progress","n":1}', "n"),
+        (b'{"type":"log","message":"m","n":1}', "n"),
+        (b'{"type":"log","message":"m","at":"0001-01-01T00:00:00Z"}', "at"),
+        (b'{"type":"log","message":"' + "😀".encode() * 4097 + b'"}', "message"),
+        (b'{"type":"error","message":"' + b"m" * 16_385 + b'"}', "message"),
+        (b'{"type":"error","message":"m","item":' + HUGE + b"}", "item"),
+        (b'{"type":"result","value":' + nested(33) + b"}", "value"),
+        (b'{"type":"ask","prompt":"' + "é".encode() * 4096 + b'"}', "prompt"),
+    ],
+)
+def test_a_broken_rule_is_found_among_good_reports(body: bytes, pointer: str) -> None:
+    good = b'{"type":"log","message":"m"},{"type":"progress","n":1,"producer":"p"}'
+    assert refusal(b"[" + good + b"," + body + b"," + good + b"]")[2] == f"/2/{pointer}"
+    assert refusal(body)[2] == f"/{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
         (b'{"id":"a/b"}', "/id"),
         (b'{"id":"a\\n"}', "/id"),
         (b'{"id":""}', "/id"),
@@ -204,7 +223,8 @@ def test_a_report_that_does_not_fit_is_refused_at_the_field(
         (b'{"meta":[]}', "/meta"),
         (b'{"meta":{"a":' + HUGE + b"}}", "/meta"),
         (b'{"meta":' + b'{"a":' * 33 + b"1" + b"}" * 34, "/meta"),
-        (b'{"webhooks":[{"url":"https://example.org"}]}', "/webhooks"),
+        (b'{"webhooks":[{"url":"https://example.org"}]}', "/webhooks/0/events"),
+        (b'{"webhooks":[{"url":"https://example.org","events":["no"]}]}', "/webhooks/0/events/0"),
         (b'{"what":1}', "/what"),
         (b"[]", ""),
         (b"null", ""),
@@ -216,11 +236,12 @@ def test_a_new_job_that_does_not_fit_is_refused_at_the_field(body: bytes, pointe
     assert (caught.value.status, caught.value.errors[0].pointer) == (422, pointer)
 
 
-def test_webhooks_are_refused_as_nothing_sends_them() -> None:
-    with pytest.raises(LivejobsError, match=r"does not send webhooks yet") as caught:
-        decode_new_job(b'{"webhooks":[{"url":"https://example.org"}]}')
-    assert caught.value.status == 422
-    assert decode_new_job(b'{"webhooks":[]}') == say.NewJob()
+def test_a_job_has_at_most_ten_webhooks() -> None:
+    hook = b'{"url":"https://example.org","events":["finished"]}'
+    assert len(decode_new_job(b'{"webhooks":[%s]}' % b",".join([hook] * 10)).webhooks) == 10
+    with pytest.raises(LivejobsError) as caught:
+        decode_new_job(b'{"webhooks":[%s]}' % b",".join([hook] * 11))
+    assert caught.value.errors[0].pointer == "/webhooks"
 
 
 def test_creating_needs_no_body() -> None:

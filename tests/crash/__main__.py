@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tests.crash import (
+    backup,
     clock,
     database,
     full_disk,
@@ -25,6 +26,7 @@ from tests.crash import (
     worker,
 )
 from tests.crash.checker import Broken
+from tests.support.postgres import Postgres
 
 
 @click.group()
@@ -117,6 +119,21 @@ def full_disk_uploads_(cycles: int, seed: int, inside: bool) -> None:
     click.echo(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         uploads.full(cycles, Path(folder) / "disk", seed, click.echo)
+
+
+@main.command("backup")
+@click.option("--rounds", default=20)
+@click.option("--source", type=click.Choice(["sqlite", "postgresql"]), default="sqlite")
+@seeded
+def backup_(rounds: int, source: str, seed: int) -> None:
+    """Backups under full load, restored on SQLite, on PostgreSQL and back."""
+    click.echo(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder, Postgres() as postgres:
+        url = None if source == "sqlite" else postgres.database("source")
+        drill = backup.drill(
+            rounds, Path(folder), seed, click.echo, postgres=postgres, database=url
+        )
+        asyncio.run(drill)
 
 
 @main.command("database")

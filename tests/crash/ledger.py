@@ -216,6 +216,7 @@ class Book:
     seen: dict[str, Seen] = field(default_factory=dict)  # by viewer
     last: Job | None = None  # the state when last looked at
     final: Seen | None = None  # the state once it was seen finished
+    promised: Job | None = None  # the state that a restored server must show, but for the cursor
 
     def forget_looks(self) -> None:
         self.looked = [0, 0, 0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import (
+    backup,
     clock,
     database,
     full_disk,
@@ -23,6 +24,7 @@ from tests.crash import (
     worker,
 )
 from tests.support.needs import need
+from tests.support.postgres import Postgres
 
 Damage = Callable[[Path], None]
 # A worker's rest between two requests, where a drill lasts as long as its fault: without it, the
@@ -76,6 +78,11 @@ def test_a_hostile_client_costs_no_more_than_it_sends(name: str, tmp_path: Path)
 async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path) -> None:
     need(clock.library() is not None, "moving the clock needs Debian's package libfaketime")
     await clock.drill(1, tmp_path, seed(), print, gap=GAP)
+
+
+async def test_a_backup_under_load_can_be_restored_anywhere(tmp_path: Path) -> None:
+    with Postgres() as postgres:
+        await backup.drill(1, tmp_path, seed(), print, longest=0.6, postgres=postgres)
 
 
 async def test_nothing_acknowledged_is_lost_while_postgresql_is_away(tmp_path: Path) -> None:

@@ -31,7 +31,10 @@ def loaded(name: str) -> Any:
     return yaml.safe_load((DOCKER / name).read_text())
 
 
-@pytest.mark.parametrize("path", sorted(DOCKER.iterdir()), ids=lambda path: path.name)
+FILES: Final = sorted(path for path in DOCKER.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_its_variables_are_settings(path: Path) -> None:
     used = set(re.findall(r"LIVEJOBS_[A-Z_0-9]+", path.read_text()))
     assert used <= {row.variable for row in TABLE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from livejobs import LiveJobs, Settings
 from livejobs.core import reducer
 from livejobs.core.model import File
 from livejobs.core.reports import NewJob
-from livejobs.jobs.sweeper import FILES_AT_ONCE
+from livejobs.jobs.expiry import FILES_AT_ONCE
 from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 from tests.support.api import Api
@@ -44,6 +45,34 @@ def test_a_finished_job_is_kept_for_a_week_or_as_the_setting_says(
     else:
         ended, expires = (datetime.fromisoformat(job[it]) for it in ("completed_at", "expires_at"))
         assert (expires - ended).total_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    ("new", "seconds"),
+    [
+        ({"type": "a", "project": "p", "ttl_seconds": 5}, 5),
+        ({"type": "a", "project": "p"}, 60),
+        ({"type": "b", "project": "p"}, 7200),
+        ({"type": "b"}, 90),
+        ({"type": "c", "project": "p"}, None),
+        ({"project": "p"}, 7200),
+    ],
+)
+async def test_the_job_wins_then_its_type_then_its_project(
+    tmp_path: Path, new: dict[str, Any], seconds: float | None
+) -> None:
+    settings = Settings(
+        data=tmp_path,
+        retention_seconds=90,
+        retention_types=(("a", 60), ("c", 0)),
+        retention_projects=(("p", 7200),),
+    )
+    async with LiveJobs(settings, store=MemoryStore()) as live:
+        job = await live.create(**new)
+        await job.succeed()
+        head = (await live.find(job.id)).head
+    assert head.completed_at is not None
+    assert head.expires_at == (seconds and head.completed_at + seconds * 1000)
 
 
 def test_a_job_that_expires_takes_its_files_with_it(tmp_path: Path) -> None:

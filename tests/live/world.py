@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from livejobs import clock
 from livejobs.access.keyring import Keyring
@@ -29,6 +29,8 @@ from tests.live.by_hand import idle
 
 class Plain:
     """A wire that sends messages as they are, all of one push in one piece."""
+
+    transport: Final = "sse"
 
     def encode(self, messages: Sequence[Message]) -> Sendable:
         return ({"messages": tuple(messages)},)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from livejobs.server.connection import waited_for
+from livejobs.server.patience import waited_for
 from tests.server.test_runner import dial, problem_of, read_all, read_until, status_of, stub
 from tests.support.server import Running
 

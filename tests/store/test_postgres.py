@@ -14,6 +14,7 @@ import pytest
 
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.history import RANGES
+from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import KINDS
 from livejobs.store.base import (
     Change,
@@ -29,7 +30,7 @@ from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.postgres.writing import Writer
 from tests.store.test_postgres_contract import empty
 from tests.store.test_sqlite import FILTERS
-from tests.store.test_store import add, create, delete, entry, found, job, numbers
+from tests.store.test_store import add, create, cut, delete, entry, found, job, numbers, tidied
 from tests.support.postgres import Postgres
 from tests.support.server import hold_port
 
@@ -246,9 +247,24 @@ async def test_an_older_schema_is_migrated_once_and_then_newer(
     for _ in range(2):
         async with opened(url, migrations=later) as store:
             assert await found(store, Query(None)) == ["a"]
-    assert "newer livejobs (schema 2, this one knows 1)" in await refusal(url)
+    newest = len(sql.MIGRATIONS)
+    wrong = f"newer livejobs (schema {newest + 1}, this one knows {newest})"
+    assert wrong in await refusal(url)
     tables = "SELECT to_regclass('livejobs.later'), to_regclass('livejobs.wrong')"
     assert postgres.execute(tables, database="migrated") == "livejobs.later|"
+
+
+async def test_a_database_of_version_1_gets_webhooks(postgres: Postgres) -> None:
+    url = postgres.database("version_1")
+    async with opened(url, migrations=sql.MIGRATIONS[:1]) as store:
+        before = await store.project("films")
+    async with opened(url) as store:
+        assert await store.project("films") == before
+        hook = Hook("h", "films", "https://a.example/", ("created",), "standard", 1, "me")
+        await store.save_hook(hook)
+        calls = (Call("h", "created", "https://a.example:443"),)
+        await store.commit([Change(None, job("a", "films"), calls=calls)])
+        assert [it.event for it in await store.waiting({}, limit=9)] == ["created"]
 
 
 # Commits
@@ -377,20 +393,20 @@ async def told(other: PostgresStore, heard: list[tuple[str, int]], n: int) -> bo
     return bool(heard)
 
 
-async def test_entries_of_a_deleted_job_are_removed_over_many_commits(
-    store: PostgresStore, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+async def test_what_a_killed_node_left_is_tidied_by_another(
+    store: PostgresStore, database: str, postgres: Postgres
 ) -> None:
-    monkeypatch.setattr("livejobs.store.postgres.writing.SWEPT", 2)
     await create(store, job("a"), job("b"))
     await add(store, job("a"), *map(entry, range(1, 6)))
+    await store.commit([Change(job("b"), cut(job("b"), 3, 2), tuple(map(entry, (1, 2, 3))))])
     await delete(store, job("a"))
-    left = [3]
-    for n in (1, 2, 3):
-        await add(store, job("b"), entry(n, "results"))
-        logs = "SELECT count(*) FROM livejobs.entries WHERE (key >> 30 & 3) = 0"
-        left.append(int(postgres.execute(logs, database="contract")))
-    assert left == [3, 1, 0, 0]
-    assert postgres.execute("SELECT count(*) FROM livejobs.ended", database="contract") == "0"
+    assert (await store.tidy(rows=3, bytes=999)).more
+    async with opened(database) as other:
+        await tidied(other, rows=2)
+        assert numbers(await other.entries(EntryQuery("b", "logs"))) == [3]
+    for table, left in (("ended", "0"), ("trims", "0"), ("entries", "1")):
+        counted = postgres.execute(f"SELECT count(*) FROM livejobs.{table}", database="contract")
+        assert counted == left
 
 
 async def test_texts_that_postgresql_can_not_keep_are_kept(store: PostgresStore) -> None:

@@ -13,14 +13,15 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from livejobs.store.base import Store
 from livejobs.store.postgres.store import PostgresStore
-from tests.store import test_store
+from tests.store import test_store, test_store_hooks
 from tests.store.test_store import KEPT
 from tests.store.test_store_agreement import Agreement
 from tests.support.examples import examples
 from tests.support.postgres import EMPTY, Postgres
 
 # All of its tests, with the fixture below.
-globals().update({name: it for name, it in vars(test_store).items() if name.startswith("test_")})
+for contract in (test_store, test_store_hooks):
+    globals().update({name: it for name, it in vars(contract).items() if name.startswith("test_")})
 
 
 async def empty(url: str) -> None:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from msgspec.json import encode
 from msgspec.structs import replace
 
 from livejobs.core.history import RANGES
-from livejobs.core.model import KINDS, STATUSES, Status
+from livejobs.core.hooks import Call, Hook
+from livejobs.core.model import KINDS, STATUSES, Entry, Status
 from livejobs.store.base import (
     AuditRecord,
     Change,
@@ -30,11 +32,12 @@ from livejobs.store.base import (
     Project,
     Query,
     StoreUnusable,
+    Tidied,
 )
-from livejobs.store.sqlite import finding, sql, writing
+from livejobs.store.sqlite import finding, sql
 from livejobs.store.sqlite.opening import migrate
 from livejobs.store.sqlite.store import Connection, SqliteStore
-from tests.store.test_store import add, create, delete, entry, found, job, numbers
+from tests.store.test_store import add, create, delete, entry, found, job, numbers, tidied
 from tests.support.server import LONG_ENOUGH
 
 
@@ -250,6 +253,22 @@ async def test_version_4_is_migrated_with_its_flags_and_acts(path: Path) -> None
     await store.close()
 
 
+async def test_version_5_gets_webhooks(path: Path) -> None:
+    old = SqliteStore(path, migrations=sql.MIGRATIONS[:5])
+    await old.open()
+    await old.project("default")
+    await create(old, job("before"))
+    await old.close()
+    store = SqliteStore(path)
+    await store.open()
+    await store.save_hook(Hook("h", "default", "https://a.example/", (), "standard", 1, "me"))
+    calls = (Call("h", "created", "https://a.example:443"),)
+    await store.commit([Change(None, job("a"), calls=calls)])
+    assert await found(store, Query(None)) == ["a", "before"]
+    assert [it.event for it in await store.waiting({}, limit=9)] == ["created"]
+    await store.close()
+
+
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     path: Path, tmp_path: Path
 ) -> None:
@@ -342,32 +361,73 @@ async def test_nothing_of_a_deleted_job_stays_except_its_deletion(
     await create(store, head)
     await add(store, head, *(entry(n, kind) for kind in KINDS for n in (1, 2)))
     await delete(store, head)
+    await tidied(store)
     with closing(sqlite3.connect(path)) as db:
-        for table in ("jobs", "labels", "counters", "entries", "ended"):
+        for table in ("jobs", "labels", "counters", "entries", "ended", "trims"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
         assert db.execute("SELECT count(*) FROM gone").fetchone() == (1,)
         db.execute("INSERT INTO search (search) VALUES ('integrity-check')")
 
 
-async def test_entries_of_a_deleted_job_are_removed_over_many_commits(
+async def test_entries_of_a_deleted_job_are_removed_in_pieces_also_after_a_restart(
     store: SqliteStore, path: Path
 ) -> None:
     head = job()
     await create(store, head, job("b"))
-    for start in range(0, 3 * writing.SWEPT, 1000):
+    for start in range(0, 3000, 1000):
         await add(store, head, *(entry(start + n) for n in range(1, 1001)))
     await delete(store, head)
     assert await store.entries(EntryQuery("a", "logs")) == []
     assert await store.feed_entries("default", 0, 999, limit=9, kinds=KINDS) == []
+    assert await store.tidy(rows=500, bytes=1 << 30) == Tidied(500, 4392, more=True)
+    assert count_entries(path) == 2500
     await store.close()
     await store.open()
     assert await create(store, job("a"))
     assert await store.entries(EntryQuery("a", "logs")) == []
-    assert count_entries(path) == 2 * writing.SWEPT - writing.SWEPT
     await add(store, job("b"), entry(1))
-    await add(store, job("b"), entry(2))
-    assert count_entries(path) == 2
+    assert len(await tidied(store, rows=500)) == 6
+    assert count_entries(path) == 1
     assert await found(store, Query(None)) == ["a", "b"]
+
+
+def large(n: int) -> Entry:
+    return Entry("logs", n, 1, Raw(b'"%s"' % (16_000 * b"x")))
+
+
+async def test_the_file_shrinks_in_steps_and_keeps_some_room(
+    store: SqliteStore, path: Path
+) -> None:
+    await create(store, job())
+    for start in range(1, 1001, 250):
+        await add(store, job(), *map(large, range(start, start + 250)))
+    await store.close()
+    await store.open()
+    before = path.stat().st_size
+    await delete(store, job())
+    steps = await tidied(store, rows=400, bytes=1 << 20)
+    returned = [step.returned for step in steps if step.returned]
+    assert max(returned) == 1 << 20
+    await store.close()
+    assert path.stat().st_size <= before - sum(returned)
+    assert 4 << 20 <= path.stat().st_size < 6 << 20
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_file_of_an_older_version_keeps_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    await filled(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA auto_vacuum = NONE")
+        db.execute("VACUUM")
+    store = SqliteStore(path)
+    await store.open()
+    await create(store, job())
+    await add(store, job(), *map(large, range(1, 501)))
+    await delete(store, job())
+    assert not any(step.returned for step in await tidied(store))
+    await store.close()
 
 
 def count_entries(path: Path) -> int:

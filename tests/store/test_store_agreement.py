@@ -22,8 +22,10 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from livejobs.core.history import RANGES, History, Range
+from livejobs.core.hooks import Call, Event, Hook
 from livejobs.core.model import FLAGS, KINDS, STATUSES, EntryKind, Head, Record
 from livejobs.store.base import Change, EntryQuery, Query, Store
+from livejobs.store.hooks import Outcome
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 from tests.store.test_store import KEPT, entry, job, made
@@ -69,12 +71,15 @@ class Agreement(RuleBasedStateMachine):
             self.loop.run(store.open())
             for name in NAMES:
                 self.loop.run(store.project(name))
+            self.loop.run(store.save_hook(Hook("h", "default", "u", (), "standard", 1, "me")))
 
     def make(self) -> Store:
         self.directory = tempfile.TemporaryDirectory()
         return SqliteStore(Path(self.directory.name) / "jobs.db", gone_kept=KEPT)
 
     def teardown(self) -> None:
+        while self.loop.run(self.other.tidy(rows=100, bytes=1 << 20)).more:
+            """Entries of deleted jobs go in steps."""
         self.loop.run(self.other.close())
         self.loop.close()
         self.check()
@@ -126,15 +131,19 @@ class Agreement(RuleBasedStateMachine):
         data=st.data(),
         kinds=st.lists(st.sampled_from(KINDS), max_size=4),
         level=st.integers(0, 3),
+        told=st.lists(st.sampled_from(("progress", "progress", "waiting")), max_size=2),
     )
-    def report(self, data: st.DataObject, kinds: list[EntryKind], level: int) -> None:
+    def report(
+        self, data: st.DataObject, kinds: list[EntryKind], level: int, told: list[Event]
+    ) -> None:
         before = after = self.some(data)
         entries = []
         for kind in kinds:
             n = after.total(kind) + 1
             after = replace(after, **{f"{kind}_total": n})
             entries.append(entry(n, kind, level))
-        self.say(Change(before, after, tuple(entries)))
+        calls = tuple(Call("h", event, "r") for event in told)
+        self.say(Change(before, after, tuple(entries), calls=calls))
 
     @precondition(lambda self: self.heads)
     @rule(data=st.data(), status=st.sampled_from(STATUSES), title=titles, stalled=st.booleans())
@@ -165,6 +174,23 @@ class Agreement(RuleBasedStateMachine):
     def commit(self) -> None:
         changes, self.pending = self.pending, []
         self.both("commit", changes)
+
+    @rule(
+        state=st.sampled_from(("waiting", "delivered", "failed")),
+        at=st.integers(0, 9),
+        old=st.booleans(),
+        ref=st.none() | st.just("m"),
+        data=st.data(),
+    )
+    def deliver(self, state: Any, at: int, old: bool, ref: str | None, data: st.DataObject) -> None:
+        waiting = self.both("waiting", {"default": at}, limit=3)
+        self.both("deliveries", "h", limit=4, before=None if at < 5 else at)
+        if waiting:
+            n = data.draw(st.sampled_from([it.n for it in waiting]))
+            seq = self.both("payload", n).delivery.seq - old
+            again = at if state == "waiting" else None
+            self.both("settle", [Outcome(n, seq, state, at, 1, again, 200, 3, "e", ref)])
+            self.both("replay", "h", n, at)
 
     @precondition(lambda self: not self.pending)
     @rule()

@@ -31,7 +31,8 @@ EMPTY = """DO $$ DECLARE name text; BEGIN
   FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> 'meta'
     AND relnamespace = 'livejobs'::regnamespace
   LOOP EXECUTE 'DELETE FROM livejobs.' || name; END LOOP;
-  ALTER TABLE livejobs.acts ALTER COLUMN n RESTART; END $$"""
+  ALTER TABLE livejobs.acts ALTER COLUMN n RESTART;
+  ALTER TABLE livejobs.deliveries ALTER COLUMN n RESTART; END $$"""
 
 
 def programs() -> Path | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from starlette.applications import Starlette
@@ -18,7 +20,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Scope
 
 from livejobs import LiveJobs, Settings, clock, create_app
-from livejobs.powers import Powers
+from livejobs.powers import NONE, Powers
+from livejobs.server.powers import RUNNER
+from tests.support.line import Line, note_taken
 
 ADMIN = "the-admin-key-of-this-test"
 JOBS = ("queued", "running", "done", "foreign", "missing", "", "a b", "ä", "..", "x" * 200)
@@ -128,7 +132,7 @@ class World(NamedTuple):
 
 
 @asynccontextmanager
-async def world_in(folder: Path, **settings: Any) -> AsyncIterator[World]:
+async def world_in(folder: Path, powers: Powers = NONE, **settings: Any) -> AsyncIterator[World]:
     first = LiveJobs(Settings(data=folder / "first", admin_key=ADMIN))
     async with first:
         credentials = await fill(first)
@@ -137,7 +141,7 @@ async def world_in(folder: Path, **settings: Any) -> AsyncIterator[World]:
         for fast in (True, False):
             data = folder / f"fast-{fast}"
             await asyncio.to_thread(shutil.copytree, folder / "first", data)
-            live = LiveJobs(Settings(data=data, admin_key=ADMIN, **settings))
+            live = LiveJobs(Settings(data=data, admin_key=ADMIN, **settings), powers=powers)
             lives.append(await stack.enter_async_context(live))
             apps.append(await asyncio.to_thread(create_app, live, fast=fast))
         yield World(lives, apps, credentials)
@@ -290,18 +294,77 @@ async def test_generated_requests_are_answered_alike(
     assert seen >= {200, 304, 400, 401, 403, 404, 405, 409, 413, 415, 422}
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_generated_requests_over_our_own_connections_are_answered_alike(
+    tmp_path: Path, pass_time: Callable[[], None], seed: int
+) -> None:
+    """Requests that came whole are answered without a task (see server/instant.py)."""
+    seen = set()
+    async with world_in(tmp_path, powers=RUNNER) as world:
+        taken = note_taken(world.apps[0])
+        requests = Requests(world.credentials, seed)
+        for n in range(REQUESTS):
+            asked = requests.next(await tags_of(world))
+            if n % 2 and asked.method in ("GET", "POST"):
+                asked = as_usual(asked)
+            if not MAY_LAST.search(repr(asked)):
+                seen.add(status_of(await answered_alike(world, bytes_of(asked))))
+            pass_time()
+        fast, slow = [
+            [await live.job(id) for id in ("queued", "running", "done", "foreign")]
+            for live in world.live
+        ]
+        assert fast == slow
+    assert seen >= {200, 304, 400, 401, 404, 422}
+    assert taken.count(True) >= REQUESTS / 50, taken.count(True)
+
+
+def as_usual(asked: Asked) -> Asked:
+    """With a good key, to a job that runs, as most requests are."""
+    kept = [line for line in asked.headers if line[0] in (b"if-none-match", b"content-type")]
+    path = "/v1/jobs/running" + ("/reports" if asked.method == "POST" else "")
+    return asked._replace(path=path, query=b"", headers=[bearer(ADMIN), *kept], root_path="")
+
+
+async def answered_alike(world: World, packet: bytes) -> bytes:
+    fast, slow = [await Line(app).ask([packet], 1) for app in world.apps]
+    assert fast == slow, packet
+    return fast
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+# Streams, and waits for a change.
+MAY_LAST: Final = re.compile(r"event-stream|/events|wait=|until=finished", re.IGNORECASE)
+
+
+def bytes_of(asked: Asked) -> bytes:
+    path = asked.path.removeprefix(asked.root_path)
+    target = quote(path, safe="/%").encode() + b"?" * bool(asked.query) + asked.query
+    length = b"%d" % len(asked.body)
+    headers = {b"host": b"localhost", b"content-length": length}
+    lines = [(name, value) for name, value in asked.headers if name not in headers]
+    head = [b"%b %b HTTP/1.1" % (asked.method.encode(), target)]
+    head += [b"%b: %b" % line for line in (*headers.items(), *lines)]
+    return b"\r\n".join([*head, b"", asked.body])
+
+
 async def test_a_request_past_the_rate_is_refused_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request takes one call of its caller's rate, whichever way it goes."""
     monkeypatch.setattr(clock, "monotonic", lambda: 1.0)
     monkeypatch.setattr(clock, "now_ms", lambda: BEGAN)
-    async with world_in(tmp_path, rate_read="20/s", rate_report="20/s") as world:
+    async with world_in(tmp_path, RUNNER, rate_read="40/s", rate_report="40/s") as world:
         for path, method in (("/v1/jobs/done", "GET"), ("/v1/jobs/running/reports", "POST")):
             for headers in ((), ((b"prefer", b"respond-async"),)):
                 asked = Asked(method, path, (bearer(ADMIN), *headers), body=HEARTBEAT)
                 answers = [(await world.both(asked)).status for _ in range(15)]
-        assert answers == [200] * 5 + [429] * 10
+            packet = bytes_of(asked._replace(headers=(bearer(ADMIN),)))
+            answers += [status_of(await answered_alike(world, packet)) for _ in range(15)]
+        assert answers == [200] * 25 + [429] * 5
 
 
 # There are two ways to compare only while the fast path is taken. Then the answer goes to the

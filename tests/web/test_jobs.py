@@ -1076,7 +1076,8 @@ def test_head_of_logs_that_are_followed_ends_at_once(api: Api, id: str) -> None:
 
 def test_the_probes_answer(api: Api) -> None:
     assert api.get("/healthz").json() == {"status": "ok"}
-    assert api.get("/readyz").json() == {"status": "ready"}
+    found = {"running": {"ok": True}, "store": {"ok": True}, "disk": {"ok": True}}
+    assert api.get("/readyz").json() == {"status": "ready", "checks": found}
 
 
 class Full(MemoryStore):

@@ -16,7 +16,7 @@ from livejobs.web.pages import routes as pages
 from livejobs.web.pages.assets import static_dir
 
 FILES = [f"/static/{path.relative_to(static_dir())}" for path in pages.files(static_dir())]
-PAGES = ["/", "/jobs/teaser", "/login", "/keys", "/docs"]
+PAGES = ["/", "/jobs/teaser", "/login", "/keys", "/webhooks", "/docs"]
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,11 @@ def _digest(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
 
 
+def _mark(credential: str) -> str | bytes:
+    """What a credential is remembered by. The digest is bytes, so no credential equals it."""
+    return credential if len(credential) <= LONG else _digest(credential)
+
+
 def load_secret(path: Path) -> bytes:
     """The signing secret beside the database, created on the first start with mode 0600."""
     try:
@@ -204,13 +209,20 @@ class Keyring:
     def identify(self, credential: str, now: int, *, keys: bool = True) -> Principal:
         """The caller. With `keys` False only tokens are accepted: URLs and cookies end up in logs
         and in other people's hands."""
-        # The digest is bytes, so no credential that a client sends can equal it.
-        mark = credential if len(credential) <= LONG else _digest(credential)
-        known = self._verified.get(mark)
+        known = self.recall(credential, now, keys=keys)
         if known is None:
-            known = self._verified[mark] = self._verify(credential)
+            self._verified[_mark(credential)] = self._verify(credential)
             if len(self._verified) > REMEMBERED:
                 self._verified.popitem(last=False)
+            known = self.recall(credential, now, keys=keys)
+            assert known is not None, "it was remembered just now"
+        return known
+
+    def recall(self, credential: str, now: int, *, keys: bool = True) -> Principal | None:
+        """The same for a credential that was verified before. None: it was not."""
+        known = self._verified.get(_mark(credential))
+        if known is None:
+            return None
         if not (keys or known.token):
             raise unauthorized("Only a token is accepted here, not a key.", "token_required")
         self.require_valid(known, now)

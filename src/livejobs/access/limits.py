@@ -73,10 +73,16 @@ class Limiter:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str, now: float) -> int:
-        """Take one call: 0, or the whole seconds until a call is certainly allowed."""
+        """Take one call: 0, or the whole seconds until a call is certainly allowed, which counts
+        as a refusal."""
+        wait = self.try_take(caller, now)
+        self.refused += wait > 0
+        return wait
+
+    def try_take(self, caller: str, now: float) -> int:
+        """The same for who asks again before refusing: nothing is counted."""
         full_at = max(now, self._full_at.get(caller, now)) + self._a_call
         if full_at - now > self._most:
-            self.refused += 1
             return ceil(full_at - now - self.rate.seconds)
         self._full_at[caller] = full_at
         self._full_at.move_to_end(caller)

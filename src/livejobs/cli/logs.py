@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from livejobs.cli.figures import clock
+from livejobs.cli.figures import clock, number
 from livejobs.cli.looks import LEVELS, part, terminal
 from livejobs.cli.reach import job_argument, reads
 from livejobs.cli.text import escaped, lines_of, plain
@@ -40,7 +40,12 @@ def logs(
     With --follow, the command goes on after a restart of the server, and misses no line.
     """
     out = terminal()
+    whole, last = level is None and tail is None, 0
     for entry in client.logs(job, level=level, tail=tail, follow=follow):
+        if whole and entry["n"] > last + 1:
+            removed = entry["n"] - 1 - last
+            click.echo(f"livejobs: {number(removed)} earlier lines were removed", err=True)
+        last = entry["n"]
         if as_json:
             click.echo(json.dumps(entry))
         elif out.is_terminal:

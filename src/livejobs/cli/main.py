@@ -40,7 +40,12 @@ SECTIONS: Final = {
         "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
         "key": Place("keys", "Create, list and revoke keys.", "key"),
         "token": Place("keys", "Create a short-lived token for browsers.", "token"),
+        "backup": Place("backup", "Write a backup of all jobs and files."),
+        "restore": Place("restore", "Restore jobs and files from a backup."),
+        "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
+        "webhook": Place("webhooks", "List, test and replay webhooks.", "webhook"),
         "export": Place("export", "Write all jobs and files to a folder."),
+        "gc": Place("gc", "Remove what is no longer kept."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
 }

@@ -25,6 +25,7 @@ from livejobs.config import (
 from livejobs.server.powers import RUNNER
 from livejobs.server.runner import become_worker, run
 from livejobs.service import LiveJobs
+from livejobs.tracing.opening import open_traces
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,7 +78,7 @@ def run_server(flags: Mapping[str, object], beside: Beside | None = None) -> Non
 
 def assemble(settings: Settings) -> tuple[LiveJobs, App]:
     """The service and its app, for our own runner."""
-    live = LiveJobs(settings, powers=RUNNER)
+    live = LiveJobs(settings, powers=RUNNER, traces=open_traces(settings, os.environ))
     return live, create_app(live, hosts=own_hosts(settings))
 
 

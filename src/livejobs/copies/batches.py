@@ -94,8 +94,8 @@ class Batches:
 
 def born(head: Head) -> list[Change]:
     """The first changes of a job, so that each of its moves counts in the history at its time."""
-    none = {"logs_total": 0, "results_total": 0, "errors_total": 0, "files": ()}
-    first = replace(head, status="queued", updated_at=head.created_at, **none)
+    first = replace(head, status="queued", updated_at=head.created_at, files=())
+    first = with_totals(first, head.removed)  # without entries, except those that were removed
     states: list[Head | None] = [None, first]
     if head.started_at is not None and head.status != "queued":
         states.append(replace(first, status="running", updated_at=head.started_at))

@@ -20,7 +20,7 @@ class Count(Struct):
 
     def add(self, head: Head) -> None:
         self.jobs[head.status] = self.jobs.get(head.status, 0) + 1
-        self.entries += sum(head.total(kind) for kind in KINDS)
+        self.entries += sum(head.total(kind) - head.removed(kind) for kind in KINDS)
         sizes = [file.size or 0 for file in head.files if file.kept]
         self.files += len(sizes)
         self.bytes += sum(sizes)

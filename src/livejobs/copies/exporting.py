@@ -196,7 +196,7 @@ class Export:
         return manifest
 
     def _write_job(self, writer: PieceWriter, head: Head) -> None:
-        writer.write(JobLine(head))
+        writer.write(JobLine(replace(head, hooks=())))  # an export has no webhooks
         for kind in KINDS:
             for record in self._entries(head, kind):
                 it = record.entry
@@ -211,7 +211,7 @@ class Export:
                 writer.write(DownloadsLine(key, tally))
 
     def _entries(self, head: Head, kind: EntryKind) -> Iterator[Record]:
-        after, total = 0, head.total(kind)
+        after, total = head.removed(kind), head.total(kind)
         while after < total:
             query = EntryQuery(head.id, kind, after, limit=ENTRIES_AT_ONCE)
             records = self._loop.call(self._snapshot.entries, query)
@@ -230,7 +230,7 @@ def _take_files(
     lost: list[File] = []
     damaged: list[File] = []
     with loop.inside(Mover(settings, folder, watch.bytes)) as mover:
-        for files in in_groups(_files(folder, manifest), FILES_AT_ONCE):
+        for files in in_groups(kept_files(folder, manifest), FILES_AT_ONCE):
             gone, wrong = loop.call(mover.take_out, files)
             lost, damaged = lost + gone + wrong, damaged + wrong
     for file in lost:
@@ -240,7 +240,7 @@ def _take_files(
     return replace(manifest, lost=tuple(file.key for file in lost)), damaged
 
 
-def _files(folder: Folder, manifest: Manifest) -> Iterator[File]:
+def kept_files(folder: Folder, manifest: Manifest) -> Iterator[File]:
     """The files whose bytes are in the file area."""
     for piece in manifest.pieces:
         for line, _ in read(folder.path, piece):

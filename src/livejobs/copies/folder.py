@@ -74,7 +74,7 @@ class Folder:
         if self.path.exists() and not self.path.is_dir():
             raise WrongPlace(f"{self.path} is not a folder. {OTHER}")
         make_folder(self.path, FOLDER)
-        with self._lock(fcntl.LOCK_EX):
+        with locked(self.path, fcntl.LOCK_EX):
             others = (it for it in self.path.iterdir() if it.suffix != ".part")
             if self.manifest() is None and any(others):
                 raise WrongPlace(f"{self.path} is not empty, and holds no export. {OTHER}")
@@ -84,7 +84,7 @@ class Folder:
     def to_read(self) -> Iterator[Manifest]:
         if not self.path.is_dir():
             raise WrongPlace(f"There is no folder {self.path}. Give the folder of an export.")
-        with self._lock(fcntl.LOCK_SH):
+        with locked(self.path, fcntl.LOCK_SH):
             manifest = self.manifest()
             if manifest is None:
                 raise WrongPlace(f"{self.path} holds no export. Give the folder of an export.")
@@ -94,17 +94,6 @@ class Folder:
                     "folder again: it continues where it stopped."
                 )
             yield manifest
-
-    @contextmanager
-    def _lock(self, how: int) -> Iterator[None]:
-        """A lock on the folder itself, which needs no file in it."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if not _locked(fd, how):
-                raise WrongPlace(f"Another livejobs uses {self.path}. Wait until it has ended.")
-            yield
-        finally:
-            os.close(fd)
 
     def manifest(self) -> Manifest | None:
         try:
@@ -157,6 +146,18 @@ class Folder:
         for path in (*self.path.glob("*.ndjson"), *self.path.glob("*.part")):
             if path.name not in names:
                 path.unlink()
+
+
+@contextmanager
+def locked(folder: Path, how: int) -> Iterator[None]:
+    """A lock on the folder itself, which needs no file in it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _locked(fd, how):
+            raise WrongPlace(f"Another livejobs uses {folder}. Wait until it has ended.")
+        yield
+    finally:
+        os.close(fd)
 
 
 def _locked(fd: int, how: int) -> bool:

@@ -39,9 +39,9 @@ class Choice(Struct, frozen=True):
 
 def import_jobs(settings: Settings, folder: Folder, watch: Watch, choice: Choice) -> Found:
     with sentences(), folder.to_read() as manifest, running() as loop:
-        _make_folder(settings)
-        with loop.inside(_opened(store_of(settings.data, settings.database))) as store:
-            _refuse_servers(loop, store)
+        make_data_folder(settings)
+        with loop.inside(opened(store_of(settings.data, settings.database))) as store:
+            refuse_servers(loop, store)
             found = check(loop, folder, manifest, store)
             if not choice.merge:
                 refuse_mixing(found)
@@ -66,7 +66,7 @@ def survey(settings: Settings, folder: Folder, choice: Choice) -> Found:
         return found
 
 
-def _refuse_servers(loop: Loop, store: Store) -> None:
+def refuse_servers(loop: Loop, store: Store) -> None:
     """They would show jobs without their entries, and could change what we compare."""
     if loop.call(store.others):
         raise WrongPlace(
@@ -75,7 +75,7 @@ def _refuse_servers(loop: Loop, store: Store) -> None:
         )
 
 
-def _make_folder(settings: Settings) -> None:
+def make_data_folder(settings: Settings) -> None:
     try:
         make_folder(settings.data, SHARED if settings.sendfile is not None else FOLDER)
     except OSError as error:
@@ -84,7 +84,7 @@ def _make_folder(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _opened(store: Store) -> AsyncIterator[Store]:
+async def opened(store: Store) -> AsyncIterator[Store]:
     await store.open()
     try:
         yield store

@@ -8,8 +8,8 @@ from typing import Any, Self
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.readable import check_version
 from livejobs.core.model import Record, Status
-from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Tally
-from livejobs.store.postgres import keeping, reading, sql
+from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
+from livejobs.store.postgres import keeping, reading, sql, tidying
 from livejobs.store.postgres.opening import (
     READER,
     address,
@@ -76,6 +76,18 @@ class PostgresSnapshot:
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         with refusals():
             return await keeping.downloads(self._db, keys)
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        with refusals():
+            return await keeping.known_files(self._db, keys)
+
+    async def entry_bytes(self, ids: Sequence[str]) -> int:
+        with refusals():
+            return await tidying.entry_bytes(self._db, ids)
+
+    async def space(self) -> Space:
+        with refusals():
+            return await tidying.space(self._db)
 
     async def keys(self) -> Sequence[Key]:
         with refusals():

@@ -18,6 +18,7 @@ from livejobs.store.base import (
     Page,
     Project,
     Query,
+    Space,
     StoreUnusable,
     Tally,
 )
@@ -49,6 +50,14 @@ class Readable(Protocol):
 
 
 class Snapshot(Readable, Protocol):
+    async def known_files(self, keys: Sequence[str]) -> set[str]: ...
+
+    async def entry_bytes(self, ids: Sequence[str]) -> int:
+        """The bytes of all entries of these jobs."""
+
+    async def space(self) -> Space:
+        """The room that the database takes."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...

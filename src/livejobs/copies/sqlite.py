@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.readable import check_version
 from livejobs.core.model import Record, Status
-from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Tally
-from livejobs.store.sqlite import keeping, reading, sql
+from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
+from livejobs.store.sqlite import keeping, reading, sql, tidying
 from livejobs.store.sqlite.opening import make_or_check, to_read, unusable
 from livejobs.store.sqlite.store import Connection
 
@@ -90,6 +90,15 @@ class SqliteSnapshot:
 
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
         return await self._db.run(keeping.downloads, keys)
+
+    async def known_files(self, keys: Sequence[str]) -> set[str]:
+        return await self._db.run(keeping.known_files, keys)
+
+    async def entry_bytes(self, ids: Sequence[str]) -> int:
+        return await self._db.run(tidying.entry_bytes, ids)
+
+    async def space(self) -> Space:
+        return await self._db.run(tidying.space)
 
     async def keys(self) -> Sequence[Key]:
         return await self._db.run(keeping.keys)

@@ -17,7 +17,7 @@ from livejobs.core.model import Head
 Scope: TypeAlias = Literal["view", "cancel", "report", "admin"]
 Action: TypeAlias = Literal[
     "view", "cancel", "report", "create", "upload", "token", "delete", "own", "audit", "keys",
-    "metrics", "stats", "trail",
+    "metrics", "stats", "trail", "webhooks",
 ]  # fmt: skip
 
 LADDER: Final[tuple[Scope, ...]] = ("view", "cancel", "report", "admin")
@@ -35,13 +35,16 @@ NEEDS: Final[dict[Action, Scope]] = {
     "own": "admin",  # create a job with another owner
     "audit": "admin",
     "keys": "admin",
+    "webhooks": "admin",
     "metrics": "admin",  # unless the setting makes them public
 }
 
 
 # A token that is limited to some jobs may not do these: they are on no single job, or name others.
 # Such a token may be in the hands of anyone who was given a link.
-_OF_ALL: Final[frozenset[Action]] = frozenset({"audit", "keys", "metrics", "stats", "trail"})
+_OF_ALL: Final[frozenset[Action]] = frozenset(
+    {"audit", "keys", "metrics", "stats", "trail", "webhooks"}
+)
 # Actions on no single project: a credential that is limited to some projects may not do them.
 _OF_SERVER: Final[frozenset[Action]] = frozenset({"metrics"})
 

@@ -5,6 +5,7 @@ A job is a small Head, its current state, and append-only Entries: logs, results
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -128,6 +129,23 @@ class File(Struct, frozen=True, omit_defaults=True):
         return self.path is None and self.url is None
 
 
+class Kept(Struct, frozen=True, array_like=True):
+    """What is kept of a job's entries of a kind, when the server limits it (see trimming.py)."""
+
+    removed: int = 0  # the n of the last entry that was removed
+    pieces: tuple[tuple[int, int], ...] = ()  # of the others: the last n, and the bytes
+
+
+class HookRef(Struct, frozen=True, omit_defaults=True, array_like=True):
+    """What a change must know of a webhook: which events it takes, and where they go. The rest,
+    with the secret, is kept elsewhere (see core/hooks.py)."""
+
+    id: str
+    events: tuple[str, ...]
+    receiver: str  # scheme, host and port of its URL
+    people: bool = False  # the messages are read by people
+
+
 class Head(Struct, frozen=True, omit_defaults=True):
     """The current state of a job, without its entries, as the database keeps it."""
 
@@ -170,6 +188,8 @@ class Head(Struct, frozen=True, omit_defaults=True):
     ttl_seconds: float | None = None  # how long to keep it after its end; None: for ever
     expires_at: int | None = None
     producers: dict[str, int] = {}  # the highest number accepted from each
+    kept: dict[EntryKind, Kept] = {}
+    hooks: tuple[HookRef, ...] = ()  # the job's own webhooks
 
     @property
     def finished(self) -> bool:
@@ -187,6 +207,10 @@ class Head(Struct, frozen=True, omit_defaults=True):
             return self.logs_total
         return self.results_total if kind == "results" else self.errors_total
 
+    def removed(self, kind: EntryKind) -> int:
+        """How many of them, the oldest, are no longer kept."""
+        return self.kept[kind].removed if kind in self.kept else 0
+
 
 class Entry(Struct, frozen=True):
     """One item of an append-only list, with its JSON ready to send."""
@@ -195,6 +219,11 @@ class Entry(Struct, frozen=True):
     n: int  # 1, 2, 3 … within the job and kind
     level: int  # index into LEVELS; 0 for results and errors
     value: Raw
+
+
+def size_of(entries: Iterable[Entry]) -> int:
+    """How many bytes their values take together. Joining them is faster than asking each."""
+    return len(b"".join([entry.value for entry in entries]))
 
 
 class Stored(Struct, frozen=True):

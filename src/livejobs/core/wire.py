@@ -10,7 +10,17 @@ import msgspec
 from msgspec import Raw
 
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Children, Failure, File, Head, Progress, Question, Step
+from livejobs.core.model import (
+    KINDS,
+    Children,
+    EntryKind,
+    Failure,
+    File,
+    Head,
+    Progress,
+    Question,
+    Step,
+)
 from livejobs.core.progress import as_percent, percent, step_fraction
 from livejobs.core.times import rfc3339, wire_time
 
@@ -40,6 +50,7 @@ def fields(
 ) -> dict[str, Any]:
     """Every top-level field except `results` and `errors`. `base` is the path where the app is
     mounted; `heartbeat_at` is the last heartbeat since the head changed."""
+    cut = {"trimmed": trimmed(head)} if head.kept else {}  # only a server with caps has it
     return {
         "id": head.id,
         "project": head.project,
@@ -75,6 +86,7 @@ def fields(
         "timing": timing(head),
         "cursor": str(cursor),
         "links": _links(head.id, base),
+        **cut,
     }
 
 
@@ -124,6 +136,12 @@ def _step(step: Step) -> dict[str, Any]:
         "started_at": wire_time(step.started_at),
         "completed_at": wire_time(step.completed_at),
     }
+
+
+def trimmed(head: Head) -> dict[EntryKind, int] | None:
+    """How many of the oldest entries were removed, by kind; None: none."""
+    removed = {kind: head.removed(kind) for kind in KINDS} if head.kept else {}
+    return removed if any(removed.values()) else None
 
 
 def _children(children: Children) -> dict[str, int]:

@@ -24,6 +24,8 @@ from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import guard, http, problems
 from livejobs.web.fast import Hot
+from livejobs.web.ids import echoed, request_id, sent_id
+from livejobs.web.instant import Offer
 from livejobs.web.ready import Given, Ready, ready
 
 log = logging.getLogger("livejobs.faces")
@@ -46,7 +48,8 @@ def routes(faces: Iterable[Face]) -> list[Address]:
 class Address(Hot):
     def __init__(self, face: Face, path: str, ways: Mapping[str, Way]) -> None:
         self._ways = ways
-        super().__init__(path, Door(face, ways, job_parameter(path)), methods=list(ways))
+        self.door = Door(face, ways, job_parameter(path))
+        super().__init__(path, self.door, methods=list(ways))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The door answers a wrong method too, in the shape of its face."""
@@ -59,6 +62,11 @@ class Address(Hot):
             return False
         await self.app(scope, receive, send)
         return True
+
+    def take(self, offer: Offer) -> bool:
+        """Take a poll whose answer is made."""
+        way = self._ways.get(offer.scope["method"])
+        return way is not None and way.shape is not None and self.door.take(offer, way)
 
 
 def way_of(ways: Mapping[str, Way], scope: Scope) -> Way | None:
@@ -84,12 +92,13 @@ class Door:
             response = await self._answer(live, id, scope, receive)
         except LivejobsError as error:
             live.note_refusal(error)
-            response = refuse(self.face, error, id)
+            response = refuse(self.face, error, id, sent_id(scope))
         except ClientDisconnect:
             raise
         except Exception:  # a bug; the client gets an answer in the shape of its face
-            log.exception("the face %r failed", self.face.name)
-            response = refuse(self.face, UNEXPECTED, id)
+            named = request_id(scope)
+            log.exception("the face %r failed", self.face.name, extra={"request_id": named})
+            response = refuse(self.face, UNEXPECTED, id, named)
         await response(scope, receive, send)
 
     async def _answer(self, live: LiveJobs, id: str, scope: Scope, receive: Receive) -> Response:
@@ -104,6 +113,26 @@ class Door:
         made: Ready | None = None if slot.forms is None else slot.forms.answers.get(way.path)
         made = made or await self._make(live, slot, way)
         return Given(made.to(scope))
+
+    def take(self, offer: Offer, way: Way) -> bool:
+        live, scope = offer.live, offer.scope
+        by = self._admit_at_once(live, scope, way)
+        id = "" if self._parameter is None else offer.parameters[self._parameter]
+        slot = None if by is None else live.at_hand(id, by)
+        if by is None or slot is None or slot.forms is None:
+            return False
+        made: Ready | None = slot.forms.answers.get(way.path)
+        if made is None or not guard.took_call(live.limiter("read"), by, scope["client"]):
+            return False
+        offer.reply.give(made.to(scope))
+        return True
+
+    def _admit_at_once(self, live: LiveJobs, scope: Scope, way: Way) -> Principal | None:
+        if NEEDS[way.action] != "view":
+            return None
+        if self.face.public(live.settings):
+            return guard.ANYONE if live.running else None
+        return guard.admit_at_once(live, scope, way.action)
 
     async def _admit(self, live: LiveJobs, scope: Scope, way: Way) -> Principal:
         if NEEDS[way.action] != "view":
@@ -127,8 +156,9 @@ class Door:
 UNEXPECTED: Final = LivejobsError(problems.UNEXPECTED)
 
 
-def refuse(face: Face, error: LivejobsError, id: str) -> Response:
-    headers = {"cache-control": "no-store", **error.headers}
+def refuse(face: Face, error: LivejobsError, id: str, request: str | None) -> Response:
+    """`request`: the id of the request, if it has one."""
+    headers = {"cache-control": "no-store", **error.headers, **echoed(request)}
     if error.status == 503:
         headers.setdefault("Retry-After", "5")
     body = msgspec.json.encode(face.refusal(error, id))

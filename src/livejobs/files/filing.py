@@ -108,6 +108,7 @@ class Files:
         self._check_size = check_size
         self._coming: set[str] = set()  # keys of files that no job has yet
         self._pinned: Counter[str] = Counter()  # keys of files that are being read
+        self.removed = 0  # counted for /metrics
         self._ended = True  # there may be bytes to remove
         committer.listeners.append(self._committed)
 
@@ -402,6 +403,7 @@ class Files:
             if free:
                 await self.area.remove(free)
                 await self._store.forget_files(free)
+                self.removed += len(free)
         except LivejobsError:
             self._ended = True
             raise
@@ -424,6 +426,7 @@ class Files:
             "downloads_arriving": self.downloads.arriving,
             "files_being_read": self._pinned.total(),
             "uploads_unfinished": len(self.partials),
+            "files_removed": self.removed,
         }
 
 

@@ -21,23 +21,28 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
+from livejobs.core.hooks import Book
 from livejobs.core.model import Stored
+from livejobs.core.trimming import NO_CAPS, Caps
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Outpaced, Project, Store
 from livejobs.store.news import read_news
+from livejobs.telemetry.histogram import NUMBERS, SECONDS, Histogram
 
 GROUP: Final = 1000  # operations in one transaction
 TRIES: Final = 20  # of a group, each with the newest heads; nearly always the first one succeeds
 
 log = logging.getLogger("livejobs.committer")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Outcome(NamedTuple, Generic[T]):
@@ -48,24 +53,38 @@ class Outcome(NamedTuple, Generic[T]):
 
 
 Operation = Callable[[Transaction], T]
+#: Gets what its caller waits for, or the exception.
+Done = Callable[[T | Exception], None]
 Listener = Callable[[Sequence[Committed]], None]
-Waiting = tuple[Operation[Any], "asyncio.Future[Any]"]
-Result = tuple["asyncio.Future[Any]", Any, int]  # and how many changes there were with it
+Waiting = tuple[Operation[Any], Done[Outcome[Any]]]
+Result = tuple[Done[Outcome[Any]], Any, int]  # and how many changes there were with it
 
 
 class Committer:
-    def __init__(self, store: Store, registry: Registry, lanes: Lanes, base: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        lanes: Lanes,
+        base: str = "",
+        caps: Caps = NO_CAPS,
+    ) -> None:
         self._publisher = Publisher(registry, lanes, base)
         self.epochs, self.seqs = self._publisher.epochs, self._publisher.seqs
         self.listeners: list[Listener] = []
         #: Called with a project that has changed so much that the entries are left in the store.
         self.skipping: list[Callable[[str], None]] = []
         self.commits = 0
+        self.refused = 0  # groups that the store did not take
         self.outpaced = 0  # groups that ran again
+        self.seconds = Histogram(SECONDS)  # that the store took for a group
+        self.changes = Histogram(NUMBERS)  # in a group
+        self.book = Book()  # of webhooks, as they are known here
         self.beats: dict[str, int] = {}  # by job; heartbeats that other nodes do not know yet
         self._store = store
         self._registry = registry
         self._lanes = lanes
+        self._caps = caps
         store.listen(self.hear)
         self.begin()
 
@@ -74,9 +93,10 @@ class Committer:
         self.failing = False  # the store refused the last commit
         self._fenced: str | None = None  # why nothing is committed any more
         self._heard: dict[str, int] = {}  # projects in which other nodes may have committed
+        self._behind_since: float | None = None  # by the monotonic clock; None: not behind
         self._skipped: set[str] = set()  # projects whose news are not whole up to the last page
         self._followed: asyncio.Future[None] | None = None  # until these changes are in the slots
-        self._pending: list[tuple[Operation[Any], asyncio.Future[Any]]] = []
+        self._pending: list[Waiting] = []
         self._wake = asyncio.Event()  # each belongs to one event loop
         self._published = asyncio.Event()
         self._published.set()
@@ -84,17 +104,25 @@ class Committer:
 
     async def submit(self, operation: Operation[T]) -> Outcome[T]:
         """Run the operation in the next group. Returns when its changes are on disk."""
+        return await answered(partial(self.put, operation))
+
+    def put(self, operation: Operation[T], done: Done[Outcome[T]]) -> None:
+        """Run the operation in the next group, and call `done` when its changes are on disk.
+        Without a future or a task for each report, a report costs half."""
         if self._closing:
             raise shutting_down()
-        future: asyncio.Future[Outcome[T]] = asyncio.get_running_loop().create_future()
-        self._pending.append((operation, future))
+        self._pending.append((operation, done))
         self._wake.set()
-        return await future
 
     async def probe(self) -> None:
         """Raise StorageUnavailable unless the store takes writes again. Without this a server that
         is not ready would wait for reports, while its workers wait until it is ready."""
         await self.submit(_probe)
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next group."""
+        return len(self._pending)
 
     @property
     def writing(self) -> bool:
@@ -129,6 +157,7 @@ class Committer:
         try:
             transaction, results, seqs = await self._write_group(group)
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
+            self.refused += 1
             self.note_failure(error)
             _refuse(group, error)
             return
@@ -136,8 +165,9 @@ class Committer:
             self._note_success()
         committed = self._publisher.own(transaction, seqs)
         begin = 0
-        for future, result, end in results:
-            _resolve(future, result, {c.slot: c.seq for c in committed[begin:end]})
+        for done, result, end in results:
+            own = {c.slot: c.seq for c in committed[begin:end]}
+            _give(done, result if isinstance(result, Exception) else Outcome(result, own))
             begin = end
         self._notify(committed)
 
@@ -162,11 +192,13 @@ class Committer:
     def _run(
         self, group: list[Waiting], *, again: bool = False
     ) -> tuple[Transaction, list[Result]]:
-        transaction = Transaction(clock.now_ms(), self._registry, self._lanes, self.epochs)
+        transaction = Transaction(
+            clock.now_ms(), self._registry, self._lanes, self.epochs, self._caps, self.book
+        )
         transaction.again = again
         results = [
-            (future, _run(operation, transaction), len(transaction.changes))
-            for operation, future in group
+            (done, _run(operation, transaction), len(transaction.changes))
+            for operation, done in group
         ]
         return transaction, results
 
@@ -177,7 +209,11 @@ class Committer:
             raise StorageUnavailable(self._fenced)
         self.commits += 1
         on = {name: self.seqs.get(name, 0) for name in transaction.projects}
-        return await self._store.commit([change for _, change in transaction.changes], on)
+        began = clock.monotonic()
+        seqs = await self._store.commit([change for _, change in transaction.changes], on)
+        self.seconds.add(clock.monotonic() - began)
+        self.changes.add(len(transaction.changes))
+        return seqs
 
     def note_heartbeat(self, slot: Slot) -> None:
         """A heartbeat is not committed; other nodes hear of it with the next pulse."""
@@ -192,7 +228,13 @@ class Committer:
         """Another node may have committed to the project."""
         if seq > self.seqs.get(project, -1):
             self._heard[project] = max(seq, self._heard.get(project, 0))
+            if self._behind_since is None:
+                self._behind_since = clock.monotonic()
             self._wake.set()
+
+    def behind_for(self) -> float:
+        """Since how many seconds other nodes have committed what this one has not learned."""
+        return 0.0 if self._behind_since is None else clock.monotonic() - self._behind_since
 
     def lacks(self, stored: Stored) -> bool:
         """Whether the job was changed by another node, and this one has not heard of it yet."""
@@ -231,7 +273,8 @@ class Committer:
             if followed is not None:
                 followed.set_exception(copy(error))
                 followed.exception()  # nobody may wait any more
-                return
+            return
+        self._behind_since = clock.monotonic() if self._heard else None
         if followed is not None:
             followed.set_result(None)
 
@@ -315,13 +358,37 @@ def _run(operation: Operation[Any], transaction: Transaction) -> Any:
         return error
 
 
-def _resolve(future: asyncio.Future[Any], result: Any, seqs: dict[Slot, int]) -> None:
+async def answered(put: Callable[[Done[T]], None]) -> T:
+    """Wait for what `put` gives to its callback."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    put(partial(_resolve, future))
+    return await future
+
+
+def _resolve(future: asyncio.Future[T], result: T | Exception) -> None:
     if future.done():  # the caller was cancelled; the change stands
         return
     if isinstance(result, Exception):
         future.set_exception(result)
     else:
-        future.set_result(Outcome(result, seqs))
+        future.set_result(result)
+
+
+def _give(done: Done[T], result: T | Exception) -> None:
+    try:
+        done(result)
+    except Exception:  # a bug; the commit stands, and the other callers get theirs
+        log.exception("an answer failed")
+
+
+def attempt(make: Callable[[T], U], result: T | Exception) -> U | Exception:
+    """What is made of the result; or the exception, also of `make`, since somebody waits."""
+    if isinstance(result, Exception):
+        return result
+    try:
+        return make(result)
+    except Exception as error:  # noqa: BLE001  whatever it is, the caller gets it
+        return error
 
 
 def _probe(transaction: Transaction) -> None:
@@ -329,7 +396,6 @@ def _probe(transaction: Transaction) -> None:
 
 
 def _refuse(group: list[Waiting], error: Exception) -> None:
-    for _, future in group:
-        if not future.done():
-            # A copy each: one exception raised in many tasks would collect their tracebacks.
-            future.set_exception(copy(error))
+    for _, done in group:
+        # A copy each: one exception raised in many tasks would collect their tracebacks.
+        _give(done, copy(error))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -19,6 +19,7 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal, require, require_id, require_project
 from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
+from livejobs.core.hooks import Hook
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
 from livejobs.jobs.acts import act_of_other
@@ -27,6 +28,9 @@ from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Idempotency, JobStore
+
+# Make a new job's webhooks from: what its creator wants, project, job, creator, now.
+MakeHooks = Callable[[Sequence[say.NewHook], str, str, str, int], tuple[Hook, ...]]
 
 REPEATABLE: Final = 24 * 3600 * 1000  # how long an Idempotency-Key is remembered
 
@@ -41,14 +45,19 @@ class Creating:
         committer: Committer,
         reader: Reader,
         check_size: Callable[[Head, str], None],
+        make_hooks: MakeHooks,
     ) -> None:
         # By type, how many seconds a finished job is kept by default (see Face).
         self.retention: dict[str, float] = {}
         self._settings = settings
+        self._types, self._projects = (
+            dict(it) for it in (settings.retention_types, settings.retention_projects)
+        )
         self._store = store
         self._committer = committer
         self._reader = reader
         self._check_size = check_size
+        self._make_hooks = make_hooks
         self._repeating: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def once(
@@ -126,7 +135,10 @@ class Creating:
             raise _exists(new.id)
         if new.parent is not None:
             await self._check_parent(new.parent, project)
-        head = self._new_head(new, project, by)
+        now = clock.now_ms()
+        id = new.id or uuid7(now, os.urandom(10))
+        hooks = self._make_hooks(new.webhooks, project, id, by.name, now)
+        head = self._new_head(replace(new, id=id), project, by, now, hooks)
         if idempotency is not None:
             idempotency = replace(idempotency, job=head.id)
 
@@ -137,31 +149,35 @@ class Creating:
                 raise _exists(head.id)
             self._check_room(transaction, project)
             act = act_of_other(head, transaction.now, by, "create", owner=head.owner)
-            return transaction.create(head, self._settings.base_path, idempotency, act)
+            base = self._settings.base_path
+            return transaction.create(head, base, idempotency, act, hooks)
 
         return (await self._committer.submit(operation)).value
 
-    def _new_head(self, new: say.NewJob, project: str, by: Principal) -> Head:
-        now = clock.now_ms()
+    def _new_head(
+        self, new: say.NewJob, project: str, by: Principal, now: int, hooks: tuple[Hook, ...]
+    ) -> Head:
         head = reducer.create(
             new,
-            id=new.id or uuid7(now, os.urandom(10)),
+            id=new.id or "",
             project=project,
             owner=new.owner or by.name,
             now=now,
             heartbeat_timeout=self._settings.heartbeat_timeout or None,
-            ttl_seconds=self._retention(new.type),
+            ttl_seconds=self._retention(new.type or "", project),
+            hooks=tuple(it.ref for it in hooks),
         )
         self._check_size(head, "/" + max(_ANY_SIZE, key=lambda name: _size(new, name)))
         return head
 
-    def _retention(self, type: str | None) -> float | None:
+    def _retention(self, type: str, project: str) -> float | None:
         """How many seconds to keep a job without `ttl_seconds`; None: for ever. The default of a
         face replaces the server's default, but not a value that the operator set."""
         seconds = self._settings.retention_seconds
         if seconds == RETENTION:
-            seconds = self.retention.get(type or "", seconds)
-        return seconds or None
+            seconds = self.retention.get(type, seconds)
+        seconds = self._projects.get(project, seconds)
+        return self._types.get(type, seconds) or None
 
     def _check_room(self, transaction: Transaction, project: str) -> None:
         """Runs inside the transaction, so concurrent requests can't pass the limit together."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from livejobs.core import wire
-from livejobs.core.model import Entry, EntryKind, Record
+from livejobs.core.model import Entry, EntryKind, Head, Record, size_of
 
 OBJECT: Final = 150  # bytes that an entry takes beside its value, with what a face makes of it
 
@@ -27,7 +27,14 @@ class Last:
         self.values.append(value)
         self.size += len(bytes(value))
         while len(self.values) > wire.LAST or self.size > wire.LAST_BYTES:
-            self.size -= len(bytes(self.values.popleft()))
+            self._drop()
+
+    def limit(self, most: int) -> None:
+        while len(self.values) > most:
+            self._drop()
+
+    def _drop(self) -> None:
+        self.size -= len(bytes(self.values.popleft()))
 
 
 class Tail:
@@ -54,10 +61,15 @@ class Tail:
     def append(self, value: Raw, kind: EntryKind) -> None:
         (self._results if kind == "results" else self._errors).append(value)
 
+    def limit(self, head: Head) -> None:
+        """Drop what the head has as removed."""
+        self._results.limit(head.results_total - head.removed("results"))
+        self._errors.limit(head.errors_total - head.removed("errors"))
+
 
 class Whole:
-    """All results and errors of a job, for the faces, which show them all. The store is read
-    once; after that each commit appends its entries, so the next poll needs no query."""
+    """All results and errors that are kept of a job, for the faces, which show them all. The store
+    is read once; after that each commit appends its entries, so the next poll needs no query."""
 
     __slots__ = ("errors", "made", "results", "size")
 
@@ -70,6 +82,19 @@ class Whole:
     def append(self, value: Raw, kind: EntryKind) -> None:
         (self.results if kind == "results" else self.errors).append(value)
         self.size += len(bytes(value)) + OBJECT
+
+    def limit(self, head: Head) -> None:
+        """Drop what the head has as removed."""
+        both: tuple[tuple[EntryKind, list[Raw]], ...] = (
+            ("results", self.results),
+            ("errors", self.errors),
+        )
+        for kind, values in both:
+            over = len(values) - head.total(kind) + head.removed(kind)
+            if over > 0:
+                self.size -= sum(len(bytes(value)) + OBJECT for value in values[:over])
+                del values[:over]
+                self.made.clear()
 
 
 class Recent:
@@ -90,7 +115,7 @@ class Recent:
     def append(self, seq: int, entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        size = sum([len(bytes(entry.value)) for entry in entries])
+        size = size_of(entries)
         self.changes.append((seq, entries, size))
         self.count += len(entries)
         self.size += size

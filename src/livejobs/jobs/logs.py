@@ -35,6 +35,7 @@ class EntryReader:
         """Pages of log lines; with `follow` until the job has ended. After a full page that is
         the last for now comes an empty one."""
         full = False
+        after = max(after, slot.head.removed("logs"))
         with slot.held():
             if tail is not None:
                 records = await self.entries(

@@ -55,6 +55,12 @@ class Reader:
                 slot = self._registry.add(self.slot(stored))
         return slot
 
+    async def adopt(self, stored: Stored, deletions: int) -> Slot | None:
+        """The slot of a finished job that was read when there had been so many deletions."""
+        if deletions != self._registry.deletions or self._committer.lacks(stored):
+            return await self.look_up(stored.head.id)
+        return self._registry.add(self.slot(stored))
+
     async def refresh(self, slot: Slot) -> None:
         """Learn what other nodes have committed to the job. Do this before saying no: another
         server may have told the client that there is more."""
@@ -89,6 +95,7 @@ class Reader:
                 try:
                     tail = await self._tail(slot, arriving)
                     if slot.arriving is arriving:  # else changes were skipped: read again
+                        tail.limit(slot.head)
                         slot.tail = tail
                 finally:
                     if slot.arriving is arriving:
@@ -107,7 +114,7 @@ class Reader:
                 EntryQuery(head.id, kind, limit=wire.LAST, tail=True, most_bytes=wire.LAST_BYTES)
             )
             for record in records:
-                if record.entry.n <= upto:
+                if head.removed(kind) < record.entry.n <= upto:
                     tail.append(record.entry.value, kind)
             missing = missing or all(record.entry.n != upto for record in records)
         if missing:  # a delete that is written but not yet published has removed them
@@ -133,22 +140,24 @@ class Reader:
     async def _whole(self, slot: Slot) -> Whole:
         whole = Whole()
         kinds: tuple[EntryKind, ...] = ("results", "errors")
+        read = {kind: slot.head.removed(kind) for kind in kinds}  # up to this n
         behind = list(kinds)
         while behind and not slot.gone:
             for kind in behind:
-                have: Sequence[Raw] = getattr(whole, kind)
-                for value in await self._more(slot, kind, len(have)):
+                for n, value in await self._more(slot, kind, read[kind]):
                     whole.append(value, kind)
+                    read[kind] = n
             # Read again what was committed meanwhile. There is no await between the last check
             # and the caller's assignment, after which commits append to the Whole themselves.
-            behind = [kind for kind in kinds if len(getattr(whole, kind)) < slot.head.total(kind)]
+            behind = [kind for kind in kinds if read[kind] < slot.head.total(kind)]
+        whole.limit(slot.head)
         return whole
 
-    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[Raw]:
-        """The next entries, up to the head's total."""
+    async def _more(self, slot: Slot, kind: EntryKind, have: int) -> Sequence[tuple[int, Raw]]:
+        """The next entries, each with its n, up to the head's total."""
         total = slot.head.total(kind)
         known = () if slot.tail is None else getattr(slot.tail, kind)
         if total - len(known) <= have:
-            return list(known)[len(known) - (total - have) :]
+            return list(enumerate(known, total - len(known) + 1))[len(known) - (total - have) :]
         records = await self._store.entries(EntryQuery(slot.head.id, kind, after=have, limit=PAGE))
-        return [record.entry.value for record in records if record.entry.n <= total]
+        return [(it.entry.n, it.entry.value) for it in records if it.entry.n <= total]

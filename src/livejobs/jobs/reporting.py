@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Answer, Head, Status, encode_head
 from livejobs.core.questions import VALUE_BYTES
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.committer import Committer, Done, Outcome, answered, attempt
 from livejobs.jobs.state import Slot
 from livejobs.jobs.transaction import Transaction
 
@@ -42,6 +43,7 @@ class LinesReceipt(Struct, frozen=True):
 class Reporting:
     def __init__(self, committer: Committer, bounds: say.Bounds) -> None:
         self.bounds = bounds
+        self.applied = 0  # reports, since the start
         self._committer = committer
 
     def check(self, reports: Sequence[say.AnyReport | Mapping[str, Any]]) -> list[say.AnyReport]:
@@ -54,10 +56,16 @@ class Reporting:
 
     async def apply(self, slot: Slot, reports: Sequence[say.AnyReport]) -> Receipt:
         """Apply all of the reports, or none. They have been checked."""
+        return await answered(partial(self.put, slot, reports))
+
+    def put(self, slot: Slot, reports: Sequence[say.AnyReport], done: Done[Receipt]) -> None:
+        """The same for a caller that does not wait. `done` may be called at once."""
         if self._only_heartbeats(slot, reports):
             self._committer.note_heartbeat(slot)
             new = sum(not reducer.seen_before(slot.head, report) for report in reports)
-            return _receipt(slot, slot.head, slot.seq, new, reports)
+            self.applied += new
+            done(_receipt(slot, slot.head, slot.seq, new, reports))
+            return
 
         def operation(transaction: Transaction) -> tuple[Head, int]:
             head = transaction.present(slot)
@@ -66,10 +74,18 @@ class Reporting:
                 transaction.change(slot, folded.head, folded.entries)
             return folded.head, folded.accepted
 
-        with slot.held():
-            outcome = await self._committer.submit(operation)
-        head, accepted = outcome.value
-        return _receipt(slot, head, outcome.seqs.get(slot, slot.seq), accepted, reports)
+        def receipt(outcome: Outcome[tuple[Head, int]]) -> Receipt:
+            head, accepted = outcome.value
+            self.applied += accepted
+            seq = outcome.seqs.get(slot, slot.seq)
+            return _receipt(slot, head, seq, accepted, reports)
+
+        def acknowledge(outcome: Outcome[tuple[Head, int]] | Exception) -> None:
+            slot.holders -= 1
+            done(attempt(receipt, outcome))
+
+        self._committer.put(operation, acknowledge)
+        slot.holders += 1
 
     async def apply_lines(self, slot: Slot, reports: Sequence[say.AnyReport]) -> LinesReceipt:
         """Apply reports that came line by line: all before the first that must be refused."""
@@ -84,6 +100,7 @@ class Reporting:
         with slot.held():
             outcome = await self._committer.submit(operation)
         head, accepted, kept, refused = outcome.value
+        self.applied += accepted
         seq = outcome.seqs.get(slot, slot.seq)
         return LinesReceipt(_receipt(slot, head, seq, accepted, reports), kept, refused)
 
@@ -156,11 +173,11 @@ class Reporting:
         """The same, but measure the head only when the reports since the last time could have
         filled it: the cost of measuring grows with the head and not with the reports."""
         folded = reducer.fold(head, reports, now)
-        grows = any(_grows(head, report) for report in reports)
         known, size = slot.measured
         if known is head:
             size += _growth(head, reports)
-        if grows and (known is not head or size > self.bounds.head):
+        fits = known is head and size <= self.bounds.head
+        if not fits and any(_grows(head, report) for report in reports):
             size = self._measure(folded.head, "")
         elif known is not head:
             return folded
@@ -171,9 +188,14 @@ class Reporting:
     def _only_heartbeats(slot: Slot, reports: Sequence[say.AnyReport]) -> bool:
         """Whether there is nothing to commit: heartbeats of a running job that is not stalled."""
         head = slot.head
+        if type(reports[0]) is not say.Heartbeat:  # as nearly always
+            return False
         if head.status != "running" or head.stalled or slot.gone:
             return False
-        return all(type(it) is say.Heartbeat and it.answered is None for it in reports)
+        for report in reports:  # `all` would cost more than the rest of the question
+            if type(report) is not say.Heartbeat or report.answered is not None:
+                return False
+        return True
 
     def check_size(self, head: Head, at: str) -> None:
         self._measure(head, at)
@@ -233,7 +255,7 @@ _GROWS: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 # The most that a report adds to a head beside its own text: digits, times, a rate.
-_BESIDE: Final[Mapping[type, int]] = {say.Progress: 300, say.Step: 400, say.Ask: 300}
+_BESIDE: Final = 400
 _DIGITS: Final = 48
 _START: Final = 60  # a status and a time, as any report starts a queued job
 # These are short and change much: every step, or everything of an attempt.
@@ -243,20 +265,12 @@ _MUCH: Final = 1 << 30
 
 def _growth(head: Head, reports: Sequence[say.AnyReport]) -> int:
     """The most that the reports add to the head, in time proportional to the reports."""
-    start = _START if head.status == "queued" else 0
-    return start + sum(map(_growth_by, reports))
-
-
-def _growth_by(report: say.AnyReport) -> int:
-    kind = type(report)
-    if kind in _TURNS:
+    if not _TURNS.isdisjoint(map(type, reports)):
         return _MUCH
-    size = _BESIDE.get(kind, _DIGITS)
-    if kind in _GROWS or report.producer is not None:
-        size += len(encoded(report))
-    if isinstance(report, say.Count):  # a sum takes more digits than what is added
-        size += _DIGITS * len(report.counters)
-    return size
+    texts = [it for it in reports if type(it) in _GROWS or it.producer is not None]
+    # A sum takes more digits than what is added.
+    sums = len(reports) + sum(len(it.counters) for it in texts if type(it) is say.Count)
+    return _START + _BESIDE * len(texts) + _DIGITS * sums + len(encoded(texts))
 
 
 def _grows(head: Head, report: say.AnyReport) -> bool:

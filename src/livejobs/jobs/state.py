@@ -121,6 +121,8 @@ class Slot:
                 for entry in entries:
                     if entry.kind != "logs":
                         into.append(entry.value, entry.kind)
+                if head.kept:
+                    into.limit(head)
         self.forms = None
         self.wake()
 

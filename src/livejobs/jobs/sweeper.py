@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from livejobs import clock
 from livejobs.core import reducer
-from livejobs.core.errors import LivejobsError, StorageUnavailable
-from livejobs.core.model import Head, Stored
+from livejobs.core.errors import LivejobsError
+from livejobs.core.model import Head
 from livejobs.jobs.committer import Committer
+from livejobs.jobs.expiry import Expiry
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import JobStore
 
 EVERY: Final = 1.0  # seconds
-EXPIRED_AT_ONCE: Final = 200
-FILES_AT_ONCE: Final = 500  # of expired jobs, as one round removes from the disk
 SLICE: Final = 5_000  # jobs checked before other tasks run
 
 log = logging.getLogger("livejobs.sweeper")
@@ -41,12 +40,11 @@ class Sweeper:
         `heard_until`: by the monotonic clock, until when every heartbeat is known."""
         self._committer = committer
         self._registry = registry
-        self._store = store
         self._lost_after = lost_after
-        self._reader = reader
+        self.expiry = Expiry(committer, registry, store, reader)
         self._leads = leads
         self._heard_until = heard_until
-        self.also: list[Callable[[], Awaitable[None]]] = []  # of other rooms, each round
+        self.also: list[Callable[[], Awaitable[object]]] = []  # of other rooms, each round
 
     async def run(self) -> None:
         while True:
@@ -58,7 +56,7 @@ class Sweeper:
         for job in (
             self._trim,
             self._probe,
-            *((self._notice_silence, self._remove_expired) if self._leads() else ()),
+            *((self._notice_silence, self.expiry.round) if self._leads() else ()),
             *self.also,
         ):
             try:
@@ -107,30 +105,3 @@ class Sweeper:
         if head.heartbeat_timeout and silent >= head.heartbeat_timeout:
             return reducer.stall(head, now)
         return head
-
-    async def _expired(self) -> Sequence[Stored]:
-        try:
-            return await self._store.expired(clock.now_ms(), limit=EXPIRED_AT_ONCE)
-        except StorageUnavailable:  # learn whether it takes writes, before a worker does
-            await self._committer.probe()
-            raise
-
-    async def _remove_expired(self) -> None:
-        slots: list[Slot] = []
-        files = 0
-        for stored in await self._expired():
-            files += len(stored.head.files)
-            if slots and files > FILES_AT_ONCE:  # the next round removes the rest
-                break
-            slot = await self._reader.look_up(stored.head.id)
-            if slot is not None:
-                slots.append(slot)
-        if slots:
-            await self._committer.submit(partial(_expire, slots))
-
-
-def _expire(slots: list[Slot], transaction: Transaction) -> None:
-    for slot in slots:
-        head = transaction.head(slot)
-        if head is not None and head.expires_at is not None and head.expires_at <= transaction.now:
-            transaction.delete(slot)

@@ -6,7 +6,9 @@ from collections import Counter
 
 from livejobs.core import reducer
 from livejobs.core.errors import NotFound
+from livejobs.core.hooks import Book, Hook
 from livejobs.core.model import Entry, Head, Status, Stored
+from livejobs.core.trimming import Caps, trim
 from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
@@ -16,7 +18,15 @@ from livejobs.store.base import AuditRecord, Change, Idempotency
 class Transaction:
     """The changes of a group so far. Its heads are newer than those in the slots."""
 
-    def __init__(self, now: int, registry: Registry, lanes: Lanes, epochs: dict[str, str]) -> None:
+    def __init__(
+        self,
+        now: int,
+        registry: Registry,
+        lanes: Lanes,
+        epochs: dict[str, str],
+        caps: Caps,
+        book: Book,
+    ) -> None:
         self.now = now
         self.changes: list[tuple[Slot, Change]] = []
         self.queued = lanes.queued
@@ -25,6 +35,8 @@ class Transaction:
         self.again = False  # the operations have run before, on heads that were too old
         self._registry = registry
         self._epochs = epochs
+        self._caps = caps
+        self._book = book  # of webhooks
         self._heads: dict[str, Head | None] = {}
         self._slots: dict[str, Slot] = {}
 
@@ -63,10 +75,12 @@ class Transaction:
         base: str,
         idempotency: Idempotency | None = None,
         audit: AuditRecord | None = None,
+        hooks: tuple[Hook, ...] = (),
     ) -> Slot:
         slot = Slot(Stored(head, 0), self._epochs[head.project], base, Tail())
         self._slots[head.id] = slot
-        self._add(slot, Change(None, head, (), idempotency, audit), None, head)
+        calls = self._book.calls(None, head)
+        self._add(slot, Change(None, head, (), idempotency, audit, calls, hooks), None, head)
         return slot
 
     def change(
@@ -79,7 +93,10 @@ class Transaction:
         before = self.head(slot)
         assert before is not None, "an operation checks the head before it changes the job"
         head = slot.with_last_heartbeat(head)
-        self._add(slot, Change(before, head, entries, audit=audit), before, head)
+        if entries:
+            head = trim(head, entries, self._caps)
+        calls = self._book.calls(before, head)
+        self._add(slot, Change(before, head, entries, audit=audit, calls=calls), before, head)
 
     def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:
         before = self.head(slot)

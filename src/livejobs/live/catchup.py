@@ -22,7 +22,15 @@ from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.channel import Channel, Known, Viewer
 from livejobs.live.frames import Message
-from livejobs.live.window import Pending, Run, end_message, gone_message, logs_json, state_and_logs
+from livejobs.live.window import (
+    Pending,
+    Run,
+    end_message,
+    gone_message,
+    logs_json,
+    state_and_logs,
+    trimmed_message,
+)
 from livejobs.store.base import EntryQuery, Gone, JobStore, Query, is_full
 
 Messages = list[Message]
@@ -94,7 +102,7 @@ class CatchUp:
         query = EntryQuery(
             slot.head.id,
             "logs",
-            after=channel.options.after,
+            after=max(channel.options.after, slot.head.removed("logs")),
             limit=viewer.first,
             level=channel.options.level,
             tail=True,
@@ -108,11 +116,22 @@ class CatchUp:
         seen, upto, options = viewer.seq, slot.seq, channel.options
         assert seen is not None, "the beginning has set it"
         head = Pending(slot).freeze(options, feed=False)  # before the first await
+        cut = await self._cut(slot, seen, channel)
         records, complete = await self._entries_after(slot, seen, upto, channel)
         entries = tuple(record.entry for record in records)
         viewer.seq = upto if complete else records[-1].seq
         run = Run(viewer.seq, slot, entries, head if complete else None)
-        return run.messages(seen, options, feed=False, whole=True)
+        return [*cut, *run.messages(seen, options, feed=False, whole=True)]
+
+    async def _cut(self, slot: Slot, seen: int, channel: Channel) -> Messages:
+        """Tell a viewer of the log alone that lines were removed which it has not seen."""
+        removed, options = slot.head.removed("logs"), channel.options
+        if options.view != "logs" or removed <= options.after:
+            return []
+        if slot.recent.after(seen) is not None:  # all that it lacks is in memory
+            return []
+        first = await self._store.entries(EntryQuery(slot.head.id, "logs", after=removed, limit=1))
+        return [trimmed_message(removed)] if first and first[0].seq > seen else []
 
     async def _entries_after(
         self, slot: Slot, seen: int, upto: int, channel: Channel
@@ -128,7 +147,7 @@ class CatchUp:
             query = EntryQuery(
                 slot.head.id,
                 kind,
-                after=channel.options.after,
+                after=max(channel.options.after, slot.head.removed(kind)),
                 after_seq=seen,
                 limit=self._page,
                 level=channel.options.level,

@@ -14,16 +14,19 @@ import asyncio
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import islice
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from livejobs import clock
 from livejobs.core.model import Entry
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
-from livejobs.live.frames import Message, Sendable, Wire
+from livejobs.live.frames import Message, Wire
 from livejobs.live.options import Filter, Options
+from livejobs.live.sent import Batch, Sent
 from livejobs.live.sink import Sink
 from livejobs.live.window import Window, delta_message, end_message
+
+Shown: TypeAlias = Literal["job", "feed", "logs"]
 
 SLICE: Final = 100  # viewers written to before other tasks run: about a millisecond
 PUSH_BYTES: Final = 4 * 1024 * 1024
@@ -45,6 +48,13 @@ class Viewer:
         self.behind = True  # until the catch-up from the store has reached the present
         self.known: Known | None = None  # jobs for which it has a base; None: all
         self.channel: Channel | None = None
+
+    @property
+    def shows(self) -> Shown:
+        channel = self.channel
+        if channel is not None and channel.options.view == "logs":
+            return "logs"
+        return "feed" if channel is None or channel.feed else "job"
 
 
 class Known:
@@ -79,8 +89,10 @@ class Channel:
         slot: Slot | None,
         filter: Filter,
         emptied: Callable[[Channel], None],
+        sent: Sent,
     ) -> None:
         self._emptied = emptied
+        self._sent = sent
         self.key = key
         self.options = options
         self.slot = slot  # None: a feed
@@ -89,7 +101,6 @@ class Channel:
         self.kinds = options.kinds
         # A subscription begins with the present place in the queue; later moves are pushed.
         self.lane_moves = slot.lane.moves if slot is not None and slot.lane is not None else -1
-        self.pushed = 0
         self._window = Window()
         self._scheduled = False  # a flush
         self._began = 0.0  # the time of the last flush
@@ -144,7 +155,7 @@ class Channel:
         self._push_slice(window, iter(list(self.viewers)), {})
 
     def _push_slice(
-        self, window: Window, viewers: Iterator[Viewer], encoded: dict[Any, Sendable | None]
+        self, window: Window, viewers: Iterator[Viewer], encoded: dict[Any, Batch | None]
     ) -> None:
         upto = window.last_seq
         some = list(islice(viewers, SLICE))
@@ -153,7 +164,13 @@ class Channel:
         if len(some) == SLICE:
             self._loop.call_soon(self._push_slice, window, viewers, encoded)
         else:
+            self._count(encoded.values())
             self._pause(len(window.heads) + len(window.items))
+
+    def _count(self, batches: Iterable[Batch | None]) -> None:
+        for batch in batches:
+            if batch is not None:
+                self._sent.add(batch.messages, batch.size, batch.taken)
 
     def _pause(self, messages: int) -> None:
         """Set the earliest time of the next flush, and schedule it if changes wait already."""
@@ -166,7 +183,7 @@ class Channel:
             self._loop.call_at(self._next, self._flush)
 
     def _push(
-        self, viewer: Viewer, window: Window, upto: int, encoded: dict[Any, Sendable | None]
+        self, viewer: Viewer, window: Window, upto: int, encoded: dict[Any, Batch | None]
     ) -> None:
         if viewer.behind or viewer.seq is None or viewer.seq >= upto:
             return
@@ -174,19 +191,19 @@ class Channel:
         key = (viewer.wire, viewer.seq, lacks)
         if key not in encoded:
             encoded[key] = self._encode(viewer, window, lacks)
-        sendable = encoded[key]
-        if sendable is None:
+        batch = encoded[key]
+        if batch is None:
             viewer.behind = True
             viewer.sink.settle()
-        elif viewer.sink.try_push(sendable):
+        elif viewer.sink.try_push(batch.sendable):
             viewer.seq = upto
-            self.pushed += 1
+            batch.taken += 1
             if self.slot is not None and self.slot.head.finished and upto == self.slot.seq:
                 self.leave(viewer)
         else:
             viewer.behind = True
 
-    def _encode(self, viewer: Viewer, window: Window, lacks: frozenset[str]) -> Sendable | None:
+    def _encode(self, viewer: Viewer, window: Window, lacks: frozenset[str]) -> Batch | None:
         """The window as messages. None: it is too large to keep for slow clients, so viewers read
         from the store, page by page."""
         messages, size = [], 0
@@ -196,7 +213,7 @@ class Channel:
             if size > PUSH_BYTES:
                 return None
         self._written = max(self._written, size)
-        return viewer.wire.encode(messages)
+        return Batch(viewer.wire.encode(messages), len(messages), size)
 
     def messages(self, window: Window, since: int, lacks: frozenset[str]) -> Iterator[Message]:
         """For a client that has seen `since`, and that has no base for the jobs it `lacks`."""
@@ -232,7 +249,7 @@ class Channel:
             # Only to viewers that have everything else: the message has the job's cursor.
             up_to_date = not viewer.behind and viewer.seq == slot.seq
             if up_to_date and viewer.sink.try_push(viewer.wire.encode([message])):
-                self.pushed += 1
+                self._sent.add_page([message])
 
     def _place(self, slot: Slot) -> Message | None:
         fields, cursor = slot.fields(clock.now_ms()), str(slot.cursor)

@@ -19,6 +19,7 @@ Op: TypeAlias = Literal[
     "snapshot",
     "delta",
     "logs",
+    "trimmed",
     "gone",
     "ready",
     "end",
@@ -27,6 +28,7 @@ Op: TypeAlias = Literal[
     "bye",
     "unwelcome",
 ]
+Transport: TypeAlias = Literal["sse", "websocket", "text"]
 Sendable: TypeAlias = tuple[Mapping[str, Any], ...]  # ASGI messages; never changed, often shared
 
 LAST_WORDS: Final = frozenset({"end", "bye", "unwelcome"})
@@ -42,6 +44,9 @@ PING: Final = Message("ping", b"{}")
 
 
 class Wire(Protocol):
+    @property
+    def transport(self) -> Transport: ...
+
     def encode(self, messages: Sequence[Message]) -> Sendable:
         """All of them in one write where the transport allows."""
 
@@ -55,6 +60,8 @@ def encoded(wire: Wire, message: Message) -> Sendable:
 
 
 class SSEWire:
+    transport: Final = "sse"
+
     def encode(self, messages: Sequence[Message]) -> Sendable:
         return body_piece(b"".join(map(event, messages)), messages)
 
@@ -87,6 +94,8 @@ class SocketWire:
     """JSON text messages with the id of their subscription. `ready`: the server takes finished
     frames, so one frame serves all subscribers."""
 
+    transport: Final = "websocket"
+
     def __init__(self, id: str, *, ready: bool) -> None:
         self.id = id.encode()  # as JSON
         self.ready = ready
@@ -118,6 +127,8 @@ UNAUTHENTICATED: Final = 4401
 
 class ConnectionWire:
     """Messages of the WebSocket itself, without a subscription. It closes after `bye`."""
+
+    transport: Final = "websocket"
 
     def encode(self, messages: Sequence[Message]) -> Sendable:
         sent: list[Mapping[str, Any]] = []

@@ -23,9 +23,10 @@ from livejobs.jobs.publishing import Committed
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp
-from livejobs.live.channel import Channel, Viewer
-from livejobs.live.frames import PING, Message, Wire, encoded
+from livejobs.live.channel import Channel, Shown, Viewer
+from livejobs.live.frames import PING, Message, Transport, Wire, encoded
 from livejobs.live.options import Filter, Options
+from livejobs.live.sent import Sent
 from livejobs.live.sink import Bare, BareSink, InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import JobStore
 
@@ -53,7 +54,7 @@ class Hub:
         self._catch_up = CatchUp(store, reader, committer, largest_batch=largest_batch)
         self._next_wheel = 0
         self._resyncs = 0
-        self._delivered = 0  # pages, and pushes of channels that are gone
+        self._sent = Sent()
         self._keyring = keyring
         self._connections_each = connections_each  # the most for one credential
         self.begin()
@@ -143,7 +144,7 @@ class Hub:
         channels = self._of_jobs.setdefault(slot, {})
         channel = channels.get(key)
         if channel is None:
-            channel = Channel(key, options, slot, Filter(slot.head.project), self._drop)
+            channel = self._new_channel(key, options, slot, Filter(slot.head.project))
             channels[key] = channel
             slot.holders += 1  # keeps the slot in memory
         if slot.lane is not None:
@@ -164,10 +165,15 @@ class Hub:
         feeds = self._feeds.setdefault(filter.project, {})
         channel = feeds.get(key)
         if channel is None:
-            channel = feeds[key] = Channel(key, options, None, filter, self._drop)
+            channel = feeds[key] = self._new_channel(key, options, None, filter)
             for id in filter.ids:
                 self._by_id.setdefault(id, {})[key] = channel
         return self._register(Viewer(sink, wire, since, first), channel)
+
+    def _new_channel(
+        self, key: Hashable, options: Options, slot: Slot | None, filter: Filter
+    ) -> Channel:
+        return Channel(key, options, slot, filter, self._drop, self._sent)
 
     def _register(self, viewer: Viewer, channel: Channel) -> Viewer:
         viewer.channel = channel
@@ -180,8 +186,6 @@ class Hub:
             viewer.channel.leave(viewer)
 
     def _drop(self, channel: Channel) -> None:
-        self._delivered += channel.pushed
-        channel.pushed = 0
         if channel.slot is not None:
             self._drop_job(channel.slot, channel.key)
             return
@@ -231,7 +235,7 @@ class Hub:
         try:
             async for page in self._catch_up.pages(viewer):
                 if page:
-                    self._delivered += 1
+                    self._sent.add_page(page)
                     await sink.write(viewer.wire.encode(page))
                     ended = page[-1].op == "end"
                 sent = viewer.seq
@@ -324,8 +328,16 @@ class Hub:
             "subscriptions": len(viewers),
             "channels": len(channels),
             "resyncs": self._resyncs,
-            "deliveries": self._delivered + sum(channel.pushed for channel in channels),
+            "subscriptions_behind": sum(viewer.behind for viewer in viewers),
+            "deliveries": self._sent.deliveries,
+            "messages": self._sent.messages,
+            "message_bytes": self._sent.bytes,
         }
+
+    def watchers(self) -> Counter[tuple[Transport, Shown]]:
+        """How many subscriptions there are, by their transport and by what they show."""
+        viewers = (viewer for sink in self._all() for viewer in sink.viewers)
+        return Counter((viewer.wire.transport, viewer.shows) for viewer in viewers)
 
 
 def _first_behind(sink: Sink) -> Viewer | None:

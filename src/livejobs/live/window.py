@@ -14,7 +14,7 @@ from msgspec import Raw
 from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
-from livejobs.core.model import Entry, EntryKind, Head
+from livejobs.core.model import Entry, EntryKind, Head, size_of
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message
@@ -98,7 +98,7 @@ class Window:
         if entries:
             self.items.append(Run(change.seq, change.slot, entries, None))
             self.entries += len(entries)
-            self.bytes += sum(len(bytes(entry.value)) for entry in entries)
+            self.bytes += size_of(entries)
 
     @property
     def overfull(self) -> bool:
@@ -164,6 +164,11 @@ def logs_json(slot: Slot, entries: Iterable[Entry], *, named: bool) -> bytes:
         prefix = b'{"job":' + wire.encode(slot.head.id) + b","
         values = [prefix + value[1:] for value in values]
     return b"[" + b",".join(values) + b"]"
+
+
+def trimmed_message(removed: int) -> Message:
+    """For a stream of lines alone. Other streams send the head, which has the same."""
+    return Message("trimmed", wire.encode({"logs": removed}))
 
 
 def gone_message(job: str, cursor: str) -> Message:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from enum import Enum
 from functools import partial
 from time import thread_time  # CPU time of this thread, which no clock shows
 from typing import Any, NamedTuple
@@ -25,16 +24,16 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.server.bare.connection import Home
 from livejobs.server.bare.poller import Poller
+from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, waited_for
 from livejobs.web.http import NDJSON, media_type_of
 
 PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
 LARGE_READ = 64 << 10  # bytes; after so large a read, the next is likely to be as large
 PAUSE_FACTOR = 3  # pause after such a read, in multiples of the time that it took to parse
-LEAST_RATE = 500  # bytes of a body a second, on average, as in Apache's RequestReadTimeout
-LINGER_SECONDS = 2  # to read a refusal: an immediate close would reset the connection and lose it
 
 
 class ConnectionLimits(NamedTuple):
@@ -103,17 +102,6 @@ class OwnStream:
     scope: Any
 
 
-class Awaited(Enum):
-    """What the server waits for from the client."""
-
-    NOTHING = "the client waits for the server, or its worker has nothing to report"
-    REQUEST = "no byte of a request has come, and no keep-alive timer runs"
-    HEAD = "a part of a request's head has come"
-    BODY = "the head has come, and perhaps a part of the body"
-    READING = "the client must read what the server sent on a stream of HTTP/2"
-    CLOSE = "the client was refused, and may read why"
-
-
 class Connection(LimitedConnection, HttpToolsProtocol):
     # Slots, not the dict of uvicorn's attributes: with these in it, the dict would be too large
     # for Python to share its keys, and an idle connection would take a kilobyte more.
@@ -130,6 +118,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         "moved",
         "piece_bytes",
         "refused",
+        "resting",
         "waited",
     )
 
@@ -147,6 +136,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.admission, self.limits = config.admission, config.limits
         self.refused = False
         self.moved = False  # the connection goes on without this object (see bare/)
+        self.resting = False  # all requests are answered, and nothing has come since
         # The request that the app answers. uvicorn's `cycle` is the latest request: it may wait.
         self.answering: RequestResponseCycle | None = None
         self.body_bytes = 0  # of a body, since the last tick
@@ -201,6 +191,8 @@ class Connection(LimitedConnection, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
+        if cycle.access_log:
+            cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
         # A request that had to queue is not the one whose head came last.
@@ -230,6 +222,10 @@ class Connection(LimitedConnection, HttpToolsProtocol):
             return  # see `feed`
         self.framing_bytes = 0
         self.scope["method"] = self.parser.get_method().decode("ascii")  # uvicorn does it later
+        self.begin_request()
+
+    def begin_request(self) -> None:
+        """The head is complete: call the app, or wait until earlier requests are answered."""
         self.may_pause = body_may_pause(self.scope)
         super().on_headers_complete()
         if len(self.pipeline) > PIPELINED:
@@ -243,10 +239,11 @@ class Connection(LimitedConnection, HttpToolsProtocol):
     # Upgrades
 
     def feed(self, data: bytes) -> None:
-        """uvicorn's `data_received`, except for upgrades. The parser stops after the head of a
-        request with an upgrade. Upgrades to anything but WebSocket are ignored (RFC 9110, 7.8):
-        the head is parsed again without the upgrade, then the body and further requests."""
-        self._unset_keepalive_if_required()
+        """uvicorn's `data_received`, except for its timer and for upgrades. The parser stops after
+        the head of a request with an upgrade. Upgrades to anything but WebSocket are ignored
+        (RFC 9110, 7.8): the head is parsed again without the upgrade, then the body and further
+        requests."""
+        self.resting = False
         rest: bytes | memoryview = data
         try:
             while True:
@@ -291,6 +288,16 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self.parser.feed_data(b"".join(lines) + b"\r\n")
 
+    def on_response_complete(self) -> None:
+        """uvicorn's, without its timer: the tick counts the seconds until the next request."""
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.resting = True
+
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
@@ -306,16 +313,22 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         else:
             self.waited = 0
         self.awaited_before, self.body_bytes = (awaited, self.scope), 0
-        if awaited is Awaited.BODY and self.waited >= self.limits.body_silence_seconds:
-            self.refuse(408, "request_timeout", TOO_SLOW)
-            self.transport.close()
-        elif awaited is Awaited.HEAD and self.waited >= self.limits.head_seconds:
-            self.refuse(408, "request_timeout", "The request's head did not arrive in time.")
-            self.transport.close()
-        elif awaited is Awaited.REQUEST and self.waited >= self.limits.head_seconds:
-            self.transport.close()  # without an answer: browsers open connections in advance
-        elif awaited is Awaited.CLOSE and self.waited >= LINGER_SECONDS:
-            self.transport.close()
+        if awaited is Awaited.NOTHING or self.waited < self.patience[awaited]:
+            return
+        if awaited in LATE:  # others just close: browsers open connections in advance
+            self.refuse(408, "request_timeout", LATE[awaited])
+        self.transport.close()
+
+    @property
+    def patience(self) -> Mapping[Awaited, int]:
+        """For how many seconds the server waits."""
+        return {
+            Awaited.REQUEST: self.limits.head_seconds,
+            Awaited.NEXT: self.timeout_keep_alive,
+            Awaited.HEAD: self.limits.head_seconds,
+            Awaited.BODY: self.limits.body_silence_seconds,
+            Awaited.CLOSE: LINGER_SECONDS,
+        }
 
     def awaited(self) -> Awaited:
         if self.refused:
@@ -327,7 +340,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         if self.in_head():
             return Awaited.HEAD
         if self.cycle.response_complete:
-            return Awaited.NOTHING if self.timeout_keep_alive_task else Awaited.REQUEST
+            return Awaited.NEXT if self.resting else Awaited.REQUEST
         if self.cycle.waiting_for_100_continue or self.may_pause:
             return Awaited.NOTHING
         return Awaited.BODY if self.cycle.more_body else Awaited.NOTHING
@@ -390,12 +403,3 @@ async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
 def body_may_pause(scope: Mapping[str, Any]) -> bool:
     """Whether the body may pause for long: a worker sends NDJSON lines when it has some."""
     return scope["method"] == "POST" and media_type_of(scope) in NDJSON
-
-
-TOO_SLOW = f"The request's body stopped, or arrived slower than {LEAST_RATE} bytes a second."
-
-
-def waited_for(waited: float, received: int) -> float:
-    """How long a body is overdue, one second later. The bytes that came in this second count as
-    the time that they may take, so a byte now and then does not keep a request open."""
-    return max(0.0, waited + 1 - received / LEAST_RATE)

@@ -27,19 +27,17 @@ from uvicorn.protocols.http.zttp_h2_impl import RequestResponseCycle, ZttpH2Prot
 from uvicorn.server import ServerState
 from zttp import H2ErrorCode
 
+from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import problem
 from livejobs.server.connection import (
     LARGE_READ,
-    LINGER_SECONDS,
-    TOO_SLOW,
-    Awaited,
     Config,
     ConnectionLimits,
     LimitedConnection,
     OwnStream,
     body_may_pause,
-    waited_for,
 )
+from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, waited_for
 
 MAX_STREAMS: Final = 4096  # of a connection, ever; by zttp, as is the next
 MAX_CANCELLED: Final = 256
@@ -150,6 +148,8 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         cycle.limits, cycle.writable = self.limits, self.writable
         cycle.may_pause = body_may_pause(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
+        if cycle.access_log:
+            cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()

@@ -25,11 +25,15 @@ import uvloop
 from starlette.applications import Starlette
 
 from livejobs.config import SettingError, Settings
+from livejobs.server.access_log import Handshakes
 from livejobs.server.bare.connection import Bare
-from livejobs.server.connection import Config, Connection, ConnectionLimits, LimitedConnection
+from livejobs.server.connection import Config, ConnectionLimits, LimitedConnection
+from livejobs.server.instant import InstantConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise
+from livejobs.telemetry import logs
+from livejobs.telemetry.logs import Lines
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 Beside: TypeAlias = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -56,7 +60,7 @@ def become_worker(settings: Settings, limits: ConnectionLimits | None = None) ->
     serves alone. Make the app afterwards: it may start threads, which a fork would lose."""
     if settings.workers == 1:
         return None
-    configure_logging(settings.log_level)
+    configure_logging(settings)
     sock = listen(settings.host, settings.port, limits or limits_of(settings))
     return supervise(settings.workers, sock, partial(announce, url_of(sock, settings)))
 
@@ -72,7 +76,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Exceptions of the app's start are raised here. `beside` gets
     the server's URL. It is entered when the app has started, and left before the app stops."""
-    configure_logging(settings.log_level, worker)
+    app.state.log_lines = configure_logging(settings, worker).counts  # for /metrics
     limits = limits or limits_of(settings)
     config = uvicorn_config(app, settings, limits)
     with worker.sock if worker else listen(settings.host, settings.port, limits) as sock:
@@ -183,7 +187,7 @@ def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits)
         ws_ping_timeout=limits.pong_seconds,
         lifespan="off",
         log_config=None,
-        access_log=False,
+        access_log=settings.access_log,
         workers=1,
         proxy_headers=False,
         server_header=False,
@@ -197,7 +201,7 @@ def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits)
 def protocol(settings: Settings) -> Any:
     """The factory of connections. uvicorn's type wants a class, but uvicorn only calls it."""
     if settings.ssl_certfile is None or settings.ssl_keyfile is None:
-        return Connection
+        return InstantConnection
     protocols = tls_protocols(settings)
     try:
         context = make_context(settings.ssl_certfile, settings.ssl_keyfile, protocols)
@@ -208,12 +212,12 @@ def protocol(settings: Settings) -> Any:
 
 def tls_protocols(settings: Settings) -> Protocols:
     if not settings.http2:
-        return {HTTP1: Connection}
+        return {HTTP1: InstantConnection}
     if find_spec("zttp") is None:
         raise SettingError("http2", "http2", "needs zttp: pip install 'livejobs[http2]'")
     from livejobs.server.http2 import Http2Connection  # noqa: PLC0415 - needs zttp, an extra
 
-    return {HTTP2: Http2Connection, HTTP1: Connection}
+    return {HTTP2: Http2Connection, HTTP1: InstantConnection}
 
 
 def listen(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
@@ -283,19 +287,22 @@ def announce(url: str) -> None:
     sys.stdout.flush()
 
 
-def configure_logging(level: str, worker: Worker | None = None) -> None:
-    who = f" worker {worker.number}" if worker else ""
+def configure_logging(settings: Settings, worker: Worker | None = None) -> Lines:
+    """Returns what counts the lines."""
+    lines = Lines()
+    handler = logs.handler(settings.log_format, worker.number if worker else None)
+    handler.addFilter(lines)
     logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format=f"%(levelname)s %(name)s{who}: %(message)s",
+        level=settings.log_level.upper(),
+        handlers=[handler],
         force=worker is not None,  # the supervisor's handler was inherited
     )
-    # At debug, uvicorn and websockets log whole requests, tokens and keys included. At info,
-    # uvicorn logs the URL of each WebSocket, whose query may hold a browser's token.
-    logging.getLogger("uvicorn").setLevel(max(logging.INFO, logging.getLogger().level))
-    logging.getLogger("uvicorn.error").addFilter(has_no_url)
-
-
-def has_no_url(record: logging.LogRecord) -> bool:
-    return '"WebSocket' not in str(record.msg)
+    level = logging.getLogger().level
+    # At debug, these log whole requests and statements, with tokens and keys.
+    for library in ("uvicorn", "aiosqlite", "asyncpg", "httpx2", "httpcore2"):
+        logging.getLogger(library).setLevel(max(logging.INFO, level))
+    if settings.access_log:  # whatever the level of other lines is
+        for name in ("uvicorn.error", "livejobs.access"):
+            logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(Handshakes(level, shown=settings.access_log))
+    return lines

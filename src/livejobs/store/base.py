@@ -1,14 +1,18 @@
-"""What livejobs needs from a database: JobStore, FileStore, KeyStore and AuditStore. A Store is
-one database that is all four. tests/store/test_store.py holds every store to this page.
+"""What livejobs needs from a database: JobStore, FileStore, KeyStore, AuditStore, and HookStore of
+hooks.py. A Store is one database that is all five. tests/store/test_store.py holds every store to
+this page.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
   its project in the order given. Calls to it never overlap: a server has one committer.
 - A seq is never given twice in a project's epoch, whatever is deleted.
-- `commit` also adds the moves of its changes to the history, in the same transaction.
+- `commit` also adds the moves of its changes to the history, and queues the deliveries that they
+  cause (see hooks.py), in the same transaction.
 - Several nodes may share a database. A commit that was made on other seqs than the database has
   raises Outpaced, and nothing of it is kept.
 - A read sees every commit that returned before the read began.
+- Entries of a kind have no gaps: those that a head has as removed are deleted oldest first, until
+  `tidy` says that there are no more. Meanwhile a read may still return some of them.
 - A file's key is known from the commit that gives the file to a job. The commit that takes the
   file away ends it, and an ended file stays known until `forget_files`.
 - When the medium refuses, StorageUnavailable is raised, nothing of the call is kept, and the
@@ -20,37 +24,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from livejobs.core.access import Scope
 from livejobs.core.history import History, Range
-from livejobs.core.model import Entry, EntryKind, File, Flag, Head, Record, Status, Stored
+from livejobs.core.hooks import Call, Hook
+from livejobs.core.model import (
+    Entry,
+    EntryKind,
+    File,
+    Flag,
+    Head,
+    Record,
+    Status,
+    Stored,
+    size_of,
+)
+from livejobs.store.audit import AuditEntry as AuditEntry  # noqa: PLC0414 - base has all nouns
+from livejobs.store.audit import AuditRecord as AuditRecord  # noqa: PLC0414 - the same
+from livejobs.store.hooks import HookStore
 
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
-
-
-class AuditRecord(Struct, frozen=True):
-    """Who did what, and to which job or key."""
-
-    at: int
-    by: str
-    action: str  # cancel, delete, download, key.create, key.revoke
-    project: str | None = None
-    job: str | None = None
-    detail: dict[str, Any] = {}
-    by_id: str | None = None  # the id of the key in `by`, or of the key that minted its token
-    created_at: int | None = None  # of the job, since its id may be given again
-
-
-class AuditEntry(Struct, frozen=True):
-    """An audit record with its number: 1, 2, 3 …"""
-
-    n: int
-    record: AuditRecord
 
 
 class Idempotency(Struct, frozen=True):
@@ -71,6 +69,8 @@ class Change(Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     idempotency: Idempotency | None = None
     audit: AuditRecord | None = None  # written in the same transaction
+    calls: tuple[Call, ...] = ()  # to webhooks
+    hooks: tuple[Hook, ...] = ()  # the webhooks of a new job
 
     @property
     def job(self) -> Head:
@@ -151,7 +151,7 @@ class EntryQuery(Struct, frozen=True):
 
 def is_full(records: Sequence[Record], most_bytes: int = PAGE_BYTES) -> bool:
     """Whether the store stopped because of `most_bytes`, so that there may be more."""
-    return sum(len(bytes(record.entry.value)) for record in records) >= most_bytes
+    return size_of(record.entry for record in records) >= most_bytes
 
 
 class Gone(Struct, frozen=True):
@@ -167,6 +167,25 @@ class Changes(Struct, frozen=True):
     jobs: tuple[Stored, ...]
     gone: tuple[Gone, ...]
     complete: bool  # False: there is more; ask again after the last seq given
+
+
+class Tidied(Struct, frozen=True):
+    """What a piece of tidying did."""
+
+    entries: int = 0  # removed
+    bytes: int = 0  # of their values
+    returned: int = 0  # bytes of the database's file that the disk has again
+    more: bool = False  # whether another piece may have something to do
+
+
+class Space(Struct, frozen=True):
+    """The room that a database takes, and what of it could be free."""
+
+    leftovers: int = 0  # entries that `tidy` is still to remove
+    leftover_bytes: int = 0
+    size: int = 0  # bytes of the file; 0: the database is no file of ours
+    free: int = 0  # bytes of it without content
+    shrinks: bool = True  # whether `tidy` can give free space back
 
 
 class JobStore(Protocol):
@@ -243,6 +262,12 @@ class JobStore(Protocol):
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         """Return finished jobs whose expires_at has passed, the earliest first."""
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        """Remove some entries of deleted jobs, and some of those that their jobs' heads have as
+        removed: at most so many, and hardly more than so many bytes of values. If there are none,
+        give about so many bytes of free space back to the disk. Each call is one short
+        transaction, and a crash loses nothing of it."""
 
 
 class Tally(Struct, frozen=True):
@@ -328,7 +353,7 @@ class Pulse(Struct, frozen=True):
 
     projects: Sequence[Project]
     beats: Sequence[Beat] = ()  # heard by other nodes since the last pulse
-    keys: int = 0  # another number than before: another node has changed the keys
+    keys: int = 0  # another number than before: another node has changed keys or webhooks
     others: int = 0  # how many other nodes use the database
     leads: bool = True  # whether this node does what only one does, such as the sweeping
     skew_ms: int = 0  # how far this node's clock is ahead of the database's
@@ -362,7 +387,7 @@ class NodeStore(Protocol):
         """Keep the value; with `only_new` not in place of another. Return what is kept now."""
 
 
-class Store(JobStore, FileStore, KeyStore, AuditStore, NodeStore, Protocol):
+class Store(JobStore, FileStore, KeyStore, AuditStore, HookStore, NodeStore, Protocol):
     """One database."""
 
     async def open(self) -> None:

@@ -39,8 +39,10 @@ from livejobs.store.base import (
     Project,
     Query,
     Tally,
+    Tidied,
     contains,
 )
+from livejobs.store.memory_hooks import MemoryHooks
 from livejobs.store.paging import merged, up_to, whole_changes
 from livejobs.store.single import SingleStore
 
@@ -73,9 +75,10 @@ class _File:
         self.tally = Tally()
 
 
-class MemoryStore(SingleStore):
+class MemoryStore(SingleStore, MemoryHooks):
     def __init__(self, *, gone_kept: int = GONE_KEPT) -> None:
-        super().__init__()
+        SingleStore.__init__(self)
+        MemoryHooks.__init__(self)
         self._gone_kept = gone_kept
         self._projects: dict[str, Project] = {}
         self._jobs: dict[str, _Job] = {}  # in order of creation
@@ -118,6 +121,8 @@ class MemoryStore(SingleStore):
         else:
             self._keep(change.after, change.entries, seq)
         self._count(change)
+        self.add_hooks(change.hooks)
+        self.call(change.calls, change.job, seq)
         came, went = change.files()
         for it in came:
             self._files[it.key] = _File(project.name, it.size or 0 if it.kept else 0)
@@ -160,8 +165,11 @@ class MemoryStore(SingleStore):
         job.stored = Stored(head, seq)
         for entry in entries:
             job.entries[entry.kind].append(Record(seq, entry, head.id))
+        for kind in head.kept:
+            del job.entries[kind][: len(job.entries[kind]) - head.total(kind) + head.removed(kind)]
 
     def _forget(self, head: Head, seq: int) -> None:
+        self.forget_job(head)
         self._jobs.pop(head.id, None)
         gone = self._gone[head.project]
         gone.append(Gone(head.id, seq))
@@ -320,6 +328,9 @@ class MemoryStore(SingleStore):
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         due = [job.stored for job in self._jobs.values() if _due(job.stored.head, now)]
         return sorted(due, key=lambda stored: stored.head.expires_at or 0)[:limit]
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        return Tidied()  # a commit leaves nothing
 
 
 def _size(stored: Stored) -> int:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+from msgspec import Raw
 
 from livejobs.core.history import RANGES, moves
+from livejobs.core.hooks import Hook
 from livejobs.core.model import KINDS, STATUSES, EntryKind, Head, encode_head
 from livejobs.store.base import Change, Idempotency, Query
 
@@ -19,7 +22,7 @@ EVERY: Final = ""  # a label that every job has
 ALL: Final = 0  # in the history: the sum of all projects, which has its own rows
 
 Stretch: TypeAlias = tuple[str, int, int]  # label, project, status
-ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes]  # as in commit.sql
+ToldRow: TypeAlias = tuple[int | None, int, int, int, bytes | Raw]  # as in commit.sql
 MovedRow: TypeAlias = tuple[str, int, int, int | None, int]  # as in commit.sql
 Row: TypeAlias = tuple[object, ...]
 
@@ -38,6 +41,11 @@ def key(pk: int, kind: EntryKind, n: int) -> int:
 def keys(pk: int) -> tuple[int, int]:
     """The first and the last key of a job's entries."""
     return pk << _JOB_BITS, (pk + 1 << _JOB_BITS) - 1
+
+
+def first_key(last: int) -> int:
+    """The key of the first entry of the job and kind that this entry is of."""
+    return last >> _N_BITS << _N_BITS | 1
 
 
 def kind_of(key: int) -> EntryKind:
@@ -115,6 +123,21 @@ class Life:
         return {(label, self.project, status) for label in labels(head)}
 
 
+class CallRow(NamedTuple):
+    """A delivery to queue."""
+
+    hook: str
+    project: int
+    job: str
+    event: str
+    seq: int
+    at: int
+    receiver: str
+    head: bytes
+    #: Whether it takes the place of a progress that waits at the end of the job's queue.
+    renews: bool
+
+
 class Rows:
     """The rows of one transaction, by statement, in the order of writing."""
 
@@ -126,6 +149,7 @@ class Rows:
         self.seqs = dict(seqs)  # the last seq of each project
         self.created = 0
         self.lives: list[Life] = []
+        self.moving: list[Life] = []  # those that are created, deleted, or now found elsewhere
         self.now = 0
         self.ended: list[int] = []  # keys of jobs that are deleted
         self.unsearched: list[Row] = []
@@ -137,7 +161,12 @@ class Rows:
         self.idempotency: list[Idempotency] = []
         self.files: list[tuple[str, int, int]] = []  # key, project, size
         self.files_ended: list[tuple[str]] = []
+        self.trimmed: dict[tuple[int, int], int] = {}  # project, job and kind: a key
         self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
+        self.hooks: list[Hook] = []
+        self.hooks_gone: set[str] = set()  # of deleted jobs
+        self.calls: list[CallRow] = []
+        self._last_calls: dict[tuple[str, str], int] = {}  # by webhook and job
         self._pks = pks
         self._projects = projects
         self._open: dict[str, Life] = {}
@@ -146,7 +175,7 @@ class Rows:
     def only_told(self) -> bool:
         return not (
             self.moved or self.jobs or self.gone or self.idempotency or self.files
-        ) and not (self.files_ended or self.counted)
+        ) and not (self.files_ended or self.counted or self.trimmed or self.calls)
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -154,9 +183,10 @@ class Rows:
         if self.gone:
             dead = {life.pk for life in self.lives if life.after is None}
             self.told = [row for row in self.told if row[1] >> _JOB_BITS not in dead]
-        moves = [life for life in self.lives if not self._stays(life)]
-        if moves:
-            self._move(moves)
+            self.trimmed = {it: key for it, key in self.trimmed.items() if it[1] >> 2 not in dead}
+        self.moving = [life for life in self.lives if not self._stays(life)]
+        if self.moving:
+            self._move(self.moving)
 
     def _add(self, change: Change, pks: Mapping[str, int]) -> None:
         head = change.job
@@ -164,20 +194,54 @@ class Rows:
         self.given.append(seq)
         life = self._open.get(head.id) or self._begin(change, pks)
         life.after, life.seq = change.after, seq
-        for entry in change.entries:
-            place = key(life.pk, entry.kind, entry.n)
-            self.told.append((entry.level, place, life.project, seq, bytes(entry.value)))
+        if change.entries:
+            first, project = key(life.pk, "logs", 0), life.project
+            self.told += [
+                (it.level, first | _KIND[it.kind] | it.n, project, seq, it.value)
+                for it in change.entries
+            ]
+        if change.after is not None and change.after.kept:
+            self._trim(life, change.before, change.after)
         if change.moves:
             self._count(change, life.project)
         came, went = change.files()
-        self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
-        self.files_ended += [(it.key,) for it in went]
+        if came or went:
+            self.files += [(it.key, life.project, it.size or 0 if it.kept else 0) for it in came]
+            self.files_ended += [(it.key,) for it in went]
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))
+            self.hooks_gone.update(it.id for it in head.hooks)
+        self.hooks += change.hooks
+        if change.calls:
+            self._call(change, life.project, seq)
         if change.idempotency is not None:
             self.idempotency.append(change.idempotency)
             self.now = max(self.now, head.updated_at)
+
+    def _trim(self, life: Life, before: Head | None, after: Head) -> None:
+        for kind in after.kept:
+            removed = after.removed(kind)
+            if removed > (0 if before is None else before.removed(kind)):
+                last = key(life.pk, kind, removed)
+                self.trimmed[life.project, last >> _N_BITS] = last
+
+    def _call(self, change: Change, project: int, seq: int) -> None:
+        head = change.job
+        value = encode_head(head)
+        for call in change.calls:
+            lane = call.hook, head.id
+            last = self._last_calls.get(lane)
+            progress = call.event == "progress"
+            row = CallRow(
+                call.hook, project, head.id, call.event, seq, head.updated_at, call.receiver,
+                value, progress and last is None,
+            )  # fmt: skip
+            if last is not None and progress and self.calls[last].event == "progress":
+                self.calls[last] = row._replace(renews=self.calls[last].renews)
+            else:
+                self._last_calls[lane] = len(self.calls)
+                self.calls.append(row)
 
     def _count(self, change: Change, project: int) -> None:
         at = change.job.updated_at

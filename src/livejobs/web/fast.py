@@ -8,8 +8,9 @@ answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from starlette._utils import get_route_path
@@ -19,9 +20,12 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
-from livejobs.powers import Powers
+from livejobs.service import LiveJobs
+from livejobs.web.instant import RAISED, Offer, Reply
 
-RAISED: Final = "livejobs.raised"
+PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9._:~-]+)+/?")
+LONGEST: Final = 256  # bytes of a target
+REMEMBERED: Final = 2000  # targets
 
 
 class Hot(Route):
@@ -40,11 +44,17 @@ class Hot(Route):
         """Answer a request that matches. False: nothing was sent, the framework has to answer."""
         raise NotImplementedError
 
+    def take(self, offer: Offer) -> bool:
+        """Whether this route takes a request that matches (see instant.py)."""
+        return False
+
 
 class FastPath:
-    def __init__(self, app: Starlette, powers: Powers, hot: Sequence[Hot]) -> None:
+    def __init__(self, app: Starlette, live: LiveJobs, hot: Sequence[Hot]) -> None:
         self._app = app
-        self._powers = powers
+        self._live = live
+        self._powers = live.powers
+        self._at = lru_cache(REMEMBERED)(self._find)  # most requests are for a few jobs
         self._by_method: dict[str, list[Hot]] = {}
         for route in hot:
             for method in route.methods or ():
@@ -52,20 +62,41 @@ class FastPath:
 
     async def answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether the request was answered. Raises what its handler raised."""
-        path = get_route_path(scope)
-        for route in self._by_method.get(scope["method"], ()):
+        route, parameters = self._match(scope["method"], get_route_path(scope))
+        if route is None:
+            return False
+        if "path_params" in scope:  # of an app around this one
+            parameters = {**scope["path_params"], **parameters}
+        # A scope that our own runner made is ours to change.
+        own = scope if self._powers.called_directly(scope, send) else dict(scope)
+        own["app"], own["path_params"] = self._app, parameters
+        return await route.answer_fast(own, receive, send)
+
+    def taken(self, target: bytes, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Whether the request was taken. Raises what must be answered the normal way."""
+        found = self._at(scope["method"], target) if len(target) <= LONGEST else None
+        if found is None:
+            return False
+        route, parameters, scope["path"] = found
+        return route.take(Offer(self._live, scope, parameters, body, reply))
+
+    def _find(self, method: str, target: bytes) -> tuple[Hot, dict[str, Any], str] | None:
+        """Only for a target that is a path, and means the same before and after decoding."""
+        if PLAIN.fullmatch(target) is None:
+            return None
+        path = target.decode("ascii")
+        route, parameters = self._match(method, path)
+        return None if route is None else (route, parameters, path)
+
+    def _match(self, method: str, path: str) -> tuple[Hot | None, dict[str, Any]]:
+        """As `Route.matches` does, for a third of its cost."""
+        for route in self._by_method.get(method, ()):
             if (found := route.path_regex.match(path)) is not None:
-                # As `Route.matches` does, for a third of its cost.
                 parameters = found.groupdict()
                 for name, convert in route.conversions:
                     parameters[name] = convert(parameters[name])
-                if "path_params" in scope:  # of an app around this one
-                    parameters = {**scope["path_params"], **parameters}
-                # A scope that our own runner made is ours to change.
-                own = scope if self._powers.called_directly(scope, send) else dict(scope)
-                own["app"], own["path_params"] = self._app, parameters
-                return await route.answer_fast(own, receive, send)
-        return False
+                return route, parameters
+        return None, {}
 
 
 class Raised(BaseRoute):

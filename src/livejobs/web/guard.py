@@ -25,6 +25,7 @@ from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.service import LiveJobs
 from livejobs.web.http import PRINCIPAL, header, takes
+from livejobs.web.instant import Instant
 from livejobs.web.ready import Answer
 
 COOKIE: Final = b"livejobs_token="
@@ -46,10 +47,12 @@ Rate: TypeAlias = Literal["read", "report"]
 
 class Fast(NamedTuple):
     """How to answer without the framework. `answer` is awaited once the caller is admitted, and
-    only for a request that is `plain`: the handler answers all others."""
+    only for a request that is `plain`: the handler answers all others. `instant` waits for
+    nothing at all."""
 
     plain: Callable[[Scope], bool]
     answer: Callable[[Scope, Receive], Awaitable[Answer]]
+    instant: Instant[Any]
 
 
 class Rule(NamedTuple):
@@ -88,10 +91,24 @@ async def admit(live: LiveJobs, scope: Scope, action: Action, rate: Rate) -> Pri
     return by
 
 
+def admit_at_once(live: LiveJobs, scope: Scope, action: Action) -> Principal | None:
+    """The caller, by all checks of `admit` but the rate. None: something must be waited for or
+    refused. Nothing has changed then, so `admit` does it."""
+    try:
+        live.check_running()
+        by = identify_at_once(live.keyring, scope)
+        if by is not None:
+            check_origin(live, scope, by)
+            require(by, action)
+    except LivejobsError:
+        return None
+    return by
+
+
 def admit_anyone(live: LiveJobs, scope: Scope, rate: Rate) -> Principal:
     """For what a setting has made public: everyone may read it, but not too fast."""
     live.check_running()
-    check_rate(live.limiter(rate), ANONYMOUS, scope.get("client"))
+    check_rate(live.limiter(rate), ANYONE, scope.get("client"))
     scope[PRINCIPAL] = ANYONE
     return ANYONE
 
@@ -104,6 +121,17 @@ async def identify(keyring: Keyring, scope: Scope) -> Principal:
         raise unauthorized(NO_CREDENTIAL)
     by = await worth(keyring, credential, keys=way == "header")
     return replace(by, cookie=True) if way == "cookie" else by
+
+
+def identify_at_once(keyring: Keyring, scope: Scope) -> Principal | None:
+    """None: there is no credential, or it must be verified first."""
+    if not keyring.closed:
+        return ANONYMOUS
+    credential, way = find_credential(scope)
+    if credential is None:
+        return None
+    by = keyring.recall(credential, clock.now_ms(), keys=way == "header")
+    return replace(by, cookie=True) if by is not None and way == "cookie" else by
 
 
 async def worth(keyring: Keyring, credential: str, *, keys: bool = True) -> Principal:
@@ -211,9 +239,17 @@ def check_rate(limiter: Limiter | None, by: Principal, client: Client) -> None:
     """Each credential has a rate; where everyone is admin, each address."""
     if limiter is None:
         return
-    caller = address(client) if by is ANONYMOUS else by.credential
-    if retry_after := limiter.take(caller, clock.monotonic()):
+    if retry_after := limiter.take(_caller(by, client), clock.monotonic()):
         raise too_fast(limiter, retry_after)
+
+
+def took_call(limiter: Limiter | None, by: Principal, client: Client) -> bool:
+    """Whether a call of the rate was free, and was taken. If not, `check_rate` refuses."""
+    return limiter is None or not limiter.try_take(_caller(by, client), clock.monotonic())
+
+
+def _caller(by: Principal, client: Client) -> str:
+    return address(client) if by is ANONYMOUS or by is ANYONE else by.credential
 
 
 def address(client: Client) -> str:

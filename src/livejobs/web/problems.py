@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
 from livejobs.service import LiveJobs
+from livejobs.web.ids import echoed, request_id, sent_id
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -42,11 +43,15 @@ def of(error: LivejobsError) -> dict[str, Any]:
     return document(error.status, error.title, error.code, error.detail, **members)
 
 
-def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+def answer(
+    problem: dict[str, Any], headers: dict[str, str] | None = None, id: str | None = None
+) -> Response:
+    """`id`: of the request, if it has one."""
+    named = {} if id is None else {"request_id": id}
     return Response(
-        msgspec.json.encode(problem),
+        msgspec.json.encode(problem | named),
         problem["status"],
-        {"cache-control": "no-store", **(headers or {})},
+        {"cache-control": "no-store", **(headers or {}), **echoed(id)},
         MEDIA_TYPE,
     )
 
@@ -58,7 +63,7 @@ async def livejobs_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers)
     if error.status == 503:
         headers.setdefault("Retry-After", "5")
-    return answer(of(error), headers)
+    return answer(of(error), headers, sent_id(request.scope))
 
 
 async def framework_error(request: Request, error: Exception) -> Response:
@@ -66,7 +71,8 @@ async def framework_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     code, detail = _FRAMEWORK.get(status, ("http_error", str(error.detail)))
     title = HTTPStatus(status).phrase
-    return answer(document(status, title, code, detail), dict(error.headers or {}))
+    problem = document(status, title, code, detail)
+    return answer(problem, dict(error.headers or {}), sent_id(request.scope))
 
 
 UNEXPECTED: Final = "An unexpected error occurred in the server, and was logged. Try again later."
@@ -74,7 +80,15 @@ UNEXPECTED: Final = "An unexpected error occurred in the server, and was logged.
 
 async def unexpected_error(request: Request, error: Exception) -> Response:
     """A bug. The log has the traceback; the client gets none of it."""
-    return answer(document(500, "Internal error", "internal", UNEXPECTED))
+    id = request_id(request.scope)
+    note(error, id)
+    return answer(document(500, "Internal error", "internal", UNEXPECTED), id=id)
+
+
+def note(error: Exception, id: str) -> None:
+    """Give the id of its request to an error that a server logs, in both forms of the log."""
+    error.request_id = id  # type: ignore[attr-defined]
+    error.add_note(f"This was request {id}.")
 
 
 async def client_left(request: Request, error: Exception) -> Response:
@@ -88,7 +102,7 @@ async def refuse(error: LivejobsError, scope: Scope, receive: Receive, send: Sen
         await receive()
         await send({"type": "websocket.close"})
     else:
-        await answer(of(error), error.headers)(scope, receive, send)
+        await answer(of(error), error.headers, sent_id(scope))(scope, receive, send)
 
 
 HANDLERS: Final = {

@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.web import http
 from livejobs.web.fast import Hot
-from livejobs.web.guard import Rule, admit
+from livejobs.web.guard import Rule, admit, admit_at_once, took_call
+from livejobs.web.instant import Offer
 from livejobs.web.ready import give
 
 
@@ -34,4 +35,17 @@ class Resource(Hot):
         if rule.action is not None:
             await admit(scope["app"].live, scope, rule.action, rule.rate)
         await give(await rule.fast.answer(scope, receive), scope, send)
+        return True
+
+    def take(self, offer: Offer) -> bool:
+        rule, scope, live = self.rules.get(offer.scope["method"]), offer.scope, offer.live
+        if rule is None or rule.fast is None or rule.action is None or not rule.fast.plain(scope):
+            return False
+        by = admit_at_once(live, scope, rule.action)
+        if by is None:
+            return False
+        prepared = rule.fast.instant.prepare(offer, by)
+        if prepared is None or not took_call(live.limiter(rule.rate), by, scope["client"]):
+            return False
+        rule.fast.instant.act(offer, prepared)
         return True

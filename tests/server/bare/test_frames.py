@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -59,22 +59,32 @@ def test_pieces_make_the_same_messages_and_so_does_a_fresh_parser(
     assert parsed([bytes([byte]) for byte in stream], drop=True) == whole
 
 
-@pytest.mark.parametrize(
-    ("stream", "code"),
-    [
-        (masked(Opcode.TEXT, b"\xff"), 1007),
-        (masked(Opcode.TEXT, "é".encode()[:1], fin=False) + masked(Opcode.CONT, b"x"), 1007),
-        (masked(Opcode.CONT, b"x"), 1002),
-        (masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.TEXT, b"b"), 1002),
-        (masked(Opcode.TEXT, b"x" * (LARGEST + 1)), 1009),
-        (masked(Opcode.TEXT, b"x" * LARGEST, fin=False) + masked(Opcode.CONT, b"x"), 1009),
-        (masked(Opcode.CLOSE, b"\x00"), 1002),
-        (masked(Opcode.CLOSE, b"\x03\xe8\xff"), 1007),
-        (bytes(Frame(Opcode.TEXT, b"x").serialize(mask=False)), 1002),
-        (b"\x83\x80\0\0\0\0", 1002),
-    ],
-)
-def test_what_breaks_the_protocol_is_refused_with_its_code(stream: bytes, code: int) -> None:
+BROKEN: Mapping[str, tuple[bytes, int]] = {
+    "not UTF-8": (masked(Opcode.TEXT, b"\xff"), 1007),
+    "a character cut by the end": (
+        masked(Opcode.TEXT, "é".encode()[:1], fin=False) + masked(Opcode.CONT, b"x"),
+        1007,
+    ),
+    "a continuation of nothing": (masked(Opcode.CONT, b"x"), 1002),
+    "a message inside another": (
+        masked(Opcode.TEXT, b"a", fin=False) + masked(Opcode.TEXT, b"b"),
+        1002,
+    ),
+    "too large": (masked(Opcode.TEXT, b"x" * (LARGEST + 1)), 1009),
+    "too large in fragments": (
+        masked(Opcode.TEXT, b"x" * LARGEST, fin=False) + masked(Opcode.CONT, b"x"),
+        1009,
+    ),
+    "a close code of one byte": (masked(Opcode.CLOSE, b"\x00"), 1002),
+    "a close reason that is not UTF-8": (masked(Opcode.CLOSE, b"\x03\xe8\xff"), 1007),
+    "no mask": (bytes(Frame(Opcode.TEXT, b"x").serialize(mask=False)), 1002),
+    "an unknown opcode": (b"\x83\x80\0\0\0\0", 1002),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_breaks_the_protocol_is_refused_with_its_code(name: str) -> None:
+    stream, code = BROKEN[name]
     with pytest.raises(Unreadable) as refused:
         list(Frames(LARGEST).parse(stream))
     assert refused.value.code == code

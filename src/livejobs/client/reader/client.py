@@ -189,6 +189,10 @@ class Client:
 
     # Requests
 
+    def call(self, method: str, path: str, **how: Any) -> Json:
+        """A call of the API that has no method here. An answer without a body is {}."""
+        return self._json(method, path, **how)
+
     def _events(
         self, path: str, params: dict[str, str], cut: Callable[[], None] | None = None
     ) -> Iterator[Event]:
@@ -244,7 +248,7 @@ class Client:
                 break
             if last or not self._renew(response.status_code):
                 raise refused(response.status_code, response.content)
-        said: Json = response.json()
+        said: Json = response.json() if response.content else {}
         return said
 
     def _credential(self) -> dict[str, str]:

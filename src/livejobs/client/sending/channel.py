@@ -22,6 +22,7 @@ from livejobs.client.sending.outbox import News, Outbox
 from livejobs.client.sending.pace import ASKING, SILENCE
 from livejobs.client.sending.question import Question, Questions
 from livejobs.client.sending.spool import Spool
+from livejobs.client.sending.trace import traceparent
 from livejobs.client.settings import Target
 
 logger: Final = logging.getLogger("livejobs.client")
@@ -69,6 +70,7 @@ class Channel:
         self.outbox = outbox
         self.guard = Guard()
         self.disk = Disk(self.target, self.id, outbox, self.guard, spool)
+        self.trace = traceparent()  # of the code that opened the job, or has reported last
         self.changed = threading.Condition()
         self.sources: list[Source] = []
         self.questions = Questions()
@@ -116,6 +118,7 @@ class Channel:
             size = f"it takes {len(body)} bytes; {LARGEST} are allowed"
             self._log([News(f"large:{kind}", f"A report of type {kind!r} is dropped: {size}.")])
             return False
+        self.trace = traceparent() or self.trace
         self.guard.run(self.outbox.put, kind, body)
         if not self.awake:
             self.wake()

@@ -182,7 +182,7 @@ class Reporter:
         if request is None:
             return
         assert self._transport is not None
-        answer = self._transport.send(channel.id, request)
+        answer = self._transport.send(channel.id, request, channel.trace)
         self._totals["requests"] += 1
         if request.kind != "create":
             seat.last = now

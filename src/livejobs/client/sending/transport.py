@@ -67,28 +67,30 @@ class Transport:
         self._headers = headers_of(target)
         self._connection = connect(target)
 
-    def send(self, job: str, request: Request) -> Answer:
+    def send(self, job: str, request: Request, trace: str | None = None) -> Answer:
+        """`trace`: the span of the worker that this belongs to."""
         if request.kind == "create":
-            return self.call("PUT", path_of(self._target, job), request.body)
-        return self.call("POST", path_of(self._target, job, "reports"), request.body)
+            return self.call("PUT", path_of(self._target, job), request.body, trace)
+        return self.call("POST", path_of(self._target, job, "reports"), request.body, trace)
 
-    def call(self, method: str, path: str, body: bytes) -> Answer:
+    def call(self, method: str, path: str, body: bytes, trace: str | None = None) -> Answer:
         """What is sent may be sent twice: reports are numbered, and creating is idempotent."""
         reused = self._connection.sock is not None
         try:
             try:
-                return self._once(method, path, body)
+                return self._once(method, path, body, trace)
             except ConnectionError:  # as by a server that closed it while nothing was sent
                 if not reused:
                     raise
                 self.close()
-                return self._once(method, path, body)
+                return self._once(method, path, body, trace)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             return Answer(0, error=f"{type(error).__name__}: {error}".rstrip(": "))
 
-    def _once(self, method: str, path: str, body: bytes) -> Answer:
-        self._connection.request(method, path, body, self._headers)
+    def _once(self, method: str, path: str, body: bytes, trace: str | None) -> Answer:
+        headers = self._headers if trace is None else {**self._headers, "traceparent": trace}
+        self._connection.request(method, path, body, headers)
         return answer_of(self._connection.getresponse())
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livejobs.core import reports as say
-from livejobs.core.model import Head, Plan, Progress, Step
+from livejobs.core.model import Head, HookRef, Plan, Progress, Step
 
 
 def create(
@@ -15,6 +15,7 @@ def create(
     now: int,
     heartbeat_timeout: float | None = None,
     ttl_seconds: float | None = None,
+    hooks: tuple[HookRef, ...] = (),
 ) -> Head:
     """The head of a new job. The two keyword defaults apply where `new` sets nothing."""
     plan = Plan(new.total, new.unit, tuple(_planned(step) for step in new.steps))
@@ -35,6 +36,7 @@ def create(
         parent=new.parent,
         heartbeat_timeout=new.heartbeat_timeout or heartbeat_timeout,
         ttl_seconds=new.ttl_seconds or ttl_seconds,
+        hooks=hooks,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, Final
 
 from msgspec.structs import force_setattr as put
@@ -51,10 +50,9 @@ class Draft:
     measured = True  # False: there is progress that the rate does not include yet
 
     def __init__(self, head: Head, now: int) -> None:
-        self.head = copy(head)
+        self.head = replace(head, updated_at=now)
         self.now = now
         self.entries: list[Entry] = []
-        put(self.head, "updated_at", now)
 
     def put(self, **fields: Any) -> None:
         for name, value in fields.items():

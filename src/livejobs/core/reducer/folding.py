@@ -51,7 +51,7 @@ def fold(head: Head, reports: Iterable[say.AnyReport], now: int) -> Folded:
     put(draft.head, "stalled", False)
     accepted = 0
     for report in reports:
-        if not seen_before(draft.head, report):
+        if report.n is None or not seen_before(draft.head, report):
             _advance(draft, report, now)
             accepted += 1
     if not accepted:

@@ -40,7 +40,7 @@ def log(draft: Draft, report: say.Log, now: int) -> None:
     n = draft.head.logs_total + 1
     at = now if report.at is None else int(report.at.timestamp() * 1000)
     line = LogLine(n, rfc3339(at), report.level, report.source, report.message)
-    draft.entries.append(_entry("logs", n, line, LEVELS.index(report.level)))
+    draft.entries.append(Entry("logs", n, LEVELS.index(report.level), Raw(_encode(line))))
     put(draft.head, "logs_total", n)
 
 

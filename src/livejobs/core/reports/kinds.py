@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta as Bound
 from msgspec import Struct
 
+from livejobs.core.hooks import FORMATS, OF_JOB, Event
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Level, Number, StepStatus
 from livejobs.core.questions import PROMPT_BYTES
 
@@ -147,6 +148,15 @@ class PlannedStep(Struct, frozen=True, forbid_unknown_fields=True):
     total: Amount | None = None
 
 
+class NewHook(Struct, frozen=True, forbid_unknown_fields=True):
+    """A webhook: where to send which events, and how."""
+
+    url: Annotated[str, Bound(min_length=1, max_length=2000)]
+    events: Annotated[list[Event], Bound(min_length=1, max_length=20)]
+    secret: Annotated[str, Bound(min_length=1, max_length=200)] | None = None
+    format: Annotated[str, Bound(extra_json_schema={"enum": list(FORMATS)})] = "standard"
+
+
 class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a create call. Every field is optional."""
 
@@ -163,8 +173,7 @@ class NewJob(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Name | None = None
     heartbeat_timeout: Seconds | None = None
     ttl_seconds: Seconds | None = None
-    # Nothing sends webhooks yet. The field is known so that the refusal can say so.
-    webhooks: Annotated[list[Any], Bound(extra_json_schema={"maxItems": 0})] = []
+    webhooks: Annotated[list[NewHook], Bound(max_length=OF_JOB)] = []
 
 
 class NewAnswer(Struct, frozen=True, forbid_unknown_fields=True):

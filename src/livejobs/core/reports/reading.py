@@ -28,9 +28,7 @@ def decode_body(body: bytes, bounds: Bounds) -> list[AnyReport]:
     if len(reports) > bounds.batch:
         detail = f"An array takes at most {bounds.batch} reports; this one has {len(reports)}."
         raise BatchTooLarge(detail, errors=[FieldError("", detail)])
-    odd, room = may_be_odd(body, len(reports)), Room()
-    for at, report in enumerate(reports):
-        check(report, bounds, f"/{at}", odd, room)
+    check(reports, bounds, body, "/{}")
     return reports
 
 
@@ -46,15 +44,13 @@ def decode_lines(lines: Sequence[bytes], bounds: Bounds) -> list[AnyReport]:
         raise BadJson("A report is not on one line.")
     if len(body) > bounds.body and max(map(len, lines)) > bounds.body:
         raise BadJson("A line is too long.")
-    odd, room = may_be_odd(body, len(reports)), Room()
-    for report in reports:
-        check(report, bounds, "", odd, room)
+    check(reports, bounds, body)
     return reports
 
 
 def decode_line(line: bytes, bounds: Bounds, room: Room | None = None) -> AnyReport:
     report: AnyReport = decoded(_one, line)
-    check(report, bounds, "", may_be_odd(line), room)
+    check((report,), bounds, line, room=room)
     return report
 
 
@@ -65,10 +61,6 @@ def decode_new_job(body: bytes) -> NewJob:
     names = [s if isinstance(s, str) else s.name for s in new.steps]
     if len(set(names)) < len(names):
         raise Invalid.at("/steps", "Step names must differ.")
-    if new.webhooks:
-        raise Invalid.at(
-            "/webhooks", "This server does not send webhooks yet. Leave out 'webhooks'."
-        )
     if may_be_odd(body):
         check_value(new.meta, "/meta")
     return new

@@ -29,7 +29,7 @@ def taker_of(send: Send) -> Take | None:
     if not isinstance(cycle, RequestResponseCycle) or cycle.scope["http_version"] != "1.1":
         return None
     connection = getattr(cycle.on_response, "__self__", None)
-    if type(connection) is not Connection or not _can_be_bare(connection):
+    if not isinstance(connection, Connection) or not _can_be_bare(connection):
         return None
     return partial(take_stream, connection, cycle)
 

@@ -127,7 +127,7 @@ async def first_connection(url: str, migrations: Sequence[Path]) -> Any:
     if it can't be trusted."""
     connection = await connect(url)
     try:
-        await _check(connection)
+        await check_server(connection)
         await _migrate(connection, migrations)
         await to_write(connection)
     except BaseException:  # also when cancelled: nobody else would close it
@@ -151,7 +151,7 @@ async def until(true: Callable[[], Awaitable[bool]], pause: float) -> None:
         await asyncio.sleep(pause)
 
 
-async def _check(connection: Any) -> None:
+async def check_server(connection: Any) -> None:
     version = await connection.fetchval("SELECT current_setting('server_version_num')::int")
     if version < OLDEST:
         number = await connection.fetchval("SHOW server_version")

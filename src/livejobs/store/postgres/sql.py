@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
-MIGRATIONS: Final = (Path(__file__).with_name("schema.sql"),)
+_VERSIONS: Final = ("schema", "retention", "webhooks")
+MIGRATIONS: Final = tuple(Path(__file__).with_name(f"{name}.sql") for name in _VERSIONS)
 
 
 class Part(NamedTuple):
@@ -143,6 +144,12 @@ EMPTY_GONE: Final = Part(
     " WHERE sums.project = c.project AND sums.label = c.label AND sums.status = c.status)",
     (),
 )
+TRIMMED: Final = Part(
+    "cut",
+    "INSERT INTO livejobs.trims (project, kind, last) SELECT * FROM {} AS it"
+    " ON CONFLICT (project, kind) DO UPDATE SET last = excluded.last",
+    ("integer", "bigint", "bigint"),
+)
 GONE_NEW: Final = Part(
     "gone",
     "INSERT INTO livejobs.gone (project, seq, id) SELECT * FROM {} AS it",
@@ -203,6 +210,35 @@ AUDIT_TRIM: Final = Part(
     " WHERE n <= (SELECT max(n) FROM audited) - (SELECT max(n) FROM {} AS it (n))",
     ("bigint",),
 )
+HOOKS_NEW: Final = Part(
+    "hooked",
+    "INSERT INTO livejobs.hooks (id, job, gone, hook) SELECT * FROM {} AS it",
+    ("text", "text", "boolean", "bytea"),
+)
+HOOKS_OF_GONE: Final = Part(
+    "unhooked",
+    "UPDATE livejobs.hooks SET gone = true WHERE id IN (SELECT * FROM {} AS it)",
+    ("text",),
+)
+# Only the last delivery of a job to a webhook: an older one would come before what happened since.
+CALLS_RENEWED: Final = Part(
+    "renewed",
+    "UPDATE livejobs.deliveries AS d SET seq = it.seq, at = it.at, head = it.head"
+    " FROM {} AS it (hook, job, seq, at, head) WHERE d.event = 'progress' AND d.state = 0"
+    " AND NOT d.replay AND d.n = (SELECT max(o.n) FROM livejobs.deliveries AS o"
+    " WHERE o.hook = it.hook AND o.job = it.job) RETURNING d.hook, d.job",
+    ("text", "text", "bigint", "bigint", "bytea"),
+)
+CALLS_NEW: Final = Part(
+    "called",
+    "INSERT INTO livejobs.deliveries (hook, project, job, event, receiver, seq, at, replay, state,"
+    " attempts, next_at, head) SELECT it.hook, it.project, it.job, it.event, it.receiver, it.seq,"
+    " it.at, false, 0, 0, it.at, it.head"
+    " FROM {} AS it (hook, project, job, event, seq, at, receiver, head, renews, place)"
+    " WHERE NOT (it.renews AND EXISTS (SELECT 1 FROM renewed AS r"
+    " WHERE r.hook = it.hook AND r.job = it.job)) ORDER BY it.place",
+    ("text", "integer", "text", "text", "bigint", "bigint", "text", "bytea", "boolean", "bigint"),
+)
 
 # 0: a project had another seq. If only the node's own row did not match, this is an error, which
 # rolls back the rest.
@@ -216,9 +252,10 @@ TOLD: Final = statement(TOLD_PARTS, _CHECK)
 COMMIT_PARTS: Final = (
     *TOLD_PARTS,
     *only_if(GIVEN, (JOBS_GONE, HEADS_GONE, SEARCH_GONE, ENDED_NEW, JOBS_NEW, SEARCH_NEW)),
-    *only_if(GIVEN, (LABELS_GONE, LABELS_NEW, SUMS, EMPTY_GONE, GONE_NEW, GONE_TRIM)),
+    *only_if(GIVEN, (LABELS_GONE, LABELS_NEW, SUMS, EMPTY_GONE, GONE_NEW, GONE_TRIM, TRIMMED)),
     *only_if(GIVEN, (COUNTED_NEW, COUNTED_GONE, FILES_NEW, FILES_END)),
     *only_if(GIVEN, (REPEATABLE, REPEATABLE_TRIM, AUDIT_NEW, AUDIT_TRIM)),
+    *only_if(GIVEN, (HOOKS_NEW, HOOKS_OF_GONE, CALLS_RENEWED, CALLS_NEW)),
 )
 COMMIT: Final = statement(COMMIT_PARTS, _CHECK)
 TOUCHED: Final = (
@@ -241,12 +278,25 @@ GONE_COUNTS: Final = "SELECT project, count(*) FROM livejobs.gone GROUP BY proje
 GONE_OLDEST: Final = (
     "SELECT seq FROM livejobs.gone WHERE project = $1 ORDER BY seq LIMIT 1 OFFSET $2"
 )
-ENDED: Final = "SELECT project, pk FROM livejobs.ended"
-ENTRIES_GONE: Final = (
-    "WITH few AS (SELECT key FROM livejobs.entries"
-    " WHERE project = $1 AND key BETWEEN $2 AND $3 LIMIT $4)"
-    " DELETE FROM livejobs.entries WHERE project = $1 AND key IN (SELECT key FROM few)"
+TRIMS: Final = "SELECT project, last FROM livejobs.trims LIMIT $1"
+ENDED: Final = "SELECT project, pk FROM livejobs.ended LIMIT $1"
+ENTRY_SIZES: Final = (
+    "SELECT key, octet_length(value) FROM livejobs.entries"
+    " WHERE project = $1 AND key BETWEEN $2 AND $3 ORDER BY key LIMIT $4"
 )
+ENTRIES_GONE: Final = "DELETE FROM livejobs.entries WHERE project = $1 AND key BETWEEN $2 AND $3"
+ENTRY_BYTES: Final = (
+    "SELECT coalesce(sum(octet_length(value)), 0)::bigint FROM livejobs.jobs AS j"
+    " JOIN livejobs.entries AS e ON e.project = j.project"
+    " AND e.key BETWEEN j.pk << 32 AND (j.pk + 1 << 32) - 1 WHERE j.id = ANY($1::text[])"
+)
+LEFTOVERS: Final = (
+    "SELECT count(*), coalesce(sum(octet_length(value)), 0)::bigint FROM"
+    " (SELECT project, last >> 30 << 30 AS first, last FROM livejobs.trims"
+    " UNION ALL SELECT project, pk << 32, (pk + 1 << 32) - 1 FROM livejobs.ended) AS it"
+    " JOIN livejobs.entries AS e ON e.project = it.project AND e.key BETWEEN first AND last"
+)
+TRIMS_GONE: Final = "DELETE FROM livejobs.trims WHERE project = $1 AND last BETWEEN $2 AND $3"
 ENDED_GONE: Final = "DELETE FROM livejobs.ended WHERE project = $1 AND pk = $2"
 
 # Servers
@@ -382,12 +432,16 @@ _PAGE: Final = (
     " OVER (ORDER BY seq {order} GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before"
     " FROM ({{found}}) AS found) AS page WHERE before < {most} ORDER BY key {order}"
 )
-# The first key after a seq, by halving: seq grows with n, and n has no gaps.
+# The first key after a seq, by halving: seq grows with n, and n has no gaps. The oldest may have
+# been removed.
 _PLACE: Final = (
     "WITH RECURSIVE job AS (SELECT project, pk << 32 | $2::bigint AS first"
     " FROM livejobs.jobs WHERE id = $1),"
     " place (project, first, low, high) AS ("
-    "SELECT project, first, first + 1, CASE WHEN $4::bigint > 0 THEN coalesce((SELECT max(key)"
+    "SELECT project, first, CASE WHEN $4::bigint > 0 THEN coalesce((SELECT min(key)"
+    " FROM livejobs.entries AS e WHERE e.project = job.project"
+    " AND e.key BETWEEN first AND first + {last}), first + 1) ELSE first + 1 END,"
+    " CASE WHEN $4 > 0 THEN coalesce((SELECT max(key)"
     " FROM livejobs.entries AS e WHERE e.project = job.project"
     " AND e.key BETWEEN first AND first + {last}), first) + 1 ELSE first + 1 END FROM job"
     " UNION ALL SELECT project, first, CASE WHEN known THEN middle + 1 ELSE low END,"

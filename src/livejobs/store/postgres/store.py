@@ -36,8 +36,9 @@ from livejobs.store.base import (
     Pulse,
     Query,
     Tally,
+    Tidied,
 )
-from livejobs.store.postgres import keeping, reading, sql
+from livejobs.store.postgres import hooking, keeping, reading, sql, tidying
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
@@ -69,7 +70,7 @@ class Reading(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
         self.terminate()
 
 
-class PostgresStore:
+class PostgresStore(hooking.PostgresHooks):
     shared = True
 
     def __init__(
@@ -141,8 +142,6 @@ class PostgresStore:
             given = await self._commit(commit)
         if given is None:
             raise StorageUnavailable(DOUBT)
-        if self._writer.ended:
-            await self._sweep()
         return given
 
     async def _commit(self, commit: Commit) -> list[int] | None:
@@ -191,11 +190,6 @@ class PostgresStore:
             async with self._link.use():
                 kept = self._link.done == commit.number
         return self._writer.keep(commit) if kept else None
-
-    async def _sweep(self) -> None:
-        """The commit stands, so an error here must not be its caller's."""
-        with suppress(StorageUnavailable):
-            await self._write(self._writer.sweep)
 
     @asynccontextmanager
     async def alone(self, projects: Iterable[str]) -> AsyncIterator[None]:
@@ -312,6 +306,9 @@ class PostgresStore:
 
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         return await self._read(reading.expired, now, limit)
+
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        return await self._write(tidying.tidy, rows, bytes)
 
     async def keys(self) -> Sequence[Key]:
         return await self._read(keeping.keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -14,9 +14,7 @@ from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Outpaced, Project
 from livejobs.store.postgres import sql
 from livejobs.store.postgres.text import kept, searched
-from livejobs.store.rows import Row, Rows, keys
-
-SWEPT: Final = 5_000  # entries of deleted jobs removed after one commit
+from livejobs.store.rows import Row, Rows
 
 Place: TypeAlias = tuple[int, int]  # step, project
 Found: TypeAlias = Mapping[str, Sequence[Row]]  # rows by the name of their part
@@ -46,6 +44,7 @@ class Commit:
         rows = self.rows
         self._found |= {**_jobs(rows), **_labels(rows), **_counted(rows, outdated), **_files(rows)}
         self._found |= {**_gone(rows, self.floors), **_repeatable(rows), **audited(records)}
+        self._found |= _called(rows)
 
 
 class Writer:
@@ -55,7 +54,6 @@ class Writer:
         self._gone_kept = gone_kept
         self.projects: dict[str, Project] = {}
         self.project_pks: Mapping[str, int] = {}
-        self.ended: list[tuple[int, int]] = []  # projects and keys of deleted jobs with entries
         self._number = 0  # of the last commit
         self._counted: dict[Place, int] = {}  # the last step written
 
@@ -63,7 +61,6 @@ class Writer:
         await self.read_projects(db)
         self._pks: dict[str, int] = dict(await db.fetch(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(await db.fetch(sql.GONE_COUNTS)))
-        self.ended = [(project, pk) for project, pk in await db.fetch(sql.ENDED)]
 
     async def read_projects(self, db: Any) -> Sequence[Project]:
         rows = await db.fetch(sql.PROJECTS)
@@ -157,19 +154,7 @@ class Writer:
                 self._pks[life.after.id] = life.pk
             elif (head := life.after or life.before) is not None:
                 self._pks.pop(head.id, None)
-        self.ended += [(life.project, life.pk) for life in rows.lives if life.pk in rows.ended]
         return rows.given
-
-    async def sweep(self, db: Any) -> None:
-        """Remove some entries of deleted jobs."""
-        room = SWEPT
-        while self.ended and room > 0:
-            project, pk = self.ended[0]
-            done = await db.execute(sql.ENTRIES_GONE, project, *keys(pk), room)
-            room -= int(done.rpartition(" ")[2])
-            if room > 0:
-                await db.execute(sql.ENDED_GONE, project, pk)
-                self.ended.pop(0)
 
 
 async def _check_repeated(db: Any, changes: Sequence[Change]) -> None:
@@ -203,7 +188,7 @@ def _told(rows: Rows) -> Found:
     ]
     heads += [(project, pk, seq, head) for pk, _, project, _, _, seq, head in rows.jobs]
     entries = [
-        (project, key, seq, level, value)
+        (project, key, seq, level, bytes(value))
         for level, key, project, seq, value in rows.told
         if level is not None
     ]
@@ -255,10 +240,24 @@ def _files(rows: Rows) -> Found:
 
 def _gone(rows: Rows, floors: Mapping[int, int]) -> Found:
     gone = [row for row in rows.gone if row[1] > floors.get(row[0], 0)]
-    return {"gone": gone, "trimmed": list(floors.items())}
+    cut = [(*kind, last) for kind, last in rows.trimmed.items()]
+    return {"gone": gone, "trimmed": list(floors.items()), "cut": cut}
 
 
 def _repeatable(rows: Rows) -> Found:
     last = {(kept(it.credential), kept(it.key)): it for it in rows.idempotency}
     made = [(*place, it.body, it.job, it.expires_at) for place, it in last.items()]
     return {"repeatable": made, "unrepeatable": [(rows.now,)] if made else []}
+
+
+def _called(rows: Rows) -> Found:
+    """A webhook that comes and goes in one statement is written once, as of a deleted job."""
+    gone = rows.hooks_gone
+    hooks = [(it.id, it.job, it.id in gone, _json(it)) for it in rows.hooks]
+    calls = rows.calls
+    return {
+        "hooked": hooks,
+        "unhooked": [(id,) for id in gone - {it.id for it in rows.hooks}],
+        "renewed": [(it.hook, it.job, it.seq, it.at, it.head) for it in calls if it.renews],
+        "called": [(*it, place) for place, it in enumerate(calls)],
+    }

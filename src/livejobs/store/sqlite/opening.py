@@ -32,7 +32,7 @@ READER: Final = (
 
 # Errors of the medium, not of the caller or the code, and the sentence for each.
 _HELD: Final = "Another process holds the database. Try again."
-_DAMAGED: Final = "The database file is damaged. Stop the server and restore a copy."
+_DAMAGED: Final = "The database file is damaged. Stop the server and restore a backup."
 REFUSALS: Final = {
     sqlite3.SQLITE_FULL: "The disk is full, and nothing was kept. Free some space and try again.",
     sqlite3.SQLITE_IOERR: "The disk reported an error. See the system's log.",
@@ -45,6 +45,16 @@ REFUSALS: Final = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def way_back(path: Path) -> str:
+    """From a damaged database."""
+    return (
+        f"Move {path.name}* out of {path.parent}, and run: livejobs restore BACKUP --data "
+        f"{path.parent}"
+    )
 
 
 @contextmanager
@@ -94,13 +104,13 @@ def make_or_check(path: Path, migrations: Sequence[Path]) -> None:
     with unusable(path):
         if path.exists():
             if not path.stat().st_size:  # SQLite would remove the log of an empty file
-                raise StoreUnusable(f"{path} is empty: its jobs are lost. Restore a copy of it.")
+                raise StoreUnusable(f"{path} is empty: its jobs are lost. {way_back(path)}")
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
                 _check(db, path, len(migrations))
             for suffix in ("", "-wal", "-shm"):
                 close_to_others(_beside(path, suffix), FILE)
         elif _beside(path, "-wal").exists():
-            raise StoreUnusable(f"{path} is gone, though its log is there. Restore a copy of it.")
+            raise StoreUnusable(f"{path} is gone, though its log is there. {way_back(path)}")
         else:
             _make(path, migrations)
 
@@ -112,28 +122,29 @@ def _make(path: Path, migrations: Sequence[Path]) -> None:
     new.unlink(missing_ok=True)
     new.touch(FILE, exist_ok=False)  # SQLite gives its log the same mode
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before there are tables
         migrate(db, migrations)
     new.rename(path)
 
 
 def _check(db: sqlite3.Connection, path: Path, newest: int) -> None:
-    if _pragma(db, "application_id") != APPLICATION_ID:
+    if pragma(db, "application_id") != APPLICATION_ID:
         raise StoreUnusable(f"{path} is not a livejobs database.")
-    version = _pragma(db, "user_version")
+    version = pragma(db, "user_version")
     if version > newest:
         raise StoreUnusable(
             f"{path} was written by a newer livejobs (schema {version}, this one knows {newest}). "
             "Run that version or a later one."
         )
     size = path.stat().st_size
-    if size % _pragma(db, "page_size"):
-        raise StoreUnusable(f"{path} is cut short. Restore a copy of it.")
+    if size % pragma(db, "page_size"):
+        raise StoreUnusable(f"{path} is cut short. {way_back(path)}")
     if size > CHECKED:
         return
     wrong = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if wrong != "ok":
         what = wrong.splitlines()[-1]  # there may be a heading above it
-        raise StoreUnusable(f"{path} is damaged ({what}). Restore a copy of it.")
+        raise StoreUnusable(f"{path} is damaged ({what}). {way_back(path)}")
 
 
 @contextmanager
@@ -142,14 +153,16 @@ def unusable(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnusable(f"{path} can't be used: {error}.") from error
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+        back = f" {way_back(path)}" if damaged else ""
+        raise StoreUnusable(f"{path} can't be used: {error}.{back}") from error
     except StorageUnavailable as error:
         raise StoreUnusable(f"{path} can't be used. {error.detail}") from error
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Path]) -> None:
     """Migrate to the newest version, each step in its own transaction."""
-    for version in range(_pragma(db, "user_version"), len(migrations)):
+    for version in range(pragma(db, "user_version"), len(migrations)):
         try:
             db.executescript(
                 f"BEGIN IMMEDIATE; {migrations[version].read_text()};"
@@ -179,7 +192,7 @@ def rollback(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-def _pragma(db: sqlite3.Connection, name: str) -> int:
+def pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 

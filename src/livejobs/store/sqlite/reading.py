@@ -113,7 +113,7 @@ def entries(db: sqlite3.Connection, query: EntryQuery) -> list[Record]:
         first, last = key(row[0], query.kind, 0), key(row[0], query.kind, LAST)
         after = query.after
         if query.after_seq:
-            after = max(after, _count_upto(db, first, last, query.after_seq))
+            after = max(after, _last_upto(db, first, last, query.after_seq))
         text = sql.ENTRIES_TAIL if query.tail else sql.ENTRIES
         params = (first + after + 1, last, query.level, query.limit)
         with closing(db.execute(text, params)) as rows:
@@ -121,17 +121,18 @@ def entries(db: sqlite3.Connection, query: EntryQuery) -> list[Record]:
     return records[::-1] if query.tail else records
 
 
-def _count_upto(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
-    """How many of a job's entries have a seq up to `after_seq`. seq grows with n, and n has no
+def _last_upto(db: sqlite3.Connection, first: int, last: int, after_seq: int) -> int:
+    """The n of a job's last entry with a seq up to `after_seq`. seq grows with n, and n has no
     gaps, so a binary search needs no index."""
     (end,) = db.execute(sql.LAST_KEY, (first, last)).fetchone()
     if end is None:
         return 0
+    (begin,) = db.execute(sql.FIRST_KEY, (first, last)).fetchone()  # those before it were removed
 
     def seq(key: int) -> int:
         return int(db.execute(sql.SEQ_AT, (key,)).fetchone()[0])
 
-    return bisect_right(range(first + 1, end + 1), after_seq, key=seq)
+    return int(begin - first - 1 + bisect_right(range(begin, end + 1), after_seq, key=seq))
 
 
 def changes(

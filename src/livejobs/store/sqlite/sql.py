@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 # The first n files make version n of the schema. Add to this list; never change or remove a file.
-MIGRATIONS: Final = tuple(
-    Path(__file__).with_name(name)
-    for name in ("schema.sql", "keys.sql", "files.sql", "identity.sql", "history.sql")
-)
+_VERSIONS: Final = (
+    "schema", "keys", "files", "identity", "history", "retention", "webhooks"
+)  # fmt: skip
+MIGRATIONS: Final = tuple(Path(__file__).with_name(f"{name}.sql") for name in _VERSIONS)
 COMMIT: Final = Path(__file__).with_name("commit.sql")
 
 PROJECTS: Final = (
@@ -23,7 +23,6 @@ PROJECT_NEW: Final = "INSERT INTO projects (name, epoch, floor) VALUES (?, ?, 0)
 LAST_PK: Final = (
     "SELECT max(coalesce((SELECT max(pk) FROM jobs), 0), coalesce((SELECT max(pk) FROM ended), 0))"
 )
-ENDED: Final = "SELECT pk FROM ended"
 UNFINISHED_PKS: Final = "SELECT id, pk FROM jobs WHERE status < 2"
 PKS: Final = "SELECT id, pk FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -50,9 +49,9 @@ COUNTED_GONE: Final = "DELETE FROM history WHERE step = ? AND project = ? AND at
 SEARCH_GONE: Final = "INSERT INTO search (search, rowid, id, title) VALUES ('delete', ?, ?, ?)"
 JOB_GONE: Final = "DELETE FROM jobs WHERE pk = ?"
 ENDED_NEW: Final = "INSERT INTO ended VALUES (?)"
-ENDED_GONE: Final = "DELETE FROM ended WHERE pk = ?"
-ENTRIES_GONE: Final = (
-    "DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE key BETWEEN ? AND ? LIMIT ?)"
+TRIMMED_NEW: Final = (
+    "INSERT INTO trims (kind, last) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT DO UPDATE SET last = excluded.last"
 )
 GONE_NEW: Final = "INSERT INTO gone (project, seq, id) VALUES (?, ?, ?)"
 GONE_COUNTS: Final = "SELECT project, count(*) FROM gone GROUP BY project"
@@ -97,6 +96,7 @@ EXPIRED: Final = (
     "SELECT seq, head FROM jobs WHERE expires_at <= ? AND status >= 2 ORDER BY expires_at LIMIT ?"
 )
 PK: Final = "SELECT pk FROM jobs WHERE id = ?"
+FIRST_KEY: Final = "SELECT min(key) FROM entries WHERE key BETWEEN ? AND ?"
 LAST_KEY: Final = "SELECT max(key) FROM entries WHERE key BETWEEN ? AND ?"
 SEQ_AT: Final = "SELECT seq FROM entries WHERE key = ?"
 ENTRIES: Final = (
@@ -122,6 +122,27 @@ REPEATED: Final = (
     "SELECT credential, key, body, job, expires_at FROM idempotency"
     " WHERE credential = ? AND key = ? AND expires_at > ?"
 )
+
+UNTIDY: Final = "SELECT EXISTS (SELECT 1 FROM trims) OR EXISTS (SELECT 1 FROM ended)"
+TRIMS: Final = "SELECT last FROM trims LIMIT ?"
+ENDED: Final = "SELECT pk FROM ended LIMIT ?"
+ENTRY_SIZES: Final = (
+    "SELECT key, length(value) FROM entries WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
+)
+ENTRY_BYTES: Final = (
+    "SELECT coalesce(sum(length(value)), 0) FROM jobs CROSS JOIN entries"
+    " ON key BETWEEN pk << 32 AND (pk + 1 << 32) - 1"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+LEFTOVERS: Final = (
+    "SELECT count(*), coalesce(sum(length(value)), 0) FROM"
+    " (SELECT last >> 30 << 30 AS first, last FROM trims"
+    " UNION ALL SELECT pk << 32, (pk + 1 << 32) - 1 FROM ended) CROSS JOIN entries"
+    " ON key BETWEEN first AND last"
+)
+ENTRIES_GONE: Final = "DELETE FROM entries WHERE key BETWEEN ? AND ?"
+TRIMS_GONE: Final = "DELETE FROM trims WHERE last BETWEEN ? AND ?"
+ENDED_GONE: Final = "DELETE FROM ended WHERE pk = ?"
 
 HISTORY: Final = (
     "SELECT at, what, sum(n) FROM history WHERE step = ?"

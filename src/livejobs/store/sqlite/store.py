@@ -20,6 +20,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import aiosqlite
 
 from livejobs.core.history import History, Range
+from livejobs.core.hooks import Hook
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
@@ -35,9 +36,11 @@ from livejobs.store.base import (
     Project,
     Query,
     Tally,
+    Tidied,
 )
+from livejobs.store.hooks import Delivery, Outcome, Payload, Waiting
 from livejobs.store.single import SingleStore
-from livejobs.store.sqlite import keeping, reading, sql
+from livejobs.store.sqlite import hooking, keeping, reading, sql, tidying
 from livejobs.store.sqlite.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.sqlite.writing import Writer
 
@@ -202,6 +205,9 @@ class SqliteStore(SingleStore):
     async def expired(self, now: int, *, limit: int) -> Sequence[Stored]:
         return await self._read(reading.expired, now, limit)
 
+    async def tidy(self, *, rows: int, bytes: int) -> Tidied:
+        return await self._write.run(tidying.tidy, rows, bytes)
+
     async def keys(self) -> Sequence[Key]:
         return await self._read(keeping.keys)
 
@@ -241,6 +247,41 @@ class SqliteStore(SingleStore):
 
     async def add_audit(self, records: Sequence[AuditRecord]) -> None:
         await self._write.run(keeping.add_audit, records)
+
+    async def hooks(self, job: str | None = None) -> Sequence[Hook]:
+        return await self._read(hooking.hooks, job)
+
+    async def hook(self, id: str) -> Hook | None:
+        return await self._read(hooking.hook, id)
+
+    async def save_hook(self, hook: Hook, record: AuditRecord | None = None) -> None:
+        await self._write.run(hooking.save_hook, hook, record)
+
+    async def drop_hook(self, id: str, record: AuditRecord | None = None) -> None:
+        await self._write.run(hooking.drop_hook, id, record)
+
+    async def waiting(self, after: Mapping[str, int], *, limit: int) -> Sequence[Waiting]:
+        return await self._read(hooking.waiting, self._writer.project_pks, after, limit)
+
+    async def payload(self, n: int) -> Payload | None:
+        return await self._read(hooking.payload, self._names(), n)
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> set[int]:
+        return await self._write.run(hooking.settle, outcomes)
+
+    async def deliveries(
+        self, hook: str, *, limit: int, before: int | None = None
+    ) -> Sequence[Delivery]:
+        return await self._read(hooking.deliveries, self._names(), hook, limit, before)
+
+    async def replay(self, hook: str, n: int, now: int, record: AuditRecord | None = None) -> bool:
+        return await self._write.run(hooking.replay, hook, n, now, record)
+
+    async def sweep_hooks(self, before: int) -> None:
+        await self._write.run(hooking.sweep, before)
+
+    def _names(self) -> dict[int, str]:
+        return {pk: name for name, pk in self._writer.project_pks.items()}
 
     async def _read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

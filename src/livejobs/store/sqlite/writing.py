@@ -16,12 +16,12 @@ from msgspec.structs import astuple, replace
 
 from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
-from livejobs.store.rows import Row, Rows, keys
+from livejobs.store.rows import Row, Rows
 from livejobs.store.sqlite import sql
+from livejobs.store.sqlite.calling import new_hooks, queue
 from livejobs.store.sqlite.opening import rollback
 
 MOST: Final = 512  # rows in one statement
-SWEPT: Final = 5_000  # entries of deleted jobs removed in one commit
 
 _json = msgspec.json.Encoder().encode
 
@@ -41,7 +41,6 @@ class Writer:
         self._pks: dict[str, int] = dict(db.execute(sql.UNFINISHED_PKS))
         self._gone = Counter(dict(db.execute(sql.GONE_COUNTS)))
         self._counted: dict[tuple[int, int], int] = {}  # the last step written, by step and project
-        self._ended: list[int] = [pk for (pk,) in db.execute(sql.ENDED)]
 
     def project(self, name: str) -> Project:
         if name not in self.projects:
@@ -57,20 +56,19 @@ class Writer:
             begun()
             self._touch()
             return []
-        seqs = {change.job.project: self.projects[change.job.project].seq for change in changes}
+        names = {change.job.project for change in changes}
+        seqs = {name: self.projects[name].seq for name in names}
         rows = Rows(seqs, self.project_pks, count(self._next_pk))
         rows.add(changes, self._known(changes))
         floors = self._floors(rows)
         records = [change.audit for change in changes if change.audit is not None]
         begun()
-        if rows.only_told and not (self._ended or records) and len(rows.told) <= MOST:
+        if rows.only_told and not records and len(rows.told) <= MOST:
             fill(self._db, sql.TOLD, rows.told)  # one statement is a transaction
         else:
             with transaction(self._db):
                 self._write(rows, floors)
                 write_audit(self._db, records)
-                ended = self._sweep([*self._ended, *rows.ended])
-            self._ended = ended
         self._moved_on(rows, floors)
         return rows.given
 
@@ -83,7 +81,8 @@ class Writer:
 
     def _known(self, changes: Sequence[Change]) -> Mapping[str, int]:
         """The keys of the jobs. Those of unfinished jobs are in memory; others are looked up."""
-        ids = [c.job.id for c in changes if c.before is not None and c.job.id not in self._pks]
+        befores = [it.before for it in changes if it.before is not None]
+        ids = [head.id for head in befores if head.id not in self._pks]
         if not ids:
             return self._pks
         found: dict[str, int] = dict(self._db.execute(sql.PKS, (_json(ids).decode(),)))
@@ -99,6 +98,7 @@ class Writer:
         fill(self._db, sql.SEARCH_NEW, rows.searched)
         fill(self._db, sql.MOVED, rows.moved)
         fill(self._db, sql.TOLD, rows.told)
+        fill(self._db, sql.TRIMMED_NEW, [(kind, last) for (_, kind), last in rows.trimmed.items()])
         if rows.gone:
             many(sql.GONE_NEW, rows.gone)
             many(sql.GONE_TRIM, floors.items())
@@ -110,23 +110,14 @@ class Writer:
         if rows.idempotency:
             many(sql.IDEMPOTENCY_NEW, map(astuple, rows.idempotency))
             self._db.execute(sql.IDEMPOTENCY_TRIM, (rows.now,))
+        new_hooks(self._db, rows.hooks, rows.hooks_gone)
+        queue(self._db, rows.calls)
 
     def _outdated(self, rows: Rows) -> list[tuple[int, int, int]]:
         """What to remove of the history: once for each step that begins."""
         begun = rows.newest_steps().items() - self._counted.items()
         since = {range.step: range.since for range in RANGES.values()}
         return [(step, project, since[step](at)) for (step, project), at in begun]
-
-    def _sweep(self, ended: list[int]) -> list[int]:
-        """Remove some entries of deleted jobs. Return the jobs that may still have entries."""
-        room = SWEPT
-        while ended:
-            done = self._db.execute(sql.ENTRIES_GONE, (*keys(ended[0]), room)).rowcount
-            room -= done
-            if room <= 0:
-                break
-            self._db.execute(sql.ENDED_GONE, (ended.pop(0),))
-        return ended
 
     def _floors(self, rows: Rows) -> dict[int, int]:
         """For each project with more deletions than are kept: the seq of the last one to forget."""
@@ -151,7 +142,7 @@ class Writer:
             project = self.projects[name]
             floor = floors.get(self.project_pks[name], project.floor)
             self.projects[name] = replace(project, seq=seq, floor=floor)
-        for life in rows.lives:
+        for life in rows.moving:
             if life.after is not None and not life.after.finished:
                 self._pks[life.after.id] = life.pk
             elif (head := life.after or life.before) is not None:

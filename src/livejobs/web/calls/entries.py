@@ -32,10 +32,11 @@ async def _page(request: Request, kind: EntryKind) -> Response:
     slot = await live.find(request.path_params["id"], http.principal(request))
     limit = http.whole(request, "limit", 100, least=1, most=1000)
     last = http.whole(request, "tail", None, least=1, most=1000) if kind == "logs" else None
+    after, removed = http.whole(request, "after", 0, least=0, most=2**53), slot.head.removed(kind)
     query = EntryQuery(
         slot.head.id,
         kind,
-        after=http.whole(request, "after", 0, least=0, most=2**53),
+        after=max(after, removed),
         limit=last or limit + 1,
         level=level_of(request) if kind == "logs" else 0,
         tail=last is not None,
@@ -45,5 +46,8 @@ async def _page(request: Request, kind: EntryKind) -> Response:
     more = last is None and (len(records) > limit or is_full(records))
     listed = b",".join(bytes(record.entry.value) for record in shown)
     next_ = str(shown[-1].entry.n).encode() if more else b"null"
-    body = b'{"%s":[%s],"next":%s}' % (kind.encode(), listed, next_)
+    body = b'{"%s":[%s],"next":%s' % (kind.encode(), listed, next_)
+    if after < removed and (last is None or len(shown) < last):
+        body += b',"trimmed":%d' % removed
+    body += b"}"
     return http.JSONBytes(body, 200, {"cache-control": "private, no-cache", "vary": http.VARY})

@@ -19,15 +19,17 @@ from livejobs.access.keyring import Grant, Keyring
 from livejobs.core import reports as say
 from livejobs.core import wire
 from livejobs.core.access import Principal, require_project
-from livejobs.core.cursor import parse
+from livejobs.core.cursor import Cursor, parse
 from livejobs.core.decoding import decoded
 from livejobs.core.errors import Conflict, Invalid, NotFound
 from livejobs.core.model import FLAGS, ID_PATTERN, STATUSES
+from livejobs.hooks.making import of_new_job
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.guard import TOKEN
+from livejobs.web.instant import Instant, Offer
 from livejobs.web.ready import Answer, Given, Ready, ready
 from livejobs.web.streams.events import job_events, seen_ids
 from livejobs.web.tags import not_modified, quote, tags
@@ -46,9 +48,9 @@ async def create(request: Request) -> Response:
     live = http.service(request)
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
-    creating, by = live.creating, http.principal(request)
-    slot, new = await creating.once(say.decode_new_job(body), by=by, key=_idempotency(request))
-    return await _created(request, live, slot, new)
+    creating, by, asked = live.creating, http.principal(request), say.decode_new_job(body)
+    slot, made = await creating.once(asked, by=by, key=_idempotency(request))
+    return await _created(request, slot, asked, made=made)
 
 
 async def put(request: Request) -> Response:
@@ -56,18 +58,27 @@ async def put(request: Request) -> Response:
     http.check_json(request.scope)
     body = await http.read_body(request.scope, request.receive, live.bounds.body)
     id = request.path_params["id"]
-    creating, by = live.creating, http.principal(request)
-    slot, made = await creating.put(id, say.decode_new_job(body), by=by)
-    return await _created(request, live, slot, made)
+    creating, by, asked = live.creating, http.principal(request), say.decode_new_job(body)
+    slot, made = await creating.put(id, asked, by=by)
+    return await _created(request, slot, asked, made=made)
 
 
-async def _created(request: Request, live: LiveJobs, slot: Slot, new: bool) -> Response:
+async def _created(request: Request, slot: Slot, asked: say.NewJob, *, made: bool) -> Response:
+    live, by = http.service(request), http.principal(request)
     headers = {"location": f"{slot.base}/v1/jobs/{slot.head.id}", "cache-control": "no-store"}
     body, keyring = await live.state(slot), live.keyring
     if keyring.closed:
-        view = _view(keyring, slot, http.principal(request))
-        body = body[:-1] + b',"view":' + wire.encode(view) + b"}"
-    return http.JSONBytes(body, 201 if new else 200, headers)
+        body = _with(body, "view", _view(keyring, slot, by))
+    if made and asked.webhooks:
+        hooks = live.hooks
+        found = await hooks.list(by, slot.head)
+        body = _with(body, "webhooks", of_new_job(found, asked.webhooks))
+    return http.JSONBytes(body, 201 if made else 200, headers)
+
+
+def _with(job: bytes, name: str, value: object) -> bytes:
+    """Add a member that only the creator gets."""
+    return job[:-1] + b',"%s":' % name.encode() + wire.encode(value) + b"}"
 
 
 def _view(keyring: Keyring, slot: Slot, by: Principal) -> dict[str, str]:
@@ -109,6 +120,22 @@ async def poll(scope: Scope, receive: Receive) -> Answer:
     return (made or await current(live, slot)).to(scope)
 
 
+def _known(offer: Offer, by: Principal) -> Answer | None:
+    """The same, if nothing must be read or learned first."""
+    slot = offer.live.at_hand(offer.parameters["id"], by)
+    if slot is None or (offer.live.shared and _newer(slot, offer.scope)):
+        return None
+    made = _made(slot)
+    return None if made is None else made.to(offer.scope)
+
+
+def _give(offer: Offer, answer: Answer) -> None:
+    offer.reply.give(answer)
+
+
+INSTANT: Final = Instant(_known, _give)
+
+
 async def snapshot(request: Request) -> Response:
     if http.accepts(request, "text/event-stream"):
         return await job_events(request)
@@ -124,21 +151,38 @@ async def snapshot(request: Request) -> Response:
 
 async def _reach(live: LiveJobs, slot: Slot, scope: Scope) -> None:
     """If the client has a newer state from another node, learn it first."""
-    for tag in tags(scope["headers"], b"if-none-match") or ():
-        cursor = parse(tag.removeprefix(b"W/").strip(b'"').decode("latin-1").partition("+")[0])
-        if cursor is not None:
-            await live.reach(slot, cursor)
+    for cursor in _newer(slot, scope):
+        await live.reach(slot, cursor)
+
+
+def _newer(slot: Slot, scope: Scope) -> list[Cursor]:
+    """The cursors that the client knows, and this node does not."""
+    known = [
+        parse(tag.removeprefix(b"W/").strip(b'"').decode("latin-1").partition("+")[0])
+        for tag in tags(scope["headers"], b"if-none-match") or ()
+    ]
+    return [it for it in known if it and it.epoch == slot.epoch and it.seq > slot.seq]
 
 
 async def current(live: LiveJobs, slot: Slot) -> Ready:
     """The answers to a poll, made once for each state of the job."""
+    return _made(slot) or _make(slot, await live.state(slot))
+
+
+def _made(slot: Slot) -> Ready | None:
+    """None: the job's entries must be read first."""
     known: Ready | None = slot.current().answers.get(POLL)
-    if known is None:
-        body = await live.state(slot)  # before the tag: a queued job's place is part of both
-        again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN),)
-        known = ready(body, slot.tag(clock.now_ms()), *again)
-        slot.current().keep(POLL, known, size=0)  # the body is the slot's own
+    if known is None and slot.tail is not None:
+        known = _make(slot, slot.state_json(clock.now_ms()))
     return known
+
+
+def _make(slot: Slot, body: bytes) -> Ready:
+    """The body is older than the tag: a queued job's place is part of both."""
+    again = () if slot.head.finished else ((b"retry-after", POLL_AGAIN),)
+    made = ready(body, slot.tag(clock.now_ms()), *again)
+    slot.current().keep(POLL, made, size=0)  # the body is the slot's own
+    return made
 
 
 async def _wait(request: Request, live: LiveJobs, slot: Slot) -> int | None:

@@ -5,6 +5,7 @@ it arrives.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NoReturn
 
 import msgspec
@@ -19,11 +20,12 @@ from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
 from livejobs.core.questions import Room
-from livejobs.jobs.committer import shutting_down
+from livejobs.jobs.committer import attempt, shutting_down
 from livejobs.jobs.reporting import LinesReceipt, Receipt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import http
+from livejobs.web.instant import Instant, Offer
 from livejobs.web.ready import Answer, Given, answer_of_json
 
 NO_STORE: Final = (b"cache-control", b"no-store")
@@ -50,7 +52,45 @@ async def receipt(scope: Scope, receive: Receive) -> Answer:
         body = await http.read_body(scope, receive, live.bounds.body)
         reporting = live.reporting
         receipt = await reporting.apply(slot, reporting.decode(body))
-    return answer_of_json(wire.encode(receipt), NO_STORE)
+    return _acknowledged(receipt)
+
+
+def _open(offer: Offer, by: Principal) -> Slot | None:
+    """The job of whole reports, if it is in memory."""
+    try:
+        lines = http.takes_lines(offer.scope)
+    except LivejobsError:
+        return None
+    if lines or len(offer.body) > offer.live.bounds.body:
+        return None
+    return offer.live.at_hand(offer.parameters["id"], by)
+
+
+def _take(offer: Offer, slot: Slot) -> None:
+    """Acknowledge the reports when they are on disk."""
+
+    def acknowledge(receipt: Receipt | Exception) -> None:
+        answer = attempt(_acknowledged, receipt)
+        if isinstance(answer, Exception):
+            offer.fail(answer)
+        else:
+            offer.reply.give(answer)
+
+    reporting = offer.live.reporting
+    reporting.put(slot, reporting.decode(offer.body), acknowledge)
+
+
+INSTANT: Final = Instant(_open, _take)
+
+
+def _acknowledged(receipt: Receipt) -> Answer:
+    body = wire.encode(receipt)
+    return _answer_of(len(body))._replace(body=body)
+
+
+@lru_cache  # receipts have few lengths
+def _answer_of(length: int) -> Answer:
+    return answer_of_json(bytes(length), NO_STORE)
 
 
 async def _report_lines(receive: Receive, live: LiveJobs, slot: Slot, by: Principal) -> Receipt:

@@ -20,6 +20,7 @@ from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.documents.openapi import (
     DESCRIPTIONS,
+    EVENT,
     FILTERS,
     JOB,
     STREAMED,
@@ -71,6 +72,11 @@ EVENTS: Final[Mapping[str, tuple[str, Schema, bool]]] = {
     "logs": ("Log lines. For view=state with logs=1.", many(ref("Line")), True),
     "snapshot": ("The whole job, at the start. For view=delta.", ref("Job"), True),
     "delta": ("What changed: assign `set`, extend with `append`. For view=delta.", DELTA, True),
+    "trimmed": (
+        "So many of the oldest lines were removed. Only in streams of a log alone.",
+        shape(logs=whole(1)),
+        False,
+    ),
     "gone": ("The job was deleted.", GONE, True),
     "ready": ("The feed has sent all its opening jobs.", shape(cursor=TEXT), True),
     "end": ("The last message of a finished job. The stream then closes.", NOTHING, True),
@@ -79,7 +85,7 @@ EVENTS: Final[Mapping[str, tuple[str, Schema, bool]]] = {
     "bye": ("The server ends the stream, for this `reason`.", REASON, False),
 }
 ALL_JOBS_ONLY: Final = frozenset({"ready"})  # in feeds
-ONE_JOB_ONLY: Final = frozenset({"end"})
+ONE_JOB_ONLY: Final = frozenset({"end", "trimmed"})
 
 # By `op`: a summary, and the other members.
 SERVER_MESSAGES: Final[Mapping[str, tuple[str, dict[str, Schema]]]] = {
@@ -122,6 +128,7 @@ def document(version: str) -> dict[str, Any]:
         **{f"event_{name}": _event(name) for name in EVENTS},
         **{f"server_{op}": _from_server(op) for op in SERVER_MESSAGES},
         "server_ack": _ack(schemas.pop(Receipt.__name__)),
+        "webhook": _webhook(),
         **{
             f"client_{op}": _message(op, CLIENT_MESSAGES[op][1], payloads[op])
             for op in CLIENT_MESSAGES
@@ -143,6 +150,11 @@ def document(version: str) -> dict[str, Any]:
                                    _events(ONE_JOB_ONLY)),
             "socket": _socket("/v1/ws", "Many subscriptions and reports on one connection."),
             "jobSocket": _socket("/v1/jobs/{id}", "The same, subscribed to this job as id 0."),
+            "webhook": {
+                "address": None,  # the receiver's URL
+                "summary": "Events of jobs, sent by POST to the URL of a webhook.",
+                "messages": {"webhook": {"$ref": "#/components/messages/webhook"}},
+            },
         },
         "operations": {
             "watchJob": _operation("send", "jobEvents", STREAMED),
@@ -150,6 +162,11 @@ def document(version: str) -> dict[str, Any]:
             "sendMessages": _operation("send", "socket", sender="server"),
             "receiveMessages": _operation("receive", "socket", sender="client"),
             "sendJobMessages": _operation("send", "jobSocket", sender="server"),
+            "sendWebhook": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/webhook"},
+                "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
+            },
             "receiveJobMessages": _operation("receive", "jobSocket", sender="client"),
         },
         "components": {
@@ -174,6 +191,12 @@ def _event(name: str) -> dict[str, Any]:
 def _from_server(op: str) -> dict[str, Any]:
     summary, members = SERVER_MESSAGES[op]
     return _message(op, summary, shape(op={"const": op}, **members))
+
+
+def _webhook() -> dict[str, Any]:
+    """As the format `standard` sends it."""
+    headers = shape(**{f"webhook-{name}": TEXT for name in ("id", "timestamp", "signature")})
+    return {**_message("webhook", "An event of a job.", EVENT), "headers": headers}
 
 
 def _ack(receipt: Schema) -> dict[str, Any]:

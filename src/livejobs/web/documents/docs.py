@@ -27,6 +27,7 @@ LIVE: Final = {
     "Events": ("event", "event_", "Server-Sent Events, by event name."),
     "Messages from the client": ("op", "client_", "WebSocket livejobs.v1, by op."),
     "Messages from the server": ("op", "server_", "WebSocket livejobs.v1, by op."),
+    "Messages to webhooks": ("", "webhook", "By POST, in the format `standard`."),
 }
 
 

@@ -14,12 +14,15 @@ from starlette.responses import Response
 
 from livejobs.core.access import LADDER, NEEDS
 from livejobs.core.history import RANGES
+from livejobs.core.hooks import EVENTS, FORMATS
 from livejobs.core.model import FLAGS, LEVELS, STATUSES
 from livejobs.core.reports import AnyReport, NewAnswer, NewJob
 from livejobs.jobs.reporting import Receipt
+from livejobs.store.hooks import STATES
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
 from livejobs.web.calls.jobs import CancelMany
+from livejobs.web.calls.webhooks import NewWebhook, Rotation
 from livejobs.web.files.calls import Attach
 from livejobs.web.files.resumable import PIECE
 from livejobs.web.pages.badge import STYLES
@@ -57,6 +60,13 @@ REF: Final = "#/components/schemas/{name}"
 
 def ref(name: str) -> Schema:
     return {"$ref": REF.format(name=name)}
+
+
+def entries(name: str) -> Schema:
+    """A page of a job's entries."""
+    page = listed(name, ENTRY, NEXT)
+    page["properties"]["trimmed"] = whole(1)  # only if the page begins where entries were removed
+    return page
 
 
 def listed(name: str, item: Schema, next_: Schema, **more: Schema) -> Schema:
@@ -189,6 +199,19 @@ CANCELLED: Final[Schema] = {
         }
     },
 }
+CHECK: Final[Schema] = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {"ok": {"type": "boolean"}, "why": TEXT},
+}
+READY: Final[Schema] = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": {"enum": ["ready", "unavailable"]},
+        "checks": {"type": "object", "additionalProperties": CHECK},
+    },
+}
 SESSION: Final[Schema] = {
     "type": "object",
     "required": ["name", "open", "scopes", "may", "projects", "default_project", "jobs",
@@ -205,6 +228,64 @@ SESSION: Final[Schema] = {
         "session_until": {"type": ["string", "null"]},
     },
 }  # fmt: skip
+HOOK: Final[Schema] = {
+    "type": "object",
+    "required": ["id", "project", "job", "url", "events", "format", "created_at", "created_by",
+                 "ended_at", "ended"],
+    "properties": {
+        "id": TEXT,
+        "project": TEXT,
+        "job": {"type": ["string", "null"]},
+        "url": TEXT,
+        "events": {"type": "array", "items": {"enum": list(EVENTS)}},
+        "format": {"enum": list(FORMATS)},
+        "created_at": TEXT,
+        "created_by": TEXT,
+        "ended_at": {"type": ["string", "null"]},
+        "ended": {"type": ["string", "null"]},
+        "secret": TEXT,
+    },
+}  # fmt: skip
+HOOKS: Final[Schema] = {
+    "type": "object",
+    "required": ["webhooks"],
+    "properties": {"webhooks": {"type": "array", "items": HOOK}},
+}
+DELIVERY: Final[Schema] = {
+    "type": "object",
+    "required": ["n", "job", "event", "at", "state", "replay", "attempts", "next_at", "ended_at",
+                 "code", "ms", "error"],
+    "properties": {
+        "n": whole(1),
+        "job": TEXT,
+        "event": TEXT,
+        "at": TEXT,
+        "state": {"enum": list(STATES)},
+        "replay": {"type": "boolean"},
+        "attempts": whole(0),
+        **{name: {"type": ["string", "null"]} for name in ("next_at", "ended_at", "error")},
+        **{name: {"type": ["integer", "null"]} for name in ("code", "ms")},
+    },
+}  # fmt: skip
+EVENT: Final[Schema] = {
+    "type": "object",
+    "required": ["type", "timestamp", "data"],
+    "properties": {
+        "type": {"enum": [f"job.{event}" for event in EVENTS]},
+        "timestamp": TEXT,
+        "data": ref("Job"),
+    },
+}
+TESTED: Final[Schema] = {
+    "type": "object",
+    "required": ["delivered", "code", "ms", "error"],
+    "properties": {
+        "delivered": {"type": "boolean"},
+        "code": {"type": ["integer", "null"]},
+        "ms": whole(0),
+        "error": {"type": ["string", "null"]},
+    },
+}
 DIGESTS: Final = (
     Parameter("Repr-Digest", TEXT, "SHA-256 of the file, which the server checks.", "header"),
     Parameter("Content-Digest", TEXT, "Same as `Repr-Digest`.", "header"),
@@ -250,13 +331,13 @@ OPERATIONS: Final = (
     Operation("post", "/v1/cancel", "Cancel many jobs", {200: CANCELLED}, (), CancelMany,
               errors=(503,), example={"jobs": ["teaser", "trailer"]}),
     Operation("get", "/v1/jobs/{id}/logs", "List log lines",
-              {200: listed("logs", ENTRY, NEXT), 204: None},
+              {200: entries("logs"), 204: None},
               (*LINES, Parameter("tail", whole(0, 1000), "Only the last N lines."),
                Parameter("follow", SWITCH, "As text: keep sending until the job ends."), *RESUMED)),
-    Operation("get", "/v1/jobs/{id}/results", "List results", {200: listed("results", ENTRY, NEXT)},
+    Operation("get", "/v1/jobs/{id}/results", "List results", {200: entries("results")},
               (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/errors", "List errors of single items",
-              {200: listed("errors", ENTRY, NEXT)}, (AFTER, LIMIT)),
+              {200: entries("errors")}, (AFTER, LIMIT)),
     Operation("get", "/v1/jobs/{id}/events", "Stream a job", {200: STREAM, 204: None},
               (*STREAMED, Parameter("tail", whole(0, 1000), "Begin with the last N log lines."))),
     Operation("get", "/jobs/{id}/badge.svg", "Get a picture of a job's state",
@@ -314,6 +395,21 @@ OPERATIONS: Final = (
     Operation("delete", "/v1/keys/{id}", "Revoke a key", {204: None}, errors=(503,)),
     Operation("get", "/v1/audit", "List audit records", {200: listed("acts", ENTRY, NEXT)},
               (LIMIT, Parameter("before", whole(1, 2**53), "Only records before this `n`."))),
+    Operation("get", "/v1/webhooks", "List webhooks of a project, or of a job", {200: HOOKS},
+              (PROJECT, Parameter("job", TEXT, "Those of this job instead.")), errors=(404,)),
+    Operation("post", "/v1/webhooks", "Create a webhook of a project", {201: HOOK}, (), NewWebhook,
+              errors=(409, 503),
+              example={"url": "https://hooks.example/jobs", "events": ["finished"]}),
+    Operation("get", "/v1/webhooks/{id}", "Get a webhook", {200: HOOK}),
+    Operation("delete", "/v1/webhooks/{id}", "Remove a webhook", {204: None}, errors=(503,)),
+    Operation("post", "/v1/webhooks/{id}/rotate", "Replace the secret of a webhook", {200: HOOK},
+              (), Rotation, True, (503,)),
+    Operation("post", "/v1/webhooks/{id}/test", "Send a test to a webhook", {200: TESTED}),
+    Operation("get", "/v1/webhooks/{id}/deliveries", "List deliveries of a webhook, newest first",
+              {200: listed("deliveries", DELIVERY, NEXT)},
+              (LIMIT, Parameter("before", whole(1, 2**53), "Only deliveries before this `n`."))),
+    Operation("post", "/v1/webhooks/{id}/deliveries/{n}/replay", "Deliver once more", {202: None},
+              errors=(409, 503)),
     Operation("get", "/v1/projects", "List the projects that the credential may see",
               {200: {"type": "object"}}),
     Operation("get", "/v1/stats", "Get counts of jobs over time", {200: STATS, 304: None},
@@ -321,7 +417,7 @@ OPERATIONS: Final = (
     Operation("get", "/metrics", "Get metrics for Prometheus", {200: "text/plain"}),
     Operation("get", "/healthz", "Check that the process answers", {200: {"type": "object"}}),
     Operation("get", "/readyz", "Check that the server takes reports",
-              {200: {"type": "object"}, 503: {"type": "object"}}),
+              {200: READY, 503: READY}),
 )  # fmt: skip
 
 # Groups of operations, by path; the first match counts.
@@ -329,11 +425,12 @@ TAGS: Final = (
     ("Live", r"/events$|^/jobs/"),
     ("Files", r"^/v1/jobs/.*/(files|download|uploads)"),
     ("Jobs", r"^/v1/(jobs|cancel)"),
+    ("Webhooks", r"^/v1/webhooks"),
     ("Access", r"^/v1/(tokens|session|keys|audit)"),
     ("Server", r"^/(healthz|readyz|metrics|v1/stats|v1/projects)"),
     ("Other APIs", ""),
 )
-ORDER: Final = ("Jobs", "Live", "Files", "Access", "Server", "Other APIs")
+ORDER: Final = ("Jobs", "Live", "Files", "Webhooks", "Access", "Server", "Other APIs")
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
@@ -347,6 +444,7 @@ class Part(NamedTuple):
 
 def document(version: str, *parts: Part) -> dict[str, Any]:
     bodies = [NewJob, AnyReport, NewAnswer, Receipt, NewKey, NewToken, Attach, CancelMany]
+    bodies += [NewWebhook, Rotation]
     schemas, components = msgspec.json.schema_components(bodies, ref_template=REF)
     described = dict(zip(map(id, bodies), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -364,6 +462,7 @@ def document(version: str, *parts: Part) -> dict[str, Any]:
         "info": {"title": "livejobs", "version": version},
         "tags": [{"name": tag} for tag in ORDER if tag in map(tag_of, paths)],
         "paths": portable(paths),
+        "webhooks": {"jobEvent": {"post": SENT}},
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -389,6 +488,8 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
         parameters.insert(1, Parameter("upload", TEXT, "The upload's id.", "path"))
     if "{name}" in operation.path:
         parameters.insert(1, Parameter("name", TEXT, "The file's name.", "path"))
+    if "{n}" in operation.path:
+        parameters.insert(1, Parameter("n", TEXT, "The delivery's number.", "path"))
     result: dict[str, Any] = {
         "tags": [tag_of(operation.path)],
         "summary": operation.summary,
@@ -406,7 +507,8 @@ def _described(operation: Operation, described: dict[int, Schema]) -> dict[str, 
 
 
 def _id_of(path: str) -> str:
-    return "The key's id." if path.startswith("/v1/keys") else "The job's id."
+    owners = {"/v1/keys": "The key's id.", "/v1/webhooks": "The webhook's id."}
+    return next((it for start, it in owners.items() if path.startswith(start)), "The job's id.")
 
 
 _NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
@@ -479,6 +581,12 @@ def portable(schema: Any) -> Any:
     return [portable(item) for item in schema] if isinstance(schema, list) else schema
 
 
+HOOK_FIELDS: Final = {
+    "url": "Where to send messages. Its address must be public, or allowed by the operator.",
+    "events": "What to send. `finished` is any end.",
+    "secret": "What to sign with; default: the server makes one, and shows it once.",
+    "format": "Default: `standard` (Standard Webhooks).",
+}
 # Members of the schemas whose name is not enough.
 DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
     "NewJob": {
@@ -495,8 +603,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "owner": "Default: the caller. Only admins can set another.",
         "heartbeat_timeout": "Seconds of silence after which the job is stalled.",
         "ttl_seconds": "Seconds to keep the job after its end.",
-        "webhooks": "Not sent yet: an entry is refused with 422.",
+        "webhooks": "Where to send the job's events.",
     },
+    "NewHook": HOOK_FIELDS,
+    "NewWebhook": {"project": "Default: the caller's own.", **HOOK_FIELDS},
+    "Rotation": {"secret": "Default: the server makes one, and shows it once."},
     "NewToken": {
         "jobs": "Only these jobs.",
         "project": "Only this project.",
@@ -533,6 +644,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "progress": "`percent current total unit message rate eta_seconds`, each null if unknown.",
         "steps": "`name title status weight current total percent started_at completed_at`.",
         "counters": "Sums of what workers count.",
+        "trimmed": "How many of the oldest entries were removed: `logs results errors`, or null.",
         "waiting": "What the job needs from a person: `n prompt schema at`. Null if nothing.",
         "cursor": "Position of this state, for `since`, `Last-Event-ID` and `If-None-Match`.",
         "links": "`self events logs page`.",
@@ -554,6 +666,7 @@ JOB: Final[Schema] = {
         "counters": {"type": "object"},
         "meta": {"type": "object"},
         "tags": {"type": "array", "items": TEXT},
+        "trimmed": {"type": ["object", "null"]},
         "waiting": {"type": ["object", "null"]},
         "cursor": TEXT,
         "links": {"type": "object"},
@@ -568,6 +681,7 @@ PROBLEM: Final[Schema] = {
         "status": {"type": "integer"},
         "detail": TEXT,
         "code": TEXT,
+        "request_id": TEXT,
         "errors": {
             "type": "array",
             "items": {
@@ -576,6 +690,32 @@ PROBLEM: Final[Schema] = {
                 "properties": {"pointer": TEXT, "detail": TEXT},
             },
         },
+    },
+}
+
+
+def _signing(name: str, description: str) -> dict[str, Any]:
+    return parameter(Parameter(name, TEXT, description, "header"))
+
+
+SENT: Final[Schema] = {
+    "tags": ["Webhooks"],
+    "summary": "An event of a job, sent to a webhook of the format `standard`",
+    "operationId": "job_event",
+    "security": [],
+    "parameters": [
+        _signing("webhook-id", "The same in every attempt."),
+        _signing("webhook-timestamp", "Of this attempt, in seconds since 1970."),
+        _signing("webhook-signature", "`v1,` and HMAC-SHA256 in base64, one for each secret."),
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": EVENT}},
+    },
+    "responses": {
+        "2XX": {"description": "The event was taken."},
+        "410": {"description": "Nothing more is sent to this webhook."},
+        "default": {"description": "The event is sent again later."},
     },
 }
 

@@ -46,6 +46,7 @@ def routes(document: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
         serve("/", composed.page(folder, "dashboard").encode(), PAGE),
         serve("/jobs/{id}", below.encode(), PAGE),
         serve("/login", composed.page(folder, "login").encode(), PAGE),
+        serve("/webhooks", composed.page(folder, "webhooks").encode(), PAGE),
         serve("/keys", composed.page(folder, "access").encode(), PAGE),
         serve_made("/docs", Made(lambda: docs.page(frame, document()).encode()), PAGE),
         *(_serve_file(folder, path) for path in files(folder)),

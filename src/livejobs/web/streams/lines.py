@@ -97,14 +97,16 @@ async def log_text(request: Request) -> Response:
         tail=tail_of(request),
         limit=limit,
     )
-    body = () if request.method == "HEAD" else _text(live, by, pages)
+    removed = slot.head.removed("logs")
+    cut = removed if tail_of(request) is None and after_of(request) < removed else 0
+    body = () if request.method == "HEAD" else _text(live, by, pages, cut)
     response = StreamingResponse(body, 200)
     response.raw_headers = list(headers)
     return response
 
 
-async def _text(live: LiveJobs, by: Principal, pages: Pages) -> AsyncIterator[bytes]:
-    yield b""
+async def _text(live: LiveJobs, by: Principal, pages: Pages, cut: int) -> AsyncIterator[bytes]:
+    yield cut_text(cut)
     async for records in pages:
         if live.keyring.valid(by, clock.now_ms()) is not None:
             return
@@ -118,12 +120,29 @@ class Line(Struct, frozen=True):
 class TextWire:
     """The messages of log lines, one after the other. Anything else sends no text."""
 
+    transport: Final = "text"
+
     def encode(self, messages: Sequence[Message]) -> Sendable:
-        logs = (message.data for message in messages if message.op == "logs")
-        return body_piece(b"".join(text_of(_decode(data)) for data in logs), messages)
+        return body_piece(b"".join(map(self._text, messages)), messages)
+
+    def _text(self, message: Message) -> bytes:
+        if message.op == "trimmed":
+            return cut_text(msgspec.json.decode(message.data)["logs"])
+        return text_of(_decode(message.data)) if message.op == "logs" else b""
 
 
 TEXT: Final = TextWire()
+
+
+def cut_text(removed: int) -> bytes:
+    if not removed:
+        return b""
+    return b"[%s earlier %s removed]\n" % (
+        f"{removed:,}".encode(),
+        b"line was" if removed == 1 else b"lines were",
+    )
+
+
 _decode: Final = msgspec.json.Decoder(list[Line]).decode
 
 

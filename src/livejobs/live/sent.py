@@ -1,0 +1,37 @@
+"""What was sent to all viewers since the start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from livejobs.live.frames import Message, Sendable
+
+
+class Sent:
+    __slots__ = ("bytes", "deliveries", "messages")
+
+    def __init__(self) -> None:
+        self.deliveries = 0  # sends; each can hold several messages
+        self.messages = 0
+        self.bytes = 0  # of the messages' data, whatever the wire adds
+
+    def add(self, messages: int, size: int, times: int = 1) -> None:
+        self.deliveries += times
+        self.messages += times * messages
+        self.bytes += times * size
+
+    def add_page(self, page: Sequence[Message]) -> None:
+        self.add(len(page), sum(len(message.data) for message in page))
+
+
+class Batch:
+    """A window as one wire has encoded it. It counts who took it, so that the sums are made once
+    for all viewers."""
+
+    __slots__ = ("messages", "sendable", "size", "taken")
+
+    def __init__(self, sendable: Sendable, messages: int, size: int) -> None:
+        self.sendable = sendable
+        self.messages = messages
+        self.size = size
+        self.taken = 0
