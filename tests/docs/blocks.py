@@ -47,6 +47,7 @@ WORKERS: Final = Elsewhere("tests/interop/test_workers.py")
 HOWTO: Final = Elsewhere("tests/docs/test_howto.py")
 START: Final = Elsewhere("tests/docs/test_start.py")
 PAGES: Final = Elsewhere("tests/docs/test_in_browser.py")
+HOOKS: Final = Elsewhere("tests/hooks/test_docs.py")
 README: Final = Elsewhere("tests/test_readme.py")
 
 WAYS: Final[dict[tuple[str, str], Way]] = {
@@ -62,7 +63,7 @@ WAYS: Final[dict[tuple[str, str], Way]] = {
     ("docs/howto/github-actions.md", "yaml"): HOWTO,
     ("docs/howto/nextjs.md", "js"): HOWTO,
     ("docs/metrics.md", "yaml"): checks.is_prometheus,
-    ("docs/pages.md", "md"): Never("A picture from a server of an example.com kind."),
+    ("docs/pages.md", "md"): Never("A picture of a server that is not there."),
     ("docs/proxies.md", "apache"): PROXIES,
     ("docs/proxies.md", "caddyfile"): PROXIES,
     ("docs/proxies.md", "haproxy"): PROXIES,
@@ -71,8 +72,11 @@ WAYS: Final[dict[tuple[str, str], Way]] = {
     ("docs/python.md", "python"): Elsewhere("tests/client/test_docs.py"),
     ("docs/queues.md", "python"): Elsewhere("tests/queues/test_docs.py"),
     ("docs/reports.md", "json"): START,
+    ("docs/retention.md", "toml"): checks.is_settings,
     ("docs/start/client.md", "bash"): START,
     ("docs/start/worker.md", "python"): START,
+    ("docs/webhooks.md", "python"): HOOKS,
+    ("docs/webhooks.md", "sh"): HOOKS,
     ("docs/workers.md", "go"): WORKERS,
     ("docs/workers.md", "java"): WORKERS,
     ("docs/workers.md", "js"): WORKERS,
@@ -82,12 +86,14 @@ WAYS: Final[dict[tuple[str, str], Way]] = {
 }
 
 LANGUAGES: Final[dict[str, Way]] = {
+    "console": Never("What a command prints."),
     "html": PAGES,
     "js": checks.is_javascript,
     "json": checks.is_json,
     "jsx": checks.is_javascript,
     "nginx": checks.is_nginx,
     "sh": checks.is_shell,
+    "text": Never("What a command prints."),
     "toml": checks.is_toml,
 }
 

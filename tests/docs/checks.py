@@ -16,23 +16,26 @@ import click
 import yaml  # type: ignore[import-untyped]  # schemathesis brings it
 
 from livejobs.cli.main import main
+from livejobs.config import load
 from tests.support.needs import need
 
 ROOT: Final = Path(__file__).parents[2]
 NODE_MODULES: Final = ROOT / "tests" / "interop" / "node_modules"
 PLACES: Final = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+# Packages of others that a block may import; "." is a file beside it.
+OTHERS: Final = ("react", "vue", "standardwebhooks", ".")
 WRITTEN: Final = {"docker/.env"}  # by the block itself
 # Bundle what the block imports: a name that the package does not have is an error.
 BUNDLE: Final = """
 import { rolldown } from "rolldown";
-const [input, static_] = process.argv.slice(2);
+const [input, static_, ...others] = process.argv.slice(2);
 const own = { name: "own", resolveId: (name) => {
   const found = /^livejobs(?:\\/(.+))?$/.exec(name);
   return found ? { id: `${static_}/${found[1] ?? "livejobs"}.js` } : null;
 } };
 const warnings = [];
 const bundle = await rolldown({
-  input, plugins: [own], external: [/^react/, /^vue$/, /^\\.\\/job$/],
+  input, plugins: [own], external: (name) => others.some((it) => name.split("/")[0] === it),
   // "use client" is for Next.js.
   onwarn: (it) => it.code === "MODULE_LEVEL_DIRECTIVE" || warnings.push(it.message),
 });
@@ -53,6 +56,13 @@ def is_json(text: str) -> None:
 
 def is_toml(text: str) -> None:
     tomllib.loads(text)
+
+
+def is_settings(text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        load({"config": file.name}, {})
 
 
 def is_prometheus(text: str) -> None:
@@ -80,7 +90,7 @@ def is_javascript(text: str) -> None:
         (Path(folder) / "block.jsx").write_text(text)
         (Path(folder) / "bundle.mjs").write_text(BUNDLE)
         static = ROOT / "static"
-        run(["node", "bundle.mjs", "./block.jsx", str(static)], cwd=Path(folder))
+        run(["node", "bundle.mjs", "./block.jsx", str(static), *OTHERS], cwd=Path(folder))
 
 
 def is_shell(text: str) -> None:

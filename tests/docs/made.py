@@ -174,7 +174,7 @@ def about(path: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=path)
     pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
     yield f"### {path}\n"
-    yield (command.help or "").partition("\n\n")[0].replace("\n", " ") + "\n"
+    yield " ".join((command.help or "").partition("\n\n")[0].split()) + "\n"
     yield f"`{' '.join([path, *pieces])}`\n"
     yield from options(command)
 
