@@ -86,7 +86,7 @@ def is_nginx(text: str) -> None:
 def is_javascript(text: str) -> None:
     need(shutil.which("node"), "node is not installed")
     need(NODE_MODULES.exists(), "the packages of tests/interop are not installed")
-    with tempfile.TemporaryDirectory(dir=NODE_MODULES.parent, prefix=".block-") as folder:
+    with tempfile.TemporaryDirectory(dir=NODE_MODULES, prefix=".block-") as folder:
         (Path(folder) / "block.jsx").write_text(text)
         (Path(folder) / "bundle.mjs").write_text(BUNDLE)
         static = ROOT / "static"
