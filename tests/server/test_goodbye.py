@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 
+from tests.server.test_runner import listening
+from tests.support.api import Socket
 from tests.support.server import Server
 
 HOST = "Host: 127.0.0.1\r\n"
@@ -72,3 +74,21 @@ def test_every_stream_gets_bye_on_a_stop_and_the_exit_code_is_0(tmp_path: Path) 
     assert all(b"event: bye\n" in audience.received[viewer] for viewer in streams)
     assert all(audience.received[viewer].endswith(b"0\r\n\r\n") for viewer in [*streams, log])
     assert all(b'"op":"bye"' in audience.received[viewer] for viewer in sockets)
+
+
+def test_after_a_second_signal_a_client_that_reads_nothing_is_cut_off(tmp_path: Path) -> None:
+    lines = [{"type": "log", "message": "x" * 16_000}] * 20
+    with Server(tmp_path / "data") as server, Socket(server.url, receive_buffer=2048) as slow:
+        httpx.put(server.url + "/v1/jobs/j")
+        httpx.post(server.url + "/v1/jobs/j/reports", json=lines).raise_for_status()
+        slow.send(STREAM.replace("events", "events?logs=1"))
+        assert slow.head()[0] == 200
+        assert (
+            b"connections" in httpx.get(server.url + "/metrics").content
+        )  # it has been written to
+        server.signal(signal.SIGTERM)
+        while listening(server):
+            pass
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "Traceback" not in server.stderr

@@ -198,6 +198,14 @@ async def test_it_does_not_matter_where_a_packet_is_cut(place: Place) -> None:
         assert await Line(place.fast).ask([packet[:at], packet[at:]], len(requests)) == whole
 
 
+async def test_a_body_in_the_next_read_is_taken_too(place: Place) -> None:
+    head, end, body = report(3).partition(b"\r\n\r\n")
+    before = len(place.taken)
+    answer = await Line(place.fast).ask([head + end, body], 1)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert len(place.taken) == before + 1
+
+
 async def test_one_byte_at_a_time(place: Place) -> None:
     requests = [report(1), poll(), report(2)]
     await place.settle(*requests)

@@ -32,6 +32,7 @@ SLICE: Final = 100  # viewers written to before other tasks run: about a millise
 PUSH_BYTES: Final = 4 * 1024 * 1024
 BYTES: Final = 4 * 1024 * 1024  # a second, for each viewer: large states are sent less often
 FEED_MESSAGES: Final = 1000  # a second, for all jobs of a feed together
+NOTHING: Final[frozenset[str]] = frozenset()
 SLOWEST: Final = 10.0  # seconds between two messages of a feed, however many jobs change
 
 
@@ -187,11 +188,12 @@ class Channel:
     ) -> None:
         if viewer.behind or viewer.seq is None or viewer.seq >= upto:
             return
-        lacks = self._lacks(viewer, window)
+        lacks = NOTHING if viewer.known is None else self._lacks(viewer.known, window)
         key = (viewer.wire, viewer.seq, lacks)
-        if key not in encoded:
-            encoded[key] = self._encode(viewer, window, lacks)
-        batch = encoded[key]
+        try:
+            batch = encoded[key]
+        except KeyError:
+            batch = encoded[key] = self._encode(viewer, window, lacks)
         if batch is None:
             viewer.behind = True
             viewer.sink.settle()
@@ -224,11 +226,9 @@ class Channel:
                 yield end_message(str(run.slot.cursor._replace(seq=run.seq)))
             since = run.seq
 
-    def _lacks(self, viewer: Viewer, window: Window) -> frozenset[str]:
-        if viewer.known is None:
-            return frozenset()
-        lacks = viewer.known.lacks([slot.head.id for slot in window.heads])
-        viewer.known.learn(lacks)
+    def _lacks(self, known: Known, window: Window) -> frozenset[str]:
+        lacks = known.lacks([slot.head.id for slot in window.heads])
+        known.learn(lacks)
         return lacks
 
     def leave(self, viewer: Viewer) -> None:

@@ -165,9 +165,12 @@ class BareSink(Sink):
         self._blocked = False  # a push waits in part
         bare.owner = self
 
-    def _push(self, messages: Sendable) -> None:
+    def try_push(self, messages: Sendable) -> bool:  # in one step, for the many idle viewers
+        if self.busy or self.closed:
+            return False
         if not self._bare.push(messages):
             self.busy = self._blocked = True
+        return True
 
     async def write(self, messages: Sendable) -> None:
         if not self._bare.push(messages):

@@ -256,6 +256,8 @@ class Connection(LimitedConnection, HttpToolsProtocol):
                 if self.wants_websocket():
                     self.scope["method"] = "GET"
                     self.handle_websocket_upgrade()
+                    if rest:  # of a client that did not wait for the answer
+                        self.transport.get_protocol().data_received(bytes(rest))  # type: ignore[attr-defined]
                     return
                 self.parse_without_upgrade()
         except httptools.HttpParserError:

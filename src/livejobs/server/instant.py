@@ -1,8 +1,9 @@
 """Offer requests that came whole to the app, before a task is made for them.
 
-A report or a poll usually comes in one read, head and body. Then the app can answer it from the
-parser's callback, or later, when the report is on disk. That saves the task, the cycle and the
-future of ASGI, which cost more than the answer. All other requests are uvicorn's.
+A report or a poll usually comes in one read, head and body, or in two that follow at once. Then the
+app can answer it from the parser's callback, or later, when the report is on disk. That saves the
+task, the cycle and the future of ASGI, which cost more than the answer. All other requests are
+uvicorn's.
 
 A request is offered only while no earlier one of its connection waits, so answers stay in order.
 Later ones wait in uvicorn's queue for an answer that is still to come.
@@ -18,6 +19,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from livejobs.server.connection import Connection
+from livejobs.server.patience import Awaited
 from livejobs.web.instant import Hook
 from livejobs.web.ready import Answer
 
@@ -25,6 +27,7 @@ from livejobs.web.ready import Answer
 ODD: Final = frozenset(
     {b"connection", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
+BODY_SECONDS: Final = 0.005  # many clients send the body right after the head, in a second write
 AT_ONCE: Final = 100  # requests of one read; one packet holds thousands, and others wait meanwhile
 END: Final = b"\r\n"
 SMALL: Final = 16 << 10  # bytes; up to this size a copy costs less than a second piece
@@ -64,6 +67,7 @@ class InstantConnection(Connection):
         "in_trailers",
         "instant",
         "late_refusal",
+        "length",
         "odd",
         "offered",
         "waiting",
@@ -75,7 +79,8 @@ class InstantConnection(Connection):
         super().__init__(*args, **options)
         offers = None if self.access_log else getattr(self.config.loaded_app, "instant", None)
         self.instant: Hook | None = offers  # the log has a line for each request of ASGI
-        self.held = False  # the latest request may come whole with this read
+        self.held = False  # the latest request may come whole, with this read or soon
+        self.length = b""  # of its body, as the head says
         self.held_body = b""
         self.in_trailers = False  # the head has come
         self.odd = False  # the head has what an offered request has not
@@ -97,12 +102,32 @@ class InstantConnection(Connection):
 
     def feed(self, data: bytes) -> None:
         self.offered = 0
+        before = self.scope if self.held else None
         super().feed(data)
-        if self.held:
-            try:
-                self.decline()
-            except httptools.HttpParserError:  # the address is malformed
-                self.send_400_response("The request is not valid HTTP.")
+        if self.held and self.scope is not before:
+            if len(self.length) < len(b"%d" % SMALL):
+                self.loop.call_later(BODY_SECONDS, self.decline_late, self.scope)
+            else:
+                self.decline_late(self.scope)
+
+    def decline_late(self, scope: Any) -> None:
+        """The rest of the body did not come with the head, or soon after it."""
+        if not self.held or self.scope is not scope or self.transport.is_closing():
+            return
+        try:
+            self.decline()
+        except httptools.HttpParserError:  # the address is malformed
+            self.send_400_response("The request is not valid HTTP.")
+
+    def in_head(self) -> bool:
+        return not self.held and super().in_head()
+
+    def awaited(self) -> Awaited:
+        return Awaited.BODY if self.held else super().awaited()
+
+    def shutdown(self) -> None:
+        self.decline_late(self.scope)  # the rest of a begun request is still read
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """As uvicorn does. What only the app needs is added before the app is called."""
@@ -110,7 +135,7 @@ class InstantConnection(Connection):
         headers: list[tuple[bytes, bytes]] = []
         self.headers = headers
         self.expect_100_continue = self.odd = False
-        self.in_trailers = False
+        self.in_trailers, self.length = False, b""
         self.scope = {
             "type": "http",
             "client": self.client,
@@ -125,6 +150,8 @@ class InstantConnection(Connection):
         if name in ODD and value.lower() != b"keep-alive":
             self.odd = True
             self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
+        elif name == b"content-length":
+            self.length = value
         self.headers.append((name, value))
 
     def begin_request(self) -> None:

@@ -159,10 +159,10 @@ class Server(uvicorn.Server):
         aborting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.abort_all)
         await super().shutdown(sockets)
         aborting.cancel()
-        self.poller.close()
-        if tasks := self.server_state.tasks:  # a second signal forced the stop
-            self.abort_all()
+        self.abort_all()  # some are left if a second signal forced the stop
+        if tasks := self.server_state.tasks:
             await asyncio.wait(tasks, timeout=1)
+        self.poller.close()
 
     def abort_all(self) -> None:
         # The task of a lost connection ends by itself. uvicorn would cancel each task, and log a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -130,6 +131,20 @@ async def test_who_waits_learns_that_the_client_has_gone(pair: Pair) -> None:
     with pytest.raises(ConnectionResetError):
         await waiting
     assert pair.owner.farewells == 1
+
+
+async def test_a_client_that_goes_between_an_event_and_its_handling_is_noticed(pair: Pair) -> None:
+    fill(pair)
+    pair.client.close()
+    pair.bare.take_event(select.EPOLLOUT)  # as of a batch that was read before
+    assert pair.owner.farewells == 1
+
+
+async def test_send_notices_that_the_client_goes_meanwhile(pair: Pair) -> None:
+    pair.client.close()
+    body = {"type": "http.response.body", "body": b"x", "more_body": True}
+    with pytest.raises(ConnectionResetError):
+        await pair.bare.send(body)
 
 
 async def test_a_client_that_hangs_up_is_counted_out_once(home: Home) -> None:

@@ -3,11 +3,14 @@ before where that is not possible."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -138,3 +141,21 @@ def test_every_way_sends_the_same_events(
 def dialled(server: Server, trust: ssl.SSLContext | None) -> socket.socket:
     sock = socket.create_connection(("localhost", server.port), LONG_ENOUGH)
     return trust.wrap_socket(sock, server_hostname="localhost") if trust else sock
+
+
+@pytest.mark.parametrize("free", [1, 2, 3])
+def test_without_free_descriptors_a_stream_goes_on_as_it_is(server: Server, free: int) -> None:
+    """They are for the connection, its duplicate, and the epoll of the first one."""
+    with Api(server.url) as api:
+        job = api.create()
+        pid, limit = server.process.pid, resource.RLIMIT_NOFILE
+        used = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        numbers = (number for number in itertools.count() if number not in used)
+        _, hard = resource.prlimit(pid, limit)
+        resource.prlimit(pid, limit, ([*itertools.islice(numbers, free)][-1] + 1, hard))
+        with dialled(server, None) as sock, closing(Way().stream(sock, job)) as stream:
+            assert told(stream.event()) == ("state", "queued", None)
+            api.report(job, {"type": "progress", "percent": 50})
+            assert told(stream.event()) == ("state", "running", 50)
+        resource.prlimit(pid, limit, (hard, hard))
+    assert "Traceback" not in server.stderr

@@ -56,21 +56,24 @@ class Bare:
     async def send(self, message: Any) -> None:
         """As the `send` of an ASGI server. Raises OSError if the client has gone."""
         await self.flushed()
-        if self.fd < 0:
-            raise ConnectionResetError("the client has gone")
-        self.push((message,))
+        if self.fd >= 0:
+            self.push((message,))
+            if self.fd >= 0 or self.ending:
+                return
+        raise ConnectionResetError("the client has gone")
 
     def bytes_of(self, message: Mapping[str, Any]) -> bytes:
         """The ASGI message as it is written. A last message marks the connection as ending."""
         raise NotImplementedError
 
     def write(self, data: bytes) -> bool:
-        if self.fd < 0:
-            return True  # nobody waits for a client that has gone
         if self.rest is not None:
             self.rest = memoryview(b"".join((self.rest, data)))
             return False
-        sent = self._send(data)
+        try:  # as `_send`, without a call: this is done for each viewer of each message
+            sent = os.write(self.fd, data)
+        except OSError as error:
+            sent = self._not_sent(data, error)
         if sent < len(data):
             self.rest = memoryview(data)[sent:]  # a view: many viewers share the bytes
             return False
@@ -82,19 +85,23 @@ class Bare:
         """How many bytes the socket took. A client that has gone needs no more."""
         try:
             return os.write(self.fd, data)
-        except BlockingIOError:
+        except OSError as error:
+            return self._not_sent(data, error)
+
+    def _not_sent(self, data: bytes | memoryview, error: OSError) -> int:
+        if isinstance(error, BlockingIOError):
             return 0
-        except OSError:
-            self.close()
-            return len(data)
+        self.close()  # also "bad file descriptor": it was closed before, and nothing happens
+        return len(data)
 
     def flush(self) -> None:
         """Send what waits, until all was sent or the socket is full again."""
         while self.rest is not None:
-            sent = self._send(self.rest)
+            rest = self.rest  # a client that has gone takes it away
+            sent = self._send(rest)
             if not sent:
                 return
-            self.rest = self.rest[sent:] if sent < len(self.rest) else None
+            self.rest = rest[sent:] if sent < len(rest) else None
         if self.ending:
             self.close()
             return
@@ -120,12 +127,16 @@ class Bare:
     def take_event(self, event: int) -> None:
         """Called by the poller. The connection may end in each step."""
         if event & (select.EPOLLERR | select.EPOLLHUP):
-            self.close()
+            self.lost()
             return
         if event & (select.EPOLLIN | select.EPOLLRDHUP):
             self.read()
         if event & select.EPOLLOUT and self.rest is not None:
             self.flush()
+
+    def lost(self) -> None:
+        """The client has closed both directions, or its host has."""
+        self.close()
 
     def read(self) -> None:
         """Read what the client has sent, to the last byte: no further event reports it."""

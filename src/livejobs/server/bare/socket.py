@@ -82,7 +82,7 @@ class BareSocket(Bare):
 
     def flush(self) -> None:
         super().flush()
-        if self.rest is None and self.pong:
+        if self.rest is None and self.pong and not self.closing:
             pong, self.pong = self.pong, b""
             self.write(pong)
 
@@ -103,6 +103,13 @@ class BareSocket(Bare):
     def read(self) -> None:
         if not self.messages and self.turn is None:
             self._read()
+
+    def lost(self) -> None:
+        """The client's last messages may still wait in the kernel. Their end closes."""
+        if self.rest is None:
+            self.read()
+        else:
+            self.close()
 
     def _read_on(self, seconds: float) -> None:
         """Each read is a turn of the event loop, so that a busy client does not keep the others
@@ -129,7 +136,7 @@ class BareSocket(Bare):
 
     def _parse(self, data: bytes) -> None:
         frames = self.frames or Frames(self.largest)
-        waiting = bool(self.messages)
+        waiting, heard = bool(self.messages), self.heard  # a close frame ends the connection
         try:
             for event in frames.parse(data):
                 self._take(event)
@@ -139,8 +146,8 @@ class BareSocket(Bare):
             self.messages.append({"type": "websocket.disconnect", "code": error.code})
             self._fail(error.code, error.reason)
         self.frames = None if frames.between_messages else frames
-        if self.messages and not waiting and self.heard is not None:
-            self.heard()
+        if self.messages and not waiting and heard is not None:
+            heard()
 
     def _take(self, event: Frame | Event) -> None:
         if not isinstance(event, Frame):

@@ -50,9 +50,10 @@ async def take_stream(connection: Connection, cycle: RequestResponseCycle) -> Ba
     fd = await _duplicate(connection.transport, partial(_is_alone, connection, cycle))
     if fd is None:
         return None
-    cycle.disconnected = True  # for uvicorn, which expects the end of the response
     stream = BareStream(fd, connection.client, connection.config.home)
-    _move(connection, stream)
+    if not _move(connection, stream):
+        return None
+    cycle.disconnected = True  # for uvicorn, which expects the end of the response
     return stream
 
 
@@ -78,9 +79,10 @@ async def take_socket(connection: WebSocketConnection) -> BareSocket | None:
         largest=config.ws_max_size,
         pong_seconds=config.limits.pong_seconds,
     )
+    if not _move(connection, socket):
+        return None
     while not connection.queue.empty():
         socket.messages.append(connection.queue.get_nowait())
-    _move(connection, socket)
     return socket
 
 
@@ -106,10 +108,15 @@ async def _duplicate(transport: asyncio.Transport, free: Callable[[], bool]) -> 
         return None
 
 
-def _move(connection: Connection | WebSocketConnection, bare: Bare) -> None:
-    """From now on the bare connection is the one that counts."""
+def _move(connection: Connection | WebSocketConnection, bare: Bare) -> bool:
+    """From now on the bare connection is the one that counts. False: the kernel can't watch it."""
+    try:
+        bare.home.poller.add(bare)
+    except OSError:  # the first one needs a descriptor for the epoll
+        os.close(bare.fd)
+        return False
     connection.moved = True
     connection.connections.discard(connection)
     bare.home.connections.add(bare)
-    bare.home.poller.add(bare)
     connection.transport.abort()
+    return True

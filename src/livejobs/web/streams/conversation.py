@@ -1,7 +1,8 @@
 """One connection: it answers each message of its client, and holds the client's subscriptions.
 
 Each connection has one task, which always receives, so that pings are answered and a close is
-noticed. The hub sends its messages beside it.
+noticed. A bare connection does both by itself, and has a task only while it handles messages. The
+hub sends its messages beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
 import msgspec
@@ -107,11 +108,12 @@ class Conversation:
         try:
             yield
             ended = self.bare is None
-        except Left:
+        except (Left, ConnectionResetError):
             pass
         except Closing as closing:
             close = {"type": "websocket.close", "code": closing.code, "reason": closing.reason}
-            await self._send(close)
+            with suppress(ConnectionResetError):
+                await self._send(close)
         finally:
             if ended:
                 self.close()
@@ -135,11 +137,9 @@ class Conversation:
         if (take := self._live.powers.socket_taker_of(self._send)) is not None:
             self.bare = await take()
         if self.bare is not None:
-            self._send, self.bare.heard = self.bare.send, self._hear
+            self._send = self.bare.send
         hub = self._live.hub
         self._sink = hub.open(self._send, CONNECTION, self._caller.by, bare=self.bare)
-        if self.bare is not None:
-            self._hear()  # messages may have come before
 
     async def _authenticated(self, receive: Receive) -> None:
         try:
@@ -159,6 +159,11 @@ class Conversation:
             raise Closing(TOO_MUCH, error.detail) from None
 
     async def listen(self, receive: Receive) -> None:
+        """Handle the client's messages. A bare connection calls when there are some."""
+        if self.bare is not None:
+            self.bare.heard = self._hear
+            self._hear()  # some may have come before
+            return
         while True:
             await self._listen_once(receive)
 
@@ -173,9 +178,9 @@ class Conversation:
         try:
             async with self.until_closed():
                 while (event := self.bare.next()) is not None:
-                    await self._take(event)
-        except OSError:
-            pass  # the client has gone
+                    # What a client sent before it left counts, though no answer reaches it.
+                    with suppress(ConnectionResetError):
+                        await self._take(event)
         except Exception:
             log.exception("a conversation failed")
         finally:

@@ -50,5 +50,4 @@ async def serve(
         if begin is not None:
             await conversation.subscribe_to_url(begin)
             begin = None  # free its memory
-        if not conversation.bare:
-            await conversation.listen(receive)
+        await conversation.listen(receive)
