@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from tests.docs import checks
 
 ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "bench/README.md"]
 FENCE: Final = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
@@ -46,14 +47,14 @@ PROXIES: Final = Elsewhere("tests/interop/test_proxies.py")
 WORKERS: Final = Elsewhere("tests/interop/test_workers.py")
 HOWTO: Final = Elsewhere("tests/docs/test_howto.py")
 START: Final = Elsewhere("tests/docs/test_start.py")
-PAGES: Final = Elsewhere("tests/docs/test_in_browser.py")
+BROWSER: Final = Elsewhere("tests/docs/test_in_browser.py")
 HOOKS: Final = Elsewhere("tests/hooks/test_docs.py")
 README: Final = Elsewhere("tests/test_readme.py")
 
 WAYS: Final[dict[tuple[str, str], Way]] = {
     ("README.md", "bash"): README,
     ("README.md", "python"): README,
-    ("docs/browser.md", "css"): PAGES,
+    ("docs/browser.md", "css"): BROWSER,
     ("docs/embedding.md", "python"): Elsewhere("tests/test_embedding.py"),
     ("docs/faces.md", "python"): Elsewhere("tests/faces/test_docs.py"),
     ("docs/files.md", "nginx"): Elsewhere("tests/interop/test_nginx.py"),
@@ -87,11 +88,12 @@ WAYS: Final[dict[tuple[str, str], Way]] = {
 
 LANGUAGES: Final[dict[str, Way]] = {
     "console": Never("What a command prints."),
-    "html": PAGES,
+    "html": BROWSER,
     "js": checks.is_javascript,
     "json": checks.is_json,
     "jsx": checks.is_javascript,
     "nginx": checks.is_nginx,
+    "routes": checks.is_routes,
     "sh": checks.is_shell,
     "text": Never("What a command prints."),
     "toml": checks.is_toml,
@@ -99,7 +101,7 @@ LANGUAGES: Final[dict[str, Way]] = {
 
 
 def blocks() -> Iterator[Block]:
-    for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "bench/README.md"]:
+    for path in PAGES:
         text = path.read_text()
         for found in FENCE.finditer(text):
             line = text.count("\n", 0, found.start()) + 1

@@ -16,7 +16,10 @@ import click
 import yaml  # type: ignore[import-untyped]  # schemathesis brings it
 
 from livejobs.cli.main import main
-from livejobs.config import load
+from livejobs.config import Settings, load
+from livejobs.faces.described import describe
+from livejobs.faces.registry import chosen
+from livejobs.web.documents import openapi
 from tests.support.needs import need
 
 ROOT: Final = Path(__file__).parents[2]
@@ -93,11 +96,18 @@ def is_javascript(text: str) -> None:
         run(["node", "bundle.mjs", "./block.jsx", str(static), *OTHERS], cwd=Path(folder))
 
 
+def is_routes(text: str) -> None:
+    """One route a line: its method, its path, and what it takes."""
+    paths = openapi.document("1", describe(chosen(Settings())))["paths"]
+    for method, path in re.findall(r"^(\S+) (\S+)", text, re.MULTILINE):
+        assert method.lower() in paths.get(path, {}), path
+
+
 def is_shell(text: str) -> None:
     run(["bash", "-n", "-c", text])
     for file in re.findall(r"(?:docker|scripts)/[\w.]+", text):
         assert file in WRITTEN or (ROOT / file).exists(), file
-    for line in re.findall(r"(?:^|[|&;] *)(livejobs .*)$", text, re.MULTILINE):
+    for line in re.findall(r"(?:^|[|&;] *|=\S+ )(livejobs .*)$", text, re.MULTILINE):
         takes(shlex.split(line, comments=True)[1:])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import click
 import pytest
 
 from tests.docs import checks
-from tests.docs.blocks import ROOT, WAYS, Block, Elsewhere, Never, blocks, way
+from tests.docs.blocks import PAGES, ROOT, WAYS, Block, Elsewhere, Never, blocks, way
 
 BLOCKS = list(blocks())
 HERE = [block for block in BLOCKS if callable(way(block))]
@@ -27,6 +28,17 @@ def test_the_block_is_what_it_seems(block: Block) -> None:
     assert not isinstance(check, Elsewhere | Never)
     assert check is not None
     check(block.text)
+
+
+PICTURES = {"ARCHITECTURE.md"}  # drawn in text
+
+
+def test_every_block_names_its_language() -> None:
+    """Else nothing would try it."""
+    fences = re.compile(r"^ *(```|~~~)", re.MULTILINE)
+    for page in (str(path.relative_to(ROOT)) for path in PAGES):
+        known = sum(block.page == page for block in BLOCKS)
+        assert page in PICTURES or len(fences.findall((ROOT / page).read_text())) == 2 * known, page
 
 
 def test_the_list_names_only_blocks_that_are_there() -> None:
@@ -55,6 +67,8 @@ WRONG: list[tuple[Callable[[str], None], str]] = [
     (checks.is_shell, "for a in 1 2; do"),
     (checks.is_shell, "docker compose -f docker/gone.yaml up"),
     (checks.is_nginx, "location /;"),
+    (checks.is_routes, "GET /v1/job"),
+    (checks.is_routes, "PATCH /v1/jobs"),
 ]
 
 
