@@ -1,0 +1,116 @@
+"""Every code block of the docs, and how the tests try it.
+
+A new block needs a line in `WAYS`, or is in a language that `LANGUAGES` tries. A block of `bash` is
+run against a server. A block of `sh` would change the machine or never end, so its syntax, the
+options of our commands and the files that it names are checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.docs import checks
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "bench/README.md"]
+FENCE: Final = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+
+
+class Block(NamedTuple):
+    page: str
+    language: str
+    text: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+class Elsewhere(NamedTuple):
+    """Another test reads this page, or all pages, and runs the blocks."""
+
+    test: str
+
+
+class Never(NamedTuple):
+    """Nothing here can run it."""
+
+    reason: str
+
+
+Way = Elsewhere | Never | Callable[[str], None]
+
+PROXIES: Final = Elsewhere("tests/interop/test_proxies.py")
+WORKERS: Final = Elsewhere("tests/interop/test_workers.py")
+HOWTO: Final = Elsewhere("tests/docs/test_howto.py")
+START: Final = Elsewhere("tests/docs/test_start.py")
+BROWSER: Final = Elsewhere("tests/docs/test_in_browser.py")
+HOOKS: Final = Elsewhere("tests/hooks/test_docs.py")
+README: Final = Elsewhere("tests/test_readme.py")
+
+WAYS: Final[dict[tuple[str, str], Way]] = {
+    ("README.md", "bash"): README,
+    ("README.md", "python"): README,
+    ("docs/browser.md", "css"): BROWSER,
+    ("docs/embedding.md", "python"): Elsewhere("tests/test_embedding.py"),
+    ("docs/faces.md", "python"): Elsewhere("tests/faces/test_docs.py"),
+    ("docs/files.md", "nginx"): Elsewhere("tests/interop/test_nginx.py"),
+    ("docs/howto/django.md", "python"): HOWTO,
+    ("docs/howto/fastapi.md", "python"): HOWTO,
+    ("docs/howto/flask.md", "python"): HOWTO,
+    ("docs/howto/github-actions.md", "yaml"): HOWTO,
+    ("docs/howto/nextjs.md", "js"): HOWTO,
+    ("docs/metrics.md", "yaml"): checks.is_prometheus,
+    ("docs/pages.md", "md"): Never("A picture of a server that is not there."),
+    ("docs/proxies.md", "apache"): PROXIES,
+    ("docs/proxies.md", "caddyfile"): PROXIES,
+    ("docs/proxies.md", "haproxy"): PROXIES,
+    ("docs/proxies.md", "nginx"): PROXIES,
+    ("docs/proxies.md", "yaml"): PROXIES,
+    ("docs/python.md", "python"): Elsewhere("tests/client/test_docs.py"),
+    ("docs/queues.md", "python"): Elsewhere("tests/queues/test_docs.py"),
+    ("docs/reports.md", "json"): START,
+    ("docs/retention.md", "toml"): checks.is_settings,
+    ("docs/start/client.md", "bash"): START,
+    ("docs/start/worker.md", "python"): START,
+    ("docs/webhooks.md", "python"): HOOKS,
+    ("docs/webhooks.md", "sh"): HOOKS,
+    ("docs/workers.md", "go"): WORKERS,
+    ("docs/workers.md", "java"): WORKERS,
+    ("docs/workers.md", "js"): WORKERS,
+    ("docs/workers.md", "php"): WORKERS,
+    ("docs/workers.md", "rust"): WORKERS,
+    ("docs/workers.md", "sh"): WORKERS,
+}
+
+LANGUAGES: Final[dict[str, Way]] = {
+    "console": Never("What a command prints."),
+    "html": BROWSER,
+    "js": checks.is_javascript,
+    "json": checks.is_json,
+    "jsx": checks.is_javascript,
+    "nginx": checks.is_nginx,
+    "routes": checks.is_routes,
+    "sh": checks.is_shell,
+    "text": Never("What a command prints."),
+    "toml": checks.is_toml,
+}
+
+
+def blocks() -> Iterator[Block]:
+    for path in PAGES:
+        text = path.read_text()
+        for found in FENCE.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield Block(str(path.relative_to(ROOT)), found[2], found[3], line)
+
+
+def texts(page: str, language: str) -> list[str]:
+    return [it.text for it in blocks() if (it.page, it.language) == (page, language)]
+
+
+def way(block: Block) -> Way | None:
+    return WAYS.get((block.page, block.language), LANGUAGES.get(block.language))
