@@ -18,7 +18,8 @@ from livejobs.store.base import EntryQuery
 from livejobs.store.sqlite.store import SqliteStore
 
 MANY = 2500  # more than the native job shows
-SWEPT = ("expires", "FROM files")  # what the sweepers look for
+# What runs by the clock, beside requests.
+SWEPT = ("expires", "FROM files", "deliveries", "BEGIN", "COMMIT")
 
 
 class Traced(SqliteStore):

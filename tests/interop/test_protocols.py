@@ -45,13 +45,19 @@ def answer(sock: socket.socket) -> tuple[int, dict[str, str], bytes]:
     """Read the next answer on a connection: status, headers and body."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(1)
+        head += received(sock, 1)
     status, *lines = head.decode("latin-1").split("\r\n")[:-2]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     body = b""
     while len(body) < int(headers.get("content-length", 0)):
-        body += sock.recv(int(headers["content-length"]) - len(body))
+        body += received(sock, int(headers["content-length"]) - len(body))
     return int(status.split()[1]), headers, body
+
+
+def received(sock: socket.socket, most: int) -> bytes:
+    data = sock.recv(most)
+    assert data, "the connection was closed"
+    return data
 
 
 def get(path: str = "/healthz", *headers: str) -> bytes:
@@ -225,7 +231,7 @@ def test_a_request_behind_a_stream_is_answered(server: Server) -> None:
             assert answer(other)[0] == 200
         said = b""
         while not said.endswith(b"\r\n0\r\n\r\n"):
-            said += sock.recv(1)
+            said += received(sock, 1)
         status, _, body = answer(sock)
         assert (status, json.loads(body)["status"]) == (200, "succeeded")
 
@@ -268,7 +274,7 @@ def test_head_has_the_headers_of_get_and_no_body(path: str, server: Server) -> N
         sock.sendall(get(path).replace(b"GET", b"HEAD"))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += sock.recv(1)
+            head += received(sock, 1)
         assert head.startswith(b"HTTP/1.1 %d " % status)
         for name in ("content-type", "content-length", "etag", "cache-control", "vary"):
             if name in headers:

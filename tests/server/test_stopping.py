@@ -73,8 +73,13 @@ class Audience:
         self.log = stack.enter_context(api.stream("GET", f"{path}/logs?follow=1", headers=text))
         self.socket = stack.enter_context(connect(api.url.replace("http", "ws", 1) + path))
         assert [hear(self.socket)["op"] for _ in range(2)] == ["ack", "snapshot"]
-        self.poll = Thread(target=api.ended, args=[job])
+        self.poll = Thread(target=self._wait_for_the_end, args=[api, job])
         self.poll.start()
+
+    @staticmethod
+    def _wait_for_the_end(api: Api, job: str) -> None:
+        with suppress(httpx.TransportError):  # the server may stop before it has the request
+            api.ended(job)
 
     def read_to_the_end(self) -> None:
         assert "event: bye" in list(self.events.iter_lines())

@@ -77,7 +77,8 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
         )
     ],
     *[("GET", path, path, {}) for path in
-      ("/v1/webhooks", "/v1/keys", "/v1/audit", "/v1/projects", "/v1/stats", "/healthz", "/readyz")],
+      ("/v1/webhooks", "/v1/keys", "/v1/audit", "/v1/projects", "/v1/stats", "/healthz",
+       "/readyz")],
 ]  # fmt: skip
 # The calls that the server refuses, one for each status.
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [

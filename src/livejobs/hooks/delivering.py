@@ -226,9 +226,9 @@ class Deliverer:
         seq = payload.delivery.seq
         if payload.hook.ended is not None:
             return _ending(it, seq, payload.hook.ended)
-        began = time.perf_counter()
+        began = time.perf_counter()  # a duration, for the log of deliveries
         verdict, answer = await self.send(self.note(payload))
-        ms = round((time.perf_counter() - began) * 1000)
+        ms = round((time.perf_counter() - began) * 1000)  # as above
         if verdict.ended:
             attempt = _ending(it, seq, verdict.error or "", answer, ms)
             await self._end(payload, attempt)

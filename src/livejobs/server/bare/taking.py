@@ -24,14 +24,14 @@ TURNS: Final = 10  # of the loop, within which a head usually has been sent
 
 def taker_of(send: Send) -> Take | None:
     """None if the connection of this response must stay as it is: over TLS, HTTP/2 or HTTP/1.0,
-    with a layer in between, or on another server."""
+    with a layer in between, with a further request behind this one, or on another server."""
     cycle = owner_of(send)
     if not isinstance(cycle, RequestResponseCycle) or cycle.scope["http_version"] != "1.1":
         return None
     connection = getattr(cycle.on_response, "__self__", None)
     if not isinstance(connection, Connection) or not _can_be_bare(connection):
         return None
-    return partial(take_stream, connection, cycle)
+    return partial(take_stream, connection, cycle) if _is_alone(connection, cycle) else None
 
 
 def socket_taker_of(send: Send) -> TakeSocket | None:
