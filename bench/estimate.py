@@ -35,7 +35,7 @@ class Costs:
     follow: float  # a node learns a report from the database
     send: float  # a message to a viewer by SSE
     database: float  # PostgreSQL, a report
-    viewer: int = 10_500  # memory of a viewer
+    viewer: int = 1_300  # memory of a viewer
     job: int = 6_000  # memory of an unfinished job, on every node of its cell
     message: int = 700  # bytes on the wire
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2, help="of each PostgreSQL")
     parser.add_argument("--take", type=float, default=20, help="us")
     parser.add_argument("--follow", type=float, default=10, help="us")
-    parser.add_argument("--send", type=float, default=12.5, help="us")
+    parser.add_argument("--send", type=float, default=9.0, help="us")
     parser.add_argument("--database", type=float, default=20, help="us")
     parser.add_argument("--scale", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=5)
