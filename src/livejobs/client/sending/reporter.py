@@ -29,6 +29,7 @@ AT_EXIT: Final = 5.0  # seconds that the interpreter's exit waits at most
 DISK: Final = 0.01  # seconds to sync a job
 MOST_DISK: Final = 1.0  # seconds that are left for it while the server is waited for
 NEVER: Final = float("inf")
+BRIEF: Final = 2.0  # seconds until the next try; a longer absence is told
 
 
 def within(end: float, acts: Iterable[Callable[[], object]]) -> None:
@@ -66,6 +67,7 @@ class Reporter:
         self._scanned = -NEVER
         self._more = False  # folders to take over, beside those that were taken
         self._away: str | None = None
+        self._warned = False  # that the server is away
         self._totals = {"sent": 0, "refused": 0, "dropped": 0, "requests": 0, "failures": 0}
 
     def ring(self, channel: Channel) -> None:
@@ -201,23 +203,32 @@ class Reporter:
         else:
             slowly = verdict is Verdict.SLOWLY
             self._backoff.failed(now, least=answer.retry_after, slowly=slowly)
-            self._gone(answer)
+            lasts = self._backoff.failures > 1 or self._backoff.until - now > BRIEF
+            self._gone(answer, lasts=lasts)
         seat.channel.spill()  # a worker that is killed while the server is away loses nothing
 
-    def _gone(self, answer: Answer) -> None:
-        if self._away is None:
-            logger.warning(
-                "%s does not take reports now. They are kept and sent later: %s",
-                self._target.url, answer.reason,
-            )  # fmt: skip
+    def _gone(self, answer: Answer, *, lasts: bool) -> None:
+        """A single failure is not told: the restart of one of several servers looks like that."""
         self._away = answer.reason
         self._mark(away=True)
+        if lasts:
+            self._warn()
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s does not take reports now. They are kept and sent later: %s",
+                self._target.url, self._away,
+            )  # fmt: skip
 
     def _back(self) -> None:
         if self._away is not None:
             self._away = None
-            logger.info("%s takes reports again.", self._target.url)
             self._mark(away=False)
+        if self._warned:
+            self._warned = False
+            logger.info("%s takes reports again.", self._target.url)
 
     def _mark(self, *, away: bool) -> None:
         for channel in self._channels():
@@ -280,6 +291,8 @@ class Reporter:
             self._wait(self._channels(), end, patient=False)
         finally:
             left = [folder for it in self._channels() if (folder := it.close()) is not None]
+            if left and self._away is not None:
+                self._warn()
             within(end, (partial(sync_left, folder) for folder in left))
 
     def after_fork(self) -> None:
