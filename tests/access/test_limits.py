@@ -90,7 +90,8 @@ def test_a_rate_allows_its_calls_and_its_retry_after_is_enough(
 def test_all_calls_of_a_rate_may_come_at_once(rate: Rate, now: float) -> None:
     limiter = Limiter(rate)
     assert [limiter.take("me", now) for _ in range(rate.calls)] == [0] * rate.calls
-    assert 0 < limiter.take("me", now) <= ceil(rate.seconds / rate.calls)
+    # Rounding may make a whole number of seconds a little longer, and so a second more.
+    assert 0 < limiter.take("me", now) <= ceil(rate.seconds / rate.calls + 0.001)
     assert limiter.refused == 1
 
 
