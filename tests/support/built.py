@@ -60,7 +60,7 @@ def install(folder: Path, built: Built) -> None:
     pins = "".join(f"{it['name']}=={it['version']}\n" for it in built.components())
     (folder / "pins").write_text(pins)
     python = folder / "venv" / "bin" / "python"
-    extras = f"livejobs[http2,objects,postgres] @ {built.wheel.as_uri()}"
+    extras = f"livejobs[http2,objects,otel,postgres] @ {built.wheel.as_uri()}"
     pip = [sys.executable, "-m", "pip", "--python", str(python)]
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     subprocess.run(

@@ -109,6 +109,8 @@ class Creating:
                     there.head
                 ):
                     raise _exists(id)
+                # A wrong webhook is refused, whether the job is there or not.
+                self._make_hooks(new.webhooks, there.head.project, id, by.name, clock.now_ms())
                 return there, False
             try:
                 return await self.create(new, by), True

@@ -76,7 +76,7 @@ def listed(name: str, item: Schema, next_: Schema, **more: Schema) -> Schema:
 
 
 TEXT: Final[Schema] = {"type": "string"}
-SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false"]}
+SWITCH: Final[Schema] = {"enum": ["1", "true", "0", "false", ""]}
 NEXT: Final[Schema] = {"type": ["integer", "null"]}
 ENTRY: Final[Schema] = {"type": "object", "required": ["n", "at"]}
 STREAM: Final = "text/event-stream"
