@@ -1,4 +1,4 @@
-"""What /readyz and the metrics are told of the server's state."""
+"""The server's state, as /readyz and the metrics show it."""
 
 from __future__ import annotations
 

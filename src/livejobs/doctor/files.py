@@ -104,7 +104,7 @@ async def _known(database: str) -> str | None:
     try:
         with unusable(database):
             db: Any = await connect(database)
-    except DatabaseUnusable:  # its own check says so
+    except DatabaseUnusable:  # another check reports it
         return None
     try:
         if await db.fetchval("SELECT to_regclass('livejobs.meta')"):

@@ -21,7 +21,7 @@ class Awaited(Enum):
 
 
 TOO_SLOW = f"The request's body stopped, or arrived slower than {LEAST_RATE} bytes a second."
-# What is told to a client that was too slow.
+# The detail of the answer to a client that was too slow.
 LATE = {
     Awaited.HEAD: "The request's head did not arrive in time.",
     Awaited.BODY: TOO_SLOW,

@@ -38,7 +38,7 @@ class Owner:
 
 
 class Pair:
-    """A bare connection and its client, which reads only when it is told to."""
+    """A bare connection and its client, which reads only when the test calls `read`."""
 
     def __init__(self, home: Home) -> None:
         ours, self.client = socket.socketpair()

@@ -29,7 +29,7 @@ AT_EXIT: Final = 5.0  # seconds that the interpreter's exit waits at most
 DISK: Final = 0.01  # seconds to sync a job
 MOST_DISK: Final = 1.0  # seconds that are left for it while the server is waited for
 NEVER: Final = float("inf")
-BRIEF: Final = 2.0  # seconds until the next try; a longer absence is told
+BRIEF: Final = 2.0  # seconds until the next try; after a longer wait the SDK logs a warning
 
 
 def within(end: float, acts: Iterable[Callable[[], object]]) -> None:
@@ -208,7 +208,7 @@ class Reporter:
         seat.channel.spill()  # a worker that is killed while the server is away loses nothing
 
     def _gone(self, answer: Answer, *, lasts: bool) -> None:
-        """A single failure is not told: the restart of one of several servers looks like that."""
+        """A single failure is not logged: the restart of one of several servers looks like that."""
         self._away = answer.reason
         self._mark(away=True)
         if lasts:
