@@ -52,7 +52,7 @@ def test_a_wait_under_another_server_ends_when_it_stops(name: str, tmp_path: Pat
 def test_a_wait_over_tls(tmp_path: Path, certificate: Certificate, protocol: str) -> None:
     trust = certificate.trust(protocol)
     with (
-        Server(tmp_path / "data", *certificate.flags) as server,
+        Server(tmp_path / "data", *certificate.flags, "--http2") as server,
         Api(server.url, trust=trust) as api,
         Agent(server.url, verify=trust, http2=protocol == "h2") as agent,
     ):
