@@ -17,6 +17,7 @@ from tests.support.api import Api
 from tests.support.desk import eventually
 from tests.support.server import Server
 
+TIME = 50  # seconds that a wait lasts by default here
 TOKENS = [0, "", "t", -1, 2**60, '„ä\n"\\ \U0001f680']
 
 
@@ -109,11 +110,12 @@ def test_a_job_that_has_ended_is_no_wait(either: Agent, api: Api, report: str) -
 
 
 def test_it_ends_with_a_question(either: Agent, api: Api) -> None:
-    id = new(api, {"type": "start"})
+    id, began = new(api, {"type": "start"}), time.monotonic()
     with either.waiting(id, progress=0) as told:
         next(told)
         api.report(id, {"type": "ask", "prompt": "Go?"})
         job = ended(list(told)[-1])
+    assert time.monotonic() - began < TIME  # else its time was over
     assert (job["status"], job["waiting"]["prompt"]) == ("running", "Go?")
     assert either.good("wait_for_job", id=id)["waiting"]["n"] == 1
 
@@ -187,7 +189,7 @@ def cancel(agent: Agent, id: Any) -> None:
 
 
 def test_a_legacy_client_cancels_by_a_message(legacy: Agent, api: Api) -> None:
-    id = new(api, {"type": "start"})
+    id, began = new(api, {"type": "start"}), time.monotonic()
     name = uuid.uuid4().hex
     with legacy.waiting(id, id=name, progress=1) as told:
         next(told)
@@ -195,6 +197,7 @@ def test_a_legacy_client_cancels_by_a_message(legacy: Agent, api: Api) -> None:
         cancel(legacy, name)
         (only,) = told
     assert ended(only)["status"] == "running"
+    assert time.monotonic() - began < TIME  # else its time was over
     cancel(legacy, name)  # which is over
 
 
