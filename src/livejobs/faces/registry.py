@@ -9,8 +9,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from livejobs.config import SettingError, Settings
-from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces import consolidation, operations, render, tasks, toolkit, translation
 from livejobs.faces.base import Face
+from livejobs.faces.ogc import face as ogc
 
 GROUP: Final = "livejobs.faces"
 BUILT_IN: Final[Mapping[str, Face]] = {
@@ -21,6 +22,8 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         translation.FACE,
         render.FACE,
         toolkit.FACE,
+        operations.FACE,
+        ogc.FACE,
     )
 }
 
