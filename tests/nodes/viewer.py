@@ -14,7 +14,6 @@ import httpx2 as httpx
 from tests.nodes.cluster import ADMIN
 from tests.support.server import LONG_ENOUGH
 
-
 NO_TLS = ssl.create_default_context()  # never used, but each client would make one: 10 ms
 
 
