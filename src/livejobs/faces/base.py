@@ -27,11 +27,17 @@ from livejobs.core.times import rfc3339
 from livejobs.core.wire import encode
 from livejobs.jobs.entries import Whole
 from livejobs.jobs.state import Slot
+from livejobs.live.channel import Viewer
+from livejobs.live.form import Form
+from livejobs.live.frames import FORM
+from livejobs.live.options import Options
+from livejobs.live.sink import Sink
 from livejobs.service import LiveJobs
 from livejobs.store.base import EntryQuery
 from livejobs.web.calls.jobs import hold
 from livejobs.web.files.calls import CHANGED, PreconditionFailed, Unsatisfiable
 from livejobs.web.http import JSONBytes
+from livejobs.web.streams.response import EVENTS, Headers, Stream
 
 T = TypeVar("T")
 Line = TypeVar("Line")
@@ -130,6 +136,27 @@ class Call(NamedTuple):
         """Wait until the job has ended, the time is over, or the client has disconnected."""
         await hold(self.request, slot, seconds, since=None, finished=True)
 
+    def follow(
+        self,
+        slot: Slot,
+        form: Form,
+        since: int,
+        hello: bytes,
+        *,
+        headers: Headers = EVENTS,
+        seconds: float | None = None,
+    ) -> Response:
+        """First `hello`, then the changes after this seq as the form words them, to the job's end
+        or for so many seconds."""
+        options, hub = Options("form", form=form), self.live.hub
+
+        def subscribe(sink: Sink) -> Viewer:
+            return hub.watch_job(sink, FORM, slot, options, since, 0)
+
+        return Stream(
+            hub, self.by, subscribe, hello=hello, wire=FORM, headers=headers, seconds=seconds
+        )
+
     def json(self, value: Any, status: int = 200) -> Response:
         return JSONBytes(encode(value), status, {"cache-control": "no-store"})
 
@@ -143,6 +170,7 @@ class Way(NamedTuple):
     shape: Shape | None = None
     entries: Needs = nothing  # of which kinds the shape is given all
     handler: Callable[[Call], Awaitable[Response]] | None = None
+    stream: Form | None = None  # how the handler's stream words changes: see Call.follow
     method: str = "GET"
     action: Action = "view"
     # for the OpenAPI document
