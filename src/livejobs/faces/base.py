@@ -207,6 +207,7 @@ class Face:
     prefix: str = ""
     media_type: str = JSON  # of its answers
     error_type: str = JSON
+    error_headers: Mapping[str, str] = field(default_factory=dict)
     #: In place of `refusal`, for a face whose errors depend on more of the request than the id.
     refusal_to: Callable[[LivejobsError, Request], Mapping[str, Any]] | None = None
 

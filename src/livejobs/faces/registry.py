@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from livejobs.config import SettingError, Settings
-from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces import consolidation, render, streams, tasks, toolkit, translation
 from livejobs.faces.base import Face
 
 GROUP: Final = "livejobs.faces"
@@ -21,6 +21,7 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         translation.FACE,
         render.FACE,
         toolkit.FACE,
+        streams.FACE,
     )
 }
 
