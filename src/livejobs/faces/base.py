@@ -208,8 +208,13 @@ class Face:
     media_type: str = JSON  # of its answers
     error_type: str = JSON
     error_headers: Mapping[str, str] = field(default_factory=dict)
+    #: Statuses of its errors, where it has others than we have.
+    statuses: Mapping[int, int] = field(default_factory=dict)
     #: In place of `refusal`, for a face whose errors depend on more of the request than the id.
     refusal_to: Callable[[LivejobsError, Request], Mapping[str, Any]] | None = None
+
+    def status(self, error: LivejobsError) -> int:
+        return self.statuses.get(error.status, error.status)
 
     def holds(self, path: str) -> bool:
         """Whether an address lies below the prefix."""

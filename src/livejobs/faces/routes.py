@@ -227,4 +227,4 @@ def refuse(face: Face, error: LivejobsError, id: str, scope: Scope) -> Response:
         body = face.refusal(error, id)
     else:
         body = face.refusal_to(error, Request(scope))
-    return Response(msgspec.json.encode(body), error.status, headers, face.error_type)
+    return Response(msgspec.json.encode(body), face.status(error), headers, face.error_type)
