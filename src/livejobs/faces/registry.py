@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from livejobs.config import SettingError, Settings
-from livejobs.faces import consolidation, operations, render, tasks, toolkit, translation
+from livejobs.faces import consolidation, operations, render, streams, tasks, toolkit, translation
 from livejobs.faces.base import Face
 from livejobs.faces.ogc import face as ogc
 
@@ -25,6 +25,7 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         toolkit.FACE,
         operations.FACE,
         ogc.FACE,
+        streams.FACE,
     )
 }
 
