@@ -1,0 +1,103 @@
+"""Webhooks that a job gets, or loses, after its creation. They have names within the job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from msgspec.structs import replace
+
+from livejobs import clock
+from livejobs.core.access import Principal
+from livejobs.core.errors import Conflict
+from livejobs.core.hooks import OF_JOB, Hook
+from livejobs.core.model import Head
+from livejobs.hooks.making import Maker, NewPush
+from livejobs.jobs.acts import act_on
+from livejobs.jobs.committer import Committer
+from livejobs.jobs.state import Slot
+from livejobs.jobs.transaction import Transaction
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Store
+
+
+class Attaching:
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        maker: Maker,
+        check_size: Callable[[Head, str], None],
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._maker = maker
+        self._check_size = check_size
+        self.begin()
+
+    def begin(self) -> None:
+        self._changing = asyncio.Lock()  # it belongs to one event loop
+
+    async def attach(self, slot: Slot, new: NewPush, by: Principal) -> Hook:
+        """Give an unfinished job a webhook, in place of the one with the same name."""
+        async with self._changing:
+            head, now = slot.head, clock.now_ms()
+            there = await self._store.hooks(head.id)
+            kept = {it.id for it in there if it.name != new.name}
+            if len(kept) >= OF_JOB:
+                raise _too_many(head)
+            make = self._maker.make
+            hook = make(new, "", project=head.project, job=head.id, by=by.name, now=now)
+            # Also those that `DELETE /v1/webhooks/{id}` has removed: it changes no job.
+            gone = {it.id for it in head.hooks} - kept
+            await self._swap(slot, gone, hook, act_on(head, now, by, "webhook.create", **_of(hook)))
+            await self._drop(it for it in there if it.id not in kept)
+        return hook
+
+    async def detach(self, slot: Slot, name: str, by: Principal) -> None:
+        """Remove the webhook with this name. It may be gone already."""
+        async with self._changing:
+            head, now = slot.head, clock.now_ms()
+            there = [it for it in await self._store.hooks(head.id) if it.name == name]
+            for it in there:
+                record = act_on(head, now, by, "webhook.delete", **_of(it))
+                await self._swap(slot, {it.id}, None, record)
+            await self._drop(there)
+
+    async def _drop(self, hooks: Iterable[Hook]) -> None:
+        """With what waits to be delivered. The job no longer has them, so a crash in between leaves
+        no more than these deliveries."""
+        for it in hooks:
+            await self._store.drop_hook(it.id)
+
+    async def _swap(
+        self, slot: Slot, gone: set[str], new: Hook | None, record: AuditRecord
+    ) -> None:
+        """Change which webhooks the job has, and keep the new one, in one transaction."""
+
+        def operation(transaction: Transaction) -> None:
+            head = transaction.present(slot)
+            if head.finished:  # it never changes, and calls no webhook
+                if new is not None:
+                    raise Conflict(f"Job {head.id!r} is {head.status}.", code="job_finished")
+                return
+            kept = tuple(it for it in head.hooks if it.id not in gone)
+            after = replace(head, hooks=kept if new is None else (*kept, new.ref))
+            if new is not None:
+                self._check_size(after, "/url")
+            hooks = () if new is None else (new,)
+            transaction.change(slot, after, audit=record, hooks=hooks)
+
+        with slot.held():
+            await self._committer.submit(operation)
+
+
+def _of(hook: Hook) -> dict[str, str]:
+    return {"webhook": hook.id}
+
+
+def _too_many(head: Head) -> Conflict:
+    return Conflict(
+        f"Job {head.id!r} has {OF_JOB} webhooks, which is the limit. Remove one first.",
+        code="too_many_webhooks",
+    )
