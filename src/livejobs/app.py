@@ -50,14 +50,15 @@ from livejobs.web.streams.socket import SOCKET
 CORS: Final[dict[str, Any]] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
-        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-        "last-event-id", "prefer", "range", "tus-resumable", "upload-length",
+        "a2a-extensions", "a2a-version", "authorization", "content-type", "idempotency-key",
+        "if-match", "if-none-match", "last-event-id", "prefer", "range", "tus-resumable", "upload-length",
         "upload-metadata", "upload-offset", "x-api-key", "x-http-method-override",
         "x-request-id",
     ),
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
         "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
+        "stream-closed", "stream-cursor", "stream-next-offset", "stream-up-to-date",
         "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires",
         "upload-length", "upload-metadata", "upload-offset",
         "x-format-preserved", "x-processing-type", "x-request-id",
