@@ -1,0 +1,1 @@
+"""The list of tasks: those that changed last come first."""
