@@ -51,9 +51,9 @@ CORS: Final[dict[str, Any]] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
         "a2a-extensions", "a2a-version", "authorization", "content-type", "idempotency-key",
-        "if-match", "if-none-match", "last-event-id", "prefer", "range", "tus-resumable", "upload-length",
-        "upload-metadata", "upload-offset", "x-api-key", "x-http-method-override",
-        "x-request-id",
+        "if-match", "if-none-match", "last-event-id", "prefer", "range", "tus-resumable",
+        "upload-length", "upload-metadata", "upload-offset", "x-api-key",
+        "x-http-method-override", "x-request-id",
     ),
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",

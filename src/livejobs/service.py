@@ -216,7 +216,7 @@ class LiveJobs:
         self.committer = parts.committer(self.store, self.registry, self.lanes, base, caps)
         self.reader = Reader(self.store, self.registry, self.committer, base)
         self._waits = Waits(self.registry)
-        self._lister = Lister(self.store, self.reader, self.committer)
+        self._lister = Lister(self.store, self.registry, self.reader, self.committer)
         self._entry_reader = EntryReader(self.store, self._waits)
         self._changing = Changing(self.committer, self.reader)
         # Verbs of the parts, offered as they are.
@@ -474,6 +474,12 @@ class LiveJobs:
     ) -> Listing:
         self.check_running()
         return await self._lister.list(query, limit=limit, after=after, skip=skip)
+
+    async def latest(self, query: Query, *, limit: int, after: str | None = None) -> Listing:
+        """The jobs of the query's one project, the newest change first. A page can have fewer jobs
+        than `limit`, even none, and still a next page."""
+        self.check_running()
+        return await self._lister.latest(query, limit=limit, after=after)
 
     async def audit(
         self, *, limit: int, before: int | None, job: str | None = None
