@@ -26,11 +26,13 @@ from livejobs.core.progress import percent as percent_of
 from livejobs.core.reports import NewJob
 from livejobs.core.times import rfc3339
 from livejobs.core.wire import encode
+from livejobs.faces.following import follow
 from livejobs.faces.given import Around as Around  # noqa: PLC0414 - base has all that a face needs
 from livejobs.faces.given import Needs, Shape, nothing, seen
 from livejobs.faces.given import ResultLine as ResultLine  # noqa: PLC0414 - the same
 from livejobs.faces.given import all_of as all_of  # noqa: PLC0414 - the same
 from livejobs.jobs.state import Slot
+from livejobs.live.form import Form
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
@@ -136,6 +138,10 @@ class Call(NamedTuple):
 
     # Answering
 
+    def follow(self, slot: Slot, form: Form, since: int, hello: bytes, **more: Any) -> Response:
+        """A stream: first `hello`, then the changes after this seq as the form words them."""
+        return follow(self.live.hub, self.by, slot, form, since, hello=hello, **more)
+
     def json(self, value: Any, status: int = 200) -> Response:
         headers = {"cache-control": "no-store"}
         return Response(encode(value), status, headers, self.face.media_type)
@@ -151,6 +157,7 @@ class Way(NamedTuple):
     shape: Shape | None = None
     entries: Needs = nothing  # of which kinds the shape is given all
     handler: Callable[[Call], Awaitable[Response]] | None = None
+    stream: Form | None = None  # of a handler that returns `Call.follow` with it
     method: str = "GET"  # HEAD is answered by GET, unless there is a way for it
     action: Action = "view"  # one that needs more than the scope `view` has the rate of reports
     # for the OpenAPI document

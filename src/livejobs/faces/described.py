@@ -79,11 +79,14 @@ def _taken(way: Way) -> Sequence[openapi.Parameter]:
 
 def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     not_modified = {"304": {"description": "Not modified"}}
+    events = {} if way.stream is None else {"text/event-stream": {"schema": openapi.TEXT}}
+    if way.returns is None and events:
+        return {"200": {"description": "The changes, as they come", "content": events}}
     if way.returns is None:
         file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
-    content = _content(face.media_type, way.returns, way.example, schemas)
+    content = _content(face.media_type, way.returns, way.example, schemas) | events
     done = {str(way.status): {"description": "Success", "content": content}}
     return done if way.shape is None else done | not_modified
 
