@@ -10,6 +10,7 @@ from typing import Final
 
 from livejobs.config import SettingError, Settings
 from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces.a2a import face as a2a
 from livejobs.faces.base import Face
 
 GROUP: Final = "livejobs.faces"
@@ -21,6 +22,7 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         translation.FACE,
         render.FACE,
         toolkit.FACE,
+        a2a.FACE,
     )
 }
 

@@ -251,12 +251,17 @@ def artifact_update(head: Head, artifact: Artifact) -> StreamResponse:
 
 
 def updates(
-    before: Head, after: Head, results: Iterable[Artifact], base: str
+    before: Head | None, after: Head, results: Iterable[Artifact], base: str
 ) -> list[StreamResponse]:
-    """What has happened between two heads. The status comes last, as it may be the end."""
-    known = before.files
-    came = [file_artifact(after, it, base) for it in after.files if it not in known]
-    if after.result is not None and before.result is None:
-        came.append(_of_data("result", "Result", after.result))
+    """What has happened between two heads. The status comes last, as it may be the end. If the
+    head before is not known, the artifacts that come again take the place of those sent before."""
+    shown = [] if before is None else artifacts_of(before, base)
+    came = (it for it in artifacts_of(after, base) if it not in shown)
     made = [artifact_update(after, it) for it in (*results, *came)]
-    return made if status(before) == status(after) and made else [*made, status_update(after)]
+    told = before is not None and _told(before) == _told(after)
+    return made if told else [*made, status_update(after)]
+
+
+def _told(head: Head) -> object:
+    """A status without its time, which every line of the log changes."""
+    return state(head), _parts(head), _moving(head)

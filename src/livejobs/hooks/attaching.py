@@ -12,6 +12,7 @@ from livejobs.core.access import Principal
 from livejobs.core.errors import Conflict
 from livejobs.core.hooks import OF_JOB, Hook
 from livejobs.core.model import Head
+from livejobs.core.reducer.moves import Finished
 from livejobs.hooks.making import Maker, NewPush
 from livejobs.jobs.acts import act_on
 from livejobs.jobs.committer import Committer
@@ -79,10 +80,11 @@ class Attaching:
             head = transaction.present(slot)
             if head.finished:  # it never changes, and calls no webhook
                 if new is not None:
-                    raise Conflict(f"Job {head.id!r} is {head.status}.", code="job_finished")
+                    raise Finished(head)
                 return
             kept = tuple(it for it in head.hooks if it.id not in gone)
-            after = replace(head, hooks=kept if new is None else (*kept, new.ref))
+            refs = kept if new is None else (*kept, new.ref)
+            after = replace(head, hooks=refs, updated_at=max(head.updated_at, transaction.now))
             if new is not None:
                 self._check_size(after, "/url")
             hooks = () if new is None else (new,)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from anyio import CancelScope
 
+from livejobs.core.model import Head
 from livejobs.jobs.state import Registry, Slot
 
 
@@ -50,14 +51,18 @@ class Waits:
     ) -> bool:
         """Whether, within the time, the job moved past `since`, or with `finished` ended."""
 
-        def reached() -> bool:
-            return self.over(slot) or (not finished and slot.seq != since)
+        def moved(head: Head) -> bool:
+            return not finished and slot.seq != since
 
+        return await self.wait_until(slot, moved, seconds)
+
+    async def wait_until(self, slot: Slot, reached: Callable[[Head], bool], seconds: float) -> bool:
+        """Whether, within the time, this held of the job, or there was nothing to wait for."""
         with slot.held():
             try:
                 async with asyncio.timeout(seconds):
-                    while not reached():
+                    while not (self.over(slot) or reached(slot.head)):
                         await slot.changed()
             except TimeoutError:
-                return reached()
+                return self.over(slot) or reached(slot.head)
         return True

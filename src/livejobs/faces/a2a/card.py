@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
+from livejobs.core.wire import encode
 from livejobs.faces.a2a.errors import VERSION
 from livejobs.faces.base import JSON, Call
-from livejobs.core.wire import encode
 
 PATH: Final = "/.well-known/agent-card.json"
 PREFIX: Final = "/a2a"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -12,12 +12,10 @@ from msgspec.structs import replace
 from livejobs.core import reports as say
 from livejobs.core.errors import Invalid, UnsupportedMediaType
 from livejobs.core.hooks import OF_JOB
-from livejobs.core.model import ID_PATTERN, Question
+from livejobs.core.model import Question
 from livejobs.core.questions import check_answer
 from livejobs.core.wire import encode
-from livejobs.faces.a2a.pushes import PushConfig, asked
-
-TITLE: Final = 1000  # characters
+from livejobs.faces.a2a.pushes import NAME, PushConfig, asked
 
 
 class Part(Struct, rename="camel"):
@@ -52,7 +50,8 @@ def key_of(message: SentMessage) -> str:
 
 def new_job(sent: SendMessageRequest) -> say.NewJob:
     """The job that a message begins. Its data has the fields, its text is the title."""
-    message, fields = sent.message, {}
+    message = sent.message
+    fields: dict[str, Any] = {}
     for n, part in enumerate(message.parts):
         if isinstance(part.data, UnsetType):
             continue
@@ -64,9 +63,10 @@ def new_job(sent: SendMessageRequest) -> say.NewJob:
     text = text_of(message)
     if text and "title" not in fields:
         fields["title"] = text
-    project = fields.setdefault("project", message.context_id or None)
-    if message.context_id and project != message.context_id:
-        raise Invalid.at("/message/contextId", "The project in the data is another one.")
+    if message.context_id:
+        if fields.get("project") not in (None, message.context_id):
+            raise Invalid.at("/message/contextId", "The project in the data is another one.")
+        fields["project"] = message.context_id
     return _with_push(say.decode_new_job(encode(fields)), sent.configuration)
 
 
@@ -76,7 +76,7 @@ def _with_push(new: say.NewJob, configuration: Configuration | None) -> say.NewJ
         return new
     if len(new.webhooks) >= OF_JOB:
         raise Invalid.at("/configuration", f"A job has at most {OF_JOB} webhooks.")
-    return replace(new, webhooks=[*new.webhooks, asked(push, push.id or "default")])
+    return replace(new, webhooks=[*new.webhooks, asked(push, push.id or NAME)])
 
 
 def text_of(message: SentMessage) -> str:

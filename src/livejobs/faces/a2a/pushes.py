@@ -10,13 +10,17 @@ from msgspec import Meta as Bound
 from msgspec import Struct
 from starlette.responses import Response
 
+from livejobs.core.access import require
 from livejobs.core.errors import Invalid, NotFound
 from livejobs.core.hooks import Event, Hook
 from livejobs.core.model import ID_PATTERN
 from livejobs.faces.base import Call
 from livejobs.hooks.making import NewPush
+from livejobs.jobs.state import Slot
 
 EVENTS: Final[list[Event]] = ["started", "progress", "waiting", "stalled", "finished"]
+
+NAME: Final = "default"  # of a config in a message, if it has none
 
 # What a header can carry.
 Token = Annotated[str, Bound(max_length=200, pattern=r"^[\x21-\x7e]*\Z")]
@@ -67,9 +71,14 @@ async def create(call: Call) -> Response:
     slot, config = await call.job(), await call.body(PushConfig)
     if config.task_id and config.task_id != slot.head.id:
         raise Invalid.at("/taskId", "The address names another task.")
-    hooks, name = call.live.hooks, config.id or os.urandom(8).hex()
-    hook = await hooks.attach(slot, asked(config, name), call.by)
+    hook = await attach(call, slot, config, config.id or os.urandom(8).hex())
     return call.json(shown(hook, secrets=True))
+
+
+async def attach(call: Call, slot: Slot, config: PushConfig, name: str) -> Hook:
+    require(call.by, "create")  # as for the webhooks of a new job
+    hooks = call.live.hooks
+    return await hooks.attach(slot, asked(config, name), call.by)
 
 
 async def listing(call: Call) -> Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
 from livejobs.core.model import Head
-from livejobs.faces.given import Around, ResultLine
+from livejobs.faces.given import Around, ResultLine, all_of
 from livejobs.hooks import a2a
+
+NEEDS: Final = all_of("results")
 
 
 def shape(head: Head, around: Around) -> a2a.Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
 import anyio
@@ -205,9 +206,15 @@ async def hold(
 ) -> None:
     """Wait for the job, or until the client disconnects."""
     live = http.service(request)
+    waiting = live.wait(slot, since=since, seconds=seconds, finished=finished)
+    await while_connected(request, waiting)
+
+
+async def while_connected(request: Request, waiting: Awaitable[object]) -> None:
+    """Wait for this, or until the client disconnects. The body must have been read."""
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
-        await live.wait(slot, since=since, seconds=seconds, finished=finished)
+        await waiting
         group.cancel_scope.cancel()
     http.require_valid(request.scope)
 
