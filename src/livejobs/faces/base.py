@@ -211,14 +211,14 @@ class Face:
     prefix: str = ""
     media_type: str = JSON  # of its answers
     error_type: str = JSON
+    #: Statuses of its errors, where it has others than we have.
+    statuses: Mapping[int, int] = field(default_factory=dict)
     #: In place of `refusal`, for a face whose errors depend on more of the request than the id.
     refusal_to: Callable[[LivejobsError, Request], Mapping[str, Any]] | None = None
-    #: HTTP statuses in place of ours. A refusal in its shape may repeat the status.
-    statuses: Mapping[int, int] = field(default_factory=dict)
     #: What each request must satisfy, beside its access. It raises the face's error.
     check: Callable[[Scope, Way], None] | None = None
 
-    def status_of(self, error: LivejobsError) -> int:
+    def status(self, error: LivejobsError) -> int:
         return self.statuses.get(error.status, error.status)
 
     def holds(self, path: str) -> bool:

@@ -103,8 +103,8 @@ def _refusals(face: Face, way: Way) -> dict[str, Any]:
     """By status, with an example for each error code."""
     answers: dict[str, Any] = {}
     for error in (*EVERYWHERE, *((access_denied(),) if face.denies else ()), *way.refuses):
-        code = face.status_of(error)
-        described = answers.setdefault(str(code), {"description": HTTPStatus(code).phrase})
+        status = face.status(error)
+        described = answers.setdefault(str(status), {"description": HTTPStatus(status).phrase})
         bare = {face.error_type: {"schema": {"type": "object"}}}
         examples = described.setdefault("content", bare)[face.error_type].setdefault("examples", {})
         examples[error.code] = {"value": face.refusal(error, SAMPLE)}

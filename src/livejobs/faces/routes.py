@@ -239,5 +239,4 @@ def refuse(face: Face, error: LivejobsError, id: str, scope: Scope) -> Response:
         body = face.refusal(error, id)
     else:
         body = face.refusal_to(error, Request(scope))
-    status = face.status_of(error)
-    return Response(msgspec.json.encode(body), status, headers, face.error_type)
+    return Response(msgspec.json.encode(body), face.status(error), headers, face.error_type)

@@ -17,7 +17,8 @@ MODES: Final = ["application/json", "text/plain"]
 
 
 async def show(call: Call) -> Response:
-    made = card(origin_of(call), closed=call.live.keyring.closed)
+    keyring = call.live.keyring
+    made = card(origin_of(call), closed=keyring.closed)
     return Response(encode(made), 200, {"cache-control": "no-cache"}, JSON)
 
 
