@@ -253,9 +253,9 @@ def test_the_javascript_client_does_the_same(server: Server, key: str) -> None:
         "listed": [[True], 1],
         "configs": ["mine"],
         "second": SECOND,
-        "notCancelable": "TaskNotCancelableError",
-        "over": "UnsupportedOperationError",
-        "missing": "TaskNotFoundError",
+        "notCancelable": "RestTaskNotCancelableError",
+        "over": "RestUnsupportedOperationError",
+        "missing": "RestTaskNotFoundError",
         "after": 0,
     }
     assert [it.json["statusUpdate"]["status"]["state"] for it in got[:2]] == [FIRST[1], FIRST[3]]
