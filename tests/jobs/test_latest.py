@@ -29,7 +29,8 @@ async def live(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 async def read(live: LiveJobs, limit: int, **filters: Any) -> list[str]:
     """All pages, as one word each."""
-    query, pages = Query(("default",), **filters), []
+    query = Query(("default",), **filters)
+    pages: list[str] = []
     after: str | None = None
     while not pages or after is not None:
         found = await live.latest(query, limit=limit, after=after)

@@ -239,7 +239,7 @@ class Agreement(RuleBasedStateMachine):
         most_bytes=st.none() | st.integers(1, 400),
         scanned=st.integers(1, 8),
     )
-    def latest(self, project: str, **how: Any) -> None:
+    def by_change(self, project: str, **how: Any) -> None:
         self.both("latest", project, **how)
 
     @rule(now=st.integers(0, 40), key=st.integers(0, 3).map("k{}".format))

@@ -221,6 +221,9 @@ class Face:
     def status(self, error: LivejobsError) -> int:
         return self.statuses.get(error.status, error.status)
 
+    def status(self, error: LivejobsError) -> int:
+        return self.statuses.get(error.status, error.status)
+
     def holds(self, path: str) -> bool:
         """Whether an address lies below the prefix."""
         return bool(self.prefix) and (path + "/").startswith(self.prefix + "/")

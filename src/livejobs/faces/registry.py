@@ -9,9 +9,10 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from livejobs.config import SettingError, Settings
-from livejobs.faces import consolidation, render, tasks, toolkit, translation
+from livejobs.faces import consolidation, operations, render, tasks, toolkit, translation
 from livejobs.faces.a2a import face as a2a
 from livejobs.faces.base import Face
+from livejobs.faces.ogc import face as ogc
 
 GROUP: Final = "livejobs.faces"
 BUILT_IN: Final[Mapping[str, Face]] = {
@@ -22,6 +23,8 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         translation.FACE,
         render.FACE,
         toolkit.FACE,
+        operations.FACE,
+        ogc.FACE,
         a2a.FACE,
     )
 }
