@@ -224,7 +224,7 @@ class LiveJobs:
         self.refresh = self.reader.refresh
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
-        self.wait_until = self._waits.wait_until
+        self.until = self._waits.until
         self.until_drained = self._waits.until_drained
         self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size

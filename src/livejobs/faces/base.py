@@ -36,7 +36,7 @@ from livejobs.live.form import Form
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.calls.jobs import hold, while_connected
+from livejobs.web.calls.jobs import hold, while_there
 from livejobs.web.documents.openapi import Parameter
 from livejobs.web.files.calls import CHANGED, PreconditionFailed, Unsatisfiable
 from livejobs.web.streams.events import seen_ids
@@ -98,7 +98,8 @@ class Call(NamedTuple):
 
     async def until(self, slot: Slot, reached: Callable[[Head], bool], seconds: float) -> None:
         """The same, but until this holds of the job."""
-        await while_connected(self.request, self.live.wait_until(slot, reached, seconds))
+        until = self.live.until
+        await while_there(self.request, until(slot, lambda: reached(slot.head), seconds))
 
     def among(self, project: str | None = None, **filters: Any) -> Query:
         """The jobs of a project that the caller may see, by default of the caller's own. For
@@ -211,15 +212,13 @@ class Face:
     prefix: str = ""
     media_type: str = JSON  # of its answers
     error_type: str = JSON
+    error_headers: Mapping[str, str] = field(default_factory=dict)
     #: Statuses of its errors, where it has others than we have.
     statuses: Mapping[int, int] = field(default_factory=dict)
     #: In place of `refusal`, for a face whose errors depend on more of the request than the id.
     refusal_to: Callable[[LivejobsError, Request], Mapping[str, Any]] | None = None
     #: What each request must satisfy, beside its access. It raises the face's error.
     check: Callable[[Scope, Way], None] | None = None
-
-    def status(self, error: LivejobsError) -> int:
-        return self.statuses.get(error.status, error.status)
 
     def status(self, error: LivejobsError) -> int:
         return self.statuses.get(error.status, error.status)

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from livejobs.config import SettingError, Settings
-from livejobs.faces import consolidation, operations, render, tasks, toolkit, translation
+from livejobs.faces import consolidation, operations, render, streams, tasks, toolkit, translation
 from livejobs.faces.a2a import face as a2a
 from livejobs.faces.base import Face
 from livejobs.faces.ogc import face as ogc
@@ -26,6 +26,7 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         operations.FACE,
         ogc.FACE,
         a2a.FACE,
+        streams.FACE,
     )
 }
 

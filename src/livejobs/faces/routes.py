@@ -232,7 +232,8 @@ UNEXPECTED: Final = LivejobsError(problems.UNEXPECTED)
 
 
 def refuse(face: Face, error: LivejobsError, id: str, scope: Scope) -> Response:
-    headers = {"cache-control": "no-store", **error.headers, **echoed(sent_id(scope))}
+    sent = echoed(sent_id(scope))
+    headers = {"cache-control": "no-store", **face.error_headers, **error.headers, **sent}
     if error.status == 503:
         headers.setdefault("Retry-After", "5")
     if face.refusal_to is None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from anyio import CancelScope
 
-from livejobs.core.model import Head
 from livejobs.jobs.state import Registry, Slot
 
 
@@ -51,18 +50,22 @@ class Waits:
     ) -> bool:
         """Whether, within the time, the job moved past `since`, or with `finished` ended."""
 
-        def moved(head: Head) -> bool:
+        def reached() -> bool:
             return not finished and slot.seq != since
 
-        return await self.wait_until(slot, moved, seconds)
+        return await self.until(slot, reached, seconds)
 
-    async def wait_until(self, slot: Slot, reached: Callable[[Head], bool], seconds: float) -> bool:
-        """Whether, within the time, this held of the job, or there was nothing to wait for."""
+    async def until(self, slot: Slot, reached: Callable[[], bool], seconds: float) -> bool:
+        """Whether, within the time, this became true, or there was nothing more to wait for."""
+
+        def done() -> bool:
+            return reached() or self.over(slot)
+
         with slot.held():
             try:
                 async with asyncio.timeout(seconds):
-                    while not (self.over(slot) or reached(slot.head)):
+                    while not done():
                         await slot.changed()
             except TimeoutError:
-                return self.over(slot) or reached(slot.head)
+                return done()
         return True

@@ -205,13 +205,12 @@ async def hold(
     request: Request, slot: Slot, seconds: float, *, since: int | None, finished: bool
 ) -> None:
     """Wait for the job, or until the client disconnects."""
-    live = http.service(request)
-    waiting = live.wait(slot, since=since, seconds=seconds, finished=finished)
-    await while_connected(request, waiting)
+    wait = http.service(request).wait
+    await while_there(request, wait(slot, since=since, seconds=seconds, finished=finished))
 
 
-async def while_connected(request: Request, waiting: Awaitable[object]) -> None:
-    """Wait for this, or until the client disconnects. The body must have been read."""
+async def while_there(request: Request, waiting: Awaitable[object]) -> None:
+    """Wait for it, or until the client disconnects."""
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
         await waiting
