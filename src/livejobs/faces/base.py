@@ -178,6 +178,7 @@ class Way(NamedTuple):
     public: Callable[[Settings], bool] | None = None  # in place of the face's
     query: tuple[Parameter, ...] = ()  # for the OpenAPI document
     needs_body: bool = True  # the same; of one that takes a body
+    media_type: str = ""  # the same; in place of the face's
 
     @property
     def names(self) -> Names:

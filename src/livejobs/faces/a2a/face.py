@@ -14,10 +14,11 @@ from livejobs.faces.a2a.errors import NotCancelable, Unsupported, VersionNotSupp
 from livejobs.faces.a2a.messages import SendMessageRequest, SentMessage, answer_in, key_of, new_job
 from livejobs.faces.a2a.pushes import PushConfig
 from livejobs.faces.a2a.streams import asks_or_over, event, form_of
-from livejobs.faces.base import Call, Face, Way, everybody
+from livejobs.faces.base import JSON, Call, Face, Way, everybody
 from livejobs.faces.given import Around
 from livejobs.hooks import a2a
 from livejobs.jobs.state import Slot
+from livejobs.web.documents.openapi import Parameter
 
 WAIT: Final = 60.0  # seconds; proxies cut what is silent for longer
 
@@ -152,6 +153,9 @@ CONFIG: Final = {
     "taskId": "0199c1a2-7b1e-7c3d-9a55-2f6e8d4b1c90",
     "url": "https://agent.example/notifications",
 }
+VERSION: Final = Parameter(
+    "A2A-Version", {"enum": [errors.VERSION]}, "The protocol's version. Needed.", "header"
+)
 OLD: Final = VersionNotSupported("This server speaks A2A 1.0, not '0.3'.")
 WRONG: Final = Invalid("Expected `str`, got `int`")
 OF_MESSAGES: Final = (
@@ -162,7 +166,9 @@ OF_MESSAGES: Final = (
 
 
 def _way(path: str, summary: str, handler: Any, **more: Any) -> Way:
-    return Way(f"{card.PREFIX}{path}", summary, handler=handler, **{"refuses": (OLD,), **more})
+    query = (*more.pop("query", ()), VERSION)
+    more = {"refuses": (OLD,), "query": query, **more}
+    return Way(f"{card.PREFIX}{path}", summary, handler=handler, **more)
 
 
 def _messages(path: str, summary: str, handler: Any, **more: Any) -> Way:
@@ -192,6 +198,7 @@ FACE: Final = Face(
             "Get the agent card",
             handler=card.show,
             public=everybody,
+            media_type=JSON,
             returns=dict[str, Any],
             example=card.card("https://jobs.example", closed=True),
         ),
