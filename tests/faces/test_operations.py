@@ -24,6 +24,7 @@ from hypothesis import given, settings
 
 from livejobs.faces.operations import Wait, filters_of, seconds_of, shape
 from tests.faces.jobs import created
+from tests.faces.test_docs import BLOCKS
 from tests.support.api import PROBLEM, Api
 from tests.support.examples import examples
 from tests.support.server import Server
@@ -114,6 +115,18 @@ def test_a_job_is_polled_to_its_end(world: World, client: AbstractOperationsClie
     native = world.api.job(id)
     for fact in ("type", "title", "owner", "status", "created_at", "started_at", "completed_at"):
         assert facts(seen[-1])[fact] == native[fact]
+
+
+def test_the_lines_of_the_docs_poll_a_job(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    id = world.api.create()
+    code = next(it for it in BLOCKS if "AbstractOperationsClient" in it)
+    for word, ours in (("http://127.0.0.1:8000", world.api.url), ("KEY", ADMIN), ("JOB", id)):
+        code = code.replace(word, ours)
+    for ended in (False, True):
+        if ended:
+            world.api.report(id, {"type": "succeed"})
+        exec(compile(code, "docs/faces.md", "exec", dont_inherit=True), {})
+        assert capsys.readouterr().out == f"{ended}\n"
 
 
 @pytest.mark.parametrize(
@@ -324,6 +337,19 @@ def test_a_page_has_at_most_what_it_may(world: World) -> None:
 )
 def test_a_filter_is_terms_that_all_hold(text: str, filters: dict[str, Any] | None) -> None:
     assert filters_of(text) == filters
+
+
+def test_a_token_for_one_job_sees_no_other(world: World) -> None:
+    mine, other = world.api.create(), world.api.create()
+    token = world.api.post("/v1/tokens", json={"jobs": [mine]}).json()["token"]
+    with httpx.Client(base_url=world.api.url, headers={"x-api-key": token}) as http:
+        page = http.get(f"{ALL}?pageSize=1").json()
+        assert [it["name"] for it in page["operations"]] == [name_of(mine)]
+        assert page["nextPageToken"] == ""
+        assert http.get(f"{ALL}/{mine}").status_code == 200
+        for answer in (http.get(f"{ALL}/{other}"), http.post(f"{ALL}/{other}:wait")):
+            error(answer, 404, "NOT_FOUND", "JOB_NOT_FOUND")
+        error(http.post(f"{ALL}/{mine}:cancel"), 403, "PERMISSION_DENIED", "MISSING_SCOPE")
 
 
 # Waiting

@@ -4,6 +4,7 @@ installed packages."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
@@ -39,21 +40,15 @@ def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
         raise unusable(installed[name], "has the name of a built-in face")
     known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **installed}
     asked = known if settings.faces is None else dict.fromkeys(settings.faces)
-    taken = set(map(bare, addresses))
-    faces: list[Face] = []
     for name in asked:
         if name not in known:
             takes = f"takes some of: {', '.join(sorted(known))}"
             raise SettingError("faces", "faces", f"there is no face {name!r}; {takes}")
-        it = known[name]
-        face = it if isinstance(it, Face) else _load(it)
-        if settings.faces is None and face.prefix:
-            continue
-        if not isinstance(it, Face):
-            _check_free(it, face, taken, [other.prefix for other in faces if other.prefix])
-        taken |= {bare(way.path) for way in face.ways}
-        faces.append(face)
-    return faces
+    by_name = {name: it if isinstance(it := known[name], Face) else _load(it) for name in asked}
+    if settings.faces is None:
+        by_name = {name: face for name, face in by_name.items() if not face.prefix}
+    _check_free([installed[name] for name in by_name if name in installed], by_name, addresses)
+    return [*by_name.values()]
 
 
 def bare(path: str) -> str:
@@ -72,14 +67,21 @@ def _load(point: EntryPoint) -> Face:
     return face
 
 
-def _check_free(point: EntryPoint, face: Face, taken: set[str], prefixes: Sequence[str]) -> None:
-    """Of an installed face: two faces at one address would be one that no client reaches."""
-    if any(map(face.holds, [*taken, *prefixes])):
-        raise unusable(point, f"its prefix {face.prefix} is already in use")
-    for way in face.ways:
-        below = any((bare(way.path) + "/").startswith(prefix + "/") for prefix in prefixes)
-        if below or bare(way.path) in taken:
-            raise unusable(point, f"its address {way.path} is already in use")
+def _check_free(
+    points: Iterable[EntryPoint], faces: Mapping[str, Face], addresses: Iterable[str]
+) -> None:
+    """Of two faces at one address, no client would reach the second one."""
+    taken = Counter(map(bare, addresses))
+    taken.update(bare(path) for face in faces.values() for path in {it.path for it in face.ways})
+    for point in points:
+        face = faces[point.name]
+        own = {bare(way.path): way.path for way in face.ways}
+        others = [it for it in faces.values() if it is not face]
+        if face.prefix and any(map(face.holds, (taken - Counter(own.keys())).keys())):
+            raise unusable(point, f"its prefix {face.prefix} is already in use")
+        for path, written in own.items():
+            if taken[path] > 1 or any(it.holds(path) for it in others):
+                raise unusable(point, f"its address {written} is already in use")
 
 
 def unusable(point: EntryPoint, why: str) -> SettingError:
