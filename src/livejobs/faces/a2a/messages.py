@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Bound
 from msgspec.structs import replace
 
 from livejobs.core import reports as say
-from livejobs.core.errors import Invalid, UnsupportedMediaType
+from livejobs.core.errors import Invalid, LivejobsError, UnsupportedMediaType
 from livejobs.core.hooks import OF_JOB
 from livejobs.core.model import Question
 from livejobs.core.questions import check_answer
@@ -108,5 +107,5 @@ def answer_in(message: SentMessage, question: Question) -> Any:
 def _as_json(text: str) -> Any:
     try:
         return say.decode_answer(b'{"value":%b}' % text.encode()).value
-    except (msgspec.MsgspecError, ValueError):
+    except LivejobsError:
         return text
