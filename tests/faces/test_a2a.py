@@ -187,7 +187,7 @@ def test_an_answer_that_comes_again_changes_nothing(api: Api) -> None:
 
 def test_an_answer_that_does_not_fit_leaves_the_question_open(api: Api) -> None:
     id = waiting(api, schema={"type": "integer", "maximum": 5})
-    for part in ("six", "6", {"n": 5}):
+    for part in ("six", "6", {"n": 5}, 10**30, "1" * 30, DEEP):
         answer = api.post("/a2a/message:send", json=sent("wrong", part, taskId=id))
         error(answer, 400, "INVALID_PARAMS")
     assert api.job(id)["waiting"] is not None
@@ -211,6 +211,7 @@ def test_a_task_that_is_over_takes_no_message(api: Api) -> None:
 
 
 MESSAGE = sent("m", "text")["message"]
+DEEP = json.loads('{"a":' * 60 + "1" + "}" * 60)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +232,8 @@ MESSAGE = sent("m", "text")["message"]
         ({"message": {**MESSAGE, "parts": [{"raw": "AA=="}]}}, "CONTENT_TYPE_NOT_SUPPORTED"),
         ({"message": {**MESSAGE, "parts": [{"url": "https://a"}]}}, "CONTENT_TYPE_NOT_SUPPORTED"),
         ({"message": {**MESSAGE, "parts": [{"data": [1]}]}}, "INVALID_PARAMS"),
+        ({"message": {**MESSAGE, "parts": [{"data": {"meta": {"n": 10**30}}}]}}, "INVALID_PARAMS"),
+        ({"message": {**MESSAGE, "parts": [{"data": {"meta": DEEP}}]}}, "INVALID_PARAMS"),
         ({"message": {**MESSAGE, "parts": [{"data": {"titel": "x"}}]}}, "INVALID_PARAMS"),
         ({"message": {**MESSAGE, "parts": [{"data": {"title": None}}]}, "x": 1}, None),
         ({"message": {**MESSAGE, "parts": [{"text": "x" * 1001}]}}, "INVALID_PARAMS"),

@@ -13,6 +13,7 @@ from livejobs.core.errors import Invalid, LivejobsError, UnsupportedMediaType
 from livejobs.core.hooks import OF_JOB
 from livejobs.core.model import Question
 from livejobs.core.questions import check_answer
+from livejobs.core.reports.rules import check_value
 from livejobs.core.wire import encode
 from livejobs.faces.a2a.pushes import NAME, PushConfig, asked
 
@@ -51,14 +52,10 @@ def new_job(sent: SendMessageRequest) -> say.NewJob:
     """The job that a message begins. Its data has the fields, its text is the title."""
     message = sent.message
     fields: dict[str, Any] = {}
-    for n, part in enumerate(message.parts):
-        if isinstance(part.data, UnsetType):
-            continue
-        if not isinstance(part.data, dict):
-            raise Invalid.at(
-                f"/message/parts/{n}/data", "Expected an object with the fields of a new job."
-            )
-        fields |= part.data
+    for at, data in data_of(message).items():
+        if not isinstance(data, dict):
+            raise Invalid.at(at, "Expected an object with the fields of a new job.")
+        fields |= data
     text = text_of(message)
     if text and "title" not in fields:
         fields["title"] = text
@@ -78,6 +75,18 @@ def _with_push(new: say.NewJob, configuration: Configuration | None) -> say.NewJ
     return replace(new, webhooks=[*new.webhooks, asked(push, push.id or NAME)])
 
 
+def data_of(message: SentMessage) -> dict[str, Any]:
+    """The data of a message, by where it stands in the body."""
+    found = {
+        f"/message/parts/{n}/data": part.data
+        for n, part in enumerate(message.parts)
+        if not isinstance(part.data, UnsetType)
+    }
+    for at, data in found.items():
+        check_value(data, at)
+    return found
+
+
 def text_of(message: SentMessage) -> str:
     """All text of a message. A part of another kind is refused."""
     for part in message.parts:
@@ -92,7 +101,7 @@ def answer_in(message: SentMessage, question: Question) -> Any:
     """The answer to a question: the data of the message, else its text. If the question wants
     something else than a string, the text may be its JSON."""
     text = text_of(message)
-    data = [part.data for part in message.parts if not isinstance(part.data, UnsetType)]
+    data = [*data_of(message).values()]
     if len(data) > 1:
         raise Invalid.at("/message/parts", "Expected one part with data: the answer.")
     if data:
