@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -52,36 +52,34 @@ class Attaching:
             # Also those that `DELETE /v1/webhooks/{id}` has removed: it changes no job.
             gone = {it.id for it in head.hooks} - kept
             await self._swap(slot, gone, hook, act_on(head, now, by, "webhook.create", **_of(hook)))
-            await self._drop(it for it in there if it.id not in kept)
+            for it in there:
+                if it.id not in kept:
+                    await self._store.drop_hook(it.id)
         return hook
 
     async def detach(self, slot: Slot, name: str, by: Principal) -> None:
         """Remove the webhook with this name. It may be gone already."""
         async with self._changing:
             head, now = slot.head, clock.now_ms()
-            there = [it for it in await self._store.hooks(head.id) if it.name == name]
-            for it in there:
-                record = act_on(head, now, by, "webhook.delete", **_of(it))
-                await self._swap(slot, {it.id}, None, record)
-            await self._drop(there)
-
-    async def _drop(self, hooks: Iterable[Hook]) -> None:
-        """With what waits to be delivered. The job no longer has them, so a crash in between leaves
-        no more than these deliveries."""
-        for it in hooks:
-            await self._store.drop_hook(it.id)
+            for it in await self._store.hooks(head.id):
+                if it.name == name:
+                    record = act_on(head, now, by, "webhook.delete", **_of(it))
+                    recorded = await self._swap(slot, {it.id}, None, record)
+                    # With what waits to be delivered. A crash before this leaves no more than that.
+                    await self._store.drop_hook(it.id, None if recorded else record)
 
     async def _swap(
         self, slot: Slot, gone: set[str], new: Hook | None, record: AuditRecord
-    ) -> None:
-        """Change which webhooks the job has, and keep the new one, in one transaction."""
+    ) -> bool:
+        """Change which webhooks the job has, and keep the new one, in one transaction. False: the
+        job has finished, so it never changes, and calls no webhook."""
 
-        def operation(transaction: Transaction) -> None:
+        def operation(transaction: Transaction) -> bool:
             head = transaction.present(slot)
-            if head.finished:  # it never changes, and calls no webhook
-                if new is not None:
-                    raise Finished(head)
-                return
+            if head.finished and new is not None:
+                raise Finished(head)
+            if head.finished:
+                return False
             kept = tuple(it for it in head.hooks if it.id not in gone)
             refs = kept if new is None else (*kept, new.ref)
             after = replace(head, hooks=refs, updated_at=max(head.updated_at, transaction.now))
@@ -89,9 +87,10 @@ class Attaching:
                 self._check_size(after, "/url")
             hooks = () if new is None else (new,)
             transaction.change(slot, after, audit=record, hooks=hooks)
+            return True
 
         with slot.held():
-            await self._committer.submit(operation)
+            return (await self._committer.submit(operation)).value
 
 
 def _of(hook: Hook) -> dict[str, str]:
