@@ -100,6 +100,10 @@ class World:
         results = await self.http.get(f"/ogc/jobs/{id}/results")
         assert (results.status_code == 200) == (native["status"] == "succeeded")
         faces["ogc results"] = results.json() if results.status_code == 200 else {}
+        for kind in ("logs", "results", "errors"):
+            answer = await self.http.get(f"/streams/{id}/{kind}")
+            assert ("stream-closed" in answer.headers) == (native["completed_at"] is not None)
+            faces[f"streams {kind}"] = answer.json()
         return native, faces
 
     def close(self) -> None:
@@ -150,6 +154,9 @@ def expected(job: Any) -> dict[str, Any]:
         "ogc": status_info(job),
         "ogc results": outputs(job),
         "a2a": task(job),
+        "streams logs": job["logs"],
+        "streams results": [result["value"] for result in job["results"]],
+        "streams errors": job["errors"],
     }
 
 
