@@ -23,7 +23,6 @@ class World(NamedTuple):
     api: Api  # as admin
     other: str  # a key for another project
     canceller: str
-    server: Server
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for project, scope in (("other", "admin"), ("default", "cancel")):
             asked = {"name": project, "scopes": [scope], "projects": [project]}
             keys.append(api.post("/v1/keys", json=asked).json()["key"])
-        yield World(api, *keys, server)
+        yield World(api, *keys)
 
 
 @pytest.fixture

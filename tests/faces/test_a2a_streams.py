@@ -64,7 +64,7 @@ class Stream:
 
 
 def kind_of(kind: str, value: Any) -> str:
-    return value["artifact"]["artifactId"] if kind == "artifactUpdate" else state(value)  # type: ignore[no-any-return]
+    return value["artifact"]["artifactId"] if kind == "artifactUpdate" else state(value)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import httpx2 as httpx
 import pytest
 from a2a.types import Task
 from a2a.utils.proto_utils import validate_proto_required_fields
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

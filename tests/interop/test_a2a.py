@@ -39,8 +39,8 @@ from a2a.utils.errors import (
     VersionNotSupportedError,
 )
 from a2a.utils.proto_utils import validate_proto_required_fields
-from google.protobuf.json_format import ParseDict
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
+from google.protobuf.struct_pb2 import Value  # type: ignore[import-untyped]
 
 from tests.support.needs import need
 from tests.support.receiver import Receiver
@@ -103,7 +103,7 @@ def seen_in(response: StreamResponse) -> str:
     if kind == "artifact_update":
         return str(response.artifact_update.artifact.artifact_id)
     assert kind in ("task", "status_update")
-    return TaskState.Name(getattr(response, kind).status.state)
+    return str(TaskState.Name(getattr(response, kind).status.state))
 
 
 async def follow(
@@ -133,7 +133,7 @@ async def test_the_python_client_follows_answers_and_cancels(
         if n == 1:
             listed = await client.list_tasks(ListTasksRequest())
             id = listed.tasks[0].id
-        steps = {
+        steps: dict[int, dict[str, Any]] = {
             1: {"type": "progress", "percent": 50},
             2: {"type": "result", "value": {"frames": 7}},
             3: {"type": "ask", "prompt": "Publish?", "schema": {"type": "boolean"}},
