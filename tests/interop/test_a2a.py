@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 import httpx
 import pytest
@@ -58,10 +59,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def key(server: Server) -> str:
-    """Of a worker: it creates, reports, answers and cancels, in one project."""
-    body = {"name": "agent", "scopes": ["report"], "projects": ["films"]}
+@pytest.fixture
+def project(request: pytest.FixtureRequest) -> str:
+    """A project of the test alone."""
+    return f"p{crc32(request.node.name.encode())}"
+
+
+@pytest.fixture
+def key(server: Server, project: str) -> str:
+    """Of a worker: it creates, reports, answers and cancels."""
+    body = {"name": project, "scopes": ["report"], "projects": [project]}
     headers = {"x-api-key": ADMIN}
     return str(httpx.post(f"{server.url}/v1/keys", json=body, headers=headers).json()["key"])
 
@@ -123,7 +130,7 @@ SECOND: Final = ["TASK_STATE_WORKING", "TASK_STATE_WORKING", "TASK_STATE_CANCELE
 
 
 async def test_the_python_client_follows_answers_and_cancels(
-    client: Client, http: httpx.AsyncClient
+    client: Client, http: httpx.AsyncClient, project: str
 ) -> None:
     parts = (Part(text="Teaser"), data({"type": "render", "meta": {"scene": 4}}))
     id = ""
@@ -147,7 +154,7 @@ async def test_the_python_client_follows_answers_and_cancels(
     task = await client.get_task(GetTaskRequest(id=id, history_length=3))
     validate_proto_required_fields(task)
     assert (task.context_id, task.metadata["title"], task.metadata["percent"]) == (
-        "films", "Teaser", 50,
+        project, "Teaser", 50,
     )  # fmt: skip
     assert task.metadata["meta"]["scene"] == 4
     assert [it.artifact_id for it in task.artifacts] == ["results/1"]
@@ -233,7 +240,7 @@ async def test_the_card_is_valid_and_needs_no_credential(server: Server) -> None
     assert "key" in card.security_requirements[0].schemes
 
 
-def test_the_javascript_client_does_the_same(server: Server, key: str) -> None:
+def test_the_javascript_client_does_the_same(server: Server, key: str, project: str) -> None:
     need(shutil.which("node"), "node is not installed")
     with Receiver() as receiver:
         done = subprocess.run(
@@ -249,7 +256,7 @@ def test_the_javascript_client_does_the_same(server: Server, key: str) -> None:
         "config": "mine",
         "first": FIRST,
         "answered": "TASK_STATE_WORKING",
-        "task": ["films", "Teaser", 50, 1],
+        "task": [project, "Teaser", 50, 1],
         "listed": [[True], 1],
         "configs": ["mine"],
         "second": SECOND,

@@ -77,7 +77,8 @@ const answered = await client.sendMessage(message("a-js", [part("text", "yes")],
 seen.answered = stateOf(answered.status);
 const task = await client.getTask({ id: created.id, tenant: "" });
 seen.task = [task.contextId, task.metadata.title, task.metadata.percent, task.artifacts.length];
-const listed = await client.listTasks({ tenant: "", contextId: "films", status: 2, pageToken: "" });
+const { contextId } = task;
+const listed = await client.listTasks({ tenant: "", contextId, status: 2, pageToken: "" });
 seen.listed = [listed.tasks.map(({ id }) => id === created.id), listed.totalSize];
 const configs = { tenant: "", taskId: created.id };
 seen.configs = (await client.listTaskPushNotificationConfig(configs)).configs.map(({ id }) => id);
