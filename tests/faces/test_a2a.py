@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,9 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 import pytest
 
+from livejobs import LiveJobs, Settings, create_app
+from livejobs.faces.a2a import face
+from livejobs.store.memory import MemoryStore
 from tests.support.api import Api, Socket
 from tests.support.desk import eventually
 from tests.support.server import LONG_ENOUGH, Server
@@ -143,6 +147,17 @@ def test_a_wait_ends_with_its_client_and_with_the_server(tmp_path: Any) -> None:
         assert server.stop() == 0
         assert state(waits.result(LONG_ENOUGH)) == "SUBMITTED"
         assert "Traceback" not in server.stderr
+
+
+async def test_a_wait_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "WAIT", 0.05)
+    live = LiveJobs(Settings(faces=("a2a",)), store=MemoryStore())
+    app = httpx.ASGITransport(await asyncio.to_thread(create_app, live))
+    async with live, httpx.AsyncClient(transport=app, base_url="http://localhost") as http:
+        answer = await http.post(
+            "/a2a/message:send", json=sent("m", "x", wait=True), headers=VERSION
+        )
+        assert state(task_of(answer)) == "SUBMITTED"
 
 
 # Answers

@@ -230,6 +230,24 @@ async def test_the_python_client_sends_changes_to_a_receiver(
     assert not (await client.list_task_push_notification_configs(every)).configs
 
 
+async def test_the_python_client_reads_any_text(client: Client, http: httpx.AsyncClient) -> None:
+    odd = "a\u2028b\u2029c\x85d\x0b\x1c\x1e\r\n\ndata: {}\n\nevent: error\x00\u202e\U0001f600"
+    id = (await begun(client, "m-odd")).id
+
+    async def tell(n: int) -> None:
+        if n == 1:
+            await report(http, id, type="progress", message=odd)
+        if n == 2:
+            await report(http, id, type="fail", message=odd)
+
+    texts = []
+    async for response in client.subscribe(SubscribeToTaskRequest(id=id)):
+        kind = response.WhichOneof("payload")
+        texts += [it.text for it in getattr(response, kind).status.message.parts]
+        await tell(len(texts) + 1)
+    assert texts == [odd, odd]
+
+
 async def test_the_card_is_valid_and_needs_no_credential(server: Server) -> None:
     async with httpx.AsyncClient(timeout=LONG_ENOUGH) as http:
         card = await A2ACardResolver(http, server.url).get_agent_card()

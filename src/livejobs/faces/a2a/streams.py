@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -40,4 +40,11 @@ def form_of(origin: str, *, asks: bool) -> Form:
 
 
 def event(response: Any) -> bytes:
-    return b"data: " + encode(response) + b"\n\n"
+    data = encode(response)
+    for separator, escaped in ESCAPED:
+        data = data.replace(separator, escaped)
+    return b"data: " + data + b"\n\n"
+
+
+# The official client in Python ends a line at these too, which events do not.
+ESCAPED: Final = [(it.encode(), b"\\u%04x" % ord(it)) for it in "\x85\u2028\u2029"]
