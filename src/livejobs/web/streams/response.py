@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core.access import Principal
-from livejobs.live.channel import Viewer
 from livejobs.live.frames import SSE, Wire
 from livejobs.live.hub import Hub
 from livejobs.live.sink import Sink, Take
@@ -18,7 +17,7 @@ from livejobs.web import http
 from livejobs.web.handover import hand_over
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-Subscribe: TypeAlias = Callable[[Sink], Viewer]
+Subscribe: TypeAlias = Callable[[Sink], object]
 
 HEADERS: Final[Headers] = (
     (b"cache-control", b"no-store"),
@@ -42,7 +41,9 @@ class Stream(Response):
         hello: bytes,
         wire: Wire = SSE,
         headers: Headers = EVENTS,
+        solo: bool = True,
     ) -> None:
+        """`solo`: the stream ends with its one subscription."""
         hub.check_limit(by)
         self._hub = hub
         self._by = by
@@ -50,6 +51,7 @@ class Stream(Response):
         self._hello = hello
         self._wire = wire
         self._head = headers
+        self._solo = solo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -57,7 +59,8 @@ class Stream(Response):
             await send({"type": "http.response.body", "body": b""})
         else:
             taker_of = scope["app"].powers.taker_of
-            work = partial(last, self._hub, self._by, self._wire, self._head, self._begin, taker_of)
+            open_ = partial(self._hub.open, own_wire=self._wire, by=self._by, solo=self._solo)
+            work = partial(last, self._hub, open_, self._head, self._begin, taker_of)
             await hand_over(work, scope, receive, send)
 
     async def _begin(self, sink: Sink) -> None:
@@ -68,8 +71,7 @@ class Stream(Response):
 
 async def last(
     hub: Hub,
-    by: Principal,
-    wire: Wire,
+    open_: Callable[..., Sink],
     headers: Headers,
     begin: Callable[[Sink], Awaitable[None]],
     taker_of: Callable[[Send], Take | None],
@@ -79,7 +81,7 @@ async def last(
     take = taker_of(send)
     await start(send, headers if take is None else (*headers, CLOSE))
     bare = None if take is None else await take()
-    sink = hub.open(send, wire, by, solo=True, bare=bare)
+    sink = open_(send, bare=bare)
     if bare is not None:
         await _begin_bare(hub, sink, begin)
         return
