@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livejobs.mcp.door import TEMPLATES, TOOLS, Mcp
+from livejobs.mcp.door import CAPABILITIES, TEMPLATES, TOOLS, Mcp
 from livejobs.mcp.extensions import tasks, ui
 from livejobs.mcp.listening import LISTENERS
 from livejobs.mcp.resources import Resource, Template
@@ -25,5 +25,11 @@ def full(
         templates=(*TEMPLATES, *templates),
         listeners={**LISTENERS, **tasks.LISTENERS},
         methods=tasks.METHODS,
-        capabilities={"modern": {"extensions": {tasks.EXTENSION: {}, ui.EXTENSION: {}}}},
+        capabilities={
+            **CAPABILITIES,
+            "modern": {
+                **CAPABILITIES["modern"],
+                "extensions": {tasks.EXTENSION: {}, ui.EXTENSION: {}},
+            },
+        },
     )

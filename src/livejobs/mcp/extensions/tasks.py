@@ -162,7 +162,8 @@ _ids: Final = msgspec.json.Decoder(list[str])
 
 
 async def task_ids(call: Call, sent: Raw) -> Listened:
-    """Unknown ids are left out."""
+    """Unknown ids are left out. The first notification tells of the task as it is: it may have
+    ended since its client was given the id."""
     check_declared(call)
     ids: list[str] = list(dict.fromkeys(rpc.params(_ids, sent)))
     check_count(call, ids)
@@ -172,7 +173,7 @@ async def task_ids(call: Call, sent: Raw) -> Listened:
     def tell(slot: Slot) -> tuple[str, Mapping[str, Any]]:
         return "notifications/tasks", task.detailed(call, slot)
 
-    return Listened([id for id, _ in known], [(slot, tell) for _, slot in known])
+    return Listened([id for id, _ in known], [(slot, tell) for _, slot in known], at_once=True)
 
 
 LISTENERS: Final[Mapping[str, Listener]] = {"taskIds": task_ids}
