@@ -64,12 +64,20 @@ function adapt(next) {
 
 function take(next) {
   wasOpen ||= !finished(next);
-  job = next;
+  job = kept(job, next);
   seenAt = Date.now();
   become(finished(job) ? "ended" : "live");
   if (!finished(job)) return;
   poll.stop();
   if (wasOpen) report();
+}
+
+/** The next job with the parts that are still the same: a new question would be a new form, and what
+ * a person has typed would be lost. */
+function kept(before, next) {
+  const same = (name) => JSON.stringify(before?.[name]) === JSON.stringify(next[name]);
+  const parts = Object.keys(next).map((name) => [name, (same(name) ? before : next)?.[name]]);
+  return Object.fromEntries(parts);
 }
 
 function fail(error) {
