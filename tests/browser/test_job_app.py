@@ -1,5 +1,5 @@
-"""The page of a job as an MCP App, in Chromium, shown by the official packages for hosts. The sandbox
-allows no forms, and its policy nothing but what the page has inside."""
+"""The page of a job as an MCP App, in Chromium, shown by the official packages for hosts. The
+sandbox allows no forms, and its policy nothing but what the page has inside."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_the_page_waits_for_a_server_that_is_away(
 
 
 def test_the_page_looks_as_its_host(show: Show, worker: Worker) -> None:
-    job = worker.create(title="Teaser")
+    job = worker.create(type="looks")  # alone in its queue
     variables = {"--color-background-primary": "rgb(1, 2, 3)", "--font-sans": "Georgia"}
     context = {"theme": "dark", "locale": "de-AT", "styles": {"variables": variables}}
     page, frame = show(job, context=context)
