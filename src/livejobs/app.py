@@ -272,8 +272,8 @@ def create_app(
         live.keep_by_default(face.retention)
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
-    agents = Resource("/mcp", POST=read("view", (mcp or full()).post))
-    routes = (*hot, *ROUTES[len(HOT) :], agents, *pages.routes(document))
+    agents = mcp or full()
+    routes = (*hot, *ROUTES[len(HOT) :], agents.route, *pages.routes(document))
     made = App if live.traces is None else TracedApp
     app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
     app.state.openapi = Made(lambda: wire.encode(document()))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from livejobs.live.sse import ServerSentEvent
 from livejobs.mcp import rpc
-from livejobs.mcp.call import PREFIX, Call
+from livejobs.mcp.call import PREFIX, Form
 from livejobs.mcp.rpc import RpcError
 from livejobs.web.http import JSONBytes
 
@@ -35,21 +35,26 @@ def server_info() -> Mapping[str, str]:
     return {"name": "livejobs", "title": "livejobs", "version": version("livejobs")}
 
 
-def result(call: Call, value: Mapping[str, Any]) -> bytes:
-    """The result of a call as a message, in the form of the call's era."""
-    if call.modern:
+def result(form: Form, value: Mapping[str, Any]) -> bytes:
+    """The result of a call as a message, as its client reads it."""
+    if form.modern:
         meta = {f"{PREFIX}serverInfo": server_info(), **value.get("_meta", {})}
         value = {"resultType": "complete", **value, "_meta": meta}
-    return rpc.result(call.id, value)
+    return rpc.result(form.id, value)
 
 
-def json(call: Call, value: Mapping[str, Any]) -> Response:
-    return JSONBytes(result(call, value), 200, NO_STORE)
+def json(form: Form, value: Mapping[str, Any]) -> Response:
+    return JSONBytes(result(form, value), 200, NO_STORE)
 
 
 def refused(error: RpcError, id: bytes, *, legacy: bool = False) -> Response:
     status = 200 if legacy and error.code in UNDERSTOOD else STATUSES.get(error.code, 200)
     return JSONBytes(error.document(id), status, NO_STORE)
+
+
+def line(message: bytes) -> bytes:
+    """The same for a message that is one line, at a third of the cost."""
+    return b"event: message\ndata: %b\n\n" % message
 
 
 def event(message: bytes) -> bytes:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from sys import intern
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -19,9 +20,11 @@ from starlette.types import Scope
 
 from livejobs.core.access import Principal
 from livejobs.mcp import rpc
+from livejobs.mcp.lasting import Key, Lasting
 from livejobs.mcp.rpc import RpcError
 from livejobs.service import LiveJobs
 from livejobs.web import http
+from livejobs.web.guard import address
 
 Era: TypeAlias = Literal["modern", "legacy"]
 
@@ -49,20 +52,37 @@ _params: Final = msgspec.json.Decoder(_Params)
 _capabilities: Final = msgspec.json.Decoder(dict[str, Any])
 
 
+class Form(Struct, frozen=True):
+    """How a client reads its answers. A stream keeps this, and nothing else of its request."""
+
+    id: bytes  # JSON, as it was sent
+    version: str
+    origin: str  # of the server, as the client knows it
+
+    @property
+    def modern(self) -> bool:
+        return self.version in MODERN
+
+    @property
+    def links(self) -> bool:
+        """Whether the client knows links to resources in results."""
+        return self.version >= "2025-06-18"
+
+
 class Call(Struct, frozen=True):
     live: LiveJobs
     request: Request
     by: Principal
-    id: bytes  # JSON, as it was sent
+    form: Form
+    lasting: Lasting
     method: str
     params: Raw
-    version: str
     capabilities: Mapping[str, Any]  # the client's; a legacy client's are not known
     progress: bytes | None  # the token for notifications of progress; JSON, as it was sent
 
     @property
     def modern(self) -> bool:
-        return self.version in MODERN
+        return self.form.modern
 
     @property
     def era(self) -> Era:
@@ -74,7 +94,7 @@ class Call(Struct, frozen=True):
         return isinstance(known, dict) and extension in known
 
 
-def call_of(request: Request, message: rpc.Message, *, named: str | None) -> Call:
+def call_of(request: Request, message: rpc.Message, lasting: Lasting, *, named: str | None) -> Call:
     """`named`: the parameter that the header Mcp-Name repeats, for this method."""
     meta = _meta(message)
     header = _header(request.scope, VERSION_HEADER)
@@ -84,13 +104,38 @@ def call_of(request: Request, message: rpc.Message, *, named: str | None) -> Cal
         live=http.service(request),
         request=request,
         by=http.principal(request),
-        id=bytes(message.id).strip(),
+        form=Form(bytes(message.id).strip(), intern(version), intern(origin_of(request))),
+        lasting=lasting,
         method=message.method,
         params=message.params,
-        version=version,
         capabilities=rpc.params(_capabilities, meta.capabilities) if modern else {},
         progress=_progress(meta),
     )
+
+
+def key_of(request: Request, id: bytes) -> Key:
+    """Of the client's call with this id, among those that last."""
+    return http.principal(request).credential, address(request.scope.get("client")), id
+
+
+class _Cancelled(Struct, frozen=True):
+    id: Raw = msgspec.field(default=Raw(), name="requestId")
+
+
+_cancelled: Final = msgspec.json.Decoder(_Cancelled)
+
+
+def cancelled_id(message: rpc.Message) -> bytes:
+    """The id of the call to cancel. One that is malformed is of no call."""
+    try:
+        found: _Cancelled = rpc.params(_cancelled, message.params)
+    except RpcError:
+        return b""
+    return bytes(found.id).strip()
+
+
+def origin_of(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def _meta(message: rpc.Message) -> _Meta:
@@ -126,6 +171,7 @@ def unsupported(version: str, supported: tuple[str, ...]) -> RpcError:
 
 
 _text: Final = msgspec.json.Decoder(str)
+_by_name: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 def _modern(scope: Scope, message: rpc.Message, meta: _Meta, named: str | None) -> str:
@@ -148,8 +194,11 @@ def _modern(scope: Scope, message: rpc.Message, meta: _Meta, named: str | None) 
 
 def _name(message: rpc.Message, named: str) -> str | None:
     """None: there is none, or it is no text. The method itself refuses that."""
-    sent = msgspec.json.decode(message.params).get(named)
-    return sent if isinstance(sent, str) else None
+    sent: Raw = rpc.params(_by_name, message.params).get(named, Raw())
+    try:
+        return _text.decode(sent)
+    except msgspec.DecodeError:
+        return None
 
 
 def _agree(scope: Scope, name: bytes, value: str | None) -> None:

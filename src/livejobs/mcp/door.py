@@ -13,17 +13,19 @@ from starlette.responses import Response
 
 from livejobs.access.keyring import unauthorized
 from livejobs.mcp import answers, rpc
-from livejobs.mcp.call import MODERN, Call, Era, call_of
+from livejobs.mcp.call import MODERN, Call, Era, call_of, cancelled_id, key_of
 from livejobs.mcp.changing import CHANGING
+from livejobs.mcp.lasting import Lasting
 from livejobs.mcp.listening import LISTENERS, Listener, Listening
 from livejobs.mcp.methods import LEGACY_ONLY, MODERN_ONLY, Method, agreed, ping
 from livejobs.mcp.reading import READING
-from livejobs.mcp.resources import JOBS, Resource, Resources, Template
+from livejobs.mcp.resources import JOBS, Document, Resources, Template
 from livejobs.mcp.rpc import RpcError
 from livejobs.mcp.tools import Tool, Tools
 from livejobs.mcp.waiting import WAITING
 from livejobs.web import http
-from livejobs.web.guard import find_credential, refuse_foreign
+from livejobs.web.guard import find_credential, read, refuse_foreign
+from livejobs.web.resource import Resource
 
 TOOLS: Final[Sequence[Tool]] = (*READING, WAITING, *CHANGING)
 TEMPLATES: Final[Sequence[Template]] = (JOBS,)
@@ -46,7 +48,7 @@ class Mcp:
         self,
         *,
         tools: Sequence[Tool] = TOOLS,
-        resources: Sequence[Resource] = (),
+        resources: Sequence[Document] = (),
         templates: Sequence[Template] = TEMPLATES,
         listeners: Mapping[str, Listener] = LISTENERS,
         methods: Mapping[str, Method] | None = None,
@@ -54,6 +56,7 @@ class Mcp:
     ) -> None:
         has, shown, listening = Tools(tools), Resources(resources, templates), Listening(listeners)
         self._capabilities = capabilities
+        self._lasting = Lasting()
         self._methods: Mapping[str, Method] = {
             "server/discover": Method(self._discover, MODERN_ONLY, kept_ms=LASTING),
             "initialize": Method(self._initialize, LEGACY_ONLY),
@@ -66,6 +69,10 @@ class Mcp:
             "subscriptions/listen": Method(listening.listen, MODERN_ONLY),
             **(methods or {}),
         }
+
+    @property
+    def route(self) -> Resource:
+        return Resource("/mcp", POST=read("view", self.post))
 
     # Opening
 
@@ -98,21 +105,27 @@ class Mcp:
             message = rpc.parse(body)
         except RpcError as error:
             return answers.refused(error, rpc.id_of(body))
+        if message.notification:
+            return self._take(request, message)
         return await self._answer(request, message)
 
     async def _answer(self, request: Request, message: rpc.Message) -> Response:
         method = self._methods.get(message.method)
-        id = bytes(message.id).strip() or rpc.NO_ID
+        named = None if method is None else method.named
         try:
-            call = call_of(request, message, named=None if method is None else method.named)
+            call = call_of(request, message, self._lasting, named=named)
         except RpcError as error:
-            return answers.refused(error, id)
-        if message.notification:
-            return Response(status_code=202)
+            return answers.refused(error, bytes(message.id).strip())
         try:
             return await self._run(call, method)
         except RpcError as error:
-            return answers.refused(error, id, legacy=not call.modern)
+            return answers.refused(error, call.form.id, legacy=not call.modern)
+
+    def _take(self, request: Request, message: rpc.Message) -> Response:
+        """A notification. It gets no answer, whatever is in it."""
+        if message.method == "notifications/cancelled":
+            self._lasting.cancel(key_of(request, cancelled_id(message)))
+        return Response(status_code=202)
 
     async def _run(self, call: Call, method: Method | None) -> Response:
         if method is None or call.era not in method.eras:
@@ -120,4 +133,4 @@ class Mcp:
         found = await method.answer(call)
         if isinstance(found, Response):
             return found
-        return answers.json(call, {**found, **method.hints(call)})
+        return answers.json(call.form, {**found, **method.hints(call)})

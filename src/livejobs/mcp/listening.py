@@ -14,7 +14,7 @@ from livejobs.live.frames import LAST_WORDS, Message, Sendable, body_piece
 from livejobs.live.options import Options
 from livejobs.live.sink import Sink
 from livejobs.mcp import answers, rpc
-from livejobs.mcp.call import PREFIX, Call
+from livejobs.mcp.call import PREFIX, Call, Form
 from livejobs.mcp.resources import slot_of
 from livejobs.mcp.rpc import RpcError
 from livejobs.web.streams.response import Stream
@@ -78,7 +78,7 @@ class Listening:
             for name, sent in asked.notifications.items()
             if name in self._listeners
         }
-        wire = ListenWire(call)
+        wire = ListenWire(call.form)
         hub = call.live.hub
         options = Options(rate=RATE)
 
@@ -98,14 +98,14 @@ class ListenWire:
 
     transport: Final = "sse"
 
-    __slots__ = ("_call",)
+    __slots__ = ("_form",)
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, form: Form) -> None:
+        self._form = form
 
     @property
     def _meta(self) -> Mapping[str, Any]:
-        return {f"{PREFIX}subscriptionId": Raw(self._call.id)}
+        return {f"{PREFIX}subscriptionId": Raw(self._form.id)}
 
     def event(self, method: str, params: Mapping[str, Any]) -> bytes:
         return answers.event(rpc.notification(method, {**params, "_meta": self._meta}))
@@ -114,11 +114,10 @@ class ListenWire:
         last = messages[-1]
         if last.op == "unwelcome":
             error = RpcError(rpc.INVALID_REQUEST, "The credential is no longer valid.")
-            return body_piece(answers.event(error.document(self._call.id)), messages)
+            return body_piece(answers.event(error.document(self._form.id)), messages)
         if last.op in LAST_WORDS:
-            return body_piece(
-                answers.event(answers.result(self._call, {"_meta": self._meta})), messages
-            )
+            ended = answers.result(self._form, {"_meta": self._meta})
+            return body_piece(answers.event(ended), messages)
         return body_piece(COMMENT, messages)
 
 

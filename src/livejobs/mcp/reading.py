@@ -52,10 +52,8 @@ class ListJobs(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def query_of(asked: ListJobs, by: Principal) -> Query:
-    project = asked.project or by.default_project
-    require_project(by, project)
     return Query(
-        projects=(project,),
+        projects=_projects(asked.project, by),
         statuses=tuple(asked.status),
         type=asked.type,
         tag=asked.tag,
@@ -64,6 +62,14 @@ def query_of(asked: ListJobs, by: Principal) -> Query:
         q=asked.q,
         ids=tuple(sorted(seen_ids(by))),
     )
+
+
+def _projects(asked: str | None, by: Principal) -> tuple[str, ...] | None:
+    """A credential for several projects may have none that is its own: then all of them."""
+    if asked is not None:
+        require_project(by, asked)
+        return (asked,)
+    return (by.default_project,) if by.sees_project(by.default_project) else by.projects
 
 
 async def list_jobs(call: Call, asked: ListJobs) -> Result:
@@ -88,7 +94,7 @@ async def get_job(call: Call, asked: GetJob) -> Result:
     job = await shown.whole(
         call.live, slot, results_after=asked.results_after, errors_after=asked.errors_after
     )
-    return structured(job)
+    return structured(job, shown.links(slot, call.form))
 
 
 class GetLogs(Struct, frozen=True, forbid_unknown_fields=True):

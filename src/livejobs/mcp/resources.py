@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from livejobs.core.errors import LivejobsError, NotFound
+from livejobs.core.errors import BadCursor, NotFound
 from livejobs.core.model import ID_PATTERN
 from livejobs.jobs.state import Slot
 from livejobs.mcp import rpc, shown
@@ -25,7 +25,7 @@ NEWEST: Final = 50  # jobs in a page
 JSON: Final = "application/json"
 
 
-class Resource(Struct, frozen=True):
+class Document(Struct, frozen=True):
     """A document at a fixed address. `about`: what resources/list shows of it."""
 
     uri: str
@@ -53,7 +53,7 @@ _read: Final = msgspec.json.Decoder(_Read)
 
 
 class Resources:
-    def __init__(self, fixed: Sequence[Resource], templates: Sequence[Template]) -> None:
+    def __init__(self, fixed: Sequence[Document], templates: Sequence[Template]) -> None:
         self._fixed = {resource.uri: resource for resource in fixed}
         self._templates = templates
 
@@ -66,7 +66,7 @@ class Resources:
         query = query_of(ListJobs(), call.by)
         try:
             found = await call.live.list(query, limit=NEWEST, after=asked.cursor)
-        except LivejobsError as error:
+        except BadCursor as error:
             raise RpcError(rpc.INVALID_PARAMS, error.detail) from None
         listed += map(_about, found.slots)
         return {"resources": listed, **({} if found.next is None else {"nextCursor": found.next})}

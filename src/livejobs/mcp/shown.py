@@ -9,17 +9,37 @@ from msgspec import Raw
 
 from livejobs import clock
 from livejobs.core.model import EntryKind, Record
+from livejobs.core.wire import file
 from livejobs.jobs.state import Slot
+from livejobs.mcp.call import Form
 from livejobs.service import LiveJobs
 from livejobs.store.base import EntryQuery
 
 ENTRIES: Final = 20  # results or errors at once
+LINKS: Final = 20  # to files; `files` has all
 BYTES: Final = 24 * 1024  # of entries at once; a single larger entry is sent whole
 
 
 def head(slot: Slot) -> dict[str, Any]:
     """The job without its entries."""
     return slot.fields(clock.now_ms())
+
+
+def links(slot: Slot, form: Form) -> list[dict[str, Any]]:
+    """The files as links, for clients that know links. To follow one needs the same credential."""
+    if not form.links:
+        return []
+    files = [file(slot.head.id, it, slot.base) for it in slot.head.files[:LINKS]]
+    return [
+        {
+            "type": "resource_link",
+            "uri": form.origin + it["url"],
+            "name": it["name"],
+            "mimeType": it["media_type"],
+            **({} if it["size"] is None else {"size": it["size"]}),
+        }
+        for it in files
+    ]
 
 
 def brief(slot: Slot) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def failed(message: str) -> Result:
     return {**text(message), "isError": True}
 
 
-def structured(value: Any) -> Result:
+def structured(value: Any, links: Sequence[Mapping[str, Any]] = ()) -> Result:
     """The value as data, and the same as text for clients that know only text."""
     encoded = rpc.encode(value)
-    return {**text(encoded.decode()), "structuredContent": Raw(encoded)}
+    content = [{"type": "text", "text": encoded.decode()}, *links]
+    return {"content": content, "structuredContent": Raw(encoded), "isError": False}

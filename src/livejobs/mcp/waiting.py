@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from weakref import ReferenceType, ref
 
 from msgspec import Meta as Bound
-from msgspec import Raw, Struct
+from msgspec import Struct
 from starlette.responses import Response
 
 from livejobs import clock
-from livejobs.core.progress import percent
 from livejobs.jobs.state import Slot
 from livejobs.live.channel import Viewer
 from livejobs.live.frames import LAST_WORDS, Message, Sendable, body_piece
 from livejobs.live.options import Options
 from livejobs.live.sink import Sink
 from livejobs.mcp import answers, rpc, shown
-from livejobs.mcp.call import Call
+from livejobs.mcp.call import Call, Form, key_of
+from livejobs.mcp.lasting import end_if_there
+from livejobs.mcp.progress import Telling
 from livejobs.mcp.reading import JobId
 from livejobs.mcp.rpc import RpcError
 from livejobs.mcp.schemas import HEAD
@@ -34,8 +35,7 @@ from livejobs.web.calls.jobs import hold
 from livejobs.web.streams.response import Stream
 
 LONGEST: Final = 50  # seconds: some clients give up after 60
-RATE: Final = 5.0  # notifications a second
-ENDED: Final = Message("end", b"{}")
+RATE: Final = 2.0  # notifications a second
 COMMENT: Final = b": waiting\n\n"  # keeps proxies from closing the connection
 
 
@@ -47,7 +47,7 @@ class WaitForJob(Struct, frozen=True, forbid_unknown_fields=True):
 async def wait_for_job(call: Call, asked: WaitForJob) -> Result | Response:
     slot = await call.live.find(asked.id, call.by)
     if _settled(slot) or not asked.timeout_seconds:
-        return _outcome(slot)
+        return outcome(slot, call.form)
     if not takes_events(call):
         return await _held(call, slot, asked.timeout_seconds)
     return _stream(call, slot, asked.timeout_seconds)
@@ -58,10 +58,10 @@ def _settled(slot: Slot) -> bool:
     return slot.head.finished or slot.head.waiting is not None or slot.gone
 
 
-def _outcome(slot: Slot) -> Result:
+def outcome(slot: Slot, form: Form) -> Result:
     if slot.gone:
         return failed(f"Job {slot.head.id!r} was deleted.")
-    return structured(shown.head(slot))
+    return structured(shown.head(slot), shown.links(slot, form))
 
 
 def takes_events(call: Call) -> bool:
@@ -77,30 +77,19 @@ async def _held(call: Call, slot: Slot, seconds: float) -> Result:
         await hold(call.request, slot, left, since=before, finished=False)
         if slot.seq == before:  # the time is over, or the server stops
             break
-    return _outcome(slot)
+    return outcome(slot, call.form)
 
 
 def _stream(call: Call, slot: Slot, seconds: float) -> Response:
-    hub, wait = call.live.hub, Wait(call, slot)
+    hub, lasting, wait = call.live.hub, call.lasting, Wait(slot, call.form, call.progress)
+    key = None if call.modern else key_of(call.request, call.form.id)
 
     def subscribe(sink: Sink) -> Viewer:
-        asyncio.get_running_loop().call_later(seconds, _time_out, ref(sink))
         wait.sink = ref(sink)
+        lasting.add(sink, seconds, key)
         return hub.watch_job(sink, wait, slot, Options(rate=RATE), None, 0)
 
     return Stream(hub, call.by, subscribe, hello=COMMENT, wire=wait)
-
-
-def _time_out(known: ReferenceType[Sink]) -> None:
-    sink = known()
-    if sink is not None:
-        end(sink)
-
-
-def end(sink: Sink) -> None:
-    """Send the result now, or as soon as the client has taken what was sent before."""
-    sink.farewell = ENDED
-    sink.try_end(ENDED)
 
 
 class Wait:
@@ -108,12 +97,12 @@ class Wait:
 
     transport: Final = "sse"
 
-    __slots__ = ("_call", "_last", "_slot", "sink")
+    __slots__ = ("_form", "_slot", "_telling", "sink")
 
-    def __init__(self, call: Call, slot: Slot) -> None:
-        self._call = call
+    def __init__(self, slot: Slot, form: Form, token: bytes | None) -> None:
         self._slot = slot
-        self._last: Told | None = None
+        self._form = form
+        self._telling = None if token is None else Telling(token)
         self.sink: ReferenceType[Sink] | None = None
 
     def encode(self, messages: Sequence[Message]) -> Sendable:
@@ -124,65 +113,18 @@ class Wait:
             return body_piece(COMMENT, messages)
         if _settled(self._slot) and self.sink is not None:
             # Not now: the hub is in the middle of sending to this very sink.
-            asyncio.get_running_loop().call_soon(_time_out, self.sink)
+            asyncio.get_running_loop().call_soon(end_if_there, self.sink)
         return body_piece(self._progress(), messages)
 
     def _result(self, last: Message) -> bytes:
         if last.op == "unwelcome":
             why = RpcError(rpc.INVALID_REQUEST, "The credential is no longer valid.")
-            return why.document(self._call.id)
-        return answers.result(self._call, _outcome(self._slot))
+            return why.document(self._form.id)
+        return answers.result(self._form, outcome(self._slot, self._form))
 
     def _progress(self) -> bytes:
-        token = self._call.progress
-        if token is None:
-            return b""
-        told = next_progress(self._last, self._slot)
-        if told is None:
-            return b""
-        self._last = told
-        params = {"progressToken": Raw(token), **told.fields()}
-        return answers.event(rpc.notification("notifications/progress", params))
-
-
-class Told(Struct, frozen=True):
-    """What the client was told of the progress."""
-
-    progress: float
-    total: int | None
-    message: str | None
-
-    def fields(self) -> dict[str, Any]:
-        fields = {"progress": self.progress, "total": self.total, "message": self.message}
-        return {name: value for name, value in fields.items() if value is not None}
-
-
-def next_progress(last: Told | None, slot: Slot) -> Told | None:
-    """The next notification: `progress` must rise each time, so a state in which it does not is
-    left out. None: there is nothing to tell."""
-    done, message = percent(slot.head), message_of(slot)
-    if done is not None:
-        risen = last is None or done > last.progress
-        return Told(done, 100, message) if risen else None
-    if last is None:
-        return Told(0, None, message)
-    return Told(last.progress + 1, None, message) if message != last.message else None
-
-
-def message_of(slot: Slot) -> str:
-    """One line for a person: where the job is."""
-    fields = shown.head(slot)
-    progress, queue = fields["progress"], fields["queue"]
-    if queue is not None:
-        return f"Queued: {queue.position} of {queue.length}"
-    parts = []
-    if progress["current"] is not None:
-        total = "" if progress["total"] is None else f" of {progress['total']:g}"
-        unit = f" {progress['unit']}" if progress["unit"] else ""
-        parts.append(f"{progress['current']:g}{total}{unit}")
-    if progress["message"]:
-        parts.append(progress["message"])
-    return ": ".join(reversed(parts)) or slot.head.status
+        told = None if self._telling is None else self._telling.next(self._slot)
+        return b"" if told is None else answers.line(told)
 
 
 WAITING: Final = Tool(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from livejobs.mcp.door import CAPABILITIES, TEMPLATES, TOOLS, Mcp
 from livejobs.mcp.extensions import tasks, ui
 from livejobs.mcp.listening import LISTENERS
-from livejobs.mcp.resources import Resource, Template
+from livejobs.mcp.resources import Document, Template
 from livejobs.mcp.tools import Tool
 
 
 def full(
     *,
     tools: Sequence[Tool] = (),
-    resources: Sequence[Resource] = (),
+    resources: Sequence[Document] = (),
     templates: Sequence[Template] = (),
 ) -> Mcp:
     """What is given comes beside our own."""

@@ -32,7 +32,7 @@ EXTENSION: Final = f"{PREFIX}tasks"
 
 def created(call: Call, slot: Slot) -> Result:
     """The answer to a call that became a task."""
-    return {"resultType": "task", **task.task(call, slot)}
+    return {"resultType": "task", **task.task(task.reader_of(call), slot)}
 
 
 async def wait_or_task(call: Call, asked: WaitForJob) -> Result | Response:
@@ -41,7 +41,7 @@ async def wait_or_task(call: Call, asked: WaitForJob) -> Result | Response:
     if not call.declares(EXTENSION) or not asked.timeout_seconds:
         return await WAITING.run(call, asked)
     slot = await call.live.find(asked.id, call.by)
-    waits = slot.head.waiting is not None and task.question(call, slot.head) is None
+    waits = slot.head.waiting is not None and task.question(task.reader_of(call), slot.head) is None
     return await WAITING.run(call, asked) if slot.head.finished or waits else created(call, slot)
 
 
@@ -72,7 +72,7 @@ _response: Final = msgspec.json.Decoder(_Response)
 
 async def get(call: Call) -> Mapping[str, Any]:
     asked: _Task = _params(call, _task)
-    return task.detailed(call, await _slot(call, asked.id))
+    return task.detailed(task.reader_of(call), await _slot(call, asked.id))
 
 
 async def update(call: Call) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ async def update(call: Call) -> Mapping[str, Any]:
     asked: _Update = _params(call, _update)
     slot = await _slot(call, asked.id)
     _check_change(call)
-    if (question := task.question(call, slot.head)) is None:
+    if (question := task.question(task.reader_of(call), slot.head)) is None:
         return {}
     waiting, form = question
     if str(waiting.n) not in asked.responses:
@@ -169,9 +169,10 @@ async def task_ids(call: Call, sent: Raw) -> Listened:
     check_count(call, ids)
     found = [(id, await _found(call, id)) for id in ids]
     known = [(id, slot) for id, slot in found if slot is not None]
+    reader = task.reader_of(call)
 
     def tell(slot: Slot) -> tuple[str, Mapping[str, Any]]:
-        return "notifications/tasks", task.detailed(call, slot)
+        return "notifications/tasks", task.detailed(reader, slot)
 
     return Listened([id for id, _ in known], [(slot, tell) for _, slot in known], at_once=True)
 

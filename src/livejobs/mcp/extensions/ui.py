@@ -15,8 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from livejobs.mcp.call import PREFIX, Call
-from livejobs.mcp.extensions.task import site
-from livejobs.mcp.resources import Content, Resource
+from livejobs.mcp.resources import Content, Document
 from livejobs.mcp.tools import Tool
 from livejobs.web.pages.assets import static_dir
 
@@ -55,10 +54,11 @@ async def read(call: Call) -> Content:
 def _root(call: Call) -> str:
     """What the page needs to know: where people reach the server, whether they need a key there,
     and whether this caller may only look."""
-    keyring = call.live.keyring
+    keyring, settings = call.live.keyring, call.live.settings
+    base = f"{settings.public_url or call.form.origin}{settings.base_path}/"
     is_open = "" if keyring.closed else " data-open"
     readonly = "" if call.by.may("cancel") else " data-readonly"
-    return f'{ROOT} data-base="{escape(site(call))}"{is_open}{readonly}'
+    return f'{ROOT} data-base="{escape(base)}"{is_open}{readonly}'
 
 
 @cache
@@ -66,7 +66,7 @@ def _page() -> str:
     return (static_dir() / "job-app.html").read_text()
 
 
-PAGE: Final = Resource(
+PAGE: Final = Document(
     URI,
     {
         "name": "job-page",
