@@ -24,6 +24,8 @@ MISMATCH, VERSION = -32020, -32022
 def test_discover_names_versions_capabilities_and_the_server(agent: Agent) -> None:
     found = agent.result("server/discover")
     assert found["supportedVersions"] == [MODERN]
+    extensions = found["capabilities"].pop("extensions")
+    assert {*extensions} == {f"{PREFIX}tasks", f"{PREFIX}ui"}
     assert found["capabilities"] == {"tools": {}, "resources": {"subscribe": True}}
     assert found["_meta"][f"{PREFIX}serverInfo"]["name"] == "livejobs"
     assert (found["resultType"], found["cacheScope"]) == ("complete", "private")
@@ -61,7 +63,9 @@ def test_a_legacy_request_without_the_header_is_taken(legacy: Agent) -> None:
 # Methods
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "x", "", "prompts/get"])
+@pytest.mark.parametrize(
+    "method", ["initialize", "ping", "logging/setLevel", "x", "", "prompts/get"]
+)
 def test_a_method_of_no_modern_client_is_404(agent: Agent, method: str) -> None:
     error(agent.ask(method), 404, METHOD)
 
@@ -191,13 +195,17 @@ def test_params_that_are_no_object_are_refused(legacy: Agent, params: Any) -> No
 
 @pytest.mark.parametrize("token", ["NaN", "1.5", "true", "[]", "{}", '"' + "x" * 300 + '"', "null"])
 def test_a_progress_token_is_text_or_a_whole_number(legacy: Agent, token: str) -> None:
-    body = '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":%s}}}' % token
+    body = (
+        '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":%s}}}' % token
+    )
     answer = legacy.post("/mcp", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] in (PARAMS, PARSE, INVALID)
 
 
-@pytest.mark.parametrize("id", [0, -1, 2**53, 10**200, "", "1", "\u2028 „ä\n\"\\ \U0001f680", "\r\n"])
+@pytest.mark.parametrize(
+    "id", [0, -1, 2**53, 10**200, "", "1", '\u2028 „ä\n"\\ \U0001f680', "\r\n"]
+)
 def test_an_id_comes_back_as_it_was(either: Agent, id: Any) -> None:
     answer = either.ask("tools/list", id=id)
     assert (answer.status_code, answer.json()["id"]) == (200, id)

@@ -199,7 +199,9 @@ def test_a_finished_job_takes_no_reports(agent: Agent, api: Api) -> None:
 
 def test_a_large_job_comes_in_pieces_that_a_context_can_take(agent: Agent, api: Api) -> None:
     id = new(api, *[{"type": "result", "value": "x" * 2000} for _ in range(100)])
-    assert len(agent.ask("tools/call", {"name": "get_job", "arguments": {"id": id}}).content) < 80_000
+    assert (
+        len(agent.ask("tools/call", {"name": "get_job", "arguments": {"id": id}}).content) < 80_000
+    )
     job = agent.good("get_job", id=id)
     assert [it["n"] for it in job["results"]][-1] == 100
     assert (len(job["results"]), job["results_total"], job["results_next"]) == (11, 100, None)
@@ -207,9 +209,7 @@ def test_a_large_job_comes_in_pieces_that_a_context_can_take(agent: Agent, api: 
 
 @settings(max_examples=examples(10))
 @given(st.lists(st.integers(0, 9000), min_size=1, max_size=60))
-def test_pages_of_results_miss_nothing_and_repeat_nothing(
-    shared: Server, sizes: list[int]
-) -> None:
+def test_pages_of_results_miss_nothing_and_repeat_nothing(shared: Server, sizes: list[int]) -> None:
     with Api(shared.url) as api, Agent(shared.url) as agent:
         id = new(api, *[{"type": "result", "value": "x" * size} for size in sizes])
         seen: list[int] = []

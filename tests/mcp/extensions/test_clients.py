@@ -6,27 +6,19 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from mcp import types
 from mcp.client import Client
 
 from tests.mcp.extensions.following import Tasks
 from tests.support.api import Api
 from tests.support.needs import need
-from tests.support.server import LONG_ENOUGH, Server
+from tests.support.server import LONG_ENOUGH
 
 FOLLOW = Path(__file__).parents[2] / "interop/follow.mjs"
 ASK = {"type": "ask", "prompt": "Publish?", "schema": {"type": "boolean"}}
-
-
-@pytest.fixture
-def api(shared: Server) -> Iterator[Api]:
-    with Api(shared.url) as client:
-        yield client
 
 
 def finish(api: Api, job: str) -> None:

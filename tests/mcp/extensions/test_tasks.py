@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,6 @@ from tests.support.server import Server
 
 NO_TASK, UNDECLARED, MISMATCH, NO_METHOD, NOT_ALLOWED = -32602, -32021, -32020, -32601, -32600
 YES = {"action": "accept", "content": {"answer": True}}
-
-
-@pytest.fixture
-def api(shared: Server) -> Iterator[Api]:
-    with Api(shared.url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ the server is away, refuses the key, or is cut off.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from livejobs.cli.mcp.message import NO_ANSWER, Message, failure
@@ -17,6 +18,7 @@ CUT: Final = (
     "The connection to {url} was lost before the answer came. The call may have been done: check "
     "that, then send it again."
 )
+BREAKS: Final = re.compile(b"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 NO_MCP: Final = "The server at {url} does not know MCP. Update it, or check --url or LIVEJOBS_URL."
 
 
@@ -83,4 +85,5 @@ def loaded(text: str | bytes) -> dict[str, Any] | None:
 
 
 def one_line(said: dict[str, Any], text: bytes) -> bytes:
-    return json.dumps(said).encode() if b"\n" in text or b"\r" in text else text
+    """Some clients end a line also where Unicode does."""
+    return json.dumps(said).encode() if BREAKS.search(text) else text
