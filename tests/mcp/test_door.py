@@ -1,4 +1,4 @@
-"""The door of MCP from outside: both eras of the protocol, headers, errors, and hostile messages."""
+"""The door of MCP from outside: both eras of the protocol, headers, errors, hostile messages."""
 
 from __future__ import annotations
 
@@ -195,9 +195,8 @@ def test_params_that_are_no_object_are_refused(legacy: Agent, params: Any) -> No
 
 @pytest.mark.parametrize("token", ["NaN", "1.5", "true", "[]", "{}", '"' + "x" * 300 + '"', "null"])
 def test_a_progress_token_is_text_or_a_whole_number(legacy: Agent, token: str) -> None:
-    body = (
-        '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":%s}}}' % token
-    )
+    meta = f'{{"progressToken":{token}}}'
+    body = f'{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{meta}}}}}'
     answer = legacy.post("/mcp", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] in (PARAMS, PARSE, INVALID)

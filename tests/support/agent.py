@@ -1,4 +1,4 @@
-"""A client of the MCP door that hides nothing: it sends what it is told to, and shows what comes."""
+"""A client of the MCP door that hides nothing: it sends what it is given, and shows what comes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class Agent(httpx.Client):
         self.modern = version == MODERN
 
     def message(
-        self, method: str, params: dict[str, Any] | None = None, *, id: Any = 1, progress: Any = None
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        *,
+        id: Any = 1,
+        progress: Any = None,
     ) -> dict[str, Any]:
         meta: dict[str, Any] = {}
         if self.modern:
@@ -80,8 +85,8 @@ class Agent(httpx.Client):
             yield messages(answer.iter_lines())
 
     @contextmanager
-    def waiting(self, id: str, seconds: float = 50, **more: Any) -> Iterator[Iterator[Any]]:
-        arguments = {"id": id, "timeout_seconds": seconds}
+    def waiting(self, job: str, seconds: float = 50, **more: Any) -> Iterator[Iterator[Any]]:
+        arguments = {"id": job, "timeout_seconds": seconds}
         asked = {"name": "wait_for_job", "arguments": arguments}
         with self.streamed("tools/call", asked, **more) as told:
             yield told
