@@ -22,6 +22,7 @@ from livejobs.app import ROUTES
 from livejobs.core.access import LADDER, NEEDS
 from livejobs.faces import routes as door
 from livejobs.faces.registry import BUILT_IN
+from livejobs.mcp.door import Mcp
 from tests.support.api import hear
 from tests.support.desk import eventually
 from tests.support.server import Server
@@ -122,6 +123,8 @@ CALLS = [
     Call("GET", "/api/tasks/{task_id}/status/", "view", 200),
     Call("GET", "/api/tasks/{task_id}/status", "view", 200),
     Call("POST", "/v1/toolkit/job/status", "view", 200, {"job_id": "j"}),
+    # Each tool asks for its own scope: see tests/mcp/test_access.py.
+    Call("POST", "/mcp", "view", 200, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, 200),
     Call("GET", "/openapi.json", None, 200),
     Call("GET", "/asyncapi.json", None, 200),
     Call("GET", "/healthz", None, 200),
@@ -138,7 +141,7 @@ def methods_of(route: Route) -> set[str]:
 def test_every_route_is_in_the_table() -> None:
     there = {
         (method, route.path)
-        for route in [*ROUTES, *door.routes(BUILT_IN.values())]
+        for route in [*ROUTES, Mcp().route, *door.routes(BUILT_IN.values())]
         if isinstance(route, Route)
         for method in methods_of(route)
     }

@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_a_key_has_the_tools_of_its_scope(world: World, scope: str) -> None:
     with world.agent(f"mine-{scope}") as agent:
         names = {tool["name"] for tool in agent.result("tools/list")["tools"]}
-    allowed = LADDER[: LADDER.index(scope) + 1]  # type: ignore[arg-type]
+    allowed = LADDER[: LADDER.index(scope) + 1]
     assert names == {name for name, (least, _) in TOOLS.items() if least in allowed}
 
 
@@ -71,7 +71,7 @@ def test_a_tool_beyond_the_scope_does_not_exist(world: World, name: str) -> None
     for scope in LADDER:
         with world.agent(f"mine-{scope}") as agent:
             answer = agent.ask("tools/call", {"name": name, "arguments": arguments})
-        if LADDER.index(scope) < LADDER.index(least):  # type: ignore[arg-type]
+        if LADDER.index(scope) < LADDER.index(least):
             assert "There is no tool" in error(answer, 400, -32602)["message"]
         else:
             assert answer.status_code == 200

@@ -16,10 +16,12 @@ NAMED: Final = {"tools/call": "name", "resources/read": "uri"}
 
 
 class Agent(httpx.Client):
-    def __init__(self, url: str, key: str | None = None, *, version: str = MODERN) -> None:
+    def __init__(
+        self, url: str, key: str | None = None, *, version: str = MODERN, **more: Any
+    ) -> None:
         credential = {} if key is None else {"authorization": f"Bearer {key}"}
         accept = {"accept": "application/json, text/event-stream"}
-        super().__init__(base_url=url, headers={**accept, **credential})
+        super().__init__(base_url=url, headers={**accept, **credential}, **more)
         self.version = version
         self.modern = version == MODERN
 

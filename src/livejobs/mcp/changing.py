@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, get_args
 
-import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import Meta as Bound
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from livejobs.core import reports as say
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
 from livejobs.core.reports import SAFE, AnyReport
-from livejobs.mcp import shown
+from livejobs.mcp import rpc, shown
 from livejobs.mcp.call import Call
 from livejobs.mcp.reading import JobId
 from livejobs.mcp.schemas import (
@@ -28,50 +28,38 @@ from livejobs.mcp.tools import Result, Tool, structured
 
 Name = Annotated[str, Bound(min_length=1, max_length=200)]
 Seconds = Annotated[float, Bound(gt=0)]
+NewId = Annotated[str, Bound(pattern=ID_PATTERN, description="Default: the server chooses one.")]
+Kind = Annotated[Name, Bound(description="The kind of work, such as render.")]
+Total = Annotated[float, Bound(ge=0, le=SAFE, description="How many units the work has.")]
+Steps = Annotated[list[Name], Bound(description="Names of the steps, in order.")]
+Silence = Annotated[Seconds, Bound(description="Seconds of silence that make the job stalled.")]
+Kept = Annotated[Seconds, Bound(description="How many seconds to keep the job after its end.")]
+Key = Annotated[
+    str, Bound(min_length=1, max_length=255, description="The same key gives the same job.")
+]
 
 
 class CreateJob(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    id: (
-        Annotated[str, Bound(pattern=ID_PATTERN, description="Default: the server chooses one.")]
-        | UnsetType
-    ) = UNSET
-    project: Annotated[str, Bound(pattern=PROJECT_PATTERN)] | UnsetType = UNSET
-    type: Annotated[Name, Bound(description="The kind of work, such as render.")] | UnsetType = (
-        UNSET
-    )
-    title: Annotated[str, Bound(max_length=1000)] | UnsetType = UNSET
-    total: (
-        Annotated[float, Bound(ge=0, le=SAFE, description="How many units the work has.")]
-        | UnsetType
-    ) = UNSET
-    unit: Annotated[str, Bound(max_length=100)] | UnsetType = UNSET
-    steps: Annotated[list[Name], Bound(description="Names of the steps, in order.")] | UnsetType = (
-        UNSET
-    )
-    meta: dict[str, Any] | UnsetType = UNSET
-    tags: Annotated[list[Name], Bound(max_length=50)] | UnsetType = UNSET
-    parent: Annotated[str, Bound(pattern=ID_PATTERN)] | UnsetType = UNSET
-    heartbeat_timeout: (
-        Annotated[Seconds, Bound(description="Seconds of silence after which the job is stalled.")]
-        | UnsetType
-    ) = UNSET
-    ttl_seconds: (
-        Annotated[Seconds, Bound(description="How long to keep the job after its end.")] | UnsetType
-    ) = UNSET
-    idempotency_key: (
-        Annotated[
-            str, Bound(min_length=1, max_length=255, description="The same key gives the same job.")
-        ]
-        | UnsetType
-    ) = UNSET
+    id: NewId | None = None
+    project: Annotated[str, Bound(pattern=PROJECT_PATTERN)] | None = None
+    type: Kind | None = None
+    title: Annotated[str, Bound(max_length=1000)] | None = None
+    total: Total | None = None
+    unit: Annotated[str, Bound(max_length=100)] | None = None
+    steps: Steps | None = None
+    meta: dict[str, Any] | None = None
+    tags: Annotated[list[Name], Bound(max_length=50)] | None = None
+    parent: Annotated[str, Bound(pattern=ID_PATTERN)] | None = None
+    heartbeat_timeout: Silence | None = None
+    ttl_seconds: Kept | None = None
+    idempotency_key: Key | None = None
 
 
 async def create_job(call: Call, asked: CreateJob) -> Result:
     creating = call.live.creating
-    key = asked.idempotency_key or None
-    fields = msgspec.structs.replace(asked, idempotency_key=UNSET)
-    new = say.decode_new_job(msgspec.json.encode(fields))
-    slot, _ = await creating.once(new, by=call.by, key=key)
+    fields = replace(asked, idempotency_key=None)  # the rest is the body of `POST /v1/jobs`
+    new = say.decode_new_job(rpc.encode(fields))
+    slot, _ = await creating.once(new, by=call.by, key=asked.idempotency_key)
     return structured(shown.head(slot))
 
 
@@ -113,19 +101,20 @@ async def cancel_job(call: Call, asked: CancelJob) -> Result:
     return structured(shown.head(slot))
 
 
+Value = Annotated[Any, Bound(description="The answer. It must fit `waiting.schema`.")]
+Number = Annotated[
+    int, Bound(ge=1, le=SAFE, description="`waiting.n`: answer only if this question is open.")
+]
+
+
 class AnswerJob(Struct, frozen=True, forbid_unknown_fields=True):
     id: JobId
-    value: Annotated[Any, Bound(description="The answer. It must fit `waiting.schema`.")]
-    n: (
-        Annotated[
-            int, Bound(ge=1, le=SAFE, description="`waiting.n`: only if this is the open question.")
-        ]
-        | None
-    ) = None
+    value: Value
+    n: Number | None = None
 
 
 async def answer(call: Call, asked: AnswerJob) -> Result:
-    given = say.decode_answer(msgspec.json.encode({"value": asked.value, "n": asked.n}))
+    given = say.decode_answer(rpc.encode({"value": asked.value, "n": asked.n}))
     slot = await call.live.answer(asked.id, given.value, n=given.n, by=call.by)
     return structured(shown.head(slot))
 
@@ -148,9 +137,11 @@ CHANGING: Final = (
     Tool(
         "report",
         "Report on a job",
-        "Report what happened to a job: progress, log lines, results, its end. All reports of one "
-        "call are applied, or none. A report with `producer` and `n` (1, 2, 3 …) can be sent again "
-        "without counting twice. A finished job takes no reports.",
+        "Report what happened to a job. By type: progress takes percent, or current and total, and "
+        "message; log: message, level; result: value; error (of one item): message, item; ask: "
+        "prompt, schema; retry: error; succeed: result; fail: message. All reports of one call are "
+        "applied, or none. With `producer` and `n` (1, 2, 3 …) a report can be sent again without "
+        "counting twice. A finished job takes no reports.",
         Report,
         report,
         action="report",

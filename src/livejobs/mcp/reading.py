@@ -32,29 +32,30 @@ from livejobs.web.streams.events import seen_ids
 JobId = Annotated[str, Bound(pattern=ID_PATTERN, description="The id of the job.")]
 After = Annotated[int, Bound(ge=0, le=SAFE)]
 
+Project = Annotated[str, Bound(description="Default: your own.")]
+Kind = Annotated[str, Bound(description="Only jobs of this type.")]
+Parent = Annotated[str, Bound(description="Only children of this job.")]
+Flagged = Annotated[Flag, Bound(description="Only jobs that wait for an answer, or are silent.")]
+Part = Annotated[str, Bound(min_length=3, max_length=200, description="Part of an id or title.")]
+Next = Annotated[str, Bound(description="`next` of the page before.")]
+
 
 class ListJobs(Struct, frozen=True, forbid_unknown_fields=True):
-    project: Annotated[str, Bound(description="Default: your own.")] | None = None
-    status: Annotated[list[Status], Bound(max_length=5)] = []
-    type: Annotated[str, Bound(description="Only jobs of this type.")] | None = None
+    project: Project | None = None
+    status: Annotated[list[Status], Bound(max_length=5)] | None = None
+    type: Kind | None = None
     tag: str | None = None
-    parent: Annotated[str, Bound(description="Only children of this job.")] | None = None
-    flag: (
-        Annotated[Flag, Bound(description="Only jobs that wait for an answer, or are silent.")]
-        | None
-    ) = None
-    q: (
-        Annotated[str, Bound(min_length=3, max_length=200, description="Part of an id or title.")]
-        | None
-    ) = None
+    parent: Parent | None = None
+    flag: Flagged | None = None
+    q: Part | None = None
     limit: Annotated[int, Bound(ge=1, le=50)] = 20
-    after: Annotated[str, Bound(description="`next` of the page before.")] | None = None
+    after: Next | None = None
 
 
 def query_of(asked: ListJobs, by: Principal) -> Query:
     return Query(
         projects=_projects(asked.project, by),
-        statuses=tuple(asked.status),
+        statuses=tuple(asked.status or ()),
         type=asked.type,
         tag=asked.tag,
         parent=asked.parent,
@@ -79,14 +80,14 @@ async def list_jobs(call: Call, asked: ListJobs) -> Result:
     return structured({"jobs": jobs, "next": found.next, "counts": found.counts})
 
 
+AfterResult = Annotated[After, Bound(description="Results after this n. Default: the last 20.")]
+AfterError = Annotated[After, Bound(description="Errors after this n. Default: the last 20.")]
+
+
 class GetJob(Struct, frozen=True, forbid_unknown_fields=True):
     id: JobId
-    results_after: (
-        Annotated[After, Bound(description="Results after this n. Default: the last 20.")] | None
-    ) = None
-    errors_after: (
-        Annotated[After, Bound(description="Errors after this n. Default: the last 20.")] | None
-    ) = None
+    results_after: AfterResult | None = None
+    errors_after: AfterError | None = None
 
 
 async def get_job(call: Call, asked: GetJob) -> Result:
@@ -97,12 +98,14 @@ async def get_job(call: Call, asked: GetJob) -> Result:
     return structured(job, shown.links(slot, call.form))
 
 
+AfterLine = Annotated[After, Bound(description="Lines after this n. Default: the last lines.")]
+Least = Annotated[Level, Bound(description="Only lines of at least this level.")]
+
+
 class GetLogs(Struct, frozen=True, forbid_unknown_fields=True):
     id: JobId
-    after: (
-        Annotated[After, Bound(description="Lines after this n. Default: the last lines.")] | None
-    ) = None
-    level: Annotated[Level, Bound(description="Only lines of at least this level.")] = "debug"
+    after: AfterLine | None = None
+    level: Least = "debug"
     limit: Annotated[int, Bound(ge=1, le=200)] = 50
 
 

@@ -20,21 +20,36 @@ _REF: Final = "#/$defs/"
 
 def arguments_schema(struct: type[Struct]) -> Schema:
     (schema,), defs = msgspec.json.schema_components([struct], ref_template=_REF + "{name}")
-    flat: Schema = _inlined(schema, defs)
+    flat: Schema = _simple(schema, defs)
     flat.pop("title", None)
     flat.pop("description", None)  # the docstring of the struct is for us
     return flat
 
 
-def _inlined(schema: Any, defs: dict[str, Any]) -> Any:
+def _simple(schema: Any, defs: dict[str, Any]) -> Any:
+    """The schema as a model reads it best: each definition in its place, and no alternatives that
+    tell it nothing. Less is said than is taken: a field that may be left out may also be null."""
     if isinstance(schema, list):
-        return [_inlined(item, defs) for item in schema]
+        return [_simple(item, defs) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         rest = {name: value for name, value in schema.items() if name != "$ref"}
-        return {**_inlined(defs[schema["$ref"].removeprefix(_REF)], defs), **rest}
-    return {name: _inlined(value, defs) for name, value in schema.items()}
+        schema = {**defs[schema["$ref"].removeprefix(_REF)], **rest}
+    plain = {name: _simple(value, defs) for name, value in schema.items()}
+    if isinstance(plain.get("pattern"), str):
+        plain["pattern"] = plain["pattern"].replace(r"\Z", "$")  # which JavaScript does not know
+    return _one_of(plain) if "anyOf" in plain else plain
+
+
+def _one_of(schema: Schema) -> Schema:
+    kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
+    if {"type": "number"} in [{"type": kind.get("type")} for kind in kinds]:
+        kinds = [kind for kind in kinds if kind.get("type") != "integer"]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    if rest.get("default", ...) is None:
+        del rest["default"]
+    return {**kinds[0], **rest} if len(kinds) == 1 else {"anyOf": kinds, **rest}
 
 
 TEXT: Final[Schema] = {"type": "string"}
