@@ -21,10 +21,11 @@ async def main(url: str, *command: str) -> None:
     async with Client(f"{url}/mcp") as livejobs:
         made = await livejobs.call_tool("create_job", {"title": " ".join(command)})
         job = made.structured_content or {}
-        await asyncio.create_subprocess_exec(*command, job["id"])  # or over a queue, in CI
+        elsewhere = await asyncio.create_subprocess_exec(*command, job["id"])  # or a queue, CI
         while job["completed_at"] is None:  # a call waits for at most 50 s, so call again
             wait = livejobs.call_tool("wait_for_job", {"id": job["id"]}, progress_callback=show)
             job = (await wait).structured_content or job
+        await elsewhere.wait()
         print(job["status"], job["result"])
 
 

@@ -33,8 +33,6 @@ def test_tools_that_give_a_job_name_the_page(shared: Server) -> None:
     tools = Agent(shared.url).result("tools/list")["tools"]
     pages = {it["name"]: it["_meta"]["ui"]["resourceUri"] for it in tools if "_meta" in it}
     assert pages == dict.fromkeys(("get_job", "wait_for_job", "create_job"), URI)
-    listed = Agent(shared.url).result("resources/list")["resources"]
-    assert URI in {it["uri"] for it in listed}
 
 
 def test_the_page_knows_what_its_reader_may_do(shared: Server, tmp_path: Path) -> None:
