@@ -3,7 +3,7 @@
 const QUICK = 1000; // ms between two answers
 const SLOW = 5000;
 const RESTS = 30_000; // ms without a change, after which it is asked for seldom
-const LATE = 60_000; // the longest pause after failures
+const LATE = 60_000; // the longest pause after failures, and the longest wait for an answer
 
 export class Poll {
   #read;
@@ -52,6 +52,7 @@ export class Poll {
 
   async #ask() {
     const run = (this.#run = {}); // an answer of an earlier turn no longer counts
+    this.#timer = setTimeout(() => this.soon(), LATE); // a host may never answer
     try {
       const job = await this.#read();
       if (run !== this.#run) return;
@@ -64,7 +65,9 @@ export class Poll {
       this.#failures += 1;
       this.#fail(error);
     }
-    if (run === this.#run) this.#timer = setTimeout(() => this.soon(), this.#pause);
+    if (run !== this.#run) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.soon(), this.#pause);
   }
 
   get #pause() {

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.access.test_access import KEYED, client, make_key, make_token
 from tests.mcp.extensions.agent import TASKS, WITH_TASKS, Agent
 from tests.support.api import Api
+from tests.support.examples import examples
 from tests.support.server import Server
+from tests.support.strategies import json_values
 
 NO_TASK, UNDECLARED, MISMATCH, NO_METHOD, NOT_ALLOWED = -32602, -32021, -32020, -32601, -32600
 YES = {"action": "accept", "content": {"answer": True}}
@@ -26,6 +30,15 @@ def started(api: Api, agent: Agent, **fields: Any) -> tuple[str, str]:
     job = api.create(**fields)
     api.report(job, {"type": "start"})
     return job, agent.wait(job)["taskId"]
+
+
+@pytest.fixture(scope="module")
+def stuck(shared: Server) -> str:
+    """The task of a job whose question takes any value."""
+    with Api(shared.url) as api:
+        job, task = started(api, Agent(shared.url))
+        api.report(job, {"type": "ask", "prompt": "Go?"})
+    return task
 
 
 # From the call to the end
@@ -222,6 +235,25 @@ def test_a_question_that_is_no_flat_form_is_left_to_others(api: Api, agent: Agen
 
 
 # Cancelling
+
+
+@settings(max_examples=examples(30))
+@given(
+    method=st.sampled_from(["tasks/get", "tasks/update", "tasks/cancel", "subscriptions/listen"]),
+    mine=st.booleans(),
+    value=json_values,
+    other=json_values,
+)
+def test_no_parameters_make_the_server_fail(
+    shared: Server, stuck: str, method: str, mine: bool, value: Any, other: Any
+) -> None:
+    named = {"taskId": stuck if mine else value, "inputResponses": {"1": other} if mine else other}
+    params = {"notifications": {"taskIds": value}} if "listen" in method else named
+    if "listen" in method and isinstance(value, list) and all(isinstance(it, str) for it in value):
+        return  # a subscription to nothing, which lasts
+    said = Agent(shared.url).ask(method, **params)
+    assert ("result" in said) != ("error" in said)
+    assert said.get("error", {}).get("code", MISMATCH) in (NO_TASK, MISMATCH, -32700)
 
 
 def test_a_cancelled_task_ends_with_its_worker(api: Api, agent: Agent) -> None:

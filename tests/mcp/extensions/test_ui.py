@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.access.test_access import ADMIN, KEYED, client, make_key
 from tests.mcp.extensions.agent import Agent
+from tests.support import agent as support
 from tests.support.server import Server
 
 URI = "ui://livejobs/job"
@@ -33,6 +34,13 @@ def test_tools_that_give_a_job_name_the_page(shared: Server) -> None:
     tools = Agent(shared.url).result("tools/list")["tools"]
     pages = {it["name"]: it["_meta"]["ui"]["resourceUri"] for it in tools if "_meta" in it}
     assert pages == dict.fromkeys(("get_job", "wait_for_job", "create_job"), URI)
+
+
+def test_an_older_client_gets_the_page_too(legacy: support.Agent) -> None:
+    tools = {it["name"]: it for it in legacy.result("tools/list")["tools"]}
+    assert tools["get_job"]["_meta"]["ui"]["resourceUri"] == URI
+    (content,) = legacy.result("resources/read", {"uri": URI})["contents"]
+    assert content["text"].startswith("<!doctype html>")
 
 
 def test_the_page_knows_what_its_reader_may_do(shared: Server, tmp_path: Path) -> None:
