@@ -24,6 +24,8 @@ MISMATCH, VERSION = -32020, -32022
 def test_discover_names_versions_capabilities_and_the_server(agent: Agent) -> None:
     found = agent.result("server/discover")
     assert found["supportedVersions"] == [MODERN]
+    extensions = found["capabilities"].pop("extensions")
+    assert {*extensions} == {f"{PREFIX}tasks", f"{PREFIX}ui"}
     assert found["capabilities"] == {"tools": {}, "resources": {"subscribe": True}}
     assert found["_meta"][f"{PREFIX}serverInfo"]["name"] == "livejobs"
     assert (found["resultType"], found["cacheScope"]) == ("complete", "private")
