@@ -18,7 +18,8 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from livejobs.web.documents.answers import FILE, JSON, PROBLEM
-from livejobs.web.documents.openapi import OPERATIONS, document
+from livejobs.web.documents.openapi import document
+from livejobs.web.documents.operations import OPERATIONS
 from tests.support.server import Server
 
 ADMIN = "the-first-admin-key"

@@ -19,7 +19,10 @@ from livejobs.core.errors import (
     Unauthorized,
 )
 from livejobs.faces.base import JSON, Face, Way, access_denied
-from livejobs.web.documents import openapi
+from livejobs.web.documents.openapi import Part, parameter, problem
+from livejobs.web.documents.operations import ANY, operation_id
+from livejobs.web.documents.parameters import FETCHED, KNOWN, TOKEN, Parameter
+from livejobs.web.documents.schemas import REF, TEXT
 from livejobs.web.guard import NO_CREDENTIAL
 from livejobs.web.problems import UNEXPECTED
 
@@ -35,8 +38,8 @@ EVERYWHERE: Final = (
 )
 
 
-def describe(faces: Iterable[Face]) -> openapi.Part:
-    part = openapi.Part({}, {})
+def describe(faces: Iterable[Face]) -> Part:
+    part = Part({}, {})
     for face in faces:
         for way in face.ways:
             path = part.paths.setdefault(way.path, {})
@@ -46,18 +49,18 @@ def describe(faces: Iterable[Face]) -> openapi.Part:
 
 def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     in_path = [
-        openapi.Parameter(name, openapi.TEXT, "The job's id.", "path")
+        Parameter(name, TEXT, "The job's id.", "path")
         for name in re.findall(r"\{(\w+)\}", way.path)
     ]
     operation: dict[str, Any] = {
         "tags": ["Other APIs"],
         "summary": f"{way.summary} ({face.name})",
-        "operationId": openapi.operation_id(way.method.lower(), way.path),
-        "parameters": [openapi.parameter(one) for one in (*in_path, *_taken(way), openapi.TOKEN)],
+        "operationId": operation_id(way.method.lower(), way.path),
+        "parameters": [parameter(one) for one in (*in_path, *_taken(way), TOKEN)],
         "responses": {
             **_good(way, schemas),
             **_refusals(face, way),
-            "421": openapi.problem(),
+            "421": problem(),
         },
     }
     if way.takes is not None:
@@ -66,16 +69,16 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
-def _taken(way: Way) -> Sequence[openapi.Parameter]:
+def _taken(way: Way) -> Sequence[Parameter]:
     if way.returns is None:
-        return openapi.FETCHED
-    return (openapi.KNOWN,) if way.shape is not None else ()
+        return FETCHED
+    return (KNOWN,) if way.shape is not None else ()
 
 
 def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     not_modified = {"304": {"description": "Not modified"}}
     if way.returns is None:
-        file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
+        file = {"description": "The file", "content": {ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
     content = _content(way.returns, way.example, schemas)
@@ -84,7 +87,7 @@ def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(returned: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components([returned], ref_template=openapi.REF)
+    (schema,), components = msgspec.json.schema_components([returned], ref_template=REF)
     schemas |= components
     return {JSON: {"schema": schema, "example": example}}
 
