@@ -19,7 +19,7 @@ from livejobs.copies.batches import born
 from livejobs.copies.counts import Counts
 from livejobs.core.history import RANGES
 from livejobs.core.model import KINDS, Entry, EntryKind, File, Head
-from livejobs.files.local import LocalArea
+from livejobs.files.areas.local import LocalArea
 from livejobs.files.threads import Threads
 from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.choice import store_of

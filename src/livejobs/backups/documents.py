@@ -27,7 +27,7 @@ from livejobs.copies.snapshot import snapshot_of
 from livejobs.copies.sqlite import SqliteSnapshot
 from livejobs.copies.watch import Watch
 from livejobs.core.model import File
-from livejobs.files.area import KEY
+from livejobs.files.areas.area import KEY
 from livejobs.private import FOLDER, make_folder
 
 

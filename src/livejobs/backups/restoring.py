@@ -38,7 +38,7 @@ from livejobs.copies.sqlite import SqliteSnapshot
 from livejobs.copies.watch import Watch
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File
-from livejobs.files.filing import chosen_area
+from livejobs.files.areas.chosen import chosen_area
 from livejobs.files.threads import Threads
 from livejobs.private import FILE
 from livejobs.store.base import Store

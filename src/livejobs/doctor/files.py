@@ -14,9 +14,9 @@ from livejobs.config import SettingError, Settings
 from livejobs.core.errors import LivejobsError
 from livejobs.doctor.finding import Finding, failure, ok, skew, warning
 from livejobs.doctor.machine import is_owner
-from livejobs.files.area import Area
-from livejobs.files.filing import chosen_area
-from livejobs.files.proof import ID
+from livejobs.files.areas.area import Area
+from livejobs.files.areas.chosen import chosen_area
+from livejobs.files.areas.proof import ID
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 
