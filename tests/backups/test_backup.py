@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from livejobs.backups.manifest import decode, document_of, encode
 from livejobs.store.base import AuditRecord, Change, Key, Store, Tally
-from tests.copies.places import T0, Place, done, file, job, logs
+from tests.copies.places import T0, Place, done, file, hook, job, logs
 from tests.store.test_upgrades import older
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
@@ -43,6 +43,7 @@ def fill(place: Place) -> None:
         await store.downloaded({files[0].key: Tally(3, T0)}, [])
         key = Key("k", "ci", b"\0\xff" * 16, ("view",), None, T0)
         await store.save_key(key, AuditRecord(T0, "operator", "key.create"))
+        await store.save_hook(hook(1))
 
     place.use(more)
 

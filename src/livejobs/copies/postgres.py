@@ -7,9 +7,10 @@ from typing import Any, Self
 
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.readable import check_version
+from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
 from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
-from livejobs.store.postgres import keeping, opening, reading, tidying
+from livejobs.store.postgres import hooking, keeping, opening, reading, tidying
 from livejobs.store.postgres.opening import (
     READER,
     address,
@@ -93,6 +94,10 @@ class PostgresSnapshot:
     async def keys(self) -> Sequence[Key]:
         with refusals():
             return await keeping.keys(self._db)
+
+    async def hooks(self) -> Sequence[Hook]:
+        with refusals():
+            return await hooking.hooks(self._db, None)
 
     async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
         with refusals():
