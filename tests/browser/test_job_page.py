@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ def test_every_place_of_a_long_log_can_be_scrolled_to(api: Api, long: str, visit
     ):  # by less than a window, so that nothing is passed over
         before = middle
         page.mouse.wheel(0, way * 300)
-        middle = seen(page, lambda lines, before=before: lines != before)  # type: ignore[misc]
+        middle = seen(page, partial(operator.ne, before))
         assert set(middle) & set(before)
     scroll(page, "log.scrollHeight")
     seen(page, lambda lines: lines[-1] == MANY)

@@ -133,6 +133,9 @@ def _sample(hook: Hook, now: int) -> Payload:
     head = Head(
         "webhook-test", hook.project, "livejobs", now, now, now, "test", "A test of this webhook"
     )
-    fields = (hook.id, hook.project, head.id, "created", now % 2**40, now, "waiting", False, 0)
-    delivery = Delivery(0, *fields, None, None, None, None, None, None)  # type: ignore[arg-type]
+    delivery = Delivery(
+        0, hook.id, hook.project, head.id, "created", seq=now % 2**40, at=now, state="waiting",
+        replay=False, attempts=0, next_at=None, ended_at=None, code=None, ms=None, error=None,
+        ref=None,
+    )  # fmt: skip
     return Payload(delivery, encode_head(head), hook, None)

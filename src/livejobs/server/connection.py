@@ -149,7 +149,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.waited = 0.0  # seconds, for the same
 
     # The transport of a stream has this type.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if not self.enter():
             self.app = self.admission.refuse
@@ -192,6 +192,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
         if cycle.access_log:
+            # uvicorn only calls its `info`.
             cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
@@ -257,7 +258,9 @@ class Connection(LimitedConnection, HttpToolsProtocol):
                     self.scope["method"] = "GET"
                     self.handle_websocket_upgrade()
                     if rest:  # of a client that did not wait for the answer
-                        self.transport.get_protocol().data_received(bytes(rest))  # type: ignore[attr-defined]
+                        protocol = self.transport.get_protocol()
+                        assert isinstance(protocol, asyncio.Protocol)
+                        protocol.data_received(bytes(rest))
                     return
                 self.parse_without_upgrade()
         except httptools.HttpParserError:
