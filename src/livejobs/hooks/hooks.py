@@ -114,7 +114,11 @@ class Hooks:
             raise Conflict(f"Webhook {id!r} has ended: {hook.ended}", code="webhook_ended")
         record = _act(hook, by, "webhook.replay", delivery=n)
         if not await self._store.replay(hook.id, n, clock.now_ms(), record):
-            raise NotFound(f"Webhook {id!r} has no ended delivery {n}.", code="delivery_not_found")
+            raise NotFound(
+                f"Webhook {id!r} has no delivery {n} that has ended. One that waits is sent "
+                "without a replay.",
+                code="delivery_not_found",
+            )
         self.deliverer.wake()
 
 
