@@ -35,9 +35,8 @@ from livejobs.server.connection import (
     ConnectionLimits,
     LimitedConnection,
     OwnStream,
-    body_may_pause,
 )
-from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, waited_for
+from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, body_may_pause, waited_for
 
 MAX_STREAMS: Final = 4096  # of a connection, ever; by zttp, as is the next
 MAX_CANCELLED: Final = 256
