@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livejobs import LiveJobs, create_app
+from livejobs import LiveJobs, Settings, create_app
 from livejobs.core import reports as say
 from livejobs.core.errors import Conflict
+from livejobs.faces.registry import BUILT_IN
 from livejobs.store.memory import MemoryStore
 from tests.faces.jobs import schema
 from tests.support.examples import examples
@@ -46,7 +47,7 @@ class World:
         self.ids = (f"j{n}" for n in count())
         self.runner = asyncio.Runner()
         self.exits = AsyncExitStack()
-        self.live = LiveJobs(store=MemoryStore())
+        self.live = LiveJobs(Settings(faces=tuple(BUILT_IN)), store=MemoryStore())
         app = create_app(self.live)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://localhost"
@@ -83,6 +84,8 @@ class World:
             ("translation", f"/api/v1/status/{id}"),
             ("render", f"/api/jobs/{id}"),
             ("tasks", f"/api/tasks/{id}/status/"),
+            ("operations", f"/operations/v1/projects/{native['project']}/operations/{id}"),
+            ("ogc", f"/ogc/jobs/{id}"),
         ):
             answer = await self.http.get(path)
             assert answer.headers["etag"] == f'W/"{native["cursor"]}"'
@@ -90,6 +93,13 @@ class World:
         asked = await self.http.post("/v1/toolkit/job/status", json={"job_id": id})
         faces["toolkit"] = asked.json()["response"]
         schema("toolkit").validate(asked.json())
+        results = await self.http.get(f"/ogc/jobs/{id}/results")
+        assert (results.status_code == 200) == (native["status"] == "succeeded")
+        faces["ogc results"] = results.json() if results.status_code == 200 else {}
+        for kind in ("logs", "results", "errors"):
+            answer = await self.http.get(f"/streams/{id}/{kind}")
+            assert ("stream-closed" in answer.headers) == (native["completed_at"] is not None)
+            faces[f"streams {kind}"] = answer.json()
         return native, faces
 
     def close(self) -> None:
@@ -112,7 +122,7 @@ def test_all_faces_agree_with_the_job(
 ) -> None:
     native, faces = world.run(agreeing(world, new, reports, forced))
     for face, answer in faces.items():
-        if face != "toolkit":
+        if face in SCHEMAS:
             schema(face).validate(answer)
     assert faces == expected(native)
 
@@ -124,6 +134,9 @@ async def agreeing(world: World, *what: Any) -> Any:
 # What should be said
 
 
+SCHEMAS = {"consolidation", "translation", "render", "tasks"}
+
+
 def expected(job: Any) -> dict[str, Any]:
     return {
         "consolidation": consolidation(job),
@@ -131,6 +144,12 @@ def expected(job: Any) -> dict[str, Any]:
         "render": render(job),
         "tasks": tasks(job),
         "toolkit": toolkit(job),
+        "operations": operation(job),
+        "ogc": status_info(job),
+        "ogc results": outputs(job),
+        "streams logs": job["logs"],
+        "streams results": [result["value"] for result in job["results"]],
+        "streams errors": job["errors"],
     }
 
 
@@ -255,3 +274,78 @@ def toolkit(job: Any) -> Any:
         "process_id": number(worker, "pid"),
         "response": outcome if done else None,
     }
+
+
+def operation(job: Any) -> Any:
+    types = "type.googleapis.com/google.protobuf."
+    asked = job["waiting"]
+    value = {
+        **{name: job[name] for name in SAME},
+        **{name: job["progress"][name] for name in PROGRESS},
+        "waiting": None if asked is None else {"n": asked["n"], "prompt": asked["prompt"]},
+    }
+    said = {
+        "name": f"projects/{job['project']}/operations/{job['id']}",
+        "metadata": {"@type": types + "Struct", "value": value},
+        "done": job["completed_at"] is not None,
+    }
+    if job["status"] == "succeeded":
+        said["response"] = {"@type": types + "Value", "value": job["result"]}
+    elif said["done"]:
+        lost = (job["error"] or {}).get("code") == "lost"
+        code = 1 if job["status"] == "cancelled" else 4 if lost else 2
+        said["error"] = {"code": code, "message": why(job)}
+    return said
+
+
+SAME = [
+    "type", "title", "owner", "tags", "status", "stalled", "cancel_requested", "attempt",
+    "counters", "files", "created_at", "started_at", "updated_at", "completed_at",
+]  # fmt: skip
+PROGRESS = ["percent", "current", "total", "unit", "message", "eta_seconds"]
+
+
+def status_info(job: Any) -> Any:
+    own = f"/ogc/jobs/{job['id']}"
+    plain = {"type": "application/json"}
+    links = [{"href": own, "rel": "self", **plain}, {"href": "/ogc/jobs", "rel": "up", **plain}]
+    if job["status"] == "succeeded":
+        rel = "http://www.opengis.net/def/rel/ogc/1.0/results"
+        links.append({"href": own + "/results", "rel": rel, **plain})
+    failed = job["status"] == "failed"
+    message = job["progress"]["message"]
+    if failed:
+        message = why(job)
+    elif job["waiting"]:
+        message = job["waiting"]["prompt"]
+    optional = {
+        "processID": job["type"],
+        "title": job["title"],
+        "message": message,
+        "progress": job["progress"]["percent"],
+        "started": job["started_at"],
+        "finished": job["completed_at"],
+        "exception": {"type": "about:blank", "title": "Job failed", "detail": message}
+        if failed
+        else None,
+    }
+    return {
+        "jobID": job["id"],
+        "id": job["id"],
+        "type": "process",
+        "processingEntityType": "ogc-api-processes",
+        "status": word(job, "accepted", "running", "successful", "failed", "dismissed"),
+        "created": job["created_at"],
+        "updated": job["updated_at"],
+        "links": links,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def outputs(job: Any) -> Any:
+    if job["status"] != "succeeded":
+        return {}
+    found = {} if job["result"] is None else {"result": {"value": job["result"]}}
+    if job["results"]:
+        found["results"] = {"value": [result["value"] for result in job["results"]]}
+    return found

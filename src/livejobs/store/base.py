@@ -46,6 +46,7 @@ from livejobs.store.audit import AuditEntry as AuditEntry  # noqa: PLC0414 - bas
 from livejobs.store.audit import AuditRecord as AuditRecord  # noqa: PLC0414 - the same
 from livejobs.store.hooks import HookStore
 
+SCANNED: Final = 10_000  # jobs that one call may look at to find those of some statuses
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
@@ -113,22 +114,6 @@ class Query(Struct, frozen=True):
     flag: Flag | None = None
     q: str | None = None  # part of id or title, case-insensitive, at least 3 characters
     ids: tuple[str, ...] = ()
-
-
-class Searched(Protocol):
-    """The fields that a query's `q` is looked for in."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def title(self) -> str | None: ...
-
-
-def contains(head: Searched, part: str) -> bool:
-    """Whether a job matches a query's `q`."""
-    low = part.lower()
-    return low in head.id.lower() or low in (head.title or "").lower()
 
 
 class Page(Struct, frozen=True):
@@ -225,6 +210,20 @@ class JobStore(Protocol):
         """Return the newest matching jobs; `before` is the `next` of the page before. The newest
         `skip` of those are left out. With
         `most_bytes` the page ends with the job whose head makes it reach that size."""
+
+    async def latest(
+        self,
+        project: str,
+        *,
+        statuses: Sequence[Status] = (),
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+        scanned: int = SCANNED,
+    ) -> Page:
+        """Return the jobs of a project that changed last, the newest change first; `before` is the
+        `next` of the page before. No statuses: of every status. At most `scanned` jobs are looked
+        at, so a page can have fewer jobs than it may, even none, and still a next page."""
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         """Return how many jobs match, by status. The query's own statuses do not limit."""

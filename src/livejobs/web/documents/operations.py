@@ -208,7 +208,7 @@ def tag_of(path: str) -> str:
     return next(tag for tag, pattern in TAGS if re.search(pattern, path))
 
 
-_NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
+_NAMES: Final = str.maketrans({"/": "_", ":": "_", "{": "", "}": ""})
 
 
 def operation_id(method: str, path: str) -> str:
