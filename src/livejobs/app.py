@@ -18,6 +18,7 @@ from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.mcp.door import Mcp
+from livejobs.mcp.extensions.full import full
 from livejobs.service import LiveJobs
 from livejobs.web import problems
 from livejobs.web.calls import (
@@ -51,14 +52,16 @@ from livejobs.web.streams.socket import SOCKET
 CORS: Final[dict[str, Any]] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
-        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-        "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "prefer", "range",
-        "tus-resumable", "upload-length", "upload-metadata", "upload-offset", "x-api-key",
+        "a2a-extensions", "a2a-version", "authorization", "content-type", "idempotency-key",
+        "if-match", "if-none-match", "last-event-id", "mcp-method", "mcp-name",
+        "mcp-protocol-version", "prefer", "range", "tus-resumable", "upload-length",
+        "upload-metadata", "upload-offset", "x-api-key",
         "x-http-method-override", "x-request-id",
     ),
     "expose_headers": (
         "accept-ranges", "content-disposition", "content-range", "etag", "link", "location",
         "preference-applied", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after",
+        "stream-closed", "stream-cursor", "stream-next-offset", "stream-up-to-date",
         "tus-extension", "tus-max-size", "tus-resumable", "tus-version", "upload-expires",
         "upload-length", "upload-metadata", "upload-offset",
         "x-format-preserved", "x-processing-type", "x-request-id",
@@ -271,7 +274,7 @@ def create_app(
         live.keep_by_default(face.retention)
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
-    agents = mcp or Mcp()
+    agents = mcp or full()
     routes = (*hot, *ROUTES[len(HOT) :], agents.route, *pages.routes(document))
     made = App if live.traces is None else TracedApp
     app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)

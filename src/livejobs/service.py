@@ -143,7 +143,7 @@ class LiveJobs:
         self.committer = parts.committer(self.store, self.registry, self.lanes, base, caps)
         self.reader = Reader(self.store, self.registry, self.committer, base)
         self._waits = Waits(self.registry)
-        self._lister = Lister(self.store, self.reader, self.committer)
+        self._lister = Lister(self.store, self.registry, self.reader, self.committer)
         self._entry_reader = EntryReader(self.store, self._waits)
         self._changing = Changing(self.committer, self.reader)
         # Verbs of the parts, offered as they are.
@@ -151,11 +151,12 @@ class LiveJobs:
         self.refresh = self.reader.refresh
         self.entries, self.logs = self._entry_reader.entries, self._entry_reader.logs
         self.wait, self.over = self._waits.wait, self._waits.over
+        self.until = self._waits.until
         self.until_drained = self._waits.until_drained
         self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.hooks = Hooks(
-            self.settings, self.store, self.committer, leads=lambda: self.nodes.leads
+            self.settings, self.store, self.committer, check_size, leads=lambda: self.nodes.leads
         )
         self.creating = Creating(
             self.settings, self.store, self.committer, self.reader, check_size, self.hooks.of_job
@@ -403,6 +404,12 @@ class LiveJobs:
     ) -> Listing:
         self.check_running()
         return await self._lister.list(query, limit=limit, after=after, skip=skip)
+
+    async def latest(self, query: Query, *, limit: int, after: str | None = None) -> Listing:
+        """The jobs of the query's one project, the newest change first. A page can have fewer jobs
+        than `limit`, even none, and still a next page."""
+        self.check_running()
+        return await self._lister.latest(query, limit=limit, after=after)
 
     async def audit(
         self, *, limit: int, before: int | None, job: str | None = None

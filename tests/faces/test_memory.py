@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs import LiveJobs, Settings, create_app
-from livejobs.faces.base import LOG_SIZE
+from livejobs.faces.given import LOG_SIZE
 from livejobs.jobs.state import Registry
 from livejobs.store.base import EntryQuery
 from livejobs.store.sqlite.store import SqliteStore
@@ -34,7 +34,7 @@ class Traced(SqliteStore):
         said: list[str] = []
         yield said
         for connection in self._connections:
-            await connection.set_trace_callback(None)  # type: ignore[arg-type]
+            await connection.set_trace_callback(None)  # type: ignore[arg-type]  # sqlite3 takes it
         said += [sql for sql in seen if not any(word in sql for word in SWEPT)]
 
 

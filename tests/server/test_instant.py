@@ -272,7 +272,7 @@ async def test_garbage_behind_a_waiting_report_is_refused_after_the_receipt(
     await place.disk.writing.wait()
     assert not line.written
     busy()
-    while b"bad_request" not in line.written:  # noqa: ASYNC110
+    while b"bad_request" not in line.written:  # noqa: ASYNC110  nothing tells of it
         await asyncio.sleep(0)
     receipt, _, refusal = line.take().rpartition(b"HTTP/1.1 400 ")
     assert receipt.startswith(b"HTTP/1.1 200 ")

@@ -45,7 +45,7 @@ class Line(asyncio.Transport):
 
     async def answered(self, answers: int) -> None:
         async with asyncio.timeout(LONG_ENOUGH):
-            while self.state.total_requests < answers and not self.ended:  # noqa: ASYNC110
+            while self.state.total_requests < answers and not self.ended:  # noqa: ASYNC110  nothing tells of it
                 await asyncio.sleep(0)
 
     @property

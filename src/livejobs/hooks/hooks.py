@@ -15,6 +15,7 @@ from livejobs.core.hooks import OF_PROJECT, Hook
 from livejobs.core.model import Head, encode_head
 from livejobs.core.reports import NewHook
 from livejobs.hooks.addresses import Allowed
+from livejobs.hooks.attaching import Attaching
 from livejobs.hooks.delivering import Deliverer, Sender, Site
 from livejobs.hooks.making import Maker, rotated
 from livejobs.jobs.committer import Committer
@@ -25,19 +26,28 @@ from livejobs.store.hooks import Delivery, Payload
 
 class Hooks:
     def __init__(
-        self, settings: Settings, store: Store, committer: Committer, leads: Callable[[], bool]
+        self,
+        settings: Settings,
+        store: Store,
+        committer: Committer,
+        check_size: Callable[[Head, str], None],
+        leads: Callable[[], bool],
     ) -> None:
         """`leads`: whether this node does what only one of those on a database does."""
         allowed = Allowed(settings.webhook_allow_private)
         self.maker = Maker(allowed)
         site = Site(settings.public_url or "", settings.base_path)
         self.deliverer = Deliverer(store, committer, partial(_sender, allowed), site, leads)
+        self._attaching = Attaching(store, committer, self.maker, check_size)
+        # Verbs of a part, offered as they are.
+        self.attach, self.detach = self._attaching.attach, self._attaching.detach
         self._store = store
         self._committer = committer
         self.begin()
 
     def begin(self) -> None:
         self._changing = asyncio.Lock()  # it belongs to one event loop
+        self._attaching.begin()
 
     async def load(self) -> None:
         """Learn the webhooks of all projects."""
@@ -114,7 +124,11 @@ class Hooks:
             raise Conflict(f"Webhook {id!r} has ended: {hook.ended}", code="webhook_ended")
         record = _act(hook, by, "webhook.replay", delivery=n)
         if not await self._store.replay(hook.id, n, clock.now_ms(), record):
-            raise NotFound(f"Webhook {id!r} has no ended delivery {n}.", code="delivery_not_found")
+            raise NotFound(
+                f"Webhook {id!r} has no delivery {n} that has ended. One that waits is sent "
+                "without a replay.",
+                code="delivery_not_found",
+            )
         self.deliverer.wake()
 
 
@@ -133,6 +147,9 @@ def _sample(hook: Hook, now: int) -> Payload:
     head = Head(
         "webhook-test", hook.project, "livejobs", now, now, now, "test", "A test of this webhook"
     )
-    fields = (hook.id, hook.project, head.id, "created", now % 2**40, now, "waiting", False, 0)
-    delivery = Delivery(0, *fields, None, None, None, None, None, None)  # type: ignore[arg-type]
+    delivery = Delivery(
+        0, hook.id, hook.project, head.id, "created", seq=now % 2**40, at=now, state="waiting",
+        replay=False, attempts=0, next_at=None, ended_at=None, code=None, ms=None, error=None,
+        ref=None,
+    )  # fmt: skip
     return Payload(delivery, encode_head(head), hook, None)

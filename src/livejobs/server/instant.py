@@ -88,7 +88,7 @@ class InstantConnection(Connection):
         self.waiting: Taken | None = None  # the request whose answer is still to come
         self.late_refusal: tuple[int, str, str] | None = None  # to be sent after that answer
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if self.app is not self.config.loaded_app:  # over a limit
             self.instant = None

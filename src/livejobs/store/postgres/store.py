@@ -22,6 +22,7 @@ from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
+    SCANNED,
     AuditEntry,
     AuditRecord,
     Beat,
@@ -38,19 +39,21 @@ from livejobs.store.base import (
     Tally,
     Tidied,
 )
-from livejobs.store.postgres import hooking, keeping, reading, sql, tidying
+from livejobs.store.postgres import hooking, keeping, reading, tidying
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     AWAY,
     CUT,
     LOST,
+    MIGRATIONS,
     READER,
     connect_to,
     refusals,
     refused,
     unusable,
 )
+from livejobs.store.postgres.sql import nodes as sql
 from livejobs.store.postgres.text import kept
 from livejobs.store.postgres.writing import Commit, Writer
 
@@ -78,7 +81,7 @@ class PostgresStore(hooking.PostgresHooks):
         url: str,
         *,
         gone_kept: int = GONE_KEPT,
-        migrations: Sequence[Path] = sql.MIGRATIONS,
+        migrations: Sequence[Path] = MIGRATIONS,
     ) -> None:
         self._url = url
         self._migrations = migrations
@@ -269,6 +272,19 @@ class PostgresStore(hooking.PostgresHooks):
     ) -> Page:
         pks = self._writer.project_pks
         return await self._read(reading.page, query, pks, limit, before, skip, most_bytes)
+
+    async def latest(
+        self,
+        project: str,
+        *,
+        statuses: Sequence[Status] = (),
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+        scanned: int = SCANNED,
+    ) -> Page:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.latest, pk, statuses, before, limit, most_bytes, scanned)
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)
