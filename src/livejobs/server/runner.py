@@ -43,6 +43,7 @@ UNSENT = 32 << 10  # bytes that the kernel holds for a connection and has not se
 GRACE_SECONDS = 2  # then connections whose clients have not read their answers are aborted
 KEEP_ALIVE_SECONDS = 65  # longer than usual in proxies, so that the proxy closes first
 RESERVED_DESCRIPTORS = 64  # for the database, files, the log
+NEW_OBJECTS = 10_000  # until the garbage collector looks at them
 
 logger = logging.getLogger("livejobs")
 
@@ -121,6 +122,9 @@ class Server(uvicorn.Server):
         # all of them again and again, and stop the event loop for 20 to 30 ms each time.
         gc.collect()
         gc.freeze()
+        # A group of reports makes more objects than Python's threshold, and nearly all are gone
+        # with the group. So the collector would go through them many times for nothing.
+        gc.set_threshold(NEW_OBJECTS)
         if self.worker is None:
             announce(url_of(sockets[0], self.settings))
         else:

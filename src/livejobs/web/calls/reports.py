@@ -5,7 +5,7 @@ it arrives.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NoReturn
 
 import msgspec
@@ -69,15 +69,16 @@ def _open(offer: Offer, by: Principal) -> Slot | None:
 def _take(offer: Offer, slot: Slot) -> None:
     """Acknowledge the reports when they are on disk."""
 
-    def acknowledge(receipt: Receipt | Exception) -> None:
-        answer = attempt(_acknowledged, receipt)
-        if isinstance(answer, Exception):
-            offer.fail(answer)
-        else:
-            offer.reply.give(answer)
-
     reporting = offer.live.reporting
-    reporting.put(slot, reporting.decode(offer.body), acknowledge)
+    reporting.put(slot, reporting.decode(offer.body), partial(_acknowledge, offer))
+
+
+def _acknowledge(offer: Offer, receipt: Receipt | Exception) -> None:
+    answer = attempt(_acknowledged, receipt)
+    if isinstance(answer, Exception):
+        offer.fail(answer)
+    else:
+        offer.reply.give(answer)
 
 
 INSTANT: Final = Instant(_open, _take)
@@ -85,7 +86,8 @@ INSTANT: Final = Instant(_open, _take)
 
 def _acknowledged(receipt: Receipt) -> Answer:
     body = wire.encode(receipt)
-    return _answer_of(len(body))._replace(body=body)
+    status, headers, head, _ = _answer_of(len(body))
+    return Answer(status, headers, head, body)  # `_replace` takes four times as long
 
 
 @lru_cache  # receipts have few lengths
