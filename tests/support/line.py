@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from livejobs.config import Settings
 from livejobs.server.connection import ConnectionLimits
-from livejobs.server.instant import InstantConnection
+from livejobs.server.recognizing import RecognizingConnection
 from livejobs.server.runner import uvicorn_config
 from tests.support.server import LONG_ENOUGH
 
@@ -27,7 +27,7 @@ class Line(asyncio.Transport):
         self.written = bytearray()
         self.reading = True
         self.closed = False
-        self.connection = InstantConnection(config, self.state, {})
+        self.connection = RecognizingConnection(config, self.state, {})
         self.connection.connection_made(self)
 
     # The client's

@@ -28,6 +28,7 @@ from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.server.bare.connection import Home
 from livejobs.server.bare.poller import Poller
+from livejobs.server.heads import Heads
 from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, waited_for
 from livejobs.web.http import NDJSON, media_type_of
 
@@ -54,6 +55,7 @@ class Config(uvicorn.Config):
         self.limits = limits
         self.admission = Admission(limits.connections, limits.connections_per_address)
         self.home = Home(Poller(), self.admission, set())
+        self.heads = Heads()
 
 
 class LimitedConnection:

@@ -24,7 +24,7 @@ from livejobs.access.limits import Limiter, party
 from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.service import LiveJobs
-from livejobs.web.http import PRINCIPAL, header, takes
+from livejobs.web.http import PRINCIPAL, header, once, takes
 from livejobs.web.instant import Instant
 from livejobs.web.ready import Answer
 
@@ -127,7 +127,7 @@ def identify_at_once(keyring: Keyring, scope: Scope) -> Principal | None:
     """None: there is no credential, or it must be verified first."""
     if not keyring.closed:
         return ANONYMOUS
-    credential, way = find_credential(scope)
+    credential, way = once(find_credential, scope)
     if credential is None:
         return None
     by = keyring.recall(credential, clock.now_ms(), keys=way == "header")
@@ -195,7 +195,7 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     harmless = scope["type"] == "http" and scope["method"] in SAFE
     if harmless and not (by.cookie and _streams(scope)):
         return
-    origin = header(scope, b"origin")
+    origin = once(_origin, scope)
     if origin is None or origin in live.settings.cors_origins:
         return
     # An origin is a scheme and a host, and no more; `null` has neither.
@@ -205,6 +205,10 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
             f"Pages of {origin!r} may not use this server. The setting cors_origins allows them.",
             code="foreign_origin",
         )
+
+
+def _origin(scope: Scope) -> str | None:
+    return header(scope, b"origin")
 
 
 def _streams(scope: Scope) -> bool:

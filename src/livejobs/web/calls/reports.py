@@ -58,7 +58,7 @@ async def receipt(scope: Scope, receive: Receive) -> Answer:
 def _open(offer: Offer, by: Principal) -> Slot | None:
     """The job of whole reports, if it is in memory."""
     try:
-        lines = http.takes_lines(offer.scope)
+        lines = http.once(http.takes_lines, offer.scope)
     except LivejobsError:
         return None
     if lines or len(offer.body) > offer.live.bounds.body:
