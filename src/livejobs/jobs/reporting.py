@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
-from livejobs.core import reducer
+from livejobs.core import reducer, wire
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
@@ -238,7 +237,7 @@ class _Call:
 
 def encoded(value: object) -> bytes:
     try:
-        return msgspec.json.encode(value)
+        return wire.encode(value)
     except UnicodeEncodeError:  # as in the name of a file that is not UTF-8
         raise Invalid.at(
             "", "Text contains half of a surrogate pair, which is not a character."

@@ -55,7 +55,7 @@ class Heads:
         if length is None:
             return None
         known = self._known.get(_without(head, length))
-        if known is None or not known.has_body:
+        if known is None:
             return None
         return Found(known, len(head), len(head) + int(length[1]))
 

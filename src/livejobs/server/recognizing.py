@@ -41,7 +41,7 @@ class RecognizingConnection(InstantConnection):
 
     def between_requests(self) -> bool:
         """Whether the next byte begins a request, and the app may take it."""
-        if self.held or not self.may_take():
+        if not self.may_take():
             return False
         cycle = self.cycle
         if cycle is None:
@@ -71,12 +71,11 @@ class RecognizingConnection(InstantConnection):
             "method": known.method,
             NOTES: known.notes,
         }
-        before, self.scope = self.scope, scope
         self.resting, self.framing_bytes = False, 0
-        if self.takes(known.target, scope, body):
-            return True
-        self.scope = before
-        return False
+        if not self.takes(known.target, scope, body):
+            return False
+        self.scope = scope
+        return True
 
     def go_on(self, begun: bytes) -> None:
         """The body did not come at once."""
