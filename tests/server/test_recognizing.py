@@ -125,7 +125,7 @@ async def test_a_body_that_does_not_come_soon_is_waited_for_as_ever(place: Place
     line.send(head)
     assert not parsed(line)
     async with asyncio.timeout(10):
-        while not parsed(line):
+        while not parsed(line):  # noqa: ASYNC110
             await asyncio.sleep(BODY_SECONDS)
     line.send(body[:9])
     line.send(body[9:])
