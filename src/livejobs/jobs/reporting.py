@@ -200,39 +200,30 @@ class Reporting:
         return size
 
 
-class _Call:
+class _Call(Struct, frozen=True):
     """The reports of one call while they wait. Functions within `put` would take four times as
     many objects, and a busy server has a thousand such calls at once."""
 
-    __slots__ = ("_done", "_reporting", "_reports", "_slot")
-
-    def __init__(
-        self,
-        reporting: Reporting,
-        slot: Slot,
-        reports: Sequence[say.AnyReport],
-        done: Done[Receipt],
-    ) -> None:
-        self._reporting = reporting
-        self._slot = slot
-        self._reports = reports
-        self._done = done
+    reporting: Reporting
+    slot: Slot
+    reports: Sequence[say.AnyReport]
+    done: Done[Receipt]
 
     def fold(self, transaction: Transaction) -> reducer.Folded:
-        head = transaction.present(self._slot)
-        folded = self._reporting.fold(self._slot, head, self._reports, transaction.now)
+        head = transaction.present(self.slot)
+        folded = self.reporting.fold(self.slot, head, self.reports, transaction.now)
         if folded.head is not head:
-            transaction.change(self._slot, folded.head, folded.entries)
+            transaction.change(self.slot, folded.head, folded.entries)
         return folded
 
     def acknowledge(self, outcome: Outcome[reducer.Folded] | Exception) -> None:
-        self._slot.holders -= 1
-        self._done(attempt(self._receipt, outcome))
+        self.slot.holders -= 1
+        self.done(attempt(self._receipt, outcome))
 
     def _receipt(self, outcome: Outcome[reducer.Folded]) -> Receipt:
-        head, _, accepted = outcome.value
-        self._reporting.applied += accepted
-        return _receipt(self._slot, head, outcome.seq(self._slot), accepted, self._reports)
+        folded, seq = outcome.value, outcome.seq(self.slot)
+        self.reporting.applied += folded.accepted
+        return _receipt(self.slot, folded.head, seq, folded.accepted, self.reports)
 
 
 def encoded(value: object) -> bytes:

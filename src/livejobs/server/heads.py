@@ -11,7 +11,9 @@ Only heads of requests that the app took are kept: they are plain, and their cal
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 LONGEST: Final = 1024  # bytes of a head that is kept
 KEPT: Final = 2000
@@ -20,7 +22,7 @@ END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,7})\r\n")
 
 
-class Known(NamedTuple):
+class Known(Struct, frozen=True):
     """A head as it was parsed, and what the app has found in it."""
 
     method: str
@@ -30,7 +32,7 @@ class Known(NamedTuple):
     has_body: bool
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True):
     """A known head at the beginning of a read, and where the body begins and ends."""
 
     known: Known

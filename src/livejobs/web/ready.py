@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from msgspec import Struct
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -13,7 +14,7 @@ from livejobs.web.tags import not_modified, quote
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     status: int
     headers: Headers
     head: bytes  # the headers as they are sent over HTTP/1.1, with the empty line
