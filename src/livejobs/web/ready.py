@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.web import http
-from livejobs.web.tags import not_modified, quote
+from livejobs.web.tags import names, quote, tags
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -69,8 +69,13 @@ class Ready(NamedTuple):
 
     def to(self, scope: Scope) -> Answer:
         """The answer to this request, by its If-None-Match."""
-        same = not_modified(scope["headers"], self.tag, self.cursor)
+        known = http.once(_known, scope)
+        same = known is not None and names(known, self.tag, self.cursor)
         return self.not_modified if same else self.whole
+
+
+def _known(scope: Scope) -> list[bytes] | None:
+    return tags(scope["headers"], b"if-none-match")
 
 
 def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
