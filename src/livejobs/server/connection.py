@@ -28,7 +28,7 @@ from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.server.bare.connection import Home
 from livejobs.server.bare.poller import Poller
-from livejobs.server.heads import Heads
+from livejobs.server.instant.heads import Heads
 from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, waited_for
 from livejobs.web.http import NDJSON, media_type_of
 

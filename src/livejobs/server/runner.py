@@ -28,7 +28,7 @@ from livejobs.config import SettingError, Settings
 from livejobs.server.access_log import Handshakes
 from livejobs.server.bare.connection import Bare
 from livejobs.server.connection import Config, ConnectionLimits, LimitedConnection
-from livejobs.server.recognizing import RecognizingConnection
+from livejobs.server.instant.recognizing import RecognizingConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise

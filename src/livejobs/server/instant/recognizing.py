@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from livejobs.server.heads import Heads, Known, head_of
-from livejobs.server.instant import BODY_SECONDS, InstantConnection
+from livejobs.server.instant.heads import Heads, Known, head_of
+from livejobs.server.instant.offering import BODY_SECONDS, InstantConnection
 from livejobs.server.patience import Awaited
 from livejobs.web.http import NOTES
 
