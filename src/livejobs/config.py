@@ -265,7 +265,7 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = setting((), NAMES, "Origins of trusted web pages.")
     faces: tuple[str, ...] | None = setting(
-        None, NAMES_OR_NONE, "Faces (other APIs) to serve; if not set, all."
+        None, NAMES_OR_NONE, "Faces (other APIs) to serve; if not set, all without a prefix."
     )
     tasks_public: bool = setting(False, SWITCH, "Serve the tasks face without credentials.")
     metrics_public: bool = setting(False, SWITCH, "Serve /metrics without credentials.")

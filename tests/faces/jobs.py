@@ -18,7 +18,7 @@ from livejobs.core import reports as say
 from livejobs.core.model import Entry, File, Head
 from livejobs.core.reducer import ErrorLine, LogLine
 from livejobs.core.wire import encode
-from livejobs.faces.base import Around, Listed, ResultLine, Shape
+from livejobs.faces.given import Around, Listed, ResultLine, Shape
 
 BOUNDS = say.Bounds()
 CREATED = 1_700_494_245_000  # 2023-11-20T15:30:45Z

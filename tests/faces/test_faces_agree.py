@@ -12,12 +12,16 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from a2a.types import Task
+from a2a.utils.proto_utils import validate_proto_required_fields
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livejobs import LiveJobs, create_app
+from livejobs import LiveJobs, Settings, create_app
 from livejobs.core import reports as say
 from livejobs.core.errors import Conflict
+from livejobs.faces.registry import BUILT_IN
 from livejobs.store.memory import MemoryStore
 from tests.faces.jobs import schema
 from tests.support.examples import examples
@@ -46,7 +50,7 @@ class World:
         self.ids = (f"j{n}" for n in count())
         self.runner = asyncio.Runner()
         self.exits = AsyncExitStack()
-        self.live = LiveJobs(store=MemoryStore())
+        self.live = LiveJobs(Settings(faces=tuple(BUILT_IN)), store=MemoryStore())
         app = create_app(self.live)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://localhost"
@@ -83,13 +87,23 @@ class World:
             ("translation", f"/api/v1/status/{id}"),
             ("render", f"/api/jobs/{id}"),
             ("tasks", f"/api/tasks/{id}/status/"),
+            ("operations", f"/operations/v1/projects/{native['project']}/operations/{id}"),
+            ("ogc", f"/ogc/jobs/{id}"),
+            ("a2a", f"/a2a/tasks/{id}"),
         ):
-            answer = await self.http.get(path)
+            answer = await self.http.get(path, headers={"a2a-version": "1.0"})
             assert answer.headers["etag"] == f'W/"{native["cursor"]}"'
             faces[face] = answer.json()
         asked = await self.http.post("/v1/toolkit/job/status", json={"job_id": id})
         faces["toolkit"] = asked.json()["response"]
         schema("toolkit").validate(asked.json())
+        results = await self.http.get(f"/ogc/jobs/{id}/results")
+        assert (results.status_code == 200) == (native["status"] == "succeeded")
+        faces["ogc results"] = results.json() if results.status_code == 200 else {}
+        for kind in ("logs", "results", "errors"):
+            answer = await self.http.get(f"/streams/{id}/{kind}")
+            assert ("stream-closed" in answer.headers) == (native["completed_at"] is not None)
+            faces[f"streams {kind}"] = answer.json()
         return native, faces
 
     def close(self) -> None:
@@ -112,8 +126,10 @@ def test_all_faces_agree_with_the_job(
 ) -> None:
     native, faces = world.run(agreeing(world, new, reports, forced))
     for face, answer in faces.items():
-        if face != "toolkit":
+        if face in SCHEMAS:
             schema(face).validate(answer)
+    validate_proto_required_fields(ParseDict(faces["a2a"], Task()))
+    faces["a2a"]["status"].get("message", {}).pop("messageId", None)
     assert faces == expected(native)
 
 
@@ -124,6 +140,9 @@ async def agreeing(world: World, *what: Any) -> Any:
 # What should be said
 
 
+SCHEMAS = {"consolidation", "translation", "render", "tasks"}
+
+
 def expected(job: Any) -> dict[str, Any]:
     return {
         "consolidation": consolidation(job),
@@ -131,6 +150,13 @@ def expected(job: Any) -> dict[str, Any]:
         "render": render(job),
         "tasks": tasks(job),
         "toolkit": toolkit(job),
+        "operations": operation(job),
+        "ogc": status_info(job),
+        "ogc results": outputs(job),
+        "a2a": task(job),
+        "streams logs": job["logs"],
+        "streams results": [result["value"] for result in job["results"]],
+        "streams errors": job["errors"],
     }
 
 
@@ -255,3 +281,147 @@ def toolkit(job: Any) -> Any:
         "process_id": number(worker, "pid"),
         "response": outcome if done else None,
     }
+
+
+def operation(job: Any) -> Any:
+    types = "type.googleapis.com/google.protobuf."
+    asked = job["waiting"]
+    value = {
+        **{name: job[name] for name in SAME},
+        **{name: job["progress"][name] for name in PROGRESS},
+        "waiting": None if asked is None else {"n": asked["n"], "prompt": asked["prompt"]},
+    }
+    said = {
+        "name": f"projects/{job['project']}/operations/{job['id']}",
+        "metadata": {"@type": types + "Struct", "value": value},
+        "done": job["completed_at"] is not None,
+    }
+    if job["status"] == "succeeded":
+        said["response"] = {"@type": types + "Value", "value": job["result"]}
+    elif said["done"]:
+        lost = (job["error"] or {}).get("code") == "lost"
+        code = 1 if job["status"] == "cancelled" else 4 if lost else 2
+        said["error"] = {"code": code, "message": why(job)}
+    return said
+
+
+SAME = [
+    "type", "title", "owner", "tags", "status", "stalled", "cancel_requested", "attempt",
+    "counters", "files", "created_at", "started_at", "updated_at", "completed_at",
+]  # fmt: skip
+PROGRESS = ["percent", "current", "total", "unit", "message", "eta_seconds"]
+
+
+def status_info(job: Any) -> Any:
+    own = f"/ogc/jobs/{job['id']}"
+    plain = {"type": "application/json"}
+    links = [{"href": own, "rel": "self", **plain}, {"href": "/ogc/jobs", "rel": "up", **plain}]
+    if job["status"] == "succeeded":
+        rel = "http://www.opengis.net/def/rel/ogc/1.0/results"
+        links.append({"href": own + "/results", "rel": rel, **plain})
+    failed = job["status"] == "failed"
+    message = job["progress"]["message"]
+    if failed:
+        message = why(job)
+    elif job["waiting"]:
+        message = job["waiting"]["prompt"]
+    optional = {
+        "processID": job["type"],
+        "title": job["title"],
+        "message": message,
+        "progress": job["progress"]["percent"],
+        "started": job["started_at"],
+        "finished": job["completed_at"],
+        "exception": {"type": "about:blank", "title": "Job failed", "detail": message}
+        if failed
+        else None,
+    }
+    return {
+        "jobID": job["id"],
+        "id": job["id"],
+        "type": "process",
+        "processingEntityType": "ogc-api-processes",
+        "status": word(job, "accepted", "running", "successful", "failed", "dismissed"),
+        "created": job["created_at"],
+        "updated": job["updated_at"],
+        "links": links,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def outputs(job: Any) -> Any:
+    if job["status"] != "succeeded":
+        return {}
+    found = {} if job["result"] is None else {"result": {"value": job["result"]}}
+    if job["results"]:
+        found["results"] = {"value": [result["value"] for result in job["results"]]}
+    return found
+
+
+def task(job: Any) -> Any:
+    status = {"state": f"TASK_STATE_{state(job)}", "timestamp": job["updated_at"]}
+    parts = said_of(job)
+    if parts:
+        status["message"] = {
+            "contextId": job["project"],
+            "taskId": job["id"],
+            "role": "ROLE_AGENT",
+            "parts": parts,
+        }
+    artifacts = [(f"results/{it['n']}", f"Result {it['n']}", it["value"]) for it in job["results"]]
+    if job["result"] is not None:
+        artifacts.append(("result", "Result", job["result"]))
+    return {
+        "id": job["id"],
+        "contextId": job["project"],
+        "status": status,
+        "artifacts": [
+            {"artifactId": id, "name": name, "parts": [{"data": value, "mediaType": JSON}]}
+            for id, name, value in artifacts
+        ],
+        "metadata": facts(job),
+    }
+
+
+JSON = "application/json"
+
+
+def state(job: Any) -> str:
+    if job["waiting"] is not None:
+        return "INPUT_REQUIRED"
+    return word(job, "SUBMITTED", "WORKING", "COMPLETED", "FAILED", "CANCELED")
+
+
+def said_of(job: Any) -> list[Any]:
+    asked, it = job["waiting"], job["progress"]
+    if asked is not None:
+        schema = (
+            [{"data": {"n": asked["n"], "schema": asked["schema"]}}]
+            if asked["schema"] is not None
+            else []
+        )
+        return [{"text": asked["prompt"]}, *schema]
+    if job["completed_at"] is not None:
+        return [{"text": why(job)}] if job["status"] == "failed" and why(job) else []
+    facts = []
+    if it["percent"] is not None:
+        facts.append(f"{it['percent']} %")
+    if it["current"] is not None and (it["total"] is not None or it["unit"]):
+        of = "" if it["total"] is None else f" of {it['total']:g}"
+        facts.append(f"{it['current']:g}{of} {it['unit'] or ''}".rstrip())
+    facts += [it["message"]] if it["message"] else []
+    return [{"text": " · ".join(facts)}] if facts else []
+
+
+def facts(job: Any) -> Any:
+    names = {
+        "owner": "owner", "title": "title", "type": "type", "tags": "tags", "meta": "meta",
+        "counters": "counters", "attempt": "attempt", "stalled": "stalled",
+        "cancelRequested": "cancel_requested", "errorsTotal": "errors_total",
+        "createdAt": "created_at", "startedAt": "started_at", "completedAt": "completed_at",
+    }  # fmt: skip
+    made = {name: job[native] for name, native in names.items()}
+    made |= {name: job["progress"][name] for name in ("percent", "current", "total", "unit")}
+    if job["status"] == "failed":
+        made |= {"errorCode": job["error"]["code"], "errorDetail": job["error"]["detail"]}
+    return made

@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs import LiveJobs, Settings, create_app
-from livejobs.faces.base import LOG_SIZE
+from livejobs.faces.given import LOG_SIZE
 from livejobs.jobs.state import Registry
 from livejobs.store.base import EntryQuery
 from livejobs.store.sqlite.store import SqliteStore

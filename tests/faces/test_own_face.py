@@ -13,6 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from livejobs.faces.registry import BUILT_IN
 from tests.support.api import PROBLEM, Api
 from tests.support.server import DidNotStart, Server
 
@@ -156,6 +157,13 @@ FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
 """
 
 
+ALL = ",".join(["other", *BUILT_IN])  # the package first, so that the order is no excuse
+UNDER = """
+from livejobs.faces.base import Face, Way
+FACE = Face("other", (Way("{0}/x", ""),), lambda error, id: {{}}, prefix="{0}")
+"""
+
+
 @pytest.mark.parametrize(
     ("code", "why"),
     [
@@ -164,18 +172,106 @@ FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
         ("FAC = 1", "can't be loaded: AttributeError"),
         (TAKEN.format(path="/v1/jobs/{job}"), "its address /v1/jobs/{job} is already in use"),
         (TAKEN.format(path="/api/jobs/{it}"), "its address /api/jobs/{it} is already in use"),
+        (UNDER.format("/v1/jobs"), "its prefix /v1/jobs is already in use"),
+        (UNDER.format("/ogc/other"), "its address /ogc/other/x is already in use"),
+        (UNDER.format("/operations"), "its prefix /operations is already in use"),
     ],
 )
 def test_a_package_that_is_broken_stops_the_start(site: Path, code: str, why: str) -> None:
     (site / "other.py").write_text(code)
     with pytest.raises(DidNotStart, match=re.escape(f"livejobs: faces (other): {why}")):
-        Server(site.parent / "data", env={"PYTHONPATH": str(site)})
+        Server(site.parent / "data", env={"PYTHONPATH": str(site), "LIVEJOBS_FACES": ALL})
 
 
 def test_a_package_that_is_not_asked_for_is_not_loaded(site: Path) -> None:
     environment = {"PYTHONPATH": str(site)}
     with Server(site.parent / "data", "--faces", "render", env=environment):
         pass
+
+
+PREFIXED = """
+from starlette.responses import Response
+from livejobs.faces.base import Face, Way, all_of, everybody
+from livejobs.web.documents.openapi import TEXT, Parameter
+
+def shape(head, around):
+    return {"status": head.status}
+
+async def longer(call):
+    slot = await call.job()
+    return call.json({**await call.seen(slot, shape), "asked": dict(call.request.query_params)})
+
+async def head(call):
+    return Response(headers={"x-status": (await call.job()).head.status})
+
+async def card(call):
+    return call.json({"name": "other"})
+
+def refusal(error, id):
+    return {"why": error.code}
+
+def refusal_to(error, request):
+    return {"why": error.code, "at": request.url.path}
+
+ASKED = (Parameter("more", TEXT, "More."),)
+FACE = Face(
+    "other",
+    (
+        Way("/other/{job}", "", shape, handler=longer, returns=dict[str, str], query=ASKED),
+        Way("/other/{job}", "", handler=head, method="HEAD"),
+        Way("/other/in/{place}/{job}", "", shape, job="job", project="place", returns=dict),
+        Way("/.well-known/other.json", "", handler=card, job="", public=everybody, returns=dict),
+    ),
+    refusal,
+    prefix="/other",
+    media_type="application/other+json",
+    error_type="application/other-error+json",
+    statuses={404: 410},
+    refusal_to=refusal_to,
+)
+"""
+
+
+def test_a_face_has_all_that_lies_below_its_prefix(site: Path) -> None:
+    (site / "other.py").write_text(PREFIXED)
+    environment = {
+        "PYTHONPATH": str(site),
+        "LIVEJOBS_FACES": "other",
+        "LIVEJOBS_ADMIN_KEY": "the-first-admin-key",
+    }
+    with Server(site.parent / "data", env=environment) as server, Api(server.url) as api:
+        assert api.get("/.well-known/other.json").json() == {"name": "other"}
+        assert api.get("/other/j").json() == {"why": "unauthorized", "at": "/other/j"}
+        api.headers["x-api-key"] = "the-first-admin-key"
+        api.create(id="j", project="films")
+        answer = api.get("/other/j")
+        assert answer.headers["content-type"] == "application/other+json"
+        assert answer.json() == {"status": "queued"}
+        known = {"if-none-match": answer.headers["etag"]}
+        assert api.get("/other/j", headers=known).status_code == 304
+        # A query may ask for another shape, so the answer that is kept does not do.
+        asked = api.get("/other/j?more=1", headers=known)
+        assert asked.json() == {"status": "queued", "asked": {"more": "1"}}
+        assert api.head("/other/j").headers["x-status"] == "queued"
+        for place, status in (("films", 200), ("films", 200), ("default", 410)):
+            assert api.get(f"/other/in/{place}/j").status_code == status
+        for path in ("/other", "/other/", "/other/a/b"):
+            nothing = api.get(path)
+            assert nothing.status_code == 410
+            assert nothing.headers["content-type"] == "application/other-error+json"
+            assert nothing.json() == {"why": "not_found", "at": path}
+        wrong = api.post("/other/j")
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+        document = api.get("/openapi.json").json()["paths"]
+        assert {"get", "head"} == document["/other/{job}"].keys()
+        assert "410" in document["/other/{job}"]["get"]["responses"]
+
+
+def test_a_face_with_a_prefix_is_off_unless_it_is_named(site: Path) -> None:
+    (site / "other.py").write_text(PREFIXED)
+    with Server(site.parent / "data", env={"PYTHONPATH": str(site)}) as server:
+        for path in ("/other/j", "/.well-known/other.json"):
+            assert httpx.get(server.url + path).headers["content-type"] == PROBLEM
 
 
 def test_a_package_cannot_take_the_name_of_a_face_there_is(site: Path) -> None:

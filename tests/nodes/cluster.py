@@ -44,7 +44,7 @@ class Cluster:
         self.first, self.second = self._node(), self._node()
 
     def _node(self) -> Node:
-        env = {"LIVEJOBS_ADMIN_KEY": ADMIN}
+        env = {"LIVEJOBS_ADMIN_KEY": ADMIN, "LIVEJOBS_FACES": "streams"}
         return Node(self._folder / "data", *self._how, env=env)
 
     @property

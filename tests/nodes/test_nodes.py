@@ -159,6 +159,19 @@ def test_a_job_of_a_new_project_is_listed_by_every_node(cluster: Cluster) -> Non
         assert found.status_code == 200, found.text
 
 
+def test_an_offset_of_a_stream_is_known_to_every_node(cluster: Cluster) -> None:
+    """A node that has not heard of the newest messages yet."""
+    first, second = cluster.first.api, cluster.second.api
+    job = first.create()
+    path = f"/streams/{job}/logs"
+    for n in range(20):
+        first.report(job, line(n))
+        at = first.head(path).headers["stream-next-offset"]
+        rest = second.get(path, params={"offset": at})
+        assert (rest.status_code, rest.text) == (200, "[]"), rest.text
+        assert rest.headers["stream-next-offset"] == at
+
+
 # Creating and reporting at once
 
 

@@ -22,6 +22,7 @@ from livejobs.core.model import (
     Head,
     Kept,
     Record,
+    Status,
     encode_head,
 )
 from livejobs.store.base import (
@@ -588,6 +589,43 @@ async def test_changes_after_a_seq_come_in_order_of_seq(store: Store) -> None:
     assert changes.complete
 
 
+async def test_the_latest_jobs_are_those_that_changed_last(store: Store) -> None:
+    await store.project("other")
+    heads = [job(id) for id in "abcd"]
+    await create(store, *heads, job("x", project="other"))
+    await add(store, heads[1])
+    await delete(store, heads[2])
+    first = await store.latest("default", limit=2)
+    assert (ids(first), first.next) == (["b", "d"], 4)
+    rest = await store.latest("default", limit=2, before=first.next)
+    assert (ids(rest), rest.next) == (["a"], None)
+    assert await store.latest("none", limit=2) == Page((), None)
+
+
+async def test_the_latest_jobs_of_some_statuses_are_looked_for_among_so_many(store: Store) -> None:
+    ended = {0: "failed", 4: "succeeded", 5: "failed"}
+    await create(store, *(job(str(n), status=ended.get(n, "queued")) for n in range(6)))
+
+    async def looked(statuses: tuple[Status, ...], scanned: int) -> list[list[str]]:
+        pages: list[list[str]] = []
+        before = None
+        while not pages or before is not None:
+            assert len(pages) < 9
+            page = await store.latest(
+                "default", statuses=statuses, limit=2, before=before, scanned=scanned
+            )
+            pages.append(ids(page))
+            before = page.next
+        return pages
+
+    assert await looked(("failed",), 100) == [["5", "0"]]
+    assert await looked(("failed",), 4) == [["5"], ["0"]]
+    assert await looked(("failed",), 3) == [["5"], ["0"], []]
+    assert await looked(("failed", "succeeded"), 100) == [["5", "4"], ["0"]]
+    assert await looked(("cancelled",), 4) == [[], []]
+    assert await looked((), 100) == [["5", "4"], ["3", "2"], ["1", "0"]]
+
+
 async def test_changes_are_cut_at_the_limit_in_order_of_seq(store: Store) -> None:
     heads = [job(id) for id in "abcd"]
     await create(store, *heads)
@@ -623,6 +661,9 @@ async def test_lists_and_changes_stop_at_a_size_and_go_on(
         listed += [one.head.id for one in page.jobs]
         before = page.next
     assert listed == ["d", "c", "b", "a"]
+    latest = await store.latest("default", limit=9, most_bytes=most_bytes)
+    assert ids(latest) == listed[:shown]
+    assert latest.next == (None if shown == 4 else latest.jobs[-1].seq)
     told: list[tuple[int, str]] = []
     after = 0
     while after < 6:

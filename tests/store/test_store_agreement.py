@@ -231,6 +231,17 @@ class Agreement(RuleBasedStateMachine):
         self.both("changes", project, after, limit=limit)
         self.both("feed_entries", project, after, after + span, limit=limit, **how)
 
+    @rule(
+        project=st.sampled_from((*NAMES, "none")),
+        statuses=st.lists(st.sampled_from(STATUSES), max_size=2, unique=True).map(tuple),
+        limit=st.integers(1, 4),
+        before=st.none() | st.integers(1, 30),
+        most_bytes=st.none() | st.integers(1, 400),
+        scanned=st.integers(1, 8),
+    )
+    def by_change(self, project: str, **how: Any) -> None:
+        self.both("latest", project, **how)
+
     @rule(now=st.integers(0, 40), key=st.integers(0, 3).map("k{}".format))
     def due(self, now: int, key: str) -> None:
         self.both("repeated", "key:ci", key, now)

@@ -20,6 +20,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Scope
 
 from livejobs import LiveJobs, Settings, clock, create_app
+from livejobs.faces.registry import BUILT_IN
 from livejobs.powers import NONE, Powers
 from livejobs.server.powers import RUNNER
 from tests.support.line import Line, note_taken
@@ -28,6 +29,8 @@ ADMIN = "the-admin-key-of-this-test"
 JOBS = ("queued", "running", "done", "foreign", "missing", "", "a b", "ä", "..", "x" * 200)
 REQUESTS = 500  # for each seed
 HEARTBEAT = b'{"type": "heartbeat"}'
+FACES = tuple(BUILT_IN)
+AIP = "/operations/v1/projects/default/operations"
 BEGAN = 1_780_000_000_000  # ms since 1970
 
 
@@ -133,7 +136,7 @@ class World(NamedTuple):
 
 @asynccontextmanager
 async def world_in(folder: Path, powers: Powers = NONE, **settings: Any) -> AsyncIterator[World]:
-    first = LiveJobs(Settings(data=folder / "first", admin_key=ADMIN))
+    first = LiveJobs(Settings(data=folder / "first", admin_key=ADMIN, faces=FACES))
     async with first:
         credentials = await fill(first)
     lives, apps = [], []
@@ -141,7 +144,9 @@ async def world_in(folder: Path, powers: Powers = NONE, **settings: Any) -> Asyn
         for fast in (True, False):
             data = folder / f"fast-{fast}"
             await asyncio.to_thread(shutil.copytree, folder / "first", data)
-            live = LiveJobs(Settings(data=data, admin_key=ADMIN, **settings), powers=powers)
+            live = LiveJobs(
+                Settings(data=data, admin_key=ADMIN, faces=FACES, **settings), powers=powers
+            )
             lives.append(await stack.enter_async_context(live))
             apps.append(await asyncio.to_thread(create_app, live, fast=fast))
         yield World(lives, apps, credentials)
@@ -182,11 +187,13 @@ class Requests:
 
     def _path(self) -> str:
         of, job = self._one, self._one.choice([*JOBS[:3] * 4, *JOBS])
-        native = [f"/v1/jobs/{job}"] * 6 + [f"/v1/jobs/{job}/reports"] * 6
+        native = [f"/v1/jobs/{job}"] * 9 + [f"/v1/jobs/{job}/reports"] * 12
         faces = [
             f"/api/tasks/{job}/status/", f"/api/tasks/{job}/status", f"/api/jobs/{job}",
             f"/api/v1/consolidation/status/{job}", f"/api/v1/status/{job}",
             f"/api/v1/download/{job}", f"/api/jobs/{job}/download", "/v1/toolkit/job/status",
+            *[f"{AIP}/{job}{verb}" for verb in ("", "", ":cancel", ":x")], AIP, "/ogc", "/ogc/",
+            f"/ogc/jobs/{job}", f"/ogc/jobs/{job}/results", "/ogc/jobs", "/operationsx",
         ]  # fmt: skip
         others = [f"/v1/jobs/{job}/events", f"/v1/jobs/{job}/logs", "/v1/nothing", "/healthz", "/"]
         path = of.choice([*native, *faces, *others])
@@ -271,8 +278,11 @@ class Requests:
 
 
 async def tags_of(world: World) -> list[str]:
-    slots = [await world.live[0].find(id) for id in ("queued", "running", "done")]
-    return [slot.tag(clock.now_ms()) for slot in slots]
+    """Of both servers, since an estimate is as of the time when it is first asked for."""
+    for live in reversed(world.live):
+        slots = [await live.find(id) for id in ("queued", "running", "done")]
+        tags = [slot.tag(clock.now_ms()) for slot in slots]
+    return tags
 
 
 @pytest.mark.parametrize("seed", range(3))

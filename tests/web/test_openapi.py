@@ -43,10 +43,22 @@ def test_every_route_is_documented() -> None:
 def test_every_address_of_a_face_is_documented() -> None:
     faces = BUILT_IN.values()
     routes = {
-        (method.lower(), route.path) for route in door.routes(faces) for method in spoken(route)
+        (method.lower(), route.path)
+        for face in faces
+        for route in door.addresses(face)
+        for method in spoken(route)
     }
     described = describe(faces).paths
     assert {(method, path) for path, it in described.items() for method in it} == routes
+
+
+def test_no_two_schemas_have_one_name() -> None:
+    """Else one of them would be lost."""
+    native = document("1")["components"]["schemas"].keys()
+    faces = [describe([face]).schemas.keys() for face in BUILT_IN.values()]
+    assert sum(map(len, faces)) > len(faces)
+    every = [name for names in (native, *faces) for name in names]
+    assert [name for name in every if every.count(name) > 1] == []
 
 
 def test_the_document_is_a_valid_one() -> None:
@@ -55,7 +67,8 @@ def test_the_document_is_a_valid_one() -> None:
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server:
+    environment = {"LIVEJOBS_ADMIN_KEY": ADMIN, "LIVEJOBS_FACES": ",".join(BUILT_IN)}
+    with Server(tmp_path / "data", env=environment) as server:
         yield server
 
 

@@ -45,57 +45,68 @@ def describe(faces: Iterable[Face]) -> openapi.Part:
 
 
 def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
-    in_path = [
-        openapi.Parameter(name, openapi.TEXT, "The job's id.", "path")
-        for name in re.findall(r"\{(\w+)\}", way.path)
-    ]
+    in_path = [_in_path(way, name) for name in re.findall(r"\{(\w+)\}", way.path)]
     operation: dict[str, Any] = {
         "tags": ["Other APIs"],
         "summary": f"{way.summary} ({face.name})",
         "operationId": openapi.operation_id(way.method.lower(), way.path),
-        "parameters": [openapi.parameter(one) for one in (*in_path, *_taken(way), openapi.TOKEN)],
+        "parameters": [
+            openapi.parameter(one) for one in (*in_path, *way.query, *_taken(way), openapi.TOKEN)
+        ],
         "responses": {
-            **_good(way, schemas),
+            **_good(face, way, schemas),
             **_refusals(face, way),
             "421": openapi.problem(),
         },
     }
     if way.takes is not None:
-        body = _content(way.takes, way.takes_example, schemas)
-        operation["requestBody"] = {"required": True, "content": body}
+        body = _content(JSON, way.takes, way.takes_example, schemas)
+        operation["requestBody"] = {"required": way.needs_body, "content": body}
     return operation
 
 
+def _in_path(way: Way, name: str) -> openapi.Parameter:
+    names = way.names
+    known = {names.job: "The job's id.", names.project: "The job's project."}
+    return openapi.Parameter(name, openapi.TEXT, known.get(name, "The project."), "path")
+
+
 def _taken(way: Way) -> Sequence[openapi.Parameter]:
-    if way.returns is None:
+    if way.returns is None and way.stream is None:
         return openapi.FETCHED
     return (openapi.KNOWN,) if way.shape is not None else ()
 
 
-def _good(way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
+def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     not_modified = {"304": {"description": "Not modified"}}
+    events = {} if way.stream is None else {"text/event-stream": {"schema": openapi.TEXT}}
+    if way.returns is None and events:
+        return {"200": {"description": "The changes, as they come", "content": events}}
     if way.returns is None:
         file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
-    content = _content(way.returns, way.example, schemas)
+    media_type = way.media_type or face.media_type
+    content = _content(media_type, way.returns, way.example, schemas) | events
     done = {str(way.status): {"description": "Success", "content": content}}
     return done if way.shape is None else done | not_modified
 
 
-def _content(returned: Any, example: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+def _content(
+    media_type: str, returned: Any, example: Any, schemas: dict[str, Any]
+) -> dict[str, Any]:
     (schema,), components = msgspec.json.schema_components([returned], ref_template=openapi.REF)
     schemas |= components
-    return {JSON: {"schema": schema, "example": example}}
+    return {media_type: {"schema": schema, "example": example}}
 
 
 def _refusals(face: Face, way: Way) -> dict[str, Any]:
     """By status, with an example for each error code."""
     answers: dict[str, Any] = {}
     for error in (*EVERYWHERE, *((access_denied(),) if face.denies else ()), *way.refuses):
-        status = str(error.status)
-        described = answers.setdefault(status, {"description": HTTPStatus(error.status).phrase})
-        content = described.setdefault("content", {JSON: {"schema": {"type": "object"}}})
-        examples = content[JSON].setdefault("examples", {})
+        status = face.status(error)
+        described = answers.setdefault(str(status), {"description": HTTPStatus(status).phrase})
+        bare = {face.error_type: {"schema": {"type": "object"}}}
+        examples = described.setdefault("content", bare)[face.error_type].setdefault("examples", {})
         examples[error.code] = {"value": face.refusal(error, SAMPLE)}
     return answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from anyio import CancelScope
@@ -51,13 +51,21 @@ class Waits:
         """Whether, within the time, the job moved past `since`, or with `finished` ended."""
 
         def reached() -> bool:
-            return self.over(slot) or (not finished and slot.seq != since)
+            return not finished and slot.seq != since
+
+        return await self.until(slot, reached, seconds)
+
+    async def until(self, slot: Slot, reached: Callable[[], bool], seconds: float) -> bool:
+        """Whether, within the time, this became true, or there was nothing more to wait for."""
+
+        def done() -> bool:
+            return reached() or self.over(slot)
 
         with slot.held():
             try:
                 async with asyncio.timeout(seconds):
-                    while not reached():
+                    while not done():
                         await slot.changed()
             except TimeoutError:
-                return reached()
+                return done()
         return True

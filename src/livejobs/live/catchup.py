@@ -65,7 +65,7 @@ class CatchUp:
     # One job
 
     async def _job(self, viewer: Viewer, channel: Channel, slot: Slot) -> AsyncIterator[Messages]:
-        if slot.tail is None and channel.options.view != "logs":
+        if slot.tail is None and channel.options.view in ("state", "delta"):
             await self._reader.read_tail(slot)
         if viewer.seq is None:
             yield await self._beginning(viewer, channel, slot)
@@ -78,7 +78,7 @@ class CatchUp:
         cursor = str(slot.cursor)
         if slot.gone:
             yield [gone_message(slot.head.id, cursor), end_message(cursor)]
-        elif slot.head.finished:
+        elif channel.options.over(slot.head):
             yield [end_message(cursor)]
 
     async def _beginning(self, viewer: Viewer, channel: Channel, slot: Slot) -> Messages:
@@ -120,18 +120,24 @@ class CatchUp:
         records, complete = await self._entries_after(slot, seen, upto, channel)
         entries = tuple(record.entry for record in records)
         viewer.seq = upto if complete else records[-1].seq
+        if cut and options.form is not None:  # its clients learn it when they resume
+            return [end_message(str(slot.cursor))]
         run = Run(viewer.seq, slot, entries, head if complete else None)
         return [*cut, *run.messages(seen, options, feed=False, whole=True)]
 
     async def _cut(self, slot: Slot, seen: int, channel: Channel) -> Messages:
-        """Tell a viewer of the log alone that lines were removed which it has not seen."""
-        removed, options = slot.head.removed("logs"), channel.options
-        if options.view != "logs" or removed <= options.after:
-            return []
-        if slot.recent.after(seen) is not None:  # all that it lacks is in memory
-            return []
-        first = await self._store.entries(EntryQuery(slot.head.id, "logs", after=removed, limit=1))
-        return [trimmed_message(removed)] if first and first[0].seq > seen else []
+        """Tell a viewer of entries alone that some were removed which it has not seen."""
+        if channel.options.heads or slot.recent.after(seen) is not None:
+            return []  # it is sent the head, or all that it lacks is in memory
+        for kind in channel.kinds:
+            removed = slot.head.removed(kind)
+            if removed <= channel.options.after:
+                continue
+            query = EntryQuery(slot.head.id, kind, after=removed, limit=1)
+            first = await self._store.entries(query)
+            if first and first[0].seq > seen:
+                return [trimmed_message(removed)]
+        return []
 
     async def _entries_after(
         self, slot: Slot, seen: int, upto: int, channel: Channel

@@ -11,13 +11,13 @@ nothing twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from sys import intern
 from typing import Any, Final, Literal, TypeAlias
 
 from livejobs import clock
-from livejobs.core.model import Entry
+from livejobs.core.model import Entry, Head
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Wire
@@ -26,7 +26,7 @@ from livejobs.live.sent import Batch, Sent
 from livejobs.live.sink import Sink
 from livejobs.live.window import Window, delta_message, end_message
 
-Shown: TypeAlias = Literal["job", "feed", "logs"]
+Shown: TypeAlias = Literal["job", "feed", "logs", "face"]
 
 SLICE: Final = 100  # viewers written to before other tasks run: about a millisecond
 PUSH_BYTES: Final = 4 * 1024 * 1024
@@ -34,6 +34,13 @@ BYTES: Final = 4 * 1024 * 1024  # a second, for each viewer: large states are se
 FEED_MESSAGES: Final = 1000  # a second, for all jobs of a feed together
 NOTHING: Final[frozenset[str]] = frozenset()
 SLOWEST: Final = 10.0  # seconds between two messages of a feed, however many jobs change
+
+_SHOWN: Final[Mapping[str, Shown]] = {
+    "state": "job",
+    "delta": "job",
+    "logs": "logs",
+    "form": "face",
+}
 
 
 class Viewer:
@@ -52,10 +59,9 @@ class Viewer:
 
     @property
     def shows(self) -> Shown:
-        channel = self.channel
-        if channel is not None and channel.options.view == "logs":
-            return "logs"
-        return "feed" if channel is None or channel.feed else "job"
+        if self.channel is None or self.channel.feed:
+            return "feed"
+        return _SHOWN[self.channel.options.view]
 
 
 class Known:
@@ -126,7 +132,7 @@ class Channel:
                 return
             entered = not was
         entries = tuple(entry for entry in change.entries if self.carries(entry))
-        if self.options.view == "logs" and not entries and not _over(change):
+        if not (self.options.heads or entries or self._ends(change.after)):
             return
         self._window.add(change, entries, entered=entered)
         if self._window.overfull:
@@ -200,7 +206,7 @@ class Channel:
         elif viewer.sink.try_push(batch.sendable):
             viewer.seq = upto
             batch.taken += 1
-            if self.slot is not None and self.slot.head.finished and upto == self.slot.seq:
+            if batch.ends:
                 self.leave(viewer)
         else:
             viewer.behind = True
@@ -215,14 +221,15 @@ class Channel:
             if size > PUSH_BYTES:
                 return None
         self._written = max(self._written, size)
-        return Batch(viewer.wire.encode(messages), len(messages), size)
+        ends = not self.feed and messages[-1].op == "end"
+        return Batch(viewer.wire.encode(messages), len(messages), size, ends=ends)
 
     def messages(self, window: Window, since: int, lacks: frozenset[str]) -> Iterator[Message]:
         """For a client that has seen `since`, and that has no base for the jobs it `lacks`."""
         for run in window.runs(since):
             whole = run.slot.head.id in lacks
             yield from run.messages(since, self.options, feed=self.feed, whole=whole)
-            if run.head is not None and not self.feed and run.slot.head.finished:
+            if run.head is not None and not self.feed and self.options.over(run.head.head):
                 yield end_message(str(run.slot.cursor._replace(seq=run.seq)))
             since = run.seq
 
@@ -253,12 +260,11 @@ class Channel:
 
     def _place(self, slot: Slot) -> Message | None:
         fields, cursor = slot.fields(clock.now_ms()), str(slot.cursor)
-        if self.options.view == "logs":
+        if self.options.view in ("logs", "form"):
             return None
         if self.options.view == "delta":
             return delta_message(slot, cursor, {"queue": fields["queue"]}, ())
         return Message("state", slot.state_json(clock.now_ms()), cursor)
 
-
-def _over(change: Committed) -> bool:
-    return change.after is None or change.after.finished
+    def _ends(self, head: Head | None) -> bool:
+        return head is None or self.options.over(head)

@@ -19,6 +19,7 @@ Op: TypeAlias = Literal[
     "snapshot",
     "delta",
     "logs",
+    "form",
     "trimmed",
     "gone",
     "ready",
@@ -36,7 +37,8 @@ LAST_WORDS: Final = frozenset({"end", "bye", "unwelcome"})
 
 class Message(NamedTuple):
     op: Op
-    data: bytes  # JSON: a job for state and snapshot, an array for logs, else an object
+    #: JSON: a job for state and snapshot, an array for logs, else an object. `form` has its own.
+    data: bytes
     cursor: str | None = None  # the client's position after it; None: not a change
 
 
@@ -88,6 +90,24 @@ def event(message: Message) -> bytes:
 
 
 SSE: Final = SSEWire()
+
+
+class FormWire:
+    """Messages that a face has worded itself. A ping is a comment, as these clients know no event
+    of ours, and of the end they see only the end of the response."""
+
+    transport: Final = "sse"
+
+    def encode(self, messages: Sequence[Message]) -> Sendable:
+        return body_piece(b"".join(map(self._text, messages)), messages)
+
+    def _text(self, message: Message) -> bytes:
+        if message.op == "ping":
+            return b": ping\n\n"
+        return message.data if message.op == "form" else b""
+
+
+FORM: Final = FormWire()
 
 
 class SocketWire:

@@ -30,6 +30,7 @@ from livejobs.live.sent import Sent
 from livejobs.live.sink import Bare, BareSink, InlineSink, Send, Sink, TaskSink, Writer
 from livejobs.store.base import JobStore
 
+AGED: Final = Message("bye", b'{"reason":"The stream has reached its longest time."}')
 BYE: Final = Message("bye", b'{"reason":"The server is stopping."}')
 NONE: Final[Mapping[Hashable, Channel]] = {}
 READ_AGAIN: Final = 0.5  # seconds after the store has failed
@@ -93,14 +94,17 @@ class Hub:
         *,
         solo: bool = False,
         bare: Bare | None = None,
+        seconds: float | None = None,
     ) -> Sink:
         """A new connection. `own_wire` encodes its own messages, such as pings. The caller closes
-        it in a `finally`; one that is bare closes by itself."""
+        it in a `finally`; one that is bare closes by itself. It ends soon after so many seconds."""
         if bare is None:
             sink = self._sink(send, own_wire, by, solo)
         else:
             freed = self._bring_up_to_date
             sink = BareSink(bare, freed, self.close, own_wire, by=by, solo=solo)
+        if seconds is not None:
+            sink.ends_at = clock.monotonic() + seconds
         self._connections[by.credential] += 1
         self._next_wheel = (self._next_wheel + 1) % PING_EVERY
         self._sinks[self._next_wheel][sink] = None
@@ -239,6 +243,8 @@ class Hub:
                     await sink.write(viewer.wire.encode(page))
                     ended = page[-1].op == "end"
                 sent = viewer.seq
+                if ended:
+                    break
                 if sink.closed or sink.farewell is not None:
                     return
         except StorageUnavailable:  # the next try begins after the last page
@@ -301,13 +307,19 @@ class Hub:
         self._push_places()
 
     def _dismiss(self, sinks: Iterable[Sink]) -> None:
-        """Close connections whose credential is no longer valid."""
-        now = clock.now_ms()
+        """Close connections whose credential is no longer valid, or whose time is over."""
+        now, monotonic = clock.now_ms(), clock.monotonic()
         for sink in list(sinks):
-            why = None if sink.closed else self._keyring.valid(sink.by, now)
+            if sink.closed:
+                continue
+            why = self._keyring.valid(sink.by, now)
             if why is not None:
                 sink.farewell = Message("unwelcome", wire.encode({"reason": why}))
-                sink.try_end(sink.farewell)
+            elif sink.ends_at is not None and sink.ends_at <= monotonic:
+                sink.farewell = AGED
+            else:
+                continue
+            sink.try_end(sink.farewell)
 
     def _push_places(self) -> None:
         for channel in list(self._queued):
@@ -323,7 +335,7 @@ class Hub:
         sinks = self._all()
         viewers = [viewer for sink in sinks for viewer in sink.viewers]
         channels = {viewer.channel for viewer in viewers} - {None}
-        streams = sum(sink.solo for sink in sinks)
+        streams = sum(sink.own_wire.transport != "websocket" for sink in sinks)
         return {
             "connections": len(sinks),
             "connections_slow": sum(sink.busy for sink in sinks),

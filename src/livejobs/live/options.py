@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from livejobs.core.model import Entry, EntryKind, Head
+from livejobs.live.form import Form
 
 View: TypeAlias = Literal["state", "delta"]
 
@@ -47,19 +48,31 @@ class Filter(Struct, frozen=True):
 
 class Options(Struct, frozen=True):
     """How a subscription shows its jobs. The view `logs` carries log lines and nothing else; only
-    there do `level` and `after` select lines."""
+    there do `level` and `after` select lines. The view `form` is worded by a face."""
 
-    view: View | Literal["logs"] = "state"
+    view: View | Literal["logs", "form"] = "state"
     logs: bool = False
     rate: float = 30.0
     level: int = 0  # the least level, an index into LEVELS
     after: int = 0  # only lines with a higher number
+    form: Form | None = None  # of the view `form`
 
     @property
     def kinds(self) -> frozenset[EntryKind]:
         """Entries that are sent one by one. A feed's states come without them."""
+        if self.form is not None:
+            return self.form.kinds
         kinds: set[EntryKind] = {"results", "errors"} if self.view == "delta" else set()
         return frozenset(kinds | ({"logs"} if self.logs or self.view == "logs" else set()))
+
+    @property
+    def heads(self) -> bool:
+        """Whether a change is sent that adds no entry of these kinds."""
+        return self.view != "logs" if self.form is None else self.form.heads
+
+    def over(self, head: Head) -> bool:
+        """Whether a job's stream ends with this head."""
+        return head.finished if self.form is None else self.form.over(head)
 
     def selects(self, entry: Entry) -> bool:
         return entry.level >= self.level and entry.n > self.after

@@ -28,10 +28,11 @@ class Batch:
     """A window as one wire has encoded it. It counts who took it, so that the sums are made once
     for all viewers."""
 
-    __slots__ = ("messages", "sendable", "size", "taken")
+    __slots__ = ("ends", "messages", "sendable", "size", "taken")
 
-    def __init__(self, sendable: Sendable, messages: int, size: int) -> None:
+    def __init__(self, sendable: Sendable, messages: int, size: int, *, ends: bool) -> None:
         self.sendable = sendable
+        self.ends = ends  # the viewers' subscriptions
         self.messages = messages
         self.size = size
         self.taken = 0

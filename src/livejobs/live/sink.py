@@ -71,6 +71,7 @@ class Sink:
         "busy",
         "by",
         "closed",
+        "ends_at",
         "farewell",
         "own_wire",
         "send",
@@ -95,6 +96,7 @@ class Sink:
         self.busy = False
         self.closed = False
         self.farewell: Message | None = None  # send this instead of anything else, then close
+        self.ends_at: float | None = None  # by the monotonic clock
         self._freed = freed
 
     def try_push(self, messages: Sendable) -> bool:

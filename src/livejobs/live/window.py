@@ -17,6 +17,7 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, EntryKind, Head, size_of
 from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
+from livejobs.live.form import Step
 from livejobs.live.frames import Message
 from livejobs.live.options import Options
 
@@ -27,11 +28,12 @@ WINDOW_BYTES: Final = 1024 * 1024
 class Pending:
     """A job with a new head that is still to be sent."""
 
-    __slots__ = ("base", "entered", "fields", "gone", "seq", "slot", "state")
+    __slots__ = ("base", "entered", "fields", "gone", "head", "seq", "slot", "state")
 
     def __init__(self, slot: Slot, base: Head | None = None, *, entered: bool = True) -> None:
         self.slot = slot
         self.base = base  # the head that the viewers have
+        self.head = slot.head
         self.entered = entered  # the viewers have none
         self.seq = 0
         self.gone = False
@@ -40,6 +42,9 @@ class Pending:
 
     def freeze(self, options: Options, *, feed: bool) -> Pending:
         """Keep the job as it is now: the slot changes while viewers are written to."""
+        self.head = self.slot.head
+        if options.form is not None:  # made from the head alone
+            return self
         now = clock.now_ms()
         self.fields = self.slot.fields(now)
         if options.view == "state" and not self.gone:
@@ -69,11 +74,19 @@ class Run(NamedTuple):
         before, after = str(Cursor(self.slot.epoch, since)), str(Cursor(self.slot.epoch, self.seq))
         if self.head is not None and self.head.gone:
             return [gone_message(self.slot.head.id, after)]
+        if options.form is not None:
+            return [Message("form", options.form.change(self._step()), after)]
         if options.view == "delta":
             return [delta_message(self.slot, after, self._set(after, whole), self.entries)]
         state = self.head.state if self.head is not None and options.view == "state" else None
         lines = logs_json(self.slot, self.entries, named=feed) if self.entries else None
         return state_and_logs(state, lines, before, after)
+
+    def _step(self) -> Step:
+        slot, head = self.slot, self.head
+        before, now = (None, slot.head) if head is None else (head.base, head.head)
+        cursor = Cursor(slot.epoch, self.seq)
+        return Step(before, now, self.entries, head is not None, cursor, slot.base)
 
     def _set(self, cursor: str, whole: bool) -> dict[str, Any]:
         """For a job that enters a feed this is every field: such a delta is its own base."""

@@ -46,9 +46,11 @@ from livejobs.store.audit import AuditEntry as AuditEntry  # noqa: PLC0414 - bas
 from livejobs.store.audit import AuditRecord as AuditRecord  # noqa: PLC0414 - the same
 from livejobs.store.hooks import HookStore
 
+SCANNED: Final = 10_000  # jobs that one call may look at to find those of some statuses
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
+NONE: Final[frozenset[str]] = frozenset()  # made once, since most changes have it
 
 
 class Idempotency(Struct, frozen=True):
@@ -70,7 +72,7 @@ class Change(Struct, frozen=True):
     idempotency: Idempotency | None = None
     audit: AuditRecord | None = None  # written in the same transaction
     calls: tuple[Call, ...] = ()  # to webhooks
-    hooks: tuple[Hook, ...] = ()  # the webhooks of a new job
+    hooks: tuple[Hook, ...] = ()  # new webhooks of the job
 
     @property
     def job(self) -> Head:
@@ -83,6 +85,12 @@ class Change(Struct, frozen=True):
         """Whether the job is created, deleted, or gets another status."""
         before, after = self.before, self.after
         return before is None or after is None or before.status != after.status
+
+    def unhooked(self) -> frozenset[str]:
+        """The ids of the webhooks that the job had, and has no more."""
+        was = self.before.hooks if self.before else ()
+        now = self.after.hooks if self.after else ()
+        return NONE if was is now else frozenset(it.id for it in was) - {it.id for it in now}
 
     def files(self) -> tuple[list[File], list[File]]:
         """The files that the change adds, and those that it takes away."""
@@ -113,22 +121,6 @@ class Query(Struct, frozen=True):
     flag: Flag | None = None
     q: str | None = None  # part of id or title, case-insensitive, at least 3 characters
     ids: tuple[str, ...] = ()
-
-
-class Searched(Protocol):
-    """The fields that a query's `q` is looked for in."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def title(self) -> str | None: ...
-
-
-def contains(head: Searched, part: str) -> bool:
-    """Whether a job matches a query's `q`."""
-    low = part.lower()
-    return low in head.id.lower() or low in (head.title or "").lower()
 
 
 class Page(Struct, frozen=True):
@@ -225,6 +217,20 @@ class JobStore(Protocol):
         """Return the newest matching jobs; `before` is the `next` of the page before. The newest
         `skip` of those are left out. With
         `most_bytes` the page ends with the job whose head makes it reach that size."""
+
+    async def latest(
+        self,
+        project: str,
+        *,
+        statuses: Sequence[Status] = (),
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+        scanned: int = SCANNED,
+    ) -> Page:
+        """Return the jobs of a project that changed last, the newest change first; `before` is the
+        `next` of the page before. No statuses: of every status. At most `scanned` jobs are looked
+        at, so a page can have fewer jobs than it may, even none, and still a next page."""
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         """Return how many jobs match, by status. The query's own statuses do not limit."""

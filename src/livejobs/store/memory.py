@@ -26,6 +26,7 @@ from livejobs.core.model import (
 from livejobs.store.base import (
     AUDIT_KEPT,
     GONE_KEPT,
+    SCANNED,
     AuditEntry,
     AuditRecord,
     Change,
@@ -40,10 +41,10 @@ from livejobs.store.base import (
     Query,
     Tally,
     Tidied,
-    contains,
 )
+from livejobs.store.matching import fits
 from livejobs.store.memory_hooks import MemoryHooks
-from livejobs.store.paging import merged, up_to, whole_changes
+from livejobs.store.paging import merged, newest, up_to, whole_changes
 from livejobs.store.single import SingleStore
 
 
@@ -121,7 +122,7 @@ class MemoryStore(SingleStore, MemoryHooks):
         else:
             self._keep(change.after, change.entries, seq)
         self._count(change)
-        self.add_hooks(change.hooks)
+        self.add_hooks(change.hooks, change.unhooked())
         self.call(change.calls, change.job, seq)
         came, went = change.files()
         for it in came:
@@ -169,7 +170,6 @@ class MemoryStore(SingleStore, MemoryHooks):
             del job.entries[kind][: len(job.entries[kind]) - head.total(kind) + head.removed(kind)]
 
     def _forget(self, head: Head, seq: int) -> None:
-        self.forget_job(head)
         self._jobs.pop(head.id, None)
         gone = self._gone[head.project]
         gone.append(Gone(head.id, seq))
@@ -269,6 +269,25 @@ class MemoryStore(SingleStore, MemoryHooks):
         more = len(jobs) > len(shown)
         return Page(tuple(job.stored for job in shown), shown[-1].pk if more else None)
 
+    async def latest(
+        self,
+        project: str,
+        *,
+        statuses: Sequence[Status] = (),
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+        scanned: int = SCANNED,
+    ) -> Page:
+        jobs = sorted(
+            (it.stored for it in self._in(project) if before is None or it.stored.seq < before),
+            key=attrgetter("seq"),
+            reverse=True,
+        )
+        wanted = statuses or STATUSES
+        rows = ((it.seq, it if it.head.status in wanted else None) for it in jobs[:scanned])
+        return newest(rows, lambda it: (it, _size(it)), limit, most_bytes, scanned)
+
     async def counts(self, query: Query) -> Mapping[Status, int]:
         found = self._matching(replace(query, statuses=()))
         count = Counter(job.stored.head.status for job in found)
@@ -276,7 +295,7 @@ class MemoryStore(SingleStore, MemoryHooks):
 
     def _matching(self, query: Query) -> Iterator[_Job]:
         """Newest first."""
-        return (job for job in reversed(self._jobs.values()) if _fits(job.stored.head, query))
+        return (job for job in reversed(self._jobs.values()) if fits(job.stored.head, query))
 
     async def entries(self, query: EntryQuery) -> Sequence[Record]:
         if query.job not in self._jobs:
@@ -339,17 +358,3 @@ def _size(stored: Stored) -> int:
 
 def _due(head: Head, now: int) -> bool:
     return head.finished and head.expires_at is not None and head.expires_at <= now
-
-
-def _fits(head: Head, query: Query) -> bool:
-    return (
-        (query.projects is None or head.project in query.projects)
-        and (not query.statuses or head.status in query.statuses)
-        and query.type in (None, head.type)
-        and query.parent in (None, head.parent)
-        and query.owner in (None, head.owner)
-        and (query.flag is None or query.flag in head.flags)
-        and (query.tag is None or query.tag in head.tags)
-        and (not query.ids or head.id in query.ids)
-        and (query.q is None or contains(head, query.q))
-    )

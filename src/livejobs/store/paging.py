@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from livejobs.core.model import Record, Stored
-from livejobs.store.base import Changes, Gone
+from livejobs.store.base import Changes, Gone, Page
 
 T = TypeVar("T")
 
@@ -22,6 +22,29 @@ def up_to(rows: Iterable[T], size_of: Callable[[T], int], most_bytes: int | None
         if most_bytes is not None and size >= most_bytes:
             break
     return found
+
+
+def newest(
+    rows: Iterable[tuple[int, T | None]],
+    make: Callable[[T], tuple[Stored, int]],
+    limit: int,
+    most_bytes: int | None,
+    scanned: int,
+) -> Page:
+    """A page of those rows that are wanted, which are not None. Each row has its seq, and `make`
+    returns a job and its size. Where `scanned` rows were read, there may be more."""
+    found: list[Stored] = []
+    size = read = last = 0
+    for last, row in rows:  # noqa: B007 - where the next page begins
+        read += 1
+        if row is None:
+            continue
+        if len(found) == limit or (most_bytes is not None and found and size >= most_bytes):
+            return Page(tuple(found), found[-1].seq)
+        stored, one = make(row)
+        found.append(stored)
+        size += one
+    return Page(tuple(found), last if read == scanned else None)
 
 
 def whole_changes(records: Iterable[Record], most_bytes: int | None) -> list[Record]:

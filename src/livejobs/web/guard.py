@@ -195,6 +195,11 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     harmless = scope["type"] == "http" and scope["method"] in SAFE
     if harmless and not (by.cookie and _streams(scope)):
         return
+    refuse_foreign(live, scope)
+
+
+def refuse_foreign(live: LiveJobs, scope: Scope) -> None:
+    """Refuse a page of another site, unless the setting allows it."""
     origin = once(_origin, scope)
     if origin is None or origin in live.settings.cors_origins:
         return
@@ -213,7 +218,7 @@ def _origin(scope: Scope) -> str | None:
 
 def _streams(scope: Scope) -> bool:
     accepted = header(scope, b"accept") or ""
-    return takes(accepted, "text/event-stream") or scope["path"].endswith("/events")
+    return takes(accepted, "text/event-stream") or scope["path"].endswith(("/events", ":subscribe"))
 
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:

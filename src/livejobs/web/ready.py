@@ -29,9 +29,9 @@ def answer_of(status: int, headers: Headers, body: bytes = b"") -> Answer:
     return Answer(status, headers, b"".join([*lines, b"\r\n"]), body)
 
 
-def answer_of_json(body: bytes, *more: tuple[bytes, bytes]) -> Answer:
-    length = b"%d" % len(body)
-    headers = (*more, (b"content-type", b"application/json"), (b"content-length", length))
+def answer_of_json(body: bytes, *more: tuple[bytes, bytes], media_type: str = http.JSON) -> Answer:
+    kind, length = media_type.encode(), b"%d" % len(body)
+    headers = (*more, (b"content-type", kind), (b"content-length", length))
     return answer_of(200, headers, body)
 
 
@@ -78,7 +78,7 @@ def _known(scope: Scope) -> list[bytes] | None:
     return tags(scope["headers"], b"if-none-match")
 
 
-def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
+def ready(body: bytes, tag: str, *more: tuple[bytes, bytes], media_type: str = http.JSON) -> Ready:
     """`tag` is the one of a slot, or only its cursor."""
     quoted, cursor = quote(tag), quote(tag.partition("+")[0])
     headers = (
@@ -87,4 +87,5 @@ def ready(body: bytes, tag: str, *more: tuple[bytes, bytes]) -> Ready:
         (b"etag", b"W/" + quoted),
         *more,
     )
-    return Ready(quoted, cursor, answer_of_json(body, *headers), answer_of(304, headers))
+    whole = answer_of_json(body, *headers, media_type=media_type)
+    return Ready(quoted, cursor, whole, answer_of(304, headers))

@@ -173,7 +173,7 @@ class InstantConnection(Connection):
         """Whether all earlier requests are answered, and the client reads the answers."""
         if self.instant is None or (self.cycle is not None and not self.cycle.response_complete):
             return False
-        return not (self.flow.write_paused or self.transport.is_closing())
+        return not (self.last or self.flow.write_paused or self.transport.is_closing())
 
     def on_body(self, body: bytes) -> None:
         if self.held:

@@ -69,6 +69,25 @@ async def page(
     return Page(tuple(_stored(*row[1:]) for row in shown), shown[-1][0] if more else None)
 
 
+async def latest(
+    db: Any,
+    project: int,
+    statuses: Sequence[Status],
+    before: int | None,
+    limit: int,
+    most_bytes: int | None,
+    scanned: int,
+) -> Page:
+    wanted = [STATUSES.index(status) for status in statuses or STATUSES]
+    places = [END if before is None else before, wanted, scanned, limit + 1]
+    most = END if most_bytes is None else most_bytes
+    found = await db.fetch(sql.LATEST, project, *places, most)
+    rows = [row[1:] for row in found if row[1] is not None]
+    whole = [row for row in rows[:limit] if row[1] is not None]
+    shown = tuple(_stored(*row) for row in whole)
+    return Page(shown, shown[-1].seq if len(rows) > len(shown) else found[0][0])
+
+
 async def counts(db: Any, query: Query, projects: Mapping[str, int]) -> Mapping[Status, int]:
     query = replace(query, statuses=())
     where = _where(query, projects)

@@ -425,6 +425,18 @@ CHANGES: Final = (
     " UNION ALL (SELECT seq, id, NULL FROM livejobs.gone WHERE project = $1 AND seq > $2"
     " ORDER BY seq LIMIT $3) ORDER BY seq"
 )
+# The newest changes among those of the statuses, and where the search for them has ended: null if
+# there are no more jobs.
+LATEST: Final = (
+    "WITH seen AS MATERIALIZED (SELECT h.pk, h.seq, j.status = ANY($3::smallint[]) AS wanted"
+    " FROM livejobs.heads AS h JOIN livejobs.jobs AS j USING (project, pk)"
+    " WHERE h.project = $1 AND h.seq < $2 ORDER BY h.seq DESC LIMIT $4),"
+    " found AS (SELECT pk, seq FROM seen WHERE wanted ORDER BY seq DESC LIMIT $5)"
+    " SELECT (SELECT CASE WHEN count(*) = $4 THEN min(seq) END FROM seen), f.seq, "
+    + _HEAD.format(order="f.seq DESC", most="$6::bigint")
+    + " FROM (SELECT 1) AS one LEFT JOIN (found AS f JOIN livejobs.heads AS h"
+    " ON h.project = $1 AND h.pk = f.pk) ON true ORDER BY f.seq DESC"
+)
 
 # Entries. A page ends with the change that makes it reach $n bytes.
 _PAGE: Final = (

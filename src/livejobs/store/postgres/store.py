@@ -22,6 +22,7 @@ from livejobs.core.history import History, Range
 from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
+    SCANNED,
     AuditEntry,
     AuditRecord,
     Beat,
@@ -269,6 +270,19 @@ class PostgresStore(hooking.PostgresHooks):
     ) -> Page:
         pks = self._writer.project_pks
         return await self._read(reading.page, query, pks, limit, before, skip, most_bytes)
+
+    async def latest(
+        self,
+        project: str,
+        *,
+        statuses: Sequence[Status] = (),
+        limit: int,
+        before: int | None = None,
+        most_bytes: int | None = None,
+        scanned: int = SCANNED,
+    ) -> Page:
+        pk = self._writer.project_pks.get(project, 0)
+        return await self._read(reading.latest, pk, statuses, before, limit, most_bytes, scanned)
 
     async def counts(self, query: Query) -> Mapping[Status, int]:
         return await self._read(reading.counts, query, self._writer.project_pks)

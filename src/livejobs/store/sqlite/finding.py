@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from livejobs.core.model import STATUSES, Status
-from livejobs.store.base import Query, contains
+from livejobs.store.base import Query
+from livejobs.store.matching import contains
 from livejobs.store.rows import EVERY, Stretch, named, projects_of
 from livejobs.store.sqlite import sql
 

@@ -32,7 +32,7 @@ from livejobs.store.base import (
     Page,
     Query,
 )
-from livejobs.store.paging import merged, up_to, whole_changes
+from livejobs.store.paging import merged, newest, up_to, whole_changes
 from livejobs.store.rows import ALL, LAST, key, kind_of, n_of, projects_of
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.finding import END, count, find
@@ -78,6 +78,22 @@ def page(
             shown = up_to(rows, _size, most_bytes)
     more = len(pks) > len(shown)
     return Page(tuple(_stored(*row[1:]) for row in shown), pks[len(shown) - 1] if more else None)
+
+
+def latest(
+    db: sqlite3.Connection,
+    project: int,
+    statuses: Sequence[Status],
+    before: int | None,
+    limit: int,
+    most_bytes: int | None,
+    scanned: int,
+) -> Page:
+    wanted = _json([STATUSES.index(status) for status in statuses or STATUSES]).decode()
+    place = (wanted, project, END if before is None else before, scanned)
+    with closing(db.execute(sql.JOBS_LATEST, place)) as rows:
+        pairs = ((seq, None if head is None else (seq, head)) for seq, head in rows)
+        return newest(pairs, lambda row: (_stored(*row), len(row[1])), limit, most_bytes, scanned)
 
 
 def counts(

@@ -105,6 +105,10 @@ ENTRIES: Final = (
 )
 ENTRIES_TAIL: Final = ENTRIES.replace("ORDER BY key", "ORDER BY key DESC")
 JOBS_SINCE: Final = "SELECT seq, head FROM jobs WHERE project = ? AND seq > ? ORDER BY seq LIMIT ?"
+JOBS_LATEST: Final = (
+    "SELECT seq, CASE WHEN status IN (SELECT value FROM json_each(?)) THEN head END FROM jobs"
+    " WHERE project = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+)
 GONE_SINCE: Final = "SELECT id, seq FROM gone WHERE project = ? AND seq > ? ORDER BY seq LIMIT ?"
 # Bits 30 and 31 of a key are the kind.
 FEED_LAST: Final = (

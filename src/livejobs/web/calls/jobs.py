@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
 import anyio
@@ -204,10 +205,15 @@ async def hold(
     request: Request, slot: Slot, seconds: float, *, since: int | None, finished: bool
 ) -> None:
     """Wait for the job, or until the client disconnects."""
-    live = http.service(request)
+    wait = http.service(request).wait
+    await while_there(request, wait(slot, since=since, seconds=seconds, finished=finished))
+
+
+async def while_there(request: Request, waiting: Awaitable[object]) -> None:
+    """Wait for it, or until the client disconnects."""
     async with anyio.create_task_group() as group:
         group.start_soon(_cancel_when_gone, request, group.cancel_scope)
-        await live.wait(slot, since=since, seconds=seconds, finished=finished)
+        await waiting
         group.cancel_scope.cancel()
     http.require_valid(request.scope)
 

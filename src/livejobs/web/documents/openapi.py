@@ -513,7 +513,7 @@ def _id_of(path: str) -> str:
     return next((it for start, it in owners.items() if path.startswith(start)), "The job's id.")
 
 
-_NAMES: Final = str.maketrans({"/": "_", "{": "", "}": ""})
+_NAMES: Final = str.maketrans({"/": "_", ":": "_", "{": "", "}": ""})
 
 
 def operation_id(method: str, path: str) -> str:

@@ -10,15 +10,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core.access import Principal
-from livejobs.live.channel import Viewer
 from livejobs.live.frames import SSE, Wire
 from livejobs.live.hub import Hub
-from livejobs.live.sink import Sink, Take
+from livejobs.live.sink import Bare, Sink, Take
 from livejobs.web import http
 from livejobs.web.handover import hand_over
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-Subscribe: TypeAlias = Callable[[Sink], Viewer]
+Subscribe: TypeAlias = Callable[[Sink], object]
 
 HEADERS: Final[Headers] = (
     (b"cache-control", b"no-store"),
@@ -42,7 +41,10 @@ class Stream(Response):
         hello: bytes,
         wire: Wire = SSE,
         headers: Headers = EVENTS,
+        seconds: float | None = None,
+        solo: bool = True,
     ) -> None:
+        """`solo`: the stream ends with its one subscription."""
         hub.check_limit(by)
         self._hub = hub
         self._by = by
@@ -50,6 +52,8 @@ class Stream(Response):
         self._hello = hello
         self._wire = wire
         self._head = headers
+        self._seconds = seconds  # how long it lasts at most
+        self._solo = solo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -57,8 +61,12 @@ class Stream(Response):
             await send({"type": "http.response.body", "body": b""})
         else:
             taker_of = scope["app"].powers.taker_of
-            work = partial(last, self._hub, self._by, self._wire, self._head, self._begin, taker_of)
+            work = partial(last, self._hub, self._open, self._head, self._begin, taker_of)
             await hand_over(work, scope, receive, send)
+
+    def _open(self, send: Send, bare: Bare | None) -> Sink:
+        hub, wire, by = self._hub, self._wire, self._by
+        return hub.open(send, wire, by, solo=self._solo, bare=bare, seconds=self._seconds)
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink)
@@ -68,8 +76,7 @@ class Stream(Response):
 
 async def last(
     hub: Hub,
-    by: Principal,
-    wire: Wire,
+    open_: Callable[[Send, Bare | None], Sink],
     headers: Headers,
     begin: Callable[[Sink], Awaitable[None]],
     taker_of: Callable[[Send], Take | None],
@@ -79,13 +86,13 @@ async def last(
     take = taker_of(send)
     await start(send, headers if take is None else (*headers, CLOSE))
     bare = None if take is None else await take()
-    sink = hub.open(send, wire, by, solo=True, bare=bare)
+    sink = open_(send, bare)
     if bare is not None:
         await _begin_bare(hub, sink, begin)
         return
     try:
         await begin(sink)
-        del begin  # an idle client needs nothing of what the stream began with
+        del begin, open_  # an idle client needs nothing of what the stream began with
         while (await receive())["type"] != "http.disconnect":
             pass
     finally:
