@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -46,7 +48,7 @@ class Agent(httpx.Client):
         if self.modern:
             headers["mcp-method"] = message["method"]
             if message["method"] in NAMED:
-                headers["mcp-name"] = message["params"][NAMED[message["method"]]]
+                headers["mcp-name"] = in_header(message["params"][NAMED[message["method"]]])
         return headers
 
     def ask(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
@@ -92,6 +94,14 @@ class Agent(httpx.Client):
         asked = {"name": "wait_for_job", "arguments": arguments}
         with self.streamed("tools/call", asked, **more) as told:
             yield told
+
+
+def in_header(value: str) -> str:
+    """As the protocol writes a name in a header: in base64 if a header can't hold it."""
+    if re.fullmatch(r"[!-~]([ -~]*[!-~])?", value) and not value.startswith("=?"):
+        return value
+    # Half of a surrogate pair is no text, so the server refuses the body anyway.
+    return f"=?base64?{b64encode(value.encode(errors='replace')).decode()}?="
 
 
 def messages(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
