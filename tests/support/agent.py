@@ -47,8 +47,9 @@ class Agent(httpx.Client):
         headers = {"mcp-protocol-version": self.version}
         if self.modern:
             headers["mcp-method"] = message["method"]
-            if message["method"] in NAMED:
-                headers["mcp-name"] = in_header(message["params"][NAMED[message["method"]]])
+            name = message["params"].get(NAMED.get(message["method"]))
+            if isinstance(name, str):
+                headers["mcp-name"] = in_header(name)
         return headers
 
     def ask(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
