@@ -28,6 +28,7 @@ SECTIONS: Final = {
         "wait": Place("wait", "Wait until a job has ended."),
         "answer": Place("answer", "Answer what a job waits for."),
         "cancel": Place("cancel", "Cancel a job."),
+        "mcp": Place("mcp.command", "Serve agents over MCP, on stdin and stdout.", "mcp"),
     },
     "Report on jobs": {
         "run": Place("run.command", "Run a command as a job.", "run"),
@@ -54,7 +55,7 @@ PLACES: Final = {name: place for part in SECTIONS.values() for name, place in pa
 
 # The exit codes of errors. They are named here, since importing them would load the server.
 FAILURES: Final = {
-    "livejobs.config.SettingError": 2,
+    "livejobs.config.settings.SettingError": 2,
     "livejobs.server.runner.CannotListen": 1,
     "livejobs.cli.keys.Refused": 1,
     "livejobs.copies.errors.WrongPlace": 2,

@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
-from livejobs.store.postgres import sql
 from livejobs.store.postgres.reading import END
+from livejobs.store.postgres.sql import keeping as sql
+from livejobs.store.postgres.sql.parts import Part, statement
 from livejobs.store.postgres.text import kept
 from livejobs.store.postgres.writing import audited, columns
 
@@ -24,7 +25,7 @@ _MORE: Final = {
     sql.DOWNLOADED.name: _AUDITED,
 }
 _STATEMENTS: Final = {
-    part.name: sql.statement((part, *_MORE[part.name]), "SELECT 1")
+    part.name: statement((part, *_MORE[part.name]), "SELECT 1")
     for part in (sql.KEY_NEW, sql.KEY_GONE, sql.DOWNLOADED)
 }
 
@@ -55,7 +56,7 @@ async def add_audit(db: Any, records: Sequence[AuditRecord]) -> None:
 
 
 async def _write(
-    db: Any, part: sql.Part, rows: Sequence[tuple[Any, ...]], records: Sequence[AuditRecord]
+    db: Any, part: Part, rows: Sequence[tuple[Any, ...]], records: Sequence[AuditRecord]
 ) -> None:
     """Write the rows of one part, and audit records with them."""
     found = {part.name: rows, **audited(records)}

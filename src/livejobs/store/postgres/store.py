@@ -39,19 +39,21 @@ from livejobs.store.base import (
     Tally,
     Tidied,
 )
-from livejobs.store.postgres import hooking, keeping, reading, sql, tidying
+from livejobs.store.postgres import hooking, keeping, reading, tidying
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     AWAY,
     CUT,
     LOST,
+    MIGRATIONS,
     READER,
     connect_to,
     refusals,
     refused,
     unusable,
 )
+from livejobs.store.postgres.sql import nodes as sql
 from livejobs.store.postgres.text import kept
 from livejobs.store.postgres.writing import Commit, Writer
 
@@ -79,7 +81,7 @@ class PostgresStore(hooking.PostgresHooks):
         url: str,
         *,
         gone_kept: int = GONE_KEPT,
-        migrations: Sequence[Path] = sql.MIGRATIONS,
+        migrations: Sequence[Path] = MIGRATIONS,
     ) -> None:
         self._url = url
         self._migrations = migrations
