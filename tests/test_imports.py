@@ -28,7 +28,7 @@ ORDER = [
     "tracing",
     "service",
     "web",
-    "faces", "server",
+    "faces", "mcp", "server",
     "app",
     "client",
     "queues",

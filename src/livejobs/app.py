@@ -17,6 +17,7 @@ from livejobs.core import wire
 from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
+from livejobs.mcp.door import Mcp
 from livejobs.service import LiveJobs
 from livejobs.web import problems
 from livejobs.web.calls import (
@@ -51,8 +52,9 @@ CORS: Final[dict[str, Any]] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
         "a2a-extensions", "a2a-version", "authorization", "content-type", "idempotency-key",
-        "if-match", "if-none-match", "last-event-id", "prefer", "range", "tus-resumable",
-        "upload-length", "upload-metadata", "upload-offset", "x-api-key",
+        "if-match", "if-none-match", "last-event-id", "mcp-method", "mcp-name",
+        "mcp-protocol-version", "prefer", "range", "tus-resumable", "upload-length",
+        "upload-metadata", "upload-offset", "x-api-key",
         "x-http-method-override", "x-request-id",
     ),
     "expose_headers": (
@@ -249,10 +251,17 @@ class TracedApp(App):
             await super().__call__(scope, receive, send)
 
 
-def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool = True) -> App:
+def create_app(
+    live: LiveJobs,
+    *,
+    hosts: Iterable[str] | None = None,
+    fast: bool = True,
+    mcp: Mcp | None = None,
+) -> App:
     """The service over HTTP. Run alone, the app starts and stops `live`. Mounted into another app,
     that app does: `async with live:` in its own lifespan. `hosts`: the names to answer to.
-    `fast=False` sends every request through the framework; the answers are the same."""
+    `fast=False` sends every request through the framework; the answers are the same. `mcp`: a door
+    for agents with more tools or resources than our own."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -264,7 +273,8 @@ def create_app(live: LiveJobs, *, hosts: Iterable[str] | None = None, fast: bool
         live.keep_by_default(face.retention)
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
-    routes = (*hot, *ROUTES[len(HOT) :], *pages.routes(document))
+    agents = mcp or Mcp()
+    routes = (*hot, *ROUTES[len(HOT) :], agents.route, *pages.routes(document))
     made = App if live.traces is None else TracedApp
     app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)
     app.state.openapi = Made(lambda: wire.encode(document()))

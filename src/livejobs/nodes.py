@@ -13,9 +13,10 @@ from typing import Final
 
 from livejobs import clock
 from livejobs.access.keyring import Keyring
+from livejobs.core.cursor import Cursor
 from livejobs.core.errors import StorageUnavailable
 from livejobs.jobs.committer import Committer
-from livejobs.jobs.state import Registry
+from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import Beat, Project, Pulse, Store
 
 EVERY: Final = 1.0  # seconds
@@ -135,3 +136,25 @@ class Nodes:
             await self._keyring.load()
             await self._learn()
         self._keys = version
+
+    # What clients bring
+
+    async def reach(self, slot: Slot, cursor: Cursor) -> None:
+        """If another node has given a client this cursor of the job, learn what it knows."""
+        if cursor.epoch == slot.epoch and cursor.seq > slot.seq:
+            await self._committer.reach(slot.head.project, cursor.seq)
+
+    async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
+        """Where the changes of the project end now; None if there is no such project. If another
+        server has given the client a newer cursor, this one first learns what it has missed."""
+        if cursor is not None and self._store.shared and project not in self._committer.epochs:
+            await self._committer.learn_projects()
+        epoch = self._committer.epochs.get(project)
+        if epoch is None:
+            return None
+        if cursor is not None and cursor.epoch == epoch:
+            try:
+                await self._committer.reach(project, cursor.seq)
+            except StorageUnavailable:  # the client waits for what comes after its cursor
+                return cursor
+        return Cursor(epoch, self._committer.seqs.get(project, 0))

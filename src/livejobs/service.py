@@ -7,26 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
-from livejobs.access.issuer import Issuer
+from livejobs.access.issuer import issuer_of
 from livejobs.access.keyring import Keyring, load_secret, proposed_secret
-from livejobs.access.limits import LIMIT_OF, Limiter, Rate
+from livejobs.access.limits import Limits
 from livejobs.config import SettingError, Settings, first_admin_key, refuse_strangers
 from livejobs.core import reports as say
 from livejobs.core.access import ANONYMOUS, Principal
-from livejobs.core.cursor import Cursor
-from livejobs.core.errors import LivejobsError, NotStarted, StorageUnavailable
+from livejobs.core.errors import NotStarted
 from livejobs.core.history import History, Range
-from livejobs.core.model import FLAGS, EntryKind, File, Flag, Status, Stored
-from livejobs.core.trimming import Cap, Caps
+from livejobs.core.model import FLAGS, File, Flag, Status, Stored
 from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.health import Health
@@ -38,9 +35,11 @@ from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.listing import Lister, Listing
 from livejobs.jobs.logs import EntryReader
 from livejobs.jobs.reader import Reader
-from livejobs.jobs.reporting import Receipt, encoded
+from livejobs.jobs.reporting import Receipt, bounds_of, encoded
 from livejobs.jobs.state import Registry, Slot
 from livejobs.jobs.sweeper import Sweeper
+from livejobs.jobs.transaction import caps_of
+from livejobs.jobs.verbs import Verbs
 from livejobs.jobs.waits import Waits
 from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers
@@ -56,35 +55,7 @@ from livejobs.tracing.parts import PLAIN, Tracing
 log = logging.getLogger("livejobs")
 
 
-def bounds(settings: Settings) -> say.Bounds:
-    return say.Bounds(
-        body=settings.max_body_bytes,
-        head=settings.max_head_bytes,
-        line=settings.max_line_bytes,
-        batch=settings.max_batch,
-    )
-
-
-def limiters(settings: Settings) -> dict[str, Limiter]:
-    rates = {"read": settings.rate_read, "report": settings.rate_report}
-    return {kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None}
-
-
-def caps_of(settings: Settings) -> Caps:
-    """How much is kept of a job's entries: only the kinds with a limit."""
-    logs = Cap(settings.keep_log_lines, settings.keep_log_bytes)
-    results = Cap(settings.keep_results, settings.keep_result_bytes)
-    caps: dict[EntryKind, Cap] = {"logs": logs, "results": results, "errors": results}
-    return {kind: cap for kind, cap in caps.items() if cap != Cap()}
-
-
-def outside_issuer(settings: Settings) -> Issuer | None:
-    if settings.jwks_url is None or settings.jwt_issuer is None or settings.jwt_audience is None:
-        return None
-    return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)
-
-
-class Job:
+class Job(Verbs):
     """A job in the hands of in-process code: each report is a call."""
 
     def __init__(self, live: LiveJobs, slot: Slot) -> None:
@@ -108,50 +79,6 @@ class Job:
         self._live.check_running()
         reporting = self._live.reporting
         return await reporting.apply(self._slot, reporting.check(reports))
-
-    async def start(self, **worker: Any) -> Receipt:
-        return await self.report(say.Start(worker=worker or None))
-
-    async def progress(self, **fields: Any) -> Receipt:
-        """current, advance, total, percent, unit, message."""
-        return await self.report(say.Progress(**fields))
-
-    async def step(self, name: str, **fields: Any) -> Receipt:
-        return await self.report(say.Step(name=name, **fields))
-
-    async def log(self, message: str, **fields: Any) -> Receipt:
-        return await self.report(say.Log(message=message, **fields))
-
-    async def result(self, value: Any) -> Receipt:
-        return await self.report(say.Result(value=value))
-
-    async def error(self, message: str, **fields: Any) -> Receipt:
-        """One item has failed; the job continues."""
-        return await self.report(say.Error(message=message, **fields))
-
-    async def count(self, **counters: float) -> Receipt:
-        return await self.report(say.Count(counters=counters))
-
-    async def meta(self, **values: Any) -> Receipt:
-        """Merge these values into the job's meta; None removes a value."""
-        return await self.report(say.Meta(set=values))
-
-    async def heartbeat(self) -> Receipt:
-        return await self.report(say.Heartbeat())
-
-    async def retry(self, error: str | None = None) -> Receipt:
-        """Send the job back to its queue, for another attempt."""
-        return await self.report(say.Retry(error=error))
-
-    async def cancelled(self) -> Receipt:
-        """The job has ended because that was requested."""
-        return await self.report(say.Cancelled())
-
-    async def succeed(self, result: Any = None) -> Receipt:
-        return await self.report(say.Succeed(result=result))
-
-    async def fail(self, message: str, **fields: Any) -> Receipt:
-        return await self.report(say.Fail(message=message, **fields))
 
     async def ask(
         self, prompt: str, schema: Mapping[str, Any] | None = None, timeout: float | None = None
@@ -206,7 +133,7 @@ class LiveJobs:
         self.traces = traces
         parts = PLAIN if traces is None else traces.parts
         self.powers = powers  # of the server that runs the app
-        self.bounds = bounds(self.settings)
+        self.bounds = bounds_of(self.settings)
         self._folder = self.settings.data if store is None else None
         self.store = store or store_of(self.settings.data, self.settings.database)
         self.registry = Registry()
@@ -238,9 +165,11 @@ class LiveJobs:
         self.keyring = Keyring(
             self.store,
             admin_key=first_admin_key(self.settings),
-            issuer=outside_issuer(self.settings),
+            issuer=issuer_of(self.settings),
         )
-        self._limiters = limiters(self.settings)
+        limits = Limits(self.settings)
+        self.limiter, self.refusals = limits.limiter, limits.refusals
+        self.note_refusal = limits.note_refusal
         self.hub = parts.hub(
             self.store,
             self.reader,
@@ -252,6 +181,7 @@ class LiveJobs:
             writer_of=powers.writer_of,
         )
         self.nodes = Nodes(self.store, self.committer, self.registry, self.keyring, self.hooks.load)
+        self.reach, self.end_after = self.nodes.reach, self.nodes.end_after
         self.health = Health(
             self.committer,
             self.nodes,
@@ -270,7 +200,6 @@ class LiveJobs:
             heard_until=self.nodes.heard_until,
         )
         self.sweeper.also += [self.keyring.note_uses, self.files.sweep]
-        self._refusals: Counter[str] = Counter()  # by limit
         self._lag = LoopLag()
         self.running = False
         self._loop: asyncio.AbstractEventLoop | None = None  # in which it was started
@@ -507,26 +436,6 @@ class LiveJobs:
         """Whether other nodes may use the same database."""
         return self.store.shared
 
-    async def reach(self, slot: Slot, cursor: Cursor) -> None:
-        """If another node has given a client this cursor of the job, learn what it knows."""
-        if cursor.epoch == slot.epoch and cursor.seq > slot.seq:
-            await self.committer.reach(slot.head.project, cursor.seq)
-
-    async def end_after(self, project: str, cursor: Cursor | None) -> Cursor | None:
-        """Where the changes of the project end now; None if there is no such project. If another
-        server has given the client a newer cursor, this one first learns what it has missed."""
-        if cursor is not None and self.store.shared and project not in self.committer.epochs:
-            await self.committer.learn_projects()
-        epoch = self.committer.epochs.get(project)
-        if epoch is None:
-            return None
-        if cursor is not None and cursor.epoch == epoch:
-            try:
-                await self.committer.reach(project, cursor.seq)
-            except StorageUnavailable:  # the client waits for what comes after its cursor
-                return cursor
-        return Cursor(epoch, self.committer.seqs.get(project, 0))
-
     def projects(self, by: Principal) -> Sequence[str]:
         """The names of the projects that the caller may see, in alphabetical order."""
         return sorted(
@@ -538,10 +447,6 @@ class LiveJobs:
         return self.lanes.length(slot.head)
 
     # Numbers
-
-    def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
-        """None: calls of this kind have no rate."""
-        return self._limiters.get(rate)
 
     def statistics(self) -> dict[str, int]:
         in_memory = self.registry.statistics()
@@ -570,17 +475,6 @@ class LiveJobs:
             "commit_changes": self.committer.changes,
             "loop_lag_seconds": self._lag.seconds,
         }
-
-    def note_refusal(self, error: LivejobsError) -> None:
-        """Count an error that a door answers with, if a limit caused it."""
-        if error.code in LIMIT_OF:
-            self._refusals[LIMIT_OF[error.code]] += 1
-
-    def refusals(self) -> dict[str, int]:
-        """Requests refused, by limit."""
-        rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
-        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self._limiters.items()}
-        return {limit: self._refusals[limit] for limit in LIMIT_OF.values()} | rates
 
 
 def _make_folder(path: Path, mode: int) -> None:

@@ -22,6 +22,7 @@ from livejobs.app import ROUTES
 from livejobs.core.access import LADDER, NEEDS
 from livejobs.faces import routes as door
 from livejobs.faces.registry import BUILT_IN
+from livejobs.mcp.door import Mcp
 from tests.support.api import hear
 from tests.support.desk import eventually
 from tests.support.server import Server
@@ -139,6 +140,8 @@ CALLS = [
     Call("GET", "/streams/{id}/logs", "view", 200),
     Call("GET", "/streams/{id}/results", "view", 200),
     Call("GET", "/streams/{id}/errors", "view", 200),
+    # Each tool asks for its own scope: see tests/mcp/test_access.py.
+    Call("POST", "/mcp", "view", 200, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, 200),
     Call("GET", "/openapi.json", None, 200),
     Call("GET", "/asyncapi.json", None, 200),
     Call("GET", "/healthz", None, 200),
@@ -155,7 +158,11 @@ def methods_of(route: Route) -> set[str]:
 def test_every_route_is_in_the_table() -> None:
     there = {
         (method, route.path)
-        for route in [*ROUTES, *(it for face in BUILT_IN.values() for it in door.addresses(face))]
+        for route in [
+            *ROUTES,
+            Mcp().route,
+            *(it for face in BUILT_IN.values() for it in door.addresses(face)),
+        ]
         if isinstance(route, Route)
         for method in methods_of(route)
     }

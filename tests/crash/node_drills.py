@@ -245,6 +245,8 @@ async def rolling(jobs: int, lines: int, viewers: int, folder: Path, seed: int, 
                     )
                     for at in range(viewers)
                 ]
+                for viewer in watching:
+                    await viewer.until_told("snapshot")
                 # Not before: a viewer begins with the last lines, not with all.
                 working = asyncio.create_task(asyncio.to_thread(process.communicate, "go\n"))
                 restarts = 0

@@ -22,7 +22,7 @@ from google.protobuf.json_format import (  # type: ignore[import-untyped]
 from google.protobuf.struct_pb2 import Struct, Value  # type: ignore[import-untyped]
 from hypothesis import given, settings
 
-from livejobs.faces.operations import Wait, filters_of, seconds_of, shape
+from livejobs.faces.operations import WaitOperation, filters_of, seconds_of, shape
 from tests.faces.jobs import created
 from tests.faces.test_docs import BLOCKS
 from tests.support.api import PROBLEM, Api
@@ -378,7 +378,7 @@ def test_a_wait_that_is_over_too_early_shows_what_there_is(world: World) -> None
 
 
 def test_a_wait_has_a_longest() -> None:
-    assert [seconds_of(Wait(it)) for it in (None, "1.5s", "100000s")] == [30, 1.5, 60]
+    assert [seconds_of(WaitOperation(it)) for it in (None, "1.5s", "100000s")] == [30, 1.5, 60]
 
 
 BODIES = [

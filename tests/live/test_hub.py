@@ -243,7 +243,7 @@ async def test_one_connection_carries_many_subscriptions(either: World) -> None:
         await advance(1)
     assert lines_of(client.got) == ["j0", "j1", "j2"]
     assert len(client.got) == 6
-    assert either.hub.statistics()["sockets"] == 1
+    assert either.hub.statistics()["connections"] == 1
 
 
 async def watched(world: World, **filter: Any) -> list[str]:

@@ -301,6 +301,9 @@ async def test_a_stop_answers_a_waiting_report_and_then_closes(
     await place.disk.writing.wait()
     line.connection.shutdown()
     idle.connection.shutdown()
+    assert (line.closed, idle.closed) == (False, False)  # a request may be on its way
+    line.connection.close_idle()
+    idle.connection.close_idle()
     assert (line.closed, idle.closed) == (False, True)
     busy()
     await line.answered(1)

@@ -210,6 +210,33 @@ def test_after_a_second_signal_the_server_does_not_wait_for_clients() -> None:
         assert "Traceback" not in server.stderr
 
 
+def test_a_new_connection_may_still_bring_a_request_while_the_server_stops() -> None:
+    request = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
+    with stub(first_seconds=30) as server, dial(server) as new, dial(server) as idle:
+        idle.sendall(request)
+        read_until(idle, b"hello")
+        server.signal(signal.SIGTERM)
+        assert read_all(idle) == b""
+        new.sendall(request)
+        answer = read_all(new)
+        assert status_of(answer) == 200
+        assert b"connection: close" in answer
+        assert server.wait() == 0
+
+
+def test_requests_that_come_while_the_server_stops_are_answered() -> None:
+    with stub() as server, ExitStack() as clients:
+        server.signal(signal.SIGSTOP)  # but the kernel connects
+        waiting = [clients.enter_context(dial(server)) for _ in range(50)]
+        for sock in waiting:
+            sock.sendall(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        for sock in waiting:
+            assert status_of(read_all(sock)) == 200
+        assert server.wait() == 0
+
+
 def listening(server: Running) -> bool:
     try:
         dial(server).close()

@@ -12,7 +12,7 @@ from livejobs import LiveJobs, Settings
 from livejobs.store.memory import MemoryStore
 
 SOURCE = Path(livejobs.clock.__file__).parent
-DOORS = sorted(path for room in ("web", "faces") for path in (SOURCE / room).rglob("*.py"))
+DOORS = sorted(path for room in ("web", "faces", "mcp") for path in (SOURCE / room).rglob("*.py"))
 OWN = {"store", "registry", "lanes", "committer", "reader", "sweeper"}
 VALUES = {"settings", "bounds", "powers"}  # frozen, so there is nothing to reach
 

@@ -52,6 +52,15 @@ def test_every_address_of_a_face_is_documented() -> None:
     assert {(method, path) for path, it in described.items() for method in it} == routes
 
 
+def test_no_two_schemas_have_one_name() -> None:
+    """Else one of them would be lost."""
+    native = document("1")["components"]["schemas"].keys()
+    faces = [describe([face]).schemas.keys() for face in BUILT_IN.values()]
+    assert sum(map(len, faces)) > len(faces)
+    every = [name for names in (native, *faces) for name in names]
+    assert [name for name in every if every.count(name) > 1] == []
+
+
 def test_the_document_is_a_valid_one() -> None:
     validate(document("1", describe(BUILT_IN.values())))
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from livejobs import clock
+from livejobs.config import Settings
 from livejobs.core.access import LADDER, Principal, highest
 from livejobs.core.errors import LivejobsError
 
@@ -159,3 +160,9 @@ def _principal(claims: Claims) -> Principal:
         expires_at=int(claims.exp) * 1000,
         token=True,
     )
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    if settings.jwks_url is None or settings.jwt_issuer is None or settings.jwt_audience is None:
+        return None
+    return Issuer(settings.jwt_issuer, settings.jwt_audience, settings.jwks_url)

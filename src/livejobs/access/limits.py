@@ -4,11 +4,14 @@ is an argument."""
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+from livejobs.config import Settings
+from livejobs.core.errors import LivejobsError
 
 # The setting behind a refusal, by the code of the response. Rates are not here, since all of them
 # have one code; nor are connections, which are refused before there is a request.
@@ -89,3 +92,29 @@ class Limiter:
         if len(self._full_at) > REMEMBERED:
             self._full_at.popitem(last=False)
         return 0
+
+
+class Limits:
+    """The rates of this server, and how often each limit has refused a request."""
+
+    def __init__(self, settings: Settings) -> None:
+        rates = {"read": settings.rate_read, "report": settings.rate_report}
+        self._limiters = {
+            kind: Limiter(Rate.parse(rate)) for kind, rate in rates.items() if rate is not None
+        }
+        self._refused: Counter[str] = Counter()  # by limit
+
+    def limiter(self, rate: Literal["read", "report"]) -> Limiter | None:
+        """None: calls of this kind have no rate."""
+        return self._limiters.get(rate)
+
+    def note_refusal(self, error: LivejobsError) -> None:
+        """Count an error that a door answers with, if a limit caused it."""
+        if error.code in LIMIT_OF:
+            self._refused[LIMIT_OF[error.code]] += 1
+
+    def refusals(self) -> dict[str, int]:
+        """Requests refused, by limit."""
+        rates = {f"rate_{kind}": 0 for kind in ("read", "report")}
+        rates |= {f"rate_{kind}": limiter.refused for kind, limiter in self._limiters.items()}
+        return {limit: self._refused[limit] for limit in LIMIT_OF.values()} | rates

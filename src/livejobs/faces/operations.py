@@ -38,7 +38,7 @@ INFO: Final = "type.googleapis.com/google.rpc.ErrorInfo"
 # Shapes
 
 
-Any_ = TypedDict("Any_", {"@type": str, "value": Any})  # google.protobuf.Any
+ProtoAny = TypedDict("ProtoAny", {"@type": str, "value": Any})  # google.protobuf.Any
 
 
 class OperationError(TypedDict):
@@ -48,10 +48,10 @@ class OperationError(TypedDict):
 
 class Operation(TypedDict):
     name: str
-    metadata: Any_
+    metadata: ProtoAny
     done: bool
     error: NotRequired[OperationError]
-    response: NotRequired[Any_]
+    response: NotRequired[ProtoAny]
 
 
 class Operations(TypedDict):
@@ -201,11 +201,11 @@ def bad_filter() -> BadArgument:
     return BadArgument(f"filter takes terms like done=true, joined by AND. The fields: {names}.")
 
 
-class Ask(Struct):
+class CancelOperation(Struct):
     """Members that clients add are of no matter."""
 
 
-class Wait(Struct):
+class WaitOperation(Struct):
     timeout: str | None = None
     name: str = ""
 
@@ -213,7 +213,7 @@ class Wait(Struct):
 async def cancel(call: Call) -> Response:
     """An operation that is done stays as it is, which is no error: the caller could not know."""
     slot = await call.job()
-    await call.body(Ask, Ask())
+    await call.body(CancelOperation, CancelOperation())
     try:
         await call.cancel(slot)
     except Conflict:
@@ -229,7 +229,7 @@ async def delete(call: Call) -> Response:
 
 async def wait(call: Call) -> Response:
     slot = await call.job()
-    seconds = seconds_of(await call.body(Wait, Wait()))
+    seconds = seconds_of(await call.body(WaitOperation, WaitOperation()))
     await call.ended(slot, seconds)
     return call.json(await call.seen(slot, shape))
 
@@ -237,7 +237,7 @@ async def wait(call: Call) -> Response:
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)s")
 
 
-def seconds_of(wait: Wait) -> float:
+def seconds_of(wait: WaitOperation) -> float:
     if wait.timeout is None:
         return WAIT
     found = _DURATION.fullmatch(wait.timeout)
@@ -324,12 +324,12 @@ FACE: Final = Face(
         ),
         way(
             "POST", ONE + ":cancel", "Cancel an operation", handler=cancel, action="cancel",
-            returns=Empty, example={}, takes=Ask, takes_example={}, needs_body=False,
+            returns=Empty, example={}, takes=CancelOperation, takes_example={}, needs_body=False,
             refuses=BAD_BODY[1:],
         ),
         way(
             "POST", ONE + ":wait", "Wait until an operation is done", handler=wait,
-            returns=Operation, example=DONE, takes=Wait, takes_example={"timeout": "10s"},
+            returns=Operation, example=DONE, takes=WaitOperation, takes_example={"timeout": "10s"},
             needs_body=False, refuses=BAD_BODY,
         ),
     ),

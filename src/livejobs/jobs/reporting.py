@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from livejobs.config import Settings
 from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.cursor import Cursor
@@ -289,4 +290,13 @@ def _largest(head: Head, report: say.AnyReport) -> tuple[int, str]:
     return max(
         ((len(encoded(value)), name) for value, name in fields if value is not None),
         default=(0, ""),
+    )
+
+
+def bounds_of(settings: Settings) -> say.Bounds:
+    return say.Bounds(
+        body=settings.max_body_bytes,
+        head=settings.max_head_bytes,
+        line=settings.max_line_bytes,
+        batch=settings.max_batch,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from livejobs.config import Settings
 from livejobs.core import reducer
 from livejobs.core.errors import NotFound
 from livejobs.core.hooks import Book, Hook
-from livejobs.core.model import Entry, Head, Status, Stored
-from livejobs.core.trimming import Caps, trim
+from livejobs.core.model import Entry, EntryKind, Head, Status, Stored
+from livejobs.core.trimming import Cap, Caps, trim
 from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
@@ -143,3 +144,11 @@ class Transaction:
 
 def _unfinished(head: Head | None) -> int:
     return head is not None and not head.finished
+
+
+def caps_of(settings: Settings) -> Caps:
+    """How much is kept of a job's entries: only the kinds with a limit."""
+    logs = Cap(settings.keep_log_lines, settings.keep_log_bytes)
+    results = Cap(settings.keep_results, settings.keep_result_bytes)
+    caps: dict[EntryKind, Cap] = {"logs": logs, "results": results, "errors": results}
+    return {kind: cap for kind, cap in caps.items() if cap != Cap()}

@@ -331,7 +331,7 @@ class Hub:
         sinks = self._all()
         viewers = [viewer for sink in sinks for viewer in sink.viewers]
         channels = {viewer.channel for viewer in viewers} - {None}
-        streams = sum(sink.solo for sink in sinks)
+        streams = sum(sink.own_wire.transport != "websocket" for sink in sinks)
         return {
             "connections": len(sinks),
             "connections_slow": sum(sink.busy for sink in sinks),

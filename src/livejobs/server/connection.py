@@ -34,6 +34,7 @@ from livejobs.web.http import NDJSON, media_type_of
 PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
 LARGE_READ = 64 << 10  # bytes; after so large a read, the next is likely to be as large
 PAUSE_FACTOR = 3  # pause after such a read, in multiples of the time that it took to parse
+IDLE_SECONDS = 0.05  # when the server stops, for a request that is on its way
 
 
 class ConnectionLimits(NamedTuple):
@@ -43,6 +44,9 @@ class ConnectionLimits(NamedTuple):
     head_seconds: int = 10
     body_silence_seconds: int = 30
     stuck_seconds: int = 30  # until a client must have read what we sent
+    # When the server stops, for the first request of a connection. A proxy connects when it has a
+    # request, and answers its client with 502 if the connection closes.
+    first_seconds: float = 0.5
     pong_seconds: int = 20  # between two pings of a WebSocket, and until the answer
 
 
@@ -113,6 +117,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         "counted",
         "framing_bytes",
         "head_bytes",
+        "last",
         "limits",
         "may_pause",
         "moved",
@@ -135,6 +140,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.admission, self.limits = config.admission, config.limits
         self.refused = False
+        self.last = False  # the server stops: the next request is the last one
         self.moved = False  # the connection goes on without this object (see bare/)
         self.resting = False  # all requests are answered, and nothing has come since
         # The request that the app answers. uvicorn's `cycle` is the latest request: it may wait.
@@ -228,6 +234,8 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         """The head is complete: call the app, or wait until earlier requests are answered."""
         self.may_pause = body_may_pause(self.scope)
         super().on_headers_complete()
+        if self.last:
+            super().shutdown()  # closes the connection after the answer
         if len(self.pipeline) > PIPELINED:
             self.refused = True
             self.transport.abort()  # a refusal would overtake the answers to earlier requests
@@ -350,8 +358,17 @@ class Connection(LimitedConnection, HttpToolsProtocol):
     def shutdown(self) -> None:
         if self.refused:
             self.transport.close()
-        else:
+        elif self.cycle is not None and not self.cycle.response_complete:
             super().shutdown()
+        else:
+            self.last = True
+            new = self.scope is None and self.waited < 1
+            patience = self.limits.first_seconds if new else IDLE_SECONDS
+            self.loop.call_later(patience, self.close_idle)
+
+    def close_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     # Refusals, without the app
 

@@ -163,7 +163,7 @@ class InstantConnection(Connection):
 
     def may_offer(self) -> bool:
         """Whether the request may come whole, and can be answered before all others."""
-        if self.instant is None or self.odd or self.offered == AT_ONCE:
+        if self.instant is None or self.odd or self.last or self.offered == AT_ONCE:
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False

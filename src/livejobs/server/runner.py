@@ -13,8 +13,8 @@ import logging
 import resource
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from types import FrameType
@@ -149,8 +149,7 @@ class Server(uvicorn.Server):
         self.should_exit = self.signalled = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
+        await self.accept_last(sockets or ())
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.drain()
@@ -164,6 +163,24 @@ class Server(uvicorn.Server):
             await asyncio.wait(tasks, timeout=1)
         self.poller.close()
 
+    async def accept_last(self, sockets: Sequence[socket.socket]) -> None:
+        """Stop listening. The kernel would reset the connections that wait to be accepted, and a
+        client may have sent a request already."""
+        accepted = [conn for sock in sockets for conn in waiting(sock)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        http: Any = self.config.http_protocol_class  # a class, or a factory: see `protocol`
+        protocol = partial(
+            http,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for conn in accepted:
+            with suppress(OSError):  # the client has disconnected
+                await loop.connect_accepted_socket(protocol, conn)
+
     def abort_all(self) -> None:
         # The task of a lost connection ends by itself. uvicorn would cancel each task, and log a
         # traceback for each.
@@ -172,6 +189,13 @@ class Server(uvicorn.Server):
                 connection.close()
             else:
                 connection.transport.abort()
+
+
+def waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the kernel has made, and nobody has accepted."""
+    with suppress(OSError):  # no more
+        while True:
+            yield listener.accept()[0]
 
 
 def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits) -> Config:

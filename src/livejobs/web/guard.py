@@ -195,6 +195,11 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
     harmless = scope["type"] == "http" and scope["method"] in SAFE
     if harmless and not (by.cookie and _streams(scope)):
         return
+    refuse_foreign(live, scope)
+
+
+def refuse_foreign(live: LiveJobs, scope: Scope) -> None:
+    """Refuse a page of another site, unless the setting allows it."""
     origin = header(scope, b"origin")
     if origin is None or origin in live.settings.cors_origins:
         return

@@ -19,7 +19,7 @@ from livejobs.faces.ogc.shapes import (
     JOBS,
     PREFIX,
     REL,
-    Link,
+    OgcLink,
     StatusInfo,
     link,
     message,
@@ -38,7 +38,7 @@ OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 class Landing(TypedDict):
     title: str
     description: str
-    links: Sequence[Link]
+    links: Sequence[OgcLink]
 
 
 class Conformance(TypedDict):

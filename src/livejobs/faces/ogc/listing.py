@@ -14,7 +14,7 @@ from livejobs import clock
 from livejobs.core.errors import Invalid
 from livejobs.core.model import Head
 from livejobs.faces.base import Around, Call
-from livejobs.faces.ogc.shapes import JOBS, WORDS, Link, StatusInfo, link, status_info
+from livejobs.faces.ogc.shapes import JOBS, WORDS, OgcLink, StatusInfo, link, status_info
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
@@ -28,7 +28,7 @@ PAGES: Final = 20  # that one request reads, to find jobs that fit
 
 class JobList(TypedDict):
     jobs: Sequence[StatusInfo]
-    links: Sequence[Link]
+    links: Sequence[OgcLink]
 
 
 async def job_list(call: Call) -> Response:

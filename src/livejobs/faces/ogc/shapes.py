@@ -27,14 +27,14 @@ WORDS: Final[Mapping[Status, Word]] = {
 }
 
 
-class Link(TypedDict):
+class OgcLink(TypedDict):
     href: str
     rel: str
     type: str
     title: NotRequired[str]
 
 
-class Problem(TypedDict):
+class JobException(TypedDict):
     type: str
     title: str
     detail: str
@@ -54,8 +54,8 @@ class StatusInfo(TypedDict):
     started: NotRequired[str]
     finished: NotRequired[str]
     updated: str
-    exception: NotRequired[Problem]
-    links: Sequence[Link]
+    exception: NotRequired[JobException]
+    links: Sequence[OgcLink]
 
 
 def status_info(head: Head, around: Around) -> StatusInfo:
@@ -89,15 +89,15 @@ def message(head: Head) -> str | None:
     return head.progress.message if head.waiting is None else head.waiting.prompt
 
 
-def exception(head: Head) -> Problem | None:
+def exception(head: Head) -> JobException | None:
     if head.status != "failed":
         return None
     return {"type": "about:blank", "title": "Job failed", "detail": message(head) or ""}
 
 
-def links_of(head: Head, base: str) -> Sequence[Link]:
+def links_of(head: Head, base: str) -> Sequence[OgcLink]:
     own = f"{base}{JOBS}/{head.id}"
-    links: list[Link] = [link(own, "self"), link(f"{base}{JOBS}", "up")]
+    links: list[OgcLink] = [link(own, "self"), link(f"{base}{JOBS}", "up")]
     if head.status == "succeeded":
         links.append(link(own + "/results", REL + "results"))
     for it in head.files:
@@ -106,7 +106,7 @@ def links_of(head: Head, base: str) -> Sequence[Link]:
     return links
 
 
-def link(href: str, rel: str, type: str = JSON) -> Link:
+def link(href: str, rel: str, type: str = JSON) -> OgcLink:
     return {"href": href, "rel": rel, "type": type}
 
 

@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.core.access import Principal
-from livejobs.live.channel import Viewer
 from livejobs.live.frames import SSE, Wire
 from livejobs.live.hub import Hub
 from livejobs.live.sink import Bare, Sink, Take
@@ -18,7 +17,7 @@ from livejobs.web import http
 from livejobs.web.handover import hand_over
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-Subscribe: TypeAlias = Callable[[Sink], Viewer]
+Subscribe: TypeAlias = Callable[[Sink], object]
 
 HEADERS: Final[Headers] = (
     (b"cache-control", b"no-store"),
@@ -43,7 +42,9 @@ class Stream(Response):
         wire: Wire = SSE,
         headers: Headers = EVENTS,
         seconds: float | None = None,
+        solo: bool = True,
     ) -> None:
+        """`solo`: the stream ends with its one subscription."""
         hub.check_limit(by)
         self._hub = hub
         self._by = by
@@ -52,6 +53,7 @@ class Stream(Response):
         self._wire = wire
         self._head = headers
         self._seconds = seconds  # how long it lasts at most
+        self._solo = solo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -64,7 +66,7 @@ class Stream(Response):
 
     def _open(self, send: Send, bare: Bare | None) -> Sink:
         hub, wire, by = self._hub, self._wire, self._by
-        return hub.open(send, wire, by, solo=True, bare=bare, seconds=self._seconds)
+        return hub.open(send, wire, by, solo=self._solo, bare=bare, seconds=self._seconds)
 
     async def _begin(self, sink: Sink) -> None:
         self._subscribe(sink)
