@@ -18,6 +18,7 @@ from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import chosen
 from livejobs.mcp.door import Mcp
+from livejobs.mcp.extensions.full import full
 from livejobs.service import LiveJobs
 from livejobs.web import problems
 from livejobs.web.calls import (
@@ -273,7 +274,7 @@ def create_app(
         live.keep_by_default(face.retention)
     document = cache(lambda: openapi.document(version("livejobs"), describe(faces)))
     hot: Sequence[Hot] = (*HOT, *door.routes(faces))
-    agents = mcp or Mcp()
+    agents = mcp or full()
     routes = (*hot, *ROUTES[len(HOT) :], agents.route, *pages.routes(document))
     made = App if live.traces is None else TracedApp
     app = made(live, routes, hot=hot if fast else (), hosts=hosts, lifespan=lifespan)

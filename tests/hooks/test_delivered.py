@@ -284,7 +284,7 @@ def test_redirects_are_not_followed(api: Api, receiver: Receiver, project: str) 
         ({"url": "http://169.254.169.254/latest"}, "/url"),
         ({"events": []}, "/events"),
         ({"events": ["everything"]}, "/events/0"),
-        ({"format": "a2a"}, "/format"),
+        ({"format": "a2a", "secret": "line\nbreak"}, "/secret"),
         ({"format": "smoke"}, "/format"),
         ({"secret": "short"}, "/secret"),
         ({"format": "discord", "secret": "x"}, "/secret"),

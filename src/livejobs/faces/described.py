@@ -72,8 +72,8 @@ def _in_path(way: Way, name: str) -> openapi.Parameter:
 
 
 def _taken(way: Way) -> Sequence[openapi.Parameter]:
-    if way.returns is None:
-        return openapi.FETCHED if way.stream is None else ()
+    if way.returns is None and way.stream is None:
+        return openapi.FETCHED
     return (openapi.KNOWN,) if way.shape is not None else ()
 
 
@@ -86,7 +86,8 @@ def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
         file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
-    content = _content(face.media_type, way.returns, way.example, schemas) | events
+    media_type = way.media_type or face.media_type
+    content = _content(media_type, way.returns, way.example, schemas) | events
     done: dict[str, Any] = {str(way.status): {"description": "Success", "content": content}}
     done |= {str(status): {"description": meaning} for status, meaning in way.empty}
     return done if way.shape is None else done | not_modified

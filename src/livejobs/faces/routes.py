@@ -163,6 +163,8 @@ class Door:
         if way is None:
             raise self._method_not_allowed()
         by = await self._admit(live, scope, way)
+        if self.face.check is not None:
+            self.face.check(scope, way)
         if not way.ready_for(scope):
             assert way.handler is not None, "a way has a shape or a handler"
             return await way.handler(Call(Request(scope, receive), live, by, self.face, way))
@@ -179,9 +181,20 @@ class Door:
         if by is None or slot is None or slot.forms is None or not place.has(slot.head):
             return False
         made: Ready | None = slot.forms.answers.get(way.path)
-        if made is None or not guard.took_call(live.limiter("read"), by, scope["client"]):
+        if made is None or not self._passes(scope, way):
+            return False
+        if not guard.took_call(live.limiter("read"), by, scope["client"]):
             return False
         offer.reply.give(made.to(scope))
+        return True
+
+    def _passes(self, scope: Scope, way: Way) -> bool:
+        if self.face.check is None:
+            return True
+        try:
+            self.face.check(scope, way)
+        except LivejobsError:
+            return False
         return True
 
     def _admit_at_once(self, live: LiveJobs, scope: Scope, way: Way) -> Principal | None:

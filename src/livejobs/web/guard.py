@@ -214,7 +214,7 @@ def refuse_foreign(live: LiveJobs, scope: Scope) -> None:
 
 def _streams(scope: Scope) -> bool:
     accepted = header(scope, b"accept") or ""
-    return takes(accepted, "text/event-stream") or scope["path"].endswith("/events")
+    return takes(accepted, "text/event-stream") or scope["path"].endswith(("/events", ":subscribe"))
 
 
 def check_host(allowed: frozenset[str], scope: Scope) -> Misdirected | None:
