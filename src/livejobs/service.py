@@ -156,7 +156,7 @@ class LiveJobs:
         self.reporting = parts.reporting(self.committer, self.bounds)
         check_size = self.reporting.check_size
         self.hooks = Hooks(
-            self.settings, self.store, self.committer, leads=lambda: self.nodes.leads
+            self.settings, self.store, self.committer, check_size, leads=lambda: self.nodes.leads
         )
         self.creating = Creating(
             self.settings, self.store, self.committer, self.reader, check_size, self.hooks.of_job

@@ -50,6 +50,12 @@ BEGIN = {**TUS, "upload-length": "9", "upload-metadata": "filename YQ=="}
 PIECE = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
 
 AIP = "/operations/v1/projects/{project}/operations"
+A2A = {"a2a-version": "1.0"}
+TASK = "/a2a/tasks/{id}"
+CONFIGS = TASK + "/pushNotificationConfigs"
+ANSWER = {
+    "message": {"messageId": "m", "role": "ROLE_USER", "taskId": "j", "parts": [{"text": "yes"}]}
+}
 HOOK = {"url": "https://hooks.example/in", "events": ["finished"]}
 
 CALLS = [
@@ -138,6 +144,19 @@ CALLS = [
     Call("GET", "/ogc/jobs/{id}", "view", 200),
     Call("DELETE", "/ogc/jobs/{id}", "cancel", 200),
     Call("GET", "/ogc/jobs/{id}/results", "view", 404),
+    Call("GET", "/.well-known/agent-card.json", None, 200),
+    Call("POST", "/a2a/message:send", "cancel", 400, ANSWER, headers=A2A),
+    Call("POST", "/a2a/message:stream", "cancel", 400, ANSWER, headers=A2A),
+    Call("GET", "/a2a/tasks", "view", 200, None, 403, "/a2a/tasks?contextId=mine", A2A),
+    Call("GET", TASK, "view", 200, headers=A2A),
+    Call("POST", TASK + ":cancel", "cancel", 200, headers=A2A),
+    Call("HEAD", TASK + ":subscribe", "view", 200, headers=A2A),
+    Call("POST", TASK + ":subscribe", "view", 400, url="/a2a/tasks/over:subscribe", headers=A2A),
+    Call("GET", CONFIGS, "report", 200, headers=A2A),
+    Call("POST", CONFIGS, "report", 200, {"id": "c", "url": HOOK["url"]}, headers=A2A),
+    Call("GET", CONFIGS + "/{config}", "report", 404, headers=A2A),
+    Call("DELETE", CONFIGS + "/{config}", "report", 200, headers=A2A),
+    Call("GET", "/a2a/extendedAgentCard", "view", 400, None, 400, headers=A2A),
     Call("GET", "/streams/{id}/logs", "view", 200),
     Call("GET", "/streams/{id}/results", "view", 200),
     Call("GET", "/streams/{id}/errors", "view", 200),
@@ -218,6 +237,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert admin.delete(f"/v1/keys/{revoked['id']}").status_code == 204
         assert admin.put("/v1/jobs/j", json={"project": "mine"}).status_code == 201
         admin.post("/v1/jobs/j/reports", json={"type": "start"})
+        assert admin.put("/v1/jobs/over", json={"project": "mine"}).status_code == 201
+        admin.post("/v1/jobs/over/reports", json={"type": "succeed"})
         assert admin.put("/v1/jobs/j/files/f", content=b"f").status_code == 201
         upload = admin.post("/v1/jobs/j/uploads", headers=BEGIN).headers["location"]
         expired = {"x-api-key": keys["expired"]}

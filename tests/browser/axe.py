@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 from tests.support.needs import need
 
@@ -13,7 +13,7 @@ SOURCE: Final = Path(__file__).parents[1] / "interop/node_modules/axe-core/axe.m
 SEVERE: Final = ("serious", "critical")
 
 
-def severe(page: Page, within: str = "html") -> list[str]:
+def severe(page: Page | Frame, within: str = "html") -> list[str]:
     """A line for each element that fails a rule in a serious way. Shadow trees are searched too."""
     need(SOURCE.is_file(), "axe-core is not installed (tests/interop)")
     if not page.evaluate("'axe' in window"):

@@ -51,12 +51,15 @@ START: Final = Elsewhere("tests/docs/test_start.py")
 BROWSER: Final = Elsewhere("tests/docs/test_in_browser.py")
 HOOKS: Final = Elsewhere("tests/hooks/test_docs.py")
 README: Final = Elsewhere("tests/test_readme.py")
+AGENTS: Final = Elsewhere("tests/mcp/extensions/test_docs.py")
 RUN: Final = Elsewhere("tests/docs/test_shell.py")
 ENGINE: Final = Never("It needs Docker's engine and Compose. tests/docker reads the files.")
 
 WAYS: Final[dict[tuple[str, str], Way]] = {
     ("README.md", "bash"): README,
     ("README.md", "python"): README,
+    ("docs/agents.md", "js"): AGENTS,
+    ("docs/agents.md", "python"): AGENTS,
     ("docs/browser.md", "css"): BROWSER,
     ("docs/embedding.md", "python"): Elsewhere("tests/test_embedding.py"),
     ("docs/faces.md", "python"): Elsewhere("tests/faces/test_docs.py"),

@@ -12,6 +12,9 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from a2a.types import Task
+from a2a.utils.proto_utils import validate_proto_required_fields
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,8 +89,9 @@ class World:
             ("tasks", f"/api/tasks/{id}/status/"),
             ("operations", f"/operations/v1/projects/{native['project']}/operations/{id}"),
             ("ogc", f"/ogc/jobs/{id}"),
+            ("a2a", f"/a2a/tasks/{id}"),
         ):
-            answer = await self.http.get(path)
+            answer = await self.http.get(path, headers={"a2a-version": "1.0"})
             assert answer.headers["etag"] == f'W/"{native["cursor"]}"'
             faces[face] = answer.json()
         asked = await self.http.post("/v1/toolkit/job/status", json={"job_id": id})
@@ -124,6 +128,8 @@ def test_all_faces_agree_with_the_job(
     for face, answer in faces.items():
         if face in SCHEMAS:
             schema(face).validate(answer)
+    validate_proto_required_fields(ParseDict(faces["a2a"], Task()))
+    faces["a2a"]["status"].get("message", {}).pop("messageId", None)
     assert faces == expected(native)
 
 
@@ -147,6 +153,7 @@ def expected(job: Any) -> dict[str, Any]:
         "operations": operation(job),
         "ogc": status_info(job),
         "ogc results": outputs(job),
+        "a2a": task(job),
         "streams logs": job["logs"],
         "streams results": [result["value"] for result in job["results"]],
         "streams errors": job["errors"],
@@ -349,3 +356,72 @@ def outputs(job: Any) -> Any:
     if job["results"]:
         found["results"] = {"value": [result["value"] for result in job["results"]]}
     return found
+
+
+def task(job: Any) -> Any:
+    status = {"state": f"TASK_STATE_{state(job)}", "timestamp": job["updated_at"]}
+    parts = said_of(job)
+    if parts:
+        status["message"] = {
+            "contextId": job["project"],
+            "taskId": job["id"],
+            "role": "ROLE_AGENT",
+            "parts": parts,
+        }
+    artifacts = [(f"results/{it['n']}", f"Result {it['n']}", it["value"]) for it in job["results"]]
+    if job["result"] is not None:
+        artifacts.append(("result", "Result", job["result"]))
+    return {
+        "id": job["id"],
+        "contextId": job["project"],
+        "status": status,
+        "artifacts": [
+            {"artifactId": id, "name": name, "parts": [{"data": value, "mediaType": JSON}]}
+            for id, name, value in artifacts
+        ],
+        "metadata": facts(job),
+    }
+
+
+JSON = "application/json"
+
+
+def state(job: Any) -> str:
+    if job["waiting"] is not None:
+        return "INPUT_REQUIRED"
+    return word(job, "SUBMITTED", "WORKING", "COMPLETED", "FAILED", "CANCELED")
+
+
+def said_of(job: Any) -> list[Any]:
+    asked, it = job["waiting"], job["progress"]
+    if asked is not None:
+        schema = (
+            [{"data": {"n": asked["n"], "schema": asked["schema"]}}]
+            if asked["schema"] is not None
+            else []
+        )
+        return [{"text": asked["prompt"]}, *schema]
+    if job["completed_at"] is not None:
+        return [{"text": why(job)}] if job["status"] == "failed" and why(job) else []
+    facts = []
+    if it["percent"] is not None:
+        facts.append(f"{it['percent']} %")
+    if it["current"] is not None and (it["total"] is not None or it["unit"]):
+        of = "" if it["total"] is None else f" of {it['total']:g}"
+        facts.append(f"{it['current']:g}{of} {it['unit'] or ''}".rstrip())
+    facts += [it["message"]] if it["message"] else []
+    return [{"text": " · ".join(facts)}] if facts else []
+
+
+def facts(job: Any) -> Any:
+    names = {
+        "owner": "owner", "title": "title", "type": "type", "tags": "tags", "meta": "meta",
+        "counters": "counters", "attempt": "attempt", "stalled": "stalled",
+        "cancelRequested": "cancel_requested", "errorsTotal": "errors_total",
+        "createdAt": "created_at", "startedAt": "started_at", "completedAt": "completed_at",
+    }  # fmt: skip
+    made = {name: job[native] for name, native in names.items()}
+    made |= {name: job["progress"][name] for name in ("percent", "current", "total", "unit")}
+    if job["status"] == "failed":
+        made |= {"errorCode": job["error"]["code"], "errorDetail": job["error"]["detail"]}
+    return made

@@ -290,7 +290,7 @@ def test_a_redirect_leads_to_allowed_addresses_only(
         ({"url": "http://169.254.169.254/latest"}, "/url"),
         ({"events": []}, "/events"),
         ({"events": ["everything"]}, "/events/0"),
-        ({"format": "a2a"}, "/format"),
+        ({"format": "a2a", "secret": "line\nbreak"}, "/secret"),
         ({"format": "smoke"}, "/format"),
         ({"secret": "short"}, "/secret"),
         ({"format": "discord", "secret": "x"}, "/secret"),

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from a2a.types import StreamResponse, TaskState
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
@@ -44,7 +46,8 @@ def note(
                 created_at=0, by="key:ci")  # fmt: skip
     job = wire.fields(head, Cursor("e", 7))
     link = "https://jobs.example/jobs/j1"
-    return Note("msg_1", event, "2026-01-01T00:00:00.000Z", job, made, link, "/v1/jobs/j1", ref)
+    at = "2026-01-01T00:00:00.000Z"
+    return Note("msg_1", event, at, job, made, link, "/v1/jobs/j1", ref, head)
 
 
 def sent(format: Format, head: Head, **how: Any) -> tuple[Request, Any]:
@@ -151,6 +154,28 @@ def test_ntfy_gets_json_that_replaces_the_message_before() -> None:
     _, later = sent("ntfy", FAILED, event="failed", secret=None)
     assert later["sequence_id"] == body["sequence_id"]
     assert later["priority"] == 4
+
+
+def test_a2a_gets_the_status_as_the_official_types_read_it() -> None:
+    secrets: dict[str, Any] = {"secret": "t0k", "authorization": "Bearer c"}
+    request, body = sent("a2a", RUNNING, **secrets)
+    assert (request.method, request.url) == ("POST", "https://a.example/in")
+    assert request.headers == {
+        "content-type": "application/a2a+json",
+        "x-a2a-notification-token": "t0k",
+        "authorization": "Bearer c",
+    }
+    read = ParseDict(body, StreamResponse())
+    assert read.WhichOneof("payload") == "status_update"
+    update = read.status_update
+    assert (update.task_id, update.context_id) == ("j1", "films")
+    assert update.status.state == TaskState.TASK_STATE_WORKING
+    assert update.status.message.parts[0].text == "42 % · 420 of 1000 frames · Pass 2"
+    assert dict(update.metadata)["percent"] == 42
+    request, body = sent("a2a", FAILED, event="failed", secret=None)
+    assert set(request.headers) == {"content-type"}
+    assert body["statusUpdate"]["status"]["state"] == "TASK_STATE_FAILED"
+    assert body["statusUpdate"]["status"]["message"]["parts"] == [{"text": "Out of memory"}]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 429, 500, 503])

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from livejobs.core.access import NEEDS
-from livejobs.mcp import answers, rpc
+from livejobs.mcp import answers
 from livejobs.mcp.call import LEGACY, MODERN
 from livejobs.mcp.door import TOOLS
 from livejobs.mcp.tools import Tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text()
-OF_EXTENSIONS = {rpc.MISSING_CAPABILITY}
 
 
 def rows() -> dict[str, list[str]]:
@@ -38,10 +37,7 @@ def test_there_is_no_other_tool() -> None:
 
 def test_each_error_has_its_status() -> None:
     documented = re.findall(r"^\| (-\d+) \| (\d+) \|", PAGE, re.MULTILINE)
-    known = {
-        (code, status) for code, status in answers.STATUSES.items() if code not in OF_EXTENSIONS
-    }
-    assert {(int(code), int(status)) for code, status in documented} == known
+    assert {int(code): int(status) for code, status in documented} == answers.STATUSES
 
 
 @pytest.mark.parametrize("version", [*MODERN, *LEGACY])

@@ -24,6 +24,8 @@ MISMATCH, VERSION = -32020, -32022
 def test_discover_names_versions_capabilities_and_the_server(agent: Agent) -> None:
     found = agent.result("server/discover")
     assert found["supportedVersions"] == [MODERN]
+    extensions = found["capabilities"].pop("extensions")
+    assert {*extensions} == {f"{PREFIX}tasks", f"{PREFIX}ui"}
     assert found["capabilities"] == {"tools": {}, "resources": {"subscribe": True}}
     assert found["_meta"][f"{PREFIX}serverInfo"]["name"] == "livejobs"
     assert (found["resultType"], found["cacheScope"]) == ("complete", "private")
@@ -231,7 +233,11 @@ def test_a_body_at_the_limit_is_taken_and_one_above_is_413(legacy: Agent, api: A
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )

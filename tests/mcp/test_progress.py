@@ -85,11 +85,11 @@ def test_the_message_tells_where_the_job_is() -> None:
         replace(
             NEW,
             status="running",
-            progress=Progress(current=4, total=10, unit="frames", message="Pass 2"),
+            progress=Progress(current=0.3, total=1_500_000, unit="frames", message="Pass 2"),
         ),
         2,
         (),
     )
     params = told(Telling(b"0"), slot)
     assert params is not None
-    assert params["message"] == "Pass 2: 4 of 10 frames"
+    assert params["message"] == "Pass 2: 0.3 of 1500000 frames"

@@ -7,6 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support.api import Api
 from tests.support.desk import eventually
 from tests.support.server import Server
 
+TIME = 50  # seconds that a wait lasts by default here
 TOKENS = [0, "", "t", -1, 2**60, '„ä\n"\\ \U0001f680']
 
 
@@ -109,11 +111,12 @@ def test_a_job_that_has_ended_is_no_wait(either: Agent, api: Api, report: str) -
 
 
 def test_it_ends_with_a_question(either: Agent, api: Api) -> None:
-    id = new(api, {"type": "start"})
+    id, began = new(api, {"type": "start"}), time.monotonic()
     with either.waiting(id, progress=0) as told:
         next(told)
         api.report(id, {"type": "ask", "prompt": "Go?"})
         job = ended(list(told)[-1])
+    assert time.monotonic() - began < TIME  # else its time was over
     assert (job["status"], job["waiting"]["prompt"]) == ("running", "Go?")
     assert either.good("wait_for_job", id=id)["waiting"]["n"] == 1
 
@@ -147,6 +150,25 @@ def test_a_client_that_takes_only_json_gets_json(agent: Agent, api: Api) -> None
     api.report(id, {"type": "ask", "prompt": "Go?"})
     asked["arguments"] = {"id": id, "timeout_seconds": 50}
     assert agent.ask("tools/call", asked).json()["result"]["structuredContent"]["waiting"]
+
+
+def test_a_client_that_takes_only_json_waits_until_the_job_has_ended(
+    agent: Agent, api: Api
+) -> None:
+    """It is not woken by what happens in between."""
+    id, began = new(api, {"type": "start"}), time.monotonic()
+
+    def work() -> None:
+        for percent in (10, 20, 30):
+            api.report(id, {"type": "progress", "percent": percent})
+        api.report(id, {"type": "succeed"})
+
+    agent.headers["accept"] = "application/json"
+    worker = Thread(target=work)
+    worker.start()
+    assert agent.good("wait_for_job", id=id, timeout_seconds=TIME)["status"] == "succeeded"
+    worker.join()
+    assert time.monotonic() - began < TIME  # else its time was over
 
 
 def test_a_client_that_leaves_frees_its_connection(either: Agent, api: Api) -> None:
@@ -187,7 +209,7 @@ def cancel(agent: Agent, id: Any) -> None:
 
 
 def test_a_legacy_client_cancels_by_a_message(legacy: Agent, api: Api) -> None:
-    id = new(api, {"type": "start"})
+    id, began = new(api, {"type": "start"}), time.monotonic()
     name = uuid.uuid4().hex
     with legacy.waiting(id, id=name, progress=1) as told:
         next(told)
@@ -195,6 +217,7 @@ def test_a_legacy_client_cancels_by_a_message(legacy: Agent, api: Api) -> None:
         cancel(legacy, name)
         (only,) = told
     assert ended(only)["status"] == "running"
+    assert time.monotonic() - began < TIME  # else its time was over
     cancel(legacy, name)  # which is over
 
 
@@ -248,9 +271,9 @@ def test_a_revoked_key_ends_its_waits_with_an_error(tmp_path: Any) -> None:
         assert "credential" in only["error"]["message"]
 
 
-def test_a_slow_client_gets_the_newest_state_and_then_the_end(shared: Server, api: Api) -> None:
-    """What it does not read costs the server no memory: it is told less."""
-    id = new(api, {"type": "start"})
+def test_a_slow_client_gets_all_of_a_large_result(shared: Server, api: Api) -> None:
+    """It reads nothing until the wait has ended; the rest of the result waits for it."""
+    id = new(api, {"type": "start"}, meta={"large": "x" * 100_000})
     with Agent(shared.url) as agent:
         asked = {"name": "wait_for_job", "arguments": {"id": id}}
         message = agent.message("tools/call", asked, progress=1)
@@ -265,7 +288,7 @@ def test_a_slow_client_gets_the_newest_state_and_then_the_end(shared: Server, ap
         raw.sendall("\r\n".join([*head, "", ""]).encode() + body)
         assert raw.recv(1)
         for percent in range(30):
-            api.report(id, {"type": "progress", "percent": percent, "message": "m" * 9000})
+            api.report(id, {"type": "progress", "percent": percent, "message": "m" * 900})
         api.report(id, {"type": "succeed"})
         raw.settimeout(30)
         read = b""
@@ -274,5 +297,7 @@ def test_a_slow_client_gets_the_newest_state_and_then_the_end(shared: Server, ap
     lines = [line for line in read.decode().splitlines() if line.startswith("data: ")]
     found = list(messages(iter(lines)))
     assert ended(found[-1])["status"] == "succeeded"
-    numbers = [progress_of(message)[0] for message in found[:-1]]
+    progress = [progress_of(message) for message in found[:-1]]
+    numbers = [number for number, _, _ in progress]
     assert numbers == sorted(set(numbers))
+    assert max(len(message or "") for _, _, message in progress) <= 300

@@ -21,7 +21,7 @@ from livejobs import LiveJobs, Settings, clock, create_app
 from livejobs.app import App
 from livejobs.core.errors import StorageUnavailable
 from livejobs.server.connection import PIPELINED
-from livejobs.server.instant import AT_ONCE
+from livejobs.server.instant.offering import AT_ONCE
 from livejobs.server.powers import RUNNER
 from livejobs.server.runner import KEEP_ALIVE_SECONDS
 from tests.jobs.test_committer import Disk

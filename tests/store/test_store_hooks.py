@@ -106,6 +106,27 @@ async def test_a_delivery_has_the_head_of_its_change(store: Store) -> None:
     assert await store.payload(999) is None
 
 
+async def test_a_job_gets_and_loses_webhooks_while_it_runs(store: Store) -> None:
+    head = job("a")
+    await store.commit([Change(None, head)])
+    mine = hook("mine", job="a")
+    hooked = replace(head, hooks=(mine.ref,))
+    await store.commit([Change(head, hooked, hooks=(mine,))])
+    assert [*await store.hooks("a")] == [mine]
+    other = hook("other", job="a")
+    swapped = replace(head, hooks=(other.ref,))
+    await store.commit([Change(hooked, swapped, calls=(call("started", "mine"),), hooks=(other,))])
+    assert [*await store.hooks("a")] == [other]
+    await store.sweep_hooks(0)  # what it lost stays until its deliveries are over
+    assert await store.hook("mine") == mine
+    await store.drop_hook("mine")
+    assert await waiting(store) == []
+    await store.commit([Change(swapped, head)])
+    assert [*await store.hooks("a")] == []
+    await store.sweep_hooks(0)
+    assert await store.hook("other") is None
+
+
 async def test_progress_that_waits_last_becomes_the_newer_one(store: Store) -> None:
     head = await begun(store, "created", "progress")
     last = replace(head, title="Newest")

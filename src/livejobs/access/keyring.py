@@ -161,6 +161,11 @@ class Keyring:
         admin = hmac.digest(secret, self._admin or b"", "sha256").hex()[:8]
         self._admin_id = "" if self._admin is None else f"admin-{admin}"
 
+    def stamp(self, purpose: str, value: bytes) -> bytes:
+        """Proof that this server, or another node of it, has made the value. No token is signed
+        over a NUL, so a stamp is never the signature of one."""
+        return hmac.digest(self._secret, purpose.encode() + b"\0" + value, "sha256")
+
     async def load(self, secret: bytes | None = None) -> None:
         """Read the keys, at the start and when another node has changed them. With `secret`,
         tokens stay valid after a restart."""

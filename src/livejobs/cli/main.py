@@ -28,6 +28,7 @@ SECTIONS: Final = {
         "wait": Place("wait", "Wait until a job has ended."),
         "answer": Place("answer", "Answer what a job waits for."),
         "cancel": Place("cancel", "Cancel a job."),
+        "mcp": Place("mcp.command", "Serve agents over MCP, on stdin and stdout.", "mcp"),
     },
     "Report on jobs": {
         "run": Place("run.command", "Run a command as a job.", "run"),

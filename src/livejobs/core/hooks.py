@@ -17,7 +17,7 @@ from livejobs.core.model import Head, HookRef
 Event: TypeAlias = Literal[
     "created", "started", "progress", "waiting", "stalled", "finished", "failed", "cancelled"
 ]
-Format: TypeAlias = Literal["standard", "cloudevents", "slack", "discord", "ntfy"]
+Format: TypeAlias = Literal["standard", "cloudevents", "slack", "discord", "ntfy", "a2a"]
 
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -43,11 +43,13 @@ class Hook(Struct, frozen=True, omit_defaults=True):
     old_until: int = 0  # until then, messages are signed with both
     ended_at: int | None = None
     ended: str | None = None  # why nothing is sent any more
+    name: str | None = None  # what its creator calls it, among the webhooks of its job
+    authorization: str | None = None  # this header of its messages, in the format a2a
 
     @property
     def ref(self) -> HookRef:
-        people = self.format not in SIGNED
-        return HookRef(self.id, self.events, receiver_of(self.url), people)
+        narrow = self.format not in SIGNED
+        return HookRef(self.id, self.events, receiver_of(self.url), narrow)
 
     def secrets(self, now: int) -> tuple[str, ...]:
         """What to sign with now. During the overlap of a rotation, the receiver may know either."""
@@ -129,6 +131,7 @@ class Book:
 
 def _calls(ref: HookRef, happened: tuple[Event, ...]) -> Iterator[Call]:
     wanted = [event for event in happened if event in ref.events]
-    # A person reads one message for a change: the narrowest says the most.
-    for event in wanted[-1:] if ref.people else wanted:
+    # One message for a change is enough for a person: the narrowest says the most. In the format
+    # a2a, all messages of a change would be the same.
+    for event in wanted[-1:] if ref.narrow else wanted:
         yield Call(ref.id, event, ref.receiver)

@@ -143,7 +143,7 @@ class HookRef(Struct, frozen=True, omit_defaults=True, array_like=True):
     id: str
     events: tuple[str, ...]
     receiver: str  # scheme, host and port of its URL
-    people: bool = False  # the messages are read by people
+    narrow: bool = False  # of the events of one change, it takes only the narrowest
 
 
 class Head(Struct, frozen=True, omit_defaults=True):

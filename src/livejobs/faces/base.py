@@ -36,7 +36,7 @@ from livejobs.live.form import Form
 from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.calls.jobs import hold
+from livejobs.web.calls.jobs import hold, while_there
 from livejobs.web.documents.parameters import Parameter
 from livejobs.web.files.calls import CHANGED, PreconditionFailed, Unsatisfiable
 from livejobs.web.streams.events import seen_ids
@@ -95,6 +95,11 @@ class Call(NamedTuple):
     async def ended(self, slot: Slot, seconds: float) -> None:
         """Wait until the job has ended, the time is over, or the client has disconnected."""
         await hold(self.request, slot, seconds, since=None, finished=True)
+
+    async def until(self, slot: Slot, reached: Callable[[Head], bool], seconds: float) -> None:
+        """The same, but until this holds of the job."""
+        until = self.live.until
+        await while_there(self.request, until(slot, lambda: reached(slot.head), seconds))
 
     def among(self, project: str | None = None, **filters: Any) -> Query:
         """The jobs of a project that the caller may see, by default of the caller's own. For
@@ -173,6 +178,7 @@ class Way(NamedTuple):
     public: Callable[[Settings], bool] | None = None  # in place of the face's
     query: tuple[Parameter, ...] = ()  # for the OpenAPI document
     needs_body: bool = True  # the same; of one that takes a body
+    media_type: str = ""  # the same; in place of the face's
 
     @property
     def names(self) -> Names:
@@ -212,6 +218,8 @@ class Face:
     statuses: Mapping[int, int] = field(default_factory=dict)
     #: In place of `refusal`, for a face whose errors depend on more of the request than the id.
     refusal_to: Callable[[LivejobsError, Request], Mapping[str, Any]] | None = None
+    #: What each request must satisfy, beside its access. It raises the face's error.
+    check: Callable[[Scope, Way], None] | None = None
 
     def status(self, error: LivejobsError) -> int:
         return self.statuses.get(error.status, error.status)

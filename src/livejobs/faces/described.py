@@ -73,7 +73,7 @@ def _in_path(way: Way, name: str) -> Parameter:
 
 
 def _taken(way: Way) -> Sequence[Parameter]:
-    if way.returns is None:
+    if way.returns is None and way.stream is None:
         return FETCHED
     return (KNOWN,) if way.shape is not None else ()
 
@@ -87,7 +87,8 @@ def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
         file = {"description": "The file", "content": {ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
-    content = _content(face.media_type, way.returns, way.example, schemas) | events
+    media_type = way.media_type or face.media_type
+    content = _content(media_type, way.returns, way.example, schemas) | events
     done = {str(way.status): {"description": "Success", "content": content}}
     return done if way.shape is None else done | not_modified
 

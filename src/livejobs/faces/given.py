@@ -70,6 +70,7 @@ class Around(NamedTuple):
     errors: Listed[ErrorLine] = Listed(ErrorLine)
     logs: Sequence[LogLine] = ()
     base: str = ""  # before every link, where the app is mounted
+    origin: str = ""  # before the base, for links that must be absolute; empty: not known
 
 
 Shape: TypeAlias = Callable[[Head, Around], Any]
@@ -104,7 +105,8 @@ async def seen(live: LiveJobs, slot: Slot, shape: Shape, needs: Needs) -> Any:
             raise NotFound.job(slot.head.id)
     results = Listed(ResultLine, whole.results, whole.made)
     errors = Listed(ErrorLine, whole.errors, whole.made)
-    return shape(slot.head, Around(results, errors, logs, slot.base))
+    origin = live.settings.public_url or ""
+    return shape(slot.head, Around(results, errors, logs, slot.base, origin))
 
 
 async def _logs(live: LiveJobs, slot: Slot) -> Sequence[LogLine]:

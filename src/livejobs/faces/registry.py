@@ -11,6 +11,7 @@ from typing import Final
 
 from livejobs.config import SettingError, Settings
 from livejobs.faces import consolidation, operations, render, streams, tasks, toolkit, translation
+from livejobs.faces.a2a import face as a2a
 from livejobs.faces.base import Face
 from livejobs.faces.ogc import face as ogc
 
@@ -25,6 +26,7 @@ BUILT_IN: Final[Mapping[str, Face]] = {
         toolkit.FACE,
         operations.FACE,
         ogc.FACE,
+        a2a.FACE,
         streams.FACE,
     )
 }

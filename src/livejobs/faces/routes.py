@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from starlette._utils import get_route_path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -123,7 +124,7 @@ class Gate(Hot):
 
     def take(self, offer: Offer) -> bool:
         found = self._find(offer.scope["method"], offer.scope["path"])
-        return found is not None and found.address.take(offer._replace(parameters=found.parameters))
+        return found is not None and found.address.take(replace(offer, parameters=found.parameters))
 
     def _find(self, method: str, path: str) -> Found | None:
         """The address with this path that takes the method; else the first with this path, which
@@ -163,6 +164,8 @@ class Door:
         if way is None:
             raise self._method_not_allowed()
         by = await self._admit(live, scope, way)
+        if self.face.check is not None:
+            self.face.check(scope, way)
         if not way.ready_for(scope):
             assert way.handler is not None, "a way has a shape or a handler"
             return await way.handler(Call(Request(scope, receive), live, by, self.face, way))
@@ -179,9 +182,20 @@ class Door:
         if by is None or slot is None or slot.forms is None or not place.has(slot.head):
             return False
         made: Ready | None = slot.forms.answers.get(way.path)
-        if made is None or not guard.took_call(live.limiter("read"), by, scope["client"]):
+        if made is None or not self._passes(scope, way):
+            return False
+        if not guard.took_call(live.limiter("read"), by, scope["client"]):
             return False
         offer.reply.give(made.to(scope))
+        return True
+
+    def _passes(self, scope: Scope, way: Way) -> bool:
+        if self.face.check is None:
+            return True
+        try:
+            self.face.check(scope, way)
+        except LivejobsError:
+            return False
         return True
 
     def _admit_at_once(self, live: LiveJobs, scope: Scope, way: Way) -> Principal | None:

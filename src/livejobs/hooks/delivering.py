@@ -253,6 +253,7 @@ class Deliverer:
             link=f"{url}{links['page']}" if url else None,
             source=f"{url}{links['self']}",
             ref=payload.ref,
+            head=head,
         )
 
     async def send(self, note: Note) -> tuple[Verdict, Answer | None]:

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from livejobs.core.hooks import Format, Hook
+from livejobs.core.model import Head
+from livejobs.hooks import a2a as objects
 from livejobs.hooks import signing
 from livejobs.hooks.messages import Message, clean, message
 
@@ -33,6 +35,7 @@ class Note(Struct, frozen=True):
     link: str | None  # to the job's page
     source: str  # the job's address
     ref: str | None  # the receiver's id of the message about this job, to edit it
+    head: Head  # the same job
 
 
 class Request(NamedTuple):
@@ -232,6 +235,19 @@ def ntfy(note: Note, now: int) -> Request:
     return Request("POST", f"{base}/", headers, encode(body))
 
 
+# A2A
+
+
+def a2a(note: Note, now: int) -> Request:
+    """Only the status: results are entries of the job, which its head does not have."""
+    headers = {"content-type": objects.MEDIA_TYPE}
+    if note.hook.secret is not None:
+        headers["x-a2a-notification-token"] = note.hook.secret
+    if note.hook.authorization is not None:
+        headers["authorization"] = note.hook.authorization
+    return Request("POST", note.hook.url, headers, encode(objects.status_update(note.head)))
+
+
 def _read(body: bytes) -> Mapping[str, Any]:
     try:
         said = msgspec.json.decode(body)
@@ -246,6 +262,5 @@ FORMATS: Final[Mapping[Format, Shape]] = {
     "slack": Shape(slack, slack_verdict, 1_500),  # Slack takes about 50 edits a minute
     "discord": Shape(discord, discord_verdict, 1_000),
     "ntfy": Shape(ntfy, by_status, 5_000),
+    "a2a": Shape(a2a, by_status, 500),
 }
-# In the contract, and built by another module later.
-NOT_YET: Final = frozenset({"a2a"})

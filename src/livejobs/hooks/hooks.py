@@ -15,6 +15,7 @@ from livejobs.core.hooks import OF_PROJECT, Hook
 from livejobs.core.model import Head, encode_head
 from livejobs.core.reports import NewHook
 from livejobs.hooks.addresses import Allowed
+from livejobs.hooks.attaching import Attaching
 from livejobs.hooks.delivering import Deliverer, Sender, Site
 from livejobs.hooks.making import Maker, rotated
 from livejobs.jobs.committer import Committer
@@ -25,19 +26,28 @@ from livejobs.store.hooks import Delivery, Payload
 
 class Hooks:
     def __init__(
-        self, settings: Settings, store: Store, committer: Committer, leads: Callable[[], bool]
+        self,
+        settings: Settings,
+        store: Store,
+        committer: Committer,
+        check_size: Callable[[Head, str], None],
+        leads: Callable[[], bool],
     ) -> None:
         """`leads`: whether this node does what only one of those on a database does."""
         allowed = Allowed(settings.webhook_allow_private)
         self.maker = Maker(allowed)
         site = Site(settings.public_url or "", settings.base_path)
         self.deliverer = Deliverer(store, committer, partial(_sender, allowed), site, leads)
+        self._attaching = Attaching(store, committer, self.maker, check_size)
+        # Verbs of a part, offered as they are.
+        self.attach, self.detach = self._attaching.attach, self._attaching.detach
         self._store = store
         self._committer = committer
         self.begin()
 
     def begin(self) -> None:
         self._changing = asyncio.Lock()  # it belongs to one event loop
+        self._attaching.begin()
 
     async def load(self) -> None:
         """Learn the webhooks of all projects."""

@@ -14,11 +14,18 @@ from livejobs.core.hooks import FORMATS, SIGNED, Format, Hook
 from livejobs.core.reports import NewHook
 from livejobs.core.times import wire_time
 from livejobs.hooks.addresses import Allowed
-from livejobs.hooks.formats import NOT_YET, slack_edits
+from livejobs.hooks.formats import slack_edits
 from livejobs.hooks.signing import is_secret, secret_of
 
 OVERLAP: Final = 24 * 3600 * 1000  # ms for which messages carry the signatures of both secrets
 SECRET_BYTES: Final = 32
+
+
+class NewPush(NewHook, frozen=True):
+    """A webhook that an A2A client asks for."""
+
+    name: str = ""  # its id among the webhooks of its job
+    authorization: str | None = None
 
 
 class Maker:
@@ -39,6 +46,7 @@ class Maker:
                 "Slack's incoming webhooks can't edit a message, so each progress would be a new "
                 "one. Leave out 'progress', or use the URL of chat.postMessage.",
             )
+        push = new if isinstance(new, NewPush) else NewPush(new.url, new.events)
         return Hook(
             id=f"wh_{os.urandom(12).hex()}",
             project=project,
@@ -49,6 +57,8 @@ class Maker:
             by=by,
             job=job,
             secret=_secret(new.secret, format, url, f"{at}/secret"),
+            name=push.name or None,
+            authorization=push.authorization,
         )
 
     def many(
@@ -80,8 +90,6 @@ class Maker:
 
 
 def _format(text: str, at: str) -> Format:
-    if text in NOT_YET:
-        raise Invalid.at(at, f"This server does not send the format {text!r} yet.")
     for format in FORMATS:
         if format == text:
             return format
@@ -94,7 +102,7 @@ def _secret(given: str | None, format: Format, url: str, at: str) -> str | None:
         if given is not None and not is_secret(given):
             raise Invalid.at(at, "Expected 'whsec_' and 24 to 64 bytes in base64.")
         return given or secret_of(os.urandom(SECRET_BYTES))
-    wants = format == "ntfy" or (format == "slack" and slack_edits(url))
+    wants = format in ("ntfy", "a2a") or (format == "slack" and slack_edits(url))
     if given is not None and not wants:
         raise Invalid.at(at, f"The format {format!r} has no secret but its URL. Leave it out.")
     if given is None and format == "slack" and wants:

@@ -90,6 +90,7 @@ class Transaction:
         head: Head,
         entries: tuple[Entry, ...] = (),
         audit: AuditRecord | None = None,
+        hooks: tuple[Hook, ...] = (),
     ) -> None:
         before = self.head(slot)
         assert before is not None, "an operation checks the head before it changes the job"
@@ -97,7 +98,8 @@ class Transaction:
         if entries:
             head = trim(head, entries, self._caps)
         calls = self._book.calls(before, head)
-        self._add(slot, Change(before, head, entries, audit=audit, calls=calls), before, head)
+        change = Change(before, head, entries, audit=audit, calls=calls, hooks=hooks)
+        self._add(slot, change, before, head)
 
     def delete(self, slot: Slot, audit: AuditRecord | None = None) -> None:
         before = self.head(slot)

@@ -26,10 +26,11 @@ CHANGES: Final = frozenset({"state", "gone"})
 
 class Listened(Struct, frozen=True):
     """What one key of `notifications` gives: the part that is honoured, and the jobs to watch,
-    each with the notification that tells of a change."""
+    each with the notification that tells of a change. `at_once`: the first one tells of now."""
 
     honoured: Any
     watched: Sequence[tuple[Slot, Callable[[Slot], tuple[str, Mapping[str, Any]]]]]
+    at_once: bool = False
 
 
 Listener: TypeAlias = Callable[[Call, Raw], Awaitable[Listened]]
@@ -84,7 +85,8 @@ class Listening:
         def subscribe(sink: Sink) -> None:
             for listened in found.values():
                 for slot, tell in listened.watched:
-                    hub.watch_job(sink, Updates(wire, slot, tell), slot, options, slot.seq, 0)
+                    since = None if listened.at_once else slot.seq
+                    hub.watch_job(sink, Updates(wire, slot, tell), slot, options, since, 0)
 
         honoured = {name: listened.honoured for name, listened in found.items()}
         hello = wire.event("notifications/subscriptions/acknowledged", {"notifications": honoured})

@@ -67,9 +67,9 @@ def message_of(slot: Slot) -> str:
     progress: dict[str, Any] = fields["progress"]
     if (place := fields["queue"]) is not None:
         return f"Queued: {place.position} of {place.length}"
-    parts = [progress["message"]] if progress["message"] else []
+    parts = [shown.short(progress["message"])] if progress["message"] else []
     if progress["current"] is not None:
-        total = "" if progress["total"] is None else f" of {progress['total']:g}"
+        total = "" if progress["total"] is None else f" of {progress['total']:.15g}"
         unit = f" {progress['unit']}" if progress["unit"] else ""
-        parts.append(f"{progress['current']:g}{total}{unit}")
+        parts.append(f"{progress['current']:.15g}{total}{unit}")
     return ": ".join(parts) or str(fields["status"])

@@ -26,10 +26,11 @@ JSON: Final = "application/json"
 
 
 class Document(Struct, frozen=True):
-    """A document at a fixed address. `about`: what resources/list shows of it."""
+    """A document at a fixed address. `about`: what resources/list shows of it. None: it is not
+    listed, since something else names it."""
 
     uri: str
-    about: Mapping[str, Any]
+    about: Mapping[str, Any] | None
     read: Callable[[Call], Awaitable[Content]]
 
 
@@ -62,7 +63,7 @@ class Resources:
         asked: _Page = rpc.params(_page, call.params)
         listed: list[Mapping[str, Any]] = []
         if asked.cursor is None:
-            listed += [{"uri": it.uri, **it.about} for it in self._fixed.values()]
+            listed += [{"uri": it.uri, **it.about} for it in self._fixed.values() if it.about]
         query = query_of(ListJobs(), call.by)
         try:
             found = await call.live.list(query, limit=NEWEST, after=asked.cursor)

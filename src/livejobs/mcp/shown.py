@@ -17,6 +17,7 @@ from livejobs.store.base import EntryQuery
 
 ENTRIES: Final = 20  # results or errors at once
 LINKS: Final = 20  # to files; `files` has all
+SHORT: Final = 300  # characters of a message in a list, or in a notification
 BYTES: Final = 24 * 1024  # of entries at once; a single larger entry is sent whole
 
 
@@ -42,6 +43,11 @@ def links(slot: Slot, form: Form) -> list[dict[str, Any]]:
     ]
 
 
+def short(text: str) -> str:
+    """A message of a worker, which may be long, where one line is enough."""
+    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+
+
 def brief(slot: Slot) -> dict[str, Any]:
     """The job in a list."""
     fields = head(slot)
@@ -51,7 +57,7 @@ def brief(slot: Slot) -> dict[str, Any]:
     return {
         **{name: fields[name] for name in names},
         "percent": progress["percent"],
-        "message": progress["message"],
+        "message": progress["message"] and short(progress["message"]),
         "waiting": fields["waiting"] is not None,
     }
 

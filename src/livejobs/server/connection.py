@@ -28,6 +28,7 @@ from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.server.bare.connection import Home
 from livejobs.server.bare.poller import Poller
 from livejobs.server.cycle import Expecting, receive_all
+from livejobs.server.instant.heads import Heads
 from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, body_may_pause, waited_for
 
 PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
@@ -57,6 +58,7 @@ class Config(uvicorn.Config):
         self.limits = limits
         self.admission = Admission(limits.connections, limits.connections_per_address)
         self.home = Home(Poller(), self.admission, set())
+        self.heads = Heads()
 
 
 class LimitedConnection:

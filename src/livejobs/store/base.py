@@ -50,6 +50,7 @@ SCANNED: Final = 10_000  # jobs that one call may look at to find those of some 
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
 AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
+NONE: Final[frozenset[str]] = frozenset()  # made once, since most changes have it
 
 
 class Idempotency(Struct, frozen=True):
@@ -71,7 +72,7 @@ class Change(Struct, frozen=True):
     idempotency: Idempotency | None = None
     audit: AuditRecord | None = None  # written in the same transaction
     calls: tuple[Call, ...] = ()  # to webhooks
-    hooks: tuple[Hook, ...] = ()  # the webhooks of a new job
+    hooks: tuple[Hook, ...] = ()  # new webhooks of the job
 
     @property
     def job(self) -> Head:
@@ -84,6 +85,12 @@ class Change(Struct, frozen=True):
         """Whether the job is created, deleted, or gets another status."""
         before, after = self.before, self.after
         return before is None or after is None or before.status != after.status
+
+    def unhooked(self) -> frozenset[str]:
+        """The ids of the webhooks that the job had, and has no more."""
+        was = self.before.hooks if self.before else ()
+        now = self.after.hooks if self.after else ()
+        return NONE if was is now else frozenset(it.id for it in was) - {it.id for it in now}
 
     def files(self) -> tuple[list[File], list[File]]:
         """The files that the change adds, and those that it takes away."""

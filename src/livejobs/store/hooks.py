@@ -121,4 +121,4 @@ class HookStore(Protocol):
 
     async def sweep_hooks(self, before: int) -> None:
         """Remove some of the records that ended before this time, or are too many. Forget
-        webhooks of deleted jobs once nothing of them waits."""
+        webhooks that their jobs no longer have once nothing of them waits."""

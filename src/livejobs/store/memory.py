@@ -122,7 +122,7 @@ class MemoryStore(SingleStore, MemoryHooks):
         else:
             self._keep(change.after, change.entries, seq)
         self._count(change)
-        self.add_hooks(change.hooks)
+        self.add_hooks(change.hooks, change.unhooked())
         self.call(change.calls, change.job, seq)
         came, went = change.files()
         for it in came:
@@ -170,7 +170,6 @@ class MemoryStore(SingleStore, MemoryHooks):
             del job.entries[kind][: len(job.entries[kind]) - head.total(kind) + head.removed(kind)]
 
     def _forget(self, head: Head, seq: int) -> None:
-        self.forget_job(head)
         self._jobs.pop(head.id, None)
         gone = self._gone[head.project]
         gone.append(Gone(head.id, seq))

@@ -35,15 +35,13 @@ class MemoryHooks:
 
     def __init__(self) -> None:
         self._hooks: dict[str, Hook] = {}
-        self._of_gone: set[str] = set()  # webhooks of deleted jobs
+        self._of_gone: set[str] = set()  # webhooks that their jobs no longer have
         self._rows: dict[int, _Row] = {}
         self._called = 0
 
-    def add_hooks(self, hooks: Sequence[Hook]) -> None:
+    def add_hooks(self, hooks: Sequence[Hook], gone: frozenset[str]) -> None:
         self._hooks |= {it.id: it for it in hooks}
-
-    def forget_job(self, head: Head) -> None:
-        self._of_gone |= {it.id for it in head.hooks}
+        self._of_gone |= gone
 
     def call(self, calls: Sequence[Call], head: Head, seq: int) -> None:
         for call in calls:

@@ -164,7 +164,7 @@ class Rows:
         self.trimmed: dict[tuple[int, int], int] = {}  # project, job and kind: a key
         self.counted: Counter[tuple[int, int, int, int]] = Counter()  # step, project, at, what
         self.hooks: list[Hook] = []
-        self.hooks_gone: set[str] = set()  # of deleted jobs
+        self.hooks_gone: set[str] = set()
         self.calls: list[CallRow] = []
         self._last_calls: dict[tuple[str, str], int] = {}  # by webhook and job
         self._pks = pks
@@ -173,9 +173,11 @@ class Rows:
 
     @property
     def only_told(self) -> bool:
-        return not (
-            self.moved or self.jobs or self.gone or self.idempotency or self.files
-        ) and not (self.files_ended or self.counted or self.trimmed or self.calls)
+        return (
+            not (self.moved or self.jobs or self.gone or self.idempotency or self.files)
+            and not (self.files_ended or self.counted or self.trimmed or self.calls)
+            and not (self.hooks or self.hooks_gone)
+        )
 
     def add(self, changes: Sequence[Change], pks: Mapping[str, int]) -> None:
         for change in changes:
@@ -211,8 +213,8 @@ class Rows:
         if change.after is None:
             del self._open[head.id]
             self.gone.append((life.project, seq, head.id))
-            self.hooks_gone.update(it.id for it in head.hooks)
         self.hooks += change.hooks
+        self.hooks_gone |= change.unhooked()
         if change.calls:
             self._call(change, life.project, seq)
         if change.idempotency is not None:

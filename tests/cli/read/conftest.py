@@ -13,7 +13,8 @@ from tests.support.server import Server
 
 # All commands that a shell runs.
 COMMANDS = (
-    "answer", "cancel", "get", "jobs", "logs", "report.command", "wait", "watch.command",
+    "answer", "cancel", "get", "jobs", "logs", "mcp.command", "report.command", "wait",
+    "watch.command",
 )  # fmt: skip
 
 

@@ -22,14 +22,14 @@ SERVERS = {"starlette", "uvicorn", "uvloop", "aiosqlite", "sse_starlette", "webs
 
 
 @pytest.mark.parametrize(
-    "name", ["watch", "jobs", "logs", "get", "wait", "answer", "cancel", "report"]
+    "name", ["watch", "jobs", "logs", "get", "wait", "answer", "cancel", "report", "mcp"]
 )
 def test_a_command_for_readers_loads_nothing_of_the_server(name: str) -> None:
     program = f"""
 import sys
 from livejobs.cli.main import main
 try:
-    words = {{"jobs": [], "answer": ["x", "true"]}}.get({name!r}, ["x"])
+    words = {{"jobs": [], "mcp": [], "answer": ["x", "true"]}}.get({name!r}, ["x"])
     main([{name!r}, "--url", "http://127.0.0.1:9", *words])
 except SystemExit as end:
     assert end.code in (0, 2), end.code  # report has no lines to send

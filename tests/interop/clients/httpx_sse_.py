@@ -28,7 +28,7 @@ def follow(client: httpx2.Client) -> bool:
     global retry  # noqa: PLW0603  a script
     params = {"view": "delta", "logs": "1"}
     path = f"{url}/v1/jobs/{name}/events"
-    with connect_sse(client, "GET", path, params=params, headers=dict(headers)) as events:
+    with connect_sse(client, "GET", path, params=params, headers=dict(headers)) as events:  # type: ignore[arg-type]
         if events.response.status_code == 204:
             return True
         for event in events.iter_sse():

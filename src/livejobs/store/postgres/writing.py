@@ -252,7 +252,7 @@ def _repeatable(rows: Rows) -> Found:
 
 
 def _called(rows: Rows) -> Found:
-    """A webhook that comes and goes in one statement is written once, as of a deleted job."""
+    """A webhook that comes and goes in one statement is written once, as one that has gone."""
     gone = rows.hooks_gone
     hooks = [(it.id, it.job, it.id in gone, _json(it)) for it in rows.hooks]
     calls = rows.calls

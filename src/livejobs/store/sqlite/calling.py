@@ -1,4 +1,5 @@
-"""What a commit writes for webhooks: those of new jobs, and the deliveries of its changes."""
+"""What a commit writes for webhooks: those that come and go with its jobs, and the deliveries of
+its changes."""
 
 from __future__ import annotations
 
