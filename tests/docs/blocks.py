@@ -112,6 +112,10 @@ SHELL: Final[dict[str, tuple[Elsewhere | Never, ...]]] = {
         Never("It never ends. The test of docs/start/operator.md runs the same."),
     ),
     "docs/access.md": (RUN, RUN),
+    "docs/agents.md": (
+        Never("It needs a program of others. tests/mcp calls the address that it names."),
+        RUN,
+    ),
     "docs/backup.md": (RUN, RUN, RUN),
     "docs/copies.md": (RUN, RUN, RUN),
     "docs/deploy.md": (ENGINE, ENGINE, ENGINE),

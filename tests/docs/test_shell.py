@@ -47,6 +47,11 @@ def test_access(stage: Stage) -> None:
         assert stage.run(token).count(".") == 2
 
 
+def test_a_key_for_an_agent(stage: Stage) -> None:
+    _, command = texts("docs/agents.md", "sh")
+    assert "assistant" in stage.run(command)
+
+
 def test_backups(stage: Stage, kept: Path) -> None:
     commands, timer, check = texts("docs/backup.md", "sh")
     at = {"/backup/jobs": f"{stage.folder}/jobs", f"./{DATA}": str(kept)}
