@@ -112,6 +112,12 @@ SHELL: Final[dict[str, tuple[Elsewhere | Never, ...]]] = {
         Never("It never ends. The test of docs/start/operator.md runs the same."),
     ),
     "docs/access.md": (RUN, RUN),
+    "docs/agents.md": (
+        Never(
+            "It needs Claude Code. tests/mcp/extensions/test_docs.py uses its address and header."
+        ),
+        AGENTS,
+    ),
     "docs/backup.md": (RUN, RUN, RUN),
     "docs/copies.md": (RUN, RUN, RUN),
     "docs/deploy.md": (ENGINE, ENGINE, ENGINE),

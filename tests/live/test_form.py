@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from livejobs.core.model import Head
+from livejobs.core.trimming import Cap
 from livejobs.jobs.state import Slot
 from livejobs.live import catchup
 from livejobs.live.form import Form, Step
@@ -39,10 +41,22 @@ LOGS = Form(told, frozenset({"logs"}), heads=False)
 
 
 async def follow(
-    world: World, slot: Slot, form: Form, since: int | None = None
+    world: World, slot: Slot, form: Form, since: int | None = None, client: Client | None = None
 ) -> tuple[Client, Any]:
     at = slot.seq if since is None else since
-    return await world.watch(slot, view="form", form=form, since=at, solo=True)
+    return await world.watch(slot, view="form", form=form, since=at, solo=True, client=client)
+
+
+class OneByOne(Client):
+    """It takes one push each time that a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes.clear()
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        await super().send(message)
+        self.takes.clear()
 
 
 def steps(client: Client) -> list[dict[str, Any]]:
@@ -144,6 +158,25 @@ async def test_a_slow_client_gets_the_rest_in_pages(either: World) -> None:
     client.takes.set()
     await idle()
     assert [step["entries"] for step in steps(client)] == [[1], [2, 3, 4, 5]]
+
+
+async def test_a_client_too_slow_for_a_log_that_is_cut_is_sent_no_gap(time_by_hand: None) -> None:
+    async with World(caps={"logs": Cap(10)}) as world:
+        slot = await world.create()
+        client, viewer = await follow(world, slot, LOGS, client=OneByOne())
+        for n in range(300):  # more than memory keeps
+            await world.log(slot, str(n))
+        while (await world.store.tidy(rows=1000, bytes=1 << 20)).more:
+            pass
+        await advance(1)
+        for n in range(3):
+            client.takes.set()
+            await idle()
+            await world.log(slot, f"while the end is sent {n}")
+            await advance(1)
+        assert [step["entries"] for step in steps(client)] == [[1]]
+        assert client.ops == ["form", "end"]
+        assert viewer.sink.closed
 
 
 async def test_a_job_deleted_meanwhile_ends_the_stream(either: World) -> None:

@@ -13,6 +13,7 @@ from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.cursor import parse
 from livejobs.core.model import Head
 from livejobs.core.reports import Bounds
+from livejobs.core.trimming import NO_CAPS, Caps
 from livejobs.jobs.committer import Committer
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import Reader
@@ -85,10 +86,11 @@ class World:
         store: MemoryStore | None = None,
         connections_each: int | None = None,
         admin_key: str | None = None,
+        caps: Caps = NO_CAPS,
     ) -> None:
         self.store = store or MemoryStore()
         self.registry = Registry()
-        self.committer = Committer(self.store, self.registry, Lanes())
+        self.committer = Committer(self.store, self.registry, Lanes(), "", caps)
         self.reader = Reader(self.store, self.registry, self.committer, "")
         self.keyring = Keyring(self.store, admin_key=admin_key)
         self.reporting = Reporting(self.committer, Bounds())

@@ -171,6 +171,7 @@ class Way(NamedTuple):
     takes: Any = None  # the type of the body
     takes_example: Any = None
     status: int = 200
+    empty: tuple[tuple[int, str], ...] = ()  # its answers without a body: status and meaning
     refuses: tuple[LivejobsError, ...] = ()  # its errors, beside those of every face
     #: The path's parameter that is the job's id. None: its first; empty: it names no job.
     job: str | None = None

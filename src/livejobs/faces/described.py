@@ -89,7 +89,8 @@ def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
     media_type = way.media_type or face.media_type
     content = _content(media_type, way.returns, way.example, schemas) | events
-    done = {str(way.status): {"description": "Success", "content": content}}
+    done: dict[str, Any] = {str(way.status): {"description": "Success", "content": content}}
+    done |= {str(status): {"description": meaning} for status, meaning in way.empty}
     return done if way.shape is None else done | not_modified
 
 

@@ -156,9 +156,12 @@ class Reading(NamedTuple):
     async def polled(self) -> Response:
         """Wait for more if there is nothing yet."""
         start, ahead = await self.start(), self._ahead()
-        await self._wait_after(start)
+        asked = http.preferred_wait(self.call.request.headers)
+        more = {} if asked is None else {"preference-applied": f"wait={min(asked, WAIT)}"}
+        await self._wait_after(start, min(asked or WAIT, WAIT))
         chunk = await read(self.call.live, self.slot, self.kind, start)
-        more = {} if chunk.closed else {"stream-cursor": cursor(clock.now_ms(), ahead)}
+        if not chunk.closed:
+            more["stream-cursor"] = cursor(clock.now_ms(), ahead)
         if chunk.entries:
             return self._given(chunk, "no-store", more)
         return Response(None, 204, self._headers(chunk, "no-store") | more)
@@ -177,14 +180,13 @@ class Reading(NamedTuple):
             seconds=random.uniform(*LASTS),  # noqa: S311  no secret
         )
 
-    async def _wait_after(self, start: int) -> None:
+    async def _wait_after(self, start: int, seconds: float) -> None:
         request, slot, live = self.call.request, self.slot, self.call.live
 
         def more() -> bool:
             return slot.head.total(self.kind) > start
 
         if not more() and not live.over(slot):
-            seconds = min(http.preferred_wait(request.headers) or WAIT, WAIT)
             await while_there(request, live.until(slot, more, seconds))
 
     def _ahead(self) -> int:
@@ -228,6 +230,7 @@ def way(kind: EntryKind, returns: Any, example: Any) -> Way:
         returns=returns,
         example=example,
         query=QUERY,
+        empty=((204, "No message within the time"), (304, "Not modified")),
         refuses=REFUSES,
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -19,14 +19,12 @@ from livejobs.store.hooks import (
     Payload,
     Waiting,
 )
+from livejobs.store.postgres.connected import Connected
 from livejobs.store.postgres.reading import END
 from livejobs.store.postgres.sql import hooking as sql
 from livejobs.store.postgres.sql.keeping import AUDIT_NEW, AUDIT_TRIM, KEYS_MOVED
 from livejobs.store.postgres.sql.parts import statement
 from livejobs.store.postgres.writing import Found, audited, columns
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _hook: Final = msgspec.json.Decoder(Hook).decode
@@ -116,18 +114,6 @@ async def sweep(db: Any, before: int) -> None:
 def _delivery(row: Sequence[Any]) -> Delivery:
     n, hook, project, job, event, seq, at, state, *rest = row
     return Delivery(n, hook, project, job, event, seq, at, STATES[state], *rest)
-
-
-class Connected(Protocol):
-    """A store whose functions get a connection."""
-
-    async def _read(
-        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
-
-    async def _write(
-        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
 
 
 class PostgresHooks:
