@@ -87,7 +87,7 @@ def opened(browser: Browser, url: str, scheme: str, size: tuple[int, int]) -> Pa
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height},
-        color_scheme=scheme,  # type: ignore[arg-type]
+        color_scheme=scheme,  # type: ignore[arg-type]  # light or dark
         locale="en-GB",
         reduced_motion="reduce",  # so that no picture shows a movement half-way
     )

@@ -6,11 +6,13 @@ import inspect
 import os
 from collections.abc import Generator, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import httpcore2
 import httpx2
 import pytest
+import uvicorn
 from blockbuster import blockbuster_ctx
 
 from tests.support.certificate import Certificate, make_certificate
@@ -18,6 +20,12 @@ from tests.support.examples import register_profiles
 from tests.support.forked import Template
 from tests.support.quick import is_quick
 from tests.support.server import LONG_ENOUGH, Server
+
+# The client of MCP imports sse-starlette, whose import replaces this method for the whole process.
+# Imported here first, it can't do so again, and the other tests find uvicorn as it is.
+handle_exit = uvicorn.Server.handle_exit
+import_module("sse_starlette")
+uvicorn.Server.handle_exit = handle_exit  # type: ignore[method-assign]
 
 register_profiles()
 # httpx waits longer than its 5 s: a busy disk may take as long for one sync. All of its calls share

@@ -66,9 +66,10 @@ USED: Final[dict[type, str]] = {
 OURS: Final[dict[tuple[str, str], list[type]]] = {  # file and class: the classes that it extends
     ("server/runner.py", "Server"): [uvicorn.Server],
     ("server/connection.py", "Connection"): [http1.HttpToolsProtocol],
-    ("server/instant.py", "InstantConnection"): [http1.HttpToolsProtocol],
+    ("server/instant/offering.py", "InstantConnection"): [http1.HttpToolsProtocol],
+    ("server/instant/recognizing.py", "RecognizingConnection"): [http1.HttpToolsProtocol],
     ("server/connection.py", "LimitedConnection"): [http1.HttpToolsProtocol, http2.ZttpH2Protocol],
-    ("server/connection.py", "Expecting"): [http1.RequestResponseCycle],
+    ("server/cycle.py", "Expecting"): [http1.RequestResponseCycle],
     ("server/http2.py", "Http2Connection"): [http2.ZttpH2Protocol],
     ("server/http2.py", "Exchange"): [http2.RequestResponseCycle],
     ("server/websocket.py", "WebSocketConnection"): [WebSocketsSansIOProtocol],
@@ -81,11 +82,12 @@ VARIABLES: Final[dict[str, dict[str, type]]] = {  # by these names we hold objec
         "flow": FlowControl,
         "server_state": ServerState,
     },
-    "server/instant.py": {
+    "server/instant/offering.py": {
         "cycle": http1.RequestResponseCycle,
         "flow": FlowControl,
         "server_state": ServerState,
     },
+    "server/cycle.py": {"cycle": http1.RequestResponseCycle},
     "server/direct.py": {"cycle": http1.RequestResponseCycle, "flow": FlowControl},
     "server/sendfile.py": {"cycle": http1.RequestResponseCycle},
     "server/http2.py": {"cycle": http2.RequestResponseCycle, "flow": FlowControl},
@@ -169,9 +171,9 @@ COPIED: Final[dict[Callable[..., Any], tuple[str, str]]] = {
     ),
     http1.HttpToolsProtocol.on_message_begin: (
         "96d377fdc7c2",
-        "instant.InstantConnection.on_message_begin, complete",
+        "offering.InstantConnection.on_message_begin, complete",
     ),
-    http1.HttpToolsProtocol.on_header: ("65d62c044f61", "instant.InstantConnection.on_header"),
+    http1.HttpToolsProtocol.on_header: ("65d62c044f61", "offering.InstantConnection.on_header"),
     http1.HttpToolsProtocol.on_response_complete: (
         "64e254f28e38",
         "connection.Connection.on_response_complete",
@@ -181,7 +183,7 @@ COPIED: Final[dict[Callable[..., Any], tuple[str, str]]] = {
         "abdd8601b326",
         "direct.write_chunk, answer_at_once, sendfile.send_file",
     ),
-    http1.RequestResponseCycle.receive: ("8124ae006be7", "connection.receive_all"),
+    http1.RequestResponseCycle.receive: ("8124ae006be7", "cycle.receive_all"),
     http2.ZttpH2Protocol.handle_request: ("3ac00c65098b", "http2.Http2Connection.handle_request"),
     http2.ZttpH2Protocol.on_response_complete: (
         "279af67b0a89",

@@ -323,13 +323,13 @@ async def test_an_end_in_the_same_group_makes_room_and_a_refused_create_takes_no
 
 
 async def test_unfinished_jobs_of_an_earlier_run_count(tmp_path: Path) -> None:
-    bounds = {"data": tmp_path, "max_unfinished": 2}
-    async with LiveJobs(Settings(**bounds)) as live:  # type: ignore[arg-type]
+    settings = Settings(data=tmp_path, max_unfinished=2)
+    async with LiveJobs(settings) as live:
         (first, second), _ = await tried(live, 2)
         await first.start()
         await second.succeed()
         assert len((await tried(live, 1))[0]) == 1
-    async with LiveJobs(Settings(**bounds)) as live:  # type: ignore[arg-type]
+    async with LiveJobs(settings) as live:
         assert not (await tried(live, 2))[0]
         await live.report(first.id, {"type": "succeed"})
         assert len((await tried(live, 2))[0]) == 1

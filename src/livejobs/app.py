@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ from livejobs.web.files import calls as files
 from livejobs.web.files import resumable
 from livejobs.web.guard import Fast, change, check_host, public, read, take_token
 from livejobs.web.handover import HANDOVER, Handover
+from livejobs.web.http import once
 from livejobs.web.instant import RAISED, Reply
 from livejobs.web.pages import routes as pages
 from livejobs.web.pages.badge import badge
@@ -183,7 +184,8 @@ class App(Starlette):
         self.powers = live.powers  # of the server that runs the app
         self.live = live  # the same, for the fast path: a State looks its values up by name
         self._fast = FastPath(self, live, hot)
-        self._hosts = None if hosts is None else frozenset(hosts)  # names to answer to
+        #: Refuses other names than these.
+        self._foreign = None if hosts is None else partial(check_host, frozenset(hosts))
         self._cors: CORSMiddleware | None = None
         if origins := live.settings.cors_origins:
             self._cors = CORSMiddleware(self._answer, allow_origins=origins, **CORS)
@@ -196,7 +198,7 @@ class App(Starlette):
             self.live.heed_signals()
         if b"token=" in scope["query_string"]:
             take_token(scope)
-        wrong = None if self._hosts is None else check_host(self._hosts, scope)
+        wrong = None if self._foreign is None else self._foreign(scope)
         if wrong is not None:
             await problems.refuse(wrong, scope, receive, send)
         elif self._cors is not None and scope["type"] == "http":
@@ -210,7 +212,7 @@ class App(Starlette):
             return False
         if self.live.traces is not None:  # a span needs a task
             return False
-        if self._hosts is not None and check_host(self._hosts, scope) is not None:
+        if self._foreign is not None and once(self._foreign, scope) is not None:
             return False
         try:
             return self._fast.taken(target, scope, body, reply)

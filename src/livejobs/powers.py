@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from livejobs.files.area import FileSender
+from livejobs.files.areas.area import FileSender
 from livejobs.live.sink import Send, Take, TakeSocket, Writer
 
 

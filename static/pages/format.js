@@ -52,6 +52,10 @@ export function valueText(value, indent) {
 }
 
 // Null stays null: a fact without a value is left out.
+/** That so many of the oldest were removed: `removed(2, "line")`. */
+export const removed = (count, one) =>
+  count === 1 ? `1 earlier ${one} was removed` : `${number.format(count)} earlier ${one}s were removed`;
+
 export const amount = (value) => (value === null ? null : number.format(value));
 export const moment = (time) => time && dateAndTime.format(new Date(time));
 export const duration = (seconds) => (seconds === null ? null : span(seconds));

@@ -72,10 +72,11 @@ class JobPage {
     const parts = this.#parts;
     const onError = (error) => this.#showRefusal(error);
     this.#log = new Log(this.#id, parts, { onError, onPick: (picked) => this.#address(picked) });
-    this.#lists = [
-      new Listed(this.#id, "results", parts["results-more"], table(parts.results), onError),
-      new Listed(this.#id, "errors", parts["errors-more"], list(parts.errors), onError),
-    ];
+    const listed = (kind, draw) => {
+      const own = { more: parts[`${kind}-more`], cut: parts[`${kind}-cut`] };
+      return new Listed(this.#id, kind, own, draw, onError);
+    };
+    this.#lists = [listed("results", table(parts.results)), listed("errors", list(parts.errors))];
     this.#children = new Children(parts);
     this.#history = new History(this.#id, parts);
     this.#spark = new Sparkline(parts.spark);

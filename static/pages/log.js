@@ -1,7 +1,7 @@
 /** A job's log: it follows the end, and can be filtered, searched, linked to, copied and saved. */
 
 import { logText, readLogs } from "./api.js";
-import { dateAndTime, clock, number } from "./format.js";
+import { dateAndTime, clock, number, removed as removedText } from "./format.js";
 import { Lines, Matches } from "./lines.js";
 import { pieces } from "./ansi.js";
 import { Scroller } from "./scroller.js";
@@ -97,8 +97,7 @@ export class Log {
     const { cut } = this.#parts;
     this.#lines.cut(removed);
     cut.hidden = !removed;
-    const lines = removed === 1 ? "1 earlier line was" : `${number.format(removed)} earlier lines were`;
-    if (removed) put(cut, `${lines} removed`);
+    if (removed) put(cut, removedText(removed, "line"));
   }
 
   /** The panel is shown again. */

@@ -1,7 +1,7 @@
 /** The results and the item errors of a job: the newest first, older ones on request. */
 
 import { readEntries } from "./api.js";
-import { clock, number, valueText } from "./format.js";
+import { clock, number, removed, valueText } from "./format.js";
 import * as ui from "./ui.js";
 
 const FIRST = 50;
@@ -66,20 +66,26 @@ export class Listed {
   #entries;
   #kind;
   #more;
+  #cut;
   #draw;
   #job;
 
-  constructor(id, kind, more, draw, onError) {
+  constructor(id, kind, { more, cut }, draw, onError) {
     this.#entries = new Entries(id, kind);
     this.#kind = kind;
     this.#more = more;
+    this.#cut = cut;
     this.#draw = draw;
     more.onclick = () => this.#showMore().catch(onError);
   }
 
   /** How many there are on the server. */
   get #total() {
-    return this.#job[`${this.#kind}_total`] - (this.#job.trimmed?.[this.#kind] ?? 0);
+    return this.#job[`${this.#kind}_total`] - this.#removed;
+  }
+
+  get #removed() {
+    return this.#job.trimmed?.[this.#kind] ?? 0;
   }
 
   clear() {
@@ -95,6 +101,8 @@ export class Listed {
   #show() {
     this.#draw(this.#entries.newest);
     this.#more.hidden = !this.#entries.hasMore(this.#total);
+    this.#cut.hidden = !this.#removed;
+    if (this.#removed) ui.put(this.#cut, removed(this.#removed, this.#kind.slice(0, -1)));
   }
 
   async #showMore() {

@@ -60,7 +60,7 @@ def main(name: str, port: str) -> None:
     sock.setblocking(False)
     end = time.monotonic() + LONGEST
     waiting = b""
-    print("flooding", flush=True)  # noqa: T201
+    print("flooding", flush=True)
     while time.monotonic() < end:
         readable, _, _ = select.select([sock] if flood.reads else [], [sock], [], 1)
         if readable and not sock.recv(1 << 20):

@@ -14,7 +14,7 @@ def main(port: int, job: str, streams: int, websockets: int) -> None:
     for _ in range(websockets):
         waiting.append(websocket(port))
         waiting[-1].sendall(frame({"op": "subscribe", "id": 1, "job": job}))
-    print("waiting", flush=True)  # noqa: T201
+    print("waiting", flush=True)
     time.sleep(3 * LONG_ENOUGH)
 
 

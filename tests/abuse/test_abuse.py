@@ -45,7 +45,7 @@ def peace(target: Target, neighbours: Neighbours) -> Iterator[None]:
     before["descriptors"] += 4  # readers of the database
     yield
     waited = target.until(**{name: before[name] for name in KNOWN})
-    print(f"all was freed {waited:.1f} s after the test")  # noqa: T201
+    print(f"all was freed {waited:.1f} s after the test")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def unharmed(target: Target, neighbours: Neighbours, *, mib: float) -> Iterator[
     yield
     during = neighbours.latencies()
     grown = target.peak - memory
-    print(  # noqa: T201
+    print(
         f"median {1000 * median(before):.1f} -> {1000 * median(during):.1f} ms, "
         f"longest {1000 * before[-1]:.0f} -> {1000 * during[-1]:.0f} ms, {grown:+.1f} MiB"
     )
@@ -79,7 +79,7 @@ def test_viewers_that_never_read_cost_little_and_are_disconnected(
             sock.sendall(frame({"op": "subscribe", "id": at, "job": "loud", "logs": True}))
         for _ in range(300):
             target.report("loud", LINE)
-        print(f"freed after {target.until(connections_slow=0):.1f} s")  # noqa: T201
+        print(f"freed after {target.until(connections_slow=0):.1f} s")
         target.until(connections=10)
 
 

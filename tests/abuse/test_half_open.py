@@ -73,7 +73,7 @@ def test_connections_of_vanished_peers_are_freed(tmp_path: Path) -> None:
         with waiting(server, 200, 50):
             assert server.descriptors() >= before + 240
             server.link("down")
-            print(f"freed after {server.until_at_most(before):.1f} s")  # noqa: T201
+            print(f"freed after {server.until_at_most(before):.1f} s")
         server.link("up")
         server.post("/v1/jobs/j/reports", '{"type": "heartbeat"}')
         assert server.stop() == 0

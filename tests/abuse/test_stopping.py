@@ -50,7 +50,7 @@ def test_each_of_1200_viewers_gets_bye_and_the_exit_code_is_0(server: Server) ->
         read_until(log, b"hello\n")
         for sock in sockets:
             assert b'"snapshot"' in read_frame(sock)[1]
-        print(f"stopped in {stop(server):.2f} s")  # noqa: T201
+        print(f"stopped in {stop(server):.2f} s")
         bodies = [read_all(stream) for stream in streams]
         assert all(b"event: bye\ndata: {" in body[-100:] for body in bodies)
         assert all(body.endswith(b"\r\n0\r\n\r\n") for body in bodies)
@@ -75,7 +75,7 @@ def test_viewers_that_do_not_read_do_not_delay_the_stop(server: Server) -> None:
         for _ in range(100):
             httpx2.post(server.url + "/v1/jobs/j/reports", json=report).raise_for_status()
         seconds = stop(server)
-        print(f"stopped in {seconds:.2f} s")  # noqa: T201
+        print(f"stopped in {seconds:.2f} s")
         assert seconds < 3
         assert all(b"event: bye\n" in body.result()[-100:] for body in bodies)
     assert "Traceback" not in server.stderr

@@ -17,6 +17,7 @@ import pytest
 from starlette.routing import Route, WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from livejobs.app import ROUTES
 from livejobs.core.access import LADDER, NEEDS
@@ -309,7 +310,7 @@ def test_a_stream_begins_only_with_the_right_to_see_it(world: World, path: str) 
 def socket(world: World, key: str | None, path: str = "/v1/ws") -> ClientConnection:
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     url = world.server.url.replace("http", "ws") + path
-    return connect(url, additional_headers=headers, subprotocols=["livejobs.v1"])  # type: ignore[list-item]
+    return connect(url, additional_headers=headers, subprotocols=[Subprotocol("livejobs.v1")])
 
 
 def say(ws: ClientConnection, **message: Any) -> Any:

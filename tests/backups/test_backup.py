@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from click.testing import Result
 from msgspec.structs import replace
 
+from livejobs.backups import backing, restoring
 from livejobs.backups.manifest import decode, document_of, encode
+from livejobs.copies.counts import Counts, total_jobs
+from livejobs.copies.watch import Watch
 from livejobs.store.base import AuditRecord, Change, Key, Store, Tally
-from tests.copies.places import T0, Place, done, file, job, logs
+from tests.copies.places import T0, Place, Unwatched, done, file, hook, job, logs
 from tests.store.test_upgrades import older
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
@@ -43,6 +48,7 @@ def fill(place: Place) -> None:
         await store.downloaded({files[0].key: Tally(3, T0)}, [])
         key = Key("k", "ci", b"\0\xff" * 16, ("view",), None, T0)
         await store.save_key(key, AuditRecord(T0, "operator", "key.create"))
+        await store.save_hook(hook(1))
 
     place.use(more)
 
@@ -302,3 +308,29 @@ def sign(manifest: Path, document: Path) -> None:
     was = decode(manifest.read_bytes(), "the backup")
     others = [it for it in was.documents if it.name != document.name]
     manifest.write_bytes(encode(replace(was, documents=(*others, document_of(document)))))
+
+
+class Counting(Unwatched):
+    def __init__(self) -> None:
+        self.total = self.seen = 0
+
+    def begin(self, counts: Counts) -> None:
+        self.total = total_jobs(counts)
+
+    def jobs(self, n: int = 1) -> None:
+        self.seen += n
+
+
+def test_a_watcher_hears_of_all_jobs(filled: Place, postgres: Postgres, tmp_path: Path) -> None:
+    """Also where a database is copied as a whole."""
+    vault = str(tmp_path / "vault")
+    targets = Place(tmp_path / "a"), Place(tmp_path / "b", postgres.database("watched"))
+    runs: list[Callable[[Watch], object]] = [
+        partial(backing.backup, filled.settings, vault, keep=None),
+        partial(restoring.verify, targets[0].settings, vault, name=None),
+        *(partial(restoring.restore, place.settings, vault, name=None) for place in targets),
+    ]
+    for run in runs:
+        watch = Counting()
+        run(watch)
+        assert (watch.seen, watch.total) == (2, 2)

@@ -150,9 +150,12 @@ def test_a_renewed_cookie_keeps_a_socket_without_a_gap(
     keys = [new_key(admin), new_key(admin)]
     logins = [admin.post("/v1/session", headers={"x-api-key": key["key"]}) for key in keys]
     first, second = [login.cookies["livejobs_token"] for login in logins]
+
+    def cookie(value: str) -> Any:  # playwright keeps the type to itself
+        return {"name": "livejobs_token", "url": closed.url, "httpOnly": True, "value": value}
+
     page = visit(f"{closed.url}/docs")
-    cookie = {"name": "livejobs_token", "url": closed.url, "httpOnly": True}
-    page.context.add_cookies([{**cookie, "value": first}])  # type: ignore[typeddict-item]
+    page.context.add_cookies([cookie(first)])
     page.evaluate(
         """async (base) => {
           const { watch } = await import(`${base}/static/livejobs.js`);
@@ -167,7 +170,7 @@ def test_a_renewed_cookie_keeps_a_socket_without_a_gap(
         closed.url,
     )
     page.wait_for_function("() => states.includes('live')")
-    page.context.add_cookies([{**cookie, "value": second}])  # type: ignore[typeddict-item]
+    page.context.add_cookies([cookie(second)])
     admin.delete(f"/v1/keys/{keys[0]['id']}").raise_for_status()
     page.wait_for_function("() => renewals > 0")
     message = f"after {uuid4().hex}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ def test_every_place_of_a_long_log_can_be_scrolled_to(api: Api, long: str, visit
     ):  # by less than a window, so that nothing is passed over
         before = middle
         page.mouse.wheel(0, way * 300)
-        middle = seen(page, lambda lines, before=before: lines != before)  # type: ignore[misc]
+        middle = seen(page, partial(operator.ne, before))
         assert set(middle) & set(before)
     scroll(page, "log.scrollHeight")
     seen(page, lambda lines: lines[-1] == MANY)
@@ -448,3 +450,30 @@ def test_a_traceback_and_the_rest_of_an_error_are_told_apart(api: Api, visit: Op
     expect(part(page, "trace")).to_have_text(trace)
     expect(part(page, "detail")).to_contain_text("137")
     expect(part(page, "detail")).not_to_contain_text("Traceback")
+
+
+# What was removed
+
+
+def test_what_was_removed_of_a_log_and_of_results_is_told(visit: Opener, tmp_path: Path) -> None:
+    kept = ("--keep-log-lines", "100", "--keep-results", "20")
+    with Server(tmp_path / "data", *kept) as server, Api(server.url) as api:
+        id = api.create()
+        api.report(id, *(log(f"line {n}") for n in range(500)))
+        api.report(id, *({"type": "result", "value": n} for n in range(50)))
+        api.report(id, *({"type": "error", "message": str(n)} for n in range(30)))
+        gone = api.job(id)["trimmed"]
+        page = visit(f"{server.url}/jobs/{id}")
+        expect(part(page, "cut")).to_have_text(f"{gone['logs']} earlier lines were removed")
+        tab(page, "Results").click()
+        told = part(page, "results-cut")
+        expect(told).to_have_text(f"{gone['results']} earlier results were removed")
+        expect(page.locator(".results tbody tr")).to_have_count(50 - gone["results"])
+        tab(page, "Errors").click()
+        expect(part(page, "errors-cut")).to_have_text(
+            f"{gone['errors']} earlier errors were removed"
+        )
+        other = api.create()
+        page.goto(f"{server.url}/jobs/{other}")
+        for name in ("cut", "results-cut", "errors-cut"):
+            expect(part(page, name)).to_be_hidden()

@@ -358,7 +358,7 @@ def test_more_than_memory_holds_goes_by_the_disk_and_arrives_in_order(
     _, errors = process.communicate("\n")
     assert process.returncode == 0, errors
     with Api(server.url) as api:
-        found = [value[0] for value in all_results(api, id)]  # type: ignore[index]
+        found = [value[0] for value in all_results(api, id)]  # type: ignore[index]  # each is a list
         assert found == list(range(310))
         assert api.job(id)["status"] == "succeeded"
 

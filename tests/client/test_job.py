@@ -35,14 +35,14 @@ def test_the_last_total_that_was_said_counts(api: Api) -> None:
         def __eq__(self, other: object) -> bool:
             raise ValueError("ambiguous")
 
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None  # type: ignore[assignment]  # as Python does it
 
     with livejobs.job("render") as job:
         for said in [(1, 10), (2, 10), (3, 20), (4, 20), (5, 10), (6,)]:
             job.progress(*said)
         job.flush()
         shown = api.job(job.id)["progress"]
-        job.progress(7, Odd())  # type: ignore[arg-type]
+        job.progress(7, Odd())  # type: ignore[arg-type]  # on purpose
         job.progress(8, 10.0)
         job.progress(9, 10)
     assert (shown["current"], shown["total"]) == (6, 10)
@@ -208,8 +208,8 @@ def test_a_report_that_is_refused_is_told_once_and_the_rest_goes_on(
     with livejobs.job("render") as job:
         for _ in range(3):
             job.log("fine")
-            job.log("bad", "loud")  # type: ignore[arg-type]
-        job.progress("far")  # type: ignore[arg-type]
+            job.log("bad", "loud")  # type: ignore[arg-type]  # on purpose
+        job.progress("far")  # type: ignore[arg-type]  # on purpose
     assert all_logs(api, job.id) == ["fine"] * 3
     assert api.job(job.id)["status"] == "succeeded"
     told = [record.getMessage() for record in caplog.records if record.name == "livejobs.client"]

@@ -18,8 +18,9 @@ from livejobs.config import Settings
 from livejobs.copies.batches import born
 from livejobs.copies.counts import Counts
 from livejobs.core.history import RANGES
+from livejobs.core.hooks import Hook
 from livejobs.core.model import KINDS, Entry, EntryKind, File, Head
-from livejobs.files.local import LocalArea
+from livejobs.files.areas.local import LocalArea
 from livejobs.files.threads import Threads
 from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.choice import store_of
@@ -127,6 +128,7 @@ async def everything(store: Store) -> dict[str, Any]:
         "history": {at: dict(step) for at, step in history.steps.items()},
         "downloads": dict(await store.downloads(keys)),
         "keys": list(await store.keys()),
+        "hooks": list(await store.hooks()),
         "audit": [entry.record for entry in await store.audit(limit=MOST)],
     }
 
@@ -153,6 +155,13 @@ def done(id: str, **fields: Any) -> Head:
 def logs(count: int, size: int = 20) -> list[Entry]:
     text = b"x" * size
     return [Entry("logs", n, 1, Raw(b'{"n":%d,"m":"%s"}' % (n, text))) for n in range(1, count + 1)]
+
+
+def hook(n: int, **fields: Any) -> Hook:
+    """A webhook of a project."""
+    url, by = f"https://hooks.example/{n}", "key:ci"
+    facts = {"secret": f"whsec_{n}", **fields}
+    return Hook(f"wh_{n:024x}", "default", url, ("created", "failed"), "standard", T0, by, **facts)
 
 
 def file(n: int, data: bytes, name: str = "out.mp4") -> File:

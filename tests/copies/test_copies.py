@@ -15,14 +15,15 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from livejobs.copies import exporting, importing
+from livejobs.copies.errors import Damaged
 from livejobs.copies.folder import Folder
-from livejobs.copies.lines import JobLine, PieceWriter, read
+from livejobs.copies.lines import HookLine, JobLine, PieceWriter, read
 from livejobs.copies.snapshot import snapshot_of
 from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import Entry, Failure, Head, HookRef, Kept, Progress, Question, Step
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
 from livejobs.store.choice import store_of
-from tests.copies.places import T0, Place, Unwatched, done, file, job, logs
+from tests.copies.places import T0, Place, Unwatched, done, file, hook, job, logs
 from tests.support.postgres import EMPTY, Postgres
 from tests.support.strategies import json_values, objects, texts
 
@@ -77,6 +78,10 @@ def fill(place: Place) -> None:
             key = Key(f"k{n}", "ci", b"\0\xff" * 16, ("view",), None, T0)
             await store.save_key(key, AuditRecord(T0, "operator", "key.create"))
         await store.add_audit(acts)
+        for n in (2, 1):  # they keep their order
+            await store.save_hook(hook(n), AuditRecord(T0, "operator", "webhook.create"))
+        old = {"old_secret": "whsec_0", "old_until": T0 + 1}
+        await store.save_hook(hook(3, ended_at=T0, ended="The receiver answered 410.", **old))
 
     place.use(more)
 
@@ -132,7 +137,7 @@ async def test_a_snapshot_stays_as_it_is_while_a_server_writes(
     await store.close()
 
 
-def test_a_revoked_key_does_not_come_back(tmp_path: Path) -> None:
+def test_what_was_revoked_or_deleted_does_not_come_back(tmp_path: Path) -> None:
     source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
     fill(source)
     copy(source, tmp_path / "export", target)
@@ -140,10 +145,14 @@ def test_a_revoked_key_does_not_come_back(tmp_path: Path) -> None:
     async def revoke(store: Store) -> None:
         act = AuditRecord(T0, "operator", "key.revoke", detail={"key": "k0"})
         await store.drop_key("k0", act)
+        gone = hook(1).id
+        act = AuditRecord(T0, "key:ci", "webhook.delete", detail={"webhook": gone})
+        await store.drop_hook(gone, act)
 
     target.use(revoke)
     was = target.everything()
     assert [key.id for key in was["keys"]] == ["k1"]
+    assert was["hooks"] == [it for it in source.everything()["hooks"] if it.id != hook(1).id]
     assert target.run("import", str(tmp_path / "export")).exit_code == 0
     assert target.everything() == was
 
@@ -154,7 +163,30 @@ def test_keys_stay_away_if_they_are_not_wanted(tmp_path: Path) -> None:
     assert source.run("export", str(tmp_path / "export")).exit_code == 0
     assert target.run("import", str(tmp_path / "export"), "--no-keys").exit_code == 0
     was = source.everything()
-    assert target.everything() == was | {"keys": [], "audit": []}
+    assert target.everything() == was | {"keys": [], "hooks": [], "audit": []}
+
+
+def test_webhooks_and_their_secrets_are_left_out_if_they_are_not_wanted(tmp_path: Path) -> None:
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    fill(source)
+    folder = tmp_path / "export"
+    assert source.run("export", str(folder)).exit_code == 0
+    assert "whsec_1" in (folder / "webhooks.ndjson").read_text()
+    assert source.run("export", str(folder), "--no-webhooks").exit_code == 0
+    assert not any("whsec_" in it.read_text() for it in folder.glob("*.*"))
+    assert target.run("import", str(folder)).exit_code == 0
+    assert target.everything() == source.everything() | {"hooks": []}
+
+
+def test_a_webhook_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    """Its secret may have been rotated there."""
+    source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
+    fill(source)
+    copy(source, tmp_path / "export", target)
+    target.use(lambda store: store.save_hook(hook(1, secret="whsec_new")))
+    was = target.everything()
+    assert target.run("import", str(tmp_path / "export")).exit_code == 0
+    assert target.everything() == was
 
 
 def test_files_that_are_gone_or_damaged_at_their_source_are_left_out(tmp_path: Path) -> None:
@@ -244,17 +276,17 @@ def test_any_head_and_any_value_survive(
         assert [place.everything()["jobs"] for place in places[1:]] == [was, was]
 
 
-def test_an_export_has_no_webhooks(tmp_path: Path) -> None:
-    """Their secrets stay at home. A copy of a job would also send its events a second time."""
+def test_an_export_has_no_webhooks_of_jobs(tmp_path: Path) -> None:
+    """A copy of a job would send its events a second time."""
     source, target = Place(tmp_path / "source"), Place(tmp_path / "target")
-    hook = Hook("wh_1", "default", "https://a.example/x", ("finished",), "standard", T0, "key:ci",
+    its = Hook("wh_1", "default", "https://a.example/x", ("finished",), "standard", T0, "key:ci",
                 "a", "whsec_hidden")  # fmt: skip
-    head = job("a", hooks=(hook.ref,))
-    calls = (Call(hook.id, "created", "https://a.example:443"),)
+    head = job("a", hooks=(its.ref,))
+    calls = (Call(its.id, "created", "https://a.example:443"),)
 
     async def begin(store: Store) -> None:
         await store.project("default")
-        await store.commit([Change(None, head, calls=calls, hooks=(hook,))])
+        await store.commit([Change(None, head, calls=calls, hooks=(its,))])
 
     source.use(begin)
     copy(source, tmp_path / "export", target)
@@ -271,10 +303,21 @@ def test_an_export_has_no_webhooks(tmp_path: Path) -> None:
     target.use(look)
 
 
-def test_an_export_of_others_brings_no_webhooks(tmp_path: Path) -> None:
+def test_an_export_of_others_brings_no_webhooks_of_jobs(tmp_path: Path) -> None:
     head = job("a", hooks=(HookRef("wh_1", ("finished",), "https://a.example:443"),))
     with PieceWriter(tmp_path, "piece") as writer:
         writer.write(JobLine(head))
         piece = writer.finish()
     [(line, _)] = read(tmp_path, piece)
     assert line == JobLine(replace(head, hooks=()))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"job": "a"}, {"project": "../x"}, {"id": "wh_1"}, {"id": "../" + 24 * "0"}]
+)
+def test_a_webhook_that_no_server_made_is_damage(tmp_path: Path, wrong: dict[str, str]) -> None:
+    with PieceWriter(tmp_path, "piece") as writer:
+        writer.write(HookLine(replace(hook(1), **wrong)))
+        piece = writer.finish()
+    with pytest.raises(Damaged, match="not a webhook of a project"):
+        list(read(tmp_path, piece))

@@ -71,6 +71,7 @@ PIECE, BYTES = "jobs-00001.ndjson", f"files/01/{ONE.key}"
         (PIECE, change, f"{PIECE} of the export is damaged: it has been changed since"),
         (PIECE, lose, f"{PIECE} of the export is damaged: it is missing"),
         ("keys.ndjson", lose, "keys.ndjson of the export is damaged: it is missing"),
+        ("webhooks.ndjson", lose, "webhooks.ndjson of the export is damaged: it is missing"),
         (BYTES, cut, f"{BYTES} of the export is damaged: 'out.mp4' is missing there"),
         (BYTES, lose, f"{BYTES} of the export is damaged: 'out.mp4' is missing there"),
         ("manifest.json", cut, "manifest.json is not that of an export"),

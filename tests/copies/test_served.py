@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from standardwebhooks import Webhook
 
 from tests.copies.places import Place
 from tests.support.desk import eventually
 from tests.support.objects import ObjectStore
 from tests.support.postgres import Postgres
+from tests.support.receiver import Receiver
 from tests.support.server import Server
 
-ADMIN = {"LIVEJOBS_ADMIN_KEY": "a-first-admin-key-of-tests"}
+REACHED = {"LIVEJOBS_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1"}
+ADMIN = {"LIVEJOBS_ADMIN_KEY": "a-first-admin-key-of-tests", **REACHED}
 FILM = bytes(range(256)) * 5000
 
 
@@ -45,6 +48,12 @@ def work(admin: httpx.Client) -> str:
     return key
 
 
+def hooked(admin: httpx.Client, receiver: Receiver) -> Webhook:
+    """What verifies the messages of a new webhook."""
+    body = {"url": receiver.url, "events": ["finished"], "project": "films"}
+    return Webhook(admin.post("/v1/webhooks", json=body).raise_for_status().json()["secret"])
+
+
 def state(http: httpx.Client) -> dict[str, Any]:
     """What clients see, except the cursor, which a move changes."""
     jobs = [http.get(f"/v1/jobs/{id}").raise_for_status().json() for id in ("done", "going")]
@@ -62,10 +71,11 @@ def state(http: httpx.Client) -> dict[str, Any]:
 def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_path: Path) -> None:
     old = Place(tmp_path / "old")
     new = Place(tmp_path / "new", postgres.database("moved"))
-    with ObjectStore() as objects, Server(old.data, env=ADMIN) as server:
-        new.env |= objects.environment | {"LIVEJOBS_FILES": objects.files}
+    with Receiver() as receiver, ObjectStore() as objects, Server(old.data, env=ADMIN) as server:
+        new.env |= objects.environment | {"LIVEJOBS_FILES": objects.files, **REACHED}
         with client(server, ADMIN["LIVEJOBS_ADMIN_KEY"]) as admin:
             key = work(admin)
+            webhook = hooked(admin, receiver)
         with client(server, key) as worker:
             eventually(lambda: state(worker)["files"]["files"][0]["downloads"] == 1)
             cursor = worker.get("/v1/jobs/going").json()["cursor"]
@@ -87,6 +97,8 @@ def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_pa
             skipped = {"type": "succeed", "producer": "w", "n": 1}
             worker.post("/v1/jobs/going/reports", json=skipped).raise_for_status()
             assert worker.get("/v1/jobs/going").json()["status"] == "succeeded"
+            [got] = receiver.until_event("finished")
+            assert webhook.verify(got.body, dict(got.headers))["data"]["id"] == "going"
         again(new, tmp_path, objects)
 
 

@@ -412,7 +412,7 @@ def test_a_batch_with_a_report_after_the_end_changes_nothing() -> None:
 def test_a_skipped_number_is_acknowledged_even_after_the_end() -> None:
     end = {"type": "succeed", "producer": "w", "n": 7}
     head = told(new(), end)
-    assert reducer.fold(head, read(end, {**end, "n": 3}), NOW) == (head, (), 0)
+    assert reducer.fold(head, read(end, {**end, "n": 3}), NOW) == reducer.Folded(head, (), 0)
 
 
 def test_producers_count_each_for_themselves_and_gaps_are_fine() -> None:

@@ -189,7 +189,7 @@ async def _fill(people: Crowd, disk: Disk) -> str:
     before = _refusals(people)
     async with asyncio.timeout(PATIENCE):
         # There is no event: another process counts them.
-        while _refusals(people) == before and people.postgres.process.poll() is None:  # noqa: ASYNC110
+        while _refusals(people) == before and people.postgres.process.poll() is None:  # noqa: ASYNC110  nothing tells of it
             await asyncio.sleep(0.1)
     await asyncio.sleep(2)  # there is nothing to wait for: the disk stays full for a while
     filling.unlink()
@@ -298,7 +298,7 @@ async def _until_there(port: int, jobs: int) -> None:
     async with asyncio.timeout(PATIENCE):
         for at in range(jobs):
             # There is no event: another process creates it.
-            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:  # noqa: ASYNC110
+            while (await client.get(f"/v1/jobs/roll-{at}")).status != 200:  # noqa: ASYNC110  nothing tells of it
                 await asyncio.sleep(0.05)
     client.close()
 

@@ -35,7 +35,7 @@ GAP = 0.03
 def seed() -> int:
     """Print the seed, so that a failure can be repeated."""
     chosen = random.randrange(10**6)
-    print(f"seed {chosen}")  # noqa: T201
+    print(f"seed {chosen}")
     return chosen
 
 
@@ -71,7 +71,7 @@ BRIEF = [
 @pytest.mark.parametrize("name", BRIEF)
 def test_a_hostile_client_costs_no_more_than_it_sends(name: str, tmp_path: Path) -> None:
     row = hostile.attempt(tmp_path / "data", name, hostile.ATTACKS[name])
-    print(hostile.HEADING, row, sep="\n")  # noqa: T201
+    print(hostile.HEADING, row, sep="\n")
     assert row.good(slack=10), str(row)
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -200,7 +201,7 @@ def _fill(disk: Disk, server: Server, client: httpx2.Client, chance: random.Rand
     eventually(lambda: kept(server.data) == Counter([digest]))
     ballast = disk.fill("ballast", disk.free - (6 << 20))
     large = [chance.randbytes(5_000_000) for _ in range(4)]
-    answers = _at_once([lambda it=it: _put(client, "good", it) for it in large])  # type: ignore[misc]
+    answers = _at_once([partial(_put, client, "good", it) for it in large])
     codes = [_code(answer) for answer in answers]
     expect(set(codes) <= {"ok", "storage_unavailable"}, str(codes))
     expect("storage_unavailable" in codes, f"20 MB fitted in 6: {codes}")

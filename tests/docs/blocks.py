@@ -1,8 +1,9 @@
 """Every code block of the docs, and how the tests try it.
 
-A new block needs a line in `WAYS`, or is in a language that `LANGUAGES` tries. A block of `bash` is
-run against a server. A block of `sh` would change the machine or never end, so its syntax, the
-options of our commands and the files that it names are checked.
+A new block needs a line in `WAYS`, or is in a language that `LANGUAGES` tries. A block of `bash`
+runs against a server as it stands. A block of `sh` has a line in `SHELL`: the test that runs it, or
+why nothing here can. Also then its syntax, the options of our commands and the files that it names
+are checked.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ BROWSER: Final = Elsewhere("tests/docs/test_in_browser.py")
 HOOKS: Final = Elsewhere("tests/hooks/test_docs.py")
 README: Final = Elsewhere("tests/test_readme.py")
 AGENTS: Final = Elsewhere("tests/mcp/extensions/test_docs.py")
+RUN: Final = Elsewhere("tests/docs/test_shell.py")
+ENGINE: Final = Never("It needs Docker's engine and Compose. tests/docker reads the files.")
 
 WAYS: Final[dict[tuple[str, str], Way]] = {
     ("README.md", "bash"): README,
@@ -80,13 +83,11 @@ WAYS: Final[dict[tuple[str, str], Way]] = {
     ("docs/start/client.md", "bash"): START,
     ("docs/start/worker.md", "python"): START,
     ("docs/webhooks.md", "python"): HOOKS,
-    ("docs/webhooks.md", "sh"): HOOKS,
     ("docs/workers.md", "go"): WORKERS,
     ("docs/workers.md", "java"): WORKERS,
     ("docs/workers.md", "js"): WORKERS,
     ("docs/workers.md", "php"): WORKERS,
     ("docs/workers.md", "rust"): WORKERS,
-    ("docs/workers.md", "sh"): WORKERS,
 }
 
 LANGUAGES: Final[dict[str, Way]] = {
@@ -100,6 +101,43 @@ LANGUAGES: Final[dict[str, Way]] = {
     "sh": checks.is_shell,
     "text": Never("What a command prints."),
     "toml": checks.is_toml,
+}
+
+
+# Of each page, one for each block.
+SHELL: Final[dict[str, tuple[Elsewhere | Never, ...]]] = {
+    "README.md": (
+        Never("It sets up a checkout and never ends. tests/test_demo.py runs the demo."),
+        Never("It builds the package. tests/release does, and serves it."),
+        Never("It never ends. The test of docs/start/operator.md runs the same."),
+    ),
+    "docs/access.md": (RUN, RUN),
+    "docs/agents.md": (
+        Never(
+            "It needs Claude Code. tests/mcp/extensions/test_docs.py uses its address and header."
+        ),
+        AGENTS,
+    ),
+    "docs/backup.md": (RUN, RUN, RUN),
+    "docs/copies.md": (RUN, RUN, RUN),
+    "docs/deploy.md": (ENGINE, ENGINE, ENGINE),
+    "docs/doctor.md": (RUN,),
+    "docs/drills.md": (Never("It takes an hour. tests/crash/test_drills.py runs a few rounds."),),
+    "docs/files.md": (
+        Never("It needs an object store. tests/files/test_objects.py starts servers on one."),
+    ),
+    "docs/operations.md": (RUN,),
+    "docs/scale.md": (
+        Never("It needs PostgreSQL. tests/store/test_postgres_serve.py starts servers on one."),
+    ),
+    "docs/start/contributor.md": (Never("It would run all tests, and so itself."),),
+    "docs/start/operator.md": (RUN,),
+    "docs/terminal.md": (RUN, RUN, RUN),
+    "docs/webhooks.md": (
+        *(HOOKS,) * 5,
+        Never("It never ends. tests/hooks/conftest.py serves with this setting."),
+    ),
+    "docs/workers.md": (WORKERS,) * 3,
 }
 
 

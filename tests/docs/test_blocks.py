@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from tests.docs import checks
-from tests.docs.blocks import PAGES, ROOT, WAYS, Block, Elsewhere, Never, blocks, way
+from tests.docs.blocks import PAGES, ROOT, SHELL, WAYS, Block, Elsewhere, Never, blocks, texts, way
 
 BLOCKS = list(blocks())
 HERE = [block for block in BLOCKS if callable(way(block))]
@@ -43,6 +44,18 @@ def test_every_block_names_its_language() -> None:
 
 def test_the_list_names_only_blocks_that_are_there() -> None:
     assert {(block.page, block.language) for block in BLOCKS} >= WAYS.keys()
+
+
+def test_every_shell_block_has_a_test_that_runs_it_or_a_reason() -> None:
+    pages = [block.page for block in BLOCKS if block.language == "sh"]
+    assert {page: len(ways) for page, ways in SHELL.items()} == Counter(pages)
+
+
+@pytest.mark.parametrize("page", SHELL)
+def test_the_tests_that_run_shell_blocks_read_the_page(page: str) -> None:
+    for found, text in zip(SHELL[page], texts(page, "sh"), strict=True):
+        if isinstance(found, Elsewhere):
+            assert reads(ROOT / found.test, Block(page, "sh", text, 0))
 
 
 def reads(test: Path, block: Block) -> bool:

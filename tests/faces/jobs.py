@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it has no types
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -70,6 +70,6 @@ def schema(name: str) -> Draft202012Validator:
 TIMES = FormatChecker(formats=())
 
 
-@TIMES.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]
+@TIMES.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]  # it has no types
 def is_time(said: object) -> bool:
     return not isinstance(said, str) or datetime.fromisoformat(said).tzinfo is not None

@@ -324,6 +324,15 @@ def test_errors_of_every_kind_have_one_shape(world: World) -> None:
     assert (head.status_code, head.content) == (200, b"")
 
 
+def test_a_page_of_another_site_follows_nothing_with_a_cookie(api: Api) -> None:
+    id, token = api.create(), api.post("/v1/tokens", json={}).json()["token"]
+    address = f"{api.url}/a2a/tasks/{id}:subscribe?A2A-Version=1.0"
+    for origin, status in (("https://evil.example", 403), (api.url, 200)):
+        headers = {"cookie": f"livejobs_token={token}", "origin": origin}
+        with httpx.stream("GET", address, headers=headers) as answer:
+            assert answer.status_code == status
+
+
 # Tasks
 
 

@@ -34,7 +34,7 @@ class Traced(SqliteStore):
         said: list[str] = []
         yield said
         for connection in self._connections:
-            await connection.set_trace_callback(None)  # type: ignore[arg-type]
+            await connection.set_trace_callback(None)  # type: ignore[arg-type]  # sqlite3 takes it
         said += [sql for sql in seen if not any(word in sql for word in SWEPT)]
 
 

@@ -192,7 +192,8 @@ def test_a_package_that_is_not_asked_for_is_not_loaded(site: Path) -> None:
 PREFIXED = """
 from starlette.responses import Response
 from livejobs.faces.base import Face, Way, all_of, everybody
-from livejobs.web.documents.openapi import TEXT, Parameter
+from livejobs.web.documents.parameters import Parameter
+from livejobs.web.documents.schemas import TEXT
 
 def shape(head, around):
     return {"status": head.status}

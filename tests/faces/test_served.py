@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,8 +222,8 @@ async def client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClie
 
 
 async def ask(http: httpx.AsyncClient, address: Address, id: str) -> httpx.Response:
-    body = {"json": {"job_id": id}} if address.body else {}
-    return await http.request(address.method, address.path.replace("{id}", id), **body)  # type: ignore[arg-type]
+    body: dict[str, Any] = {"json": {"job_id": id}} if address.body else {}
+    return await http.request(address.method, address.path.replace("{id}", id), **body)
 
 
 @every_address
@@ -284,8 +284,8 @@ def test_five_faces_are_served_and_documented_by_default(world: World) -> None:
     assert {way.path for face in faces for way in face.ways} <= paths.keys()
 
 
-def served(folder: Path, faces: Sequence[str] | None) -> set[str]:
-    app = create_app(LiveJobs(Settings(data=folder, faces=faces)))  # type: ignore[arg-type]
+def served(folder: Path, faces: tuple[str, ...] | None) -> set[str]:
+    app = create_app(LiveJobs(Settings(data=folder, faces=faces)))
     described = json.loads(app.state.openapi.now())["paths"].keys()
     there = {getattr(route, "path", "") for route in app.routes}
     return {

@@ -14,9 +14,9 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.core.errors import NotFound, StorageUnavailable
-from livejobs.files.area import Area, Marker, Opened
-from livejobs.files.local import LocalArea
-from livejobs.files.objects import ObjectArea
+from livejobs.files.areas.area import Area, Marker, Opened
+from livejobs.files.areas.local import LocalArea
+from livejobs.files.areas.objects import ObjectArea
 from tests.support.objects import ObjectStore
 
 A, B = "a" * 32, "b" * 32

@@ -196,7 +196,7 @@ async def test_a_damaged_marker_is_refused(
     text: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("livejobs.files.local.PAUSES", 1)
+    monkeypatch.setattr("livejobs.files.areas.local.PAUSES", 1)
     files = node("one")
     (tmp_path / "one" / MARKER).write_text(text)
     assert "has a damaged .livejobs-area. Remove that file." in await refused(files)

@@ -18,9 +18,9 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.config import SettingError
-from livejobs.files.local import LocalArea
-from livejobs.files.objects import ObjectArea
-from livejobs.files.proof import prove
+from livejobs.files.areas.local import LocalArea
+from livejobs.files.areas.objects import ObjectArea
+from livejobs.files.areas.proof import prove
 from tests.support.desk import eventually, problem
 from tests.support.nodes import Database
 from tests.support.objects import ObjectStore

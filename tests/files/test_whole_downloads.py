@@ -238,7 +238,7 @@ def test_an_http2_stream_that_arrived_whole_counts(
             with Peer(server, certificate) as peer:
                 streams = {peer.get(path), peer.get(path)}
                 peer.closed_hand |= streams
-                peer.until(lambda: all(peer.bodies[stream] for stream in streams))  # noqa: B023
+                peer.until(lambda: all(peer.bodies[stream] for stream in streams))  # noqa: B023  called at once
                 peer.give_up(streams.pop())
         eventually(lambda: noted(http) == 5 + 6)
         assert downloads(http) == {str(size): 5}

@@ -261,14 +261,20 @@ def test_discord_shows_one_message_that_changes(api: Api, receiver: Receiver) ->
     assert embed["url"] == f"https://jobs.example/jobs/{id}"
 
 
-def test_redirects_are_not_followed(api: Api, receiver: Receiver, project: str) -> None:
-    with Receiver() as private:
-        receiver.reply = lambda _: Reply(307, headers={"location": f"{private.url}/secret"})
-        made = api.post("/v1/webhooks", json=hooked(receiver, project=project)).json()
+def test_a_redirect_leads_to_allowed_addresses_only(
+    api: Api, receiver: Receiver, project: str
+) -> None:
+    made = api.post("/v1/webhooks", json=hooked(receiver, project=project)).json()
+    with Receiver() as moved:
+        receiver.reply = lambda _: Reply(308, headers={"location": f"{moved.url}/new"})
+        assert api.post(f"/v1/webhooks/{made['id']}/test").json()["delivered"]
+        assert moved.got[0].path == "/new"
+        private = f"http://127.0.0.2:{moved.port}/secret"
+        receiver.reply = lambda _: Reply(307, headers={"location": private})
         answer = api.post(f"/v1/webhooks/{made['id']}/test").json()
         assert not answer["delivered"]
-        assert "redirects (307)" in answer["error"]
-        assert private.got == []
+        assert "not public" in answer["error"]
+        assert len(moved.got) == 1
 
 
 @pytest.mark.parametrize(

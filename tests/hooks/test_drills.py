@@ -86,7 +86,7 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_everything_in_order(
     now = Time(monkeypatch)
     held = hold_port()
     port = held.getsockname()[1]
-    new = NewHook(f"http://127.0.0.1:{port}/in", [*TOLD], SECRET)  # type: ignore[list-item]
+    new = NewHook(f"http://127.0.0.1:{port}/in", [*TOLD], SECRET)  # type: ignore[list-item]  # of events
     async with running(tmp_path) as live:
         hook = await live.hooks.create(new, "default", ANONYMOUS)
         jobs = ["a", "b", "c"]

@@ -26,8 +26,8 @@ EDITED = "https://slack.com/api/chat.postMessage?channel=C1"
 
 
 def head(**fields: Any) -> Head:
-    times = {"created_at": 0, "updated_at": 60_000, "queued_at": 0}
-    return Head("j1", "films", "key:ci", **times, **{"title": "Teaser", **fields})  # type: ignore[arg-type]
+    facts = {"created_at": 0, "updated_at": 60_000, "queued_at": 0, "title": "Teaser", **fields}
+    return Head("j1", "films", "key:ci", **facts)
 
 
 RUNNING = head(

@@ -104,8 +104,8 @@ def test_every_delivery_is_started_in_order_and_within_the_bounds(data: st.DataO
         if what == "add":
             n += 1
             receiver, job = data.draw(st.sampled_from("rs")), data.draw(st.sampled_from("abcdef"))
-            event = data.draw(st.sampled_from(("progress", "created")))
-            queue.add(waiting(n, job, receiver, event, next_at=now))  # type: ignore[arg-type]
+            event: Event = data.draw(st.sampled_from(("progress", "created")))
+            queue.add(waiting(n, job, receiver, event, next_at=now))
         elif what == "done" and under_way:
             it = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
             again = now + data.draw(st.integers(0, 9)) if data.draw(st.booleans()) else None

@@ -30,9 +30,9 @@ def compared(name: str, results: Mapping[str, Mapping[str, str]]) -> int:
         if case not in expected or set(said) - set(expected[case]["verdicts"])
     }
     for case, said in sorted(unexpected.items()):
-        print(f"{name} {case}: {', '.join(said)}")  # noqa: T201 - a command's output
+        print(f"{name} {case}: {', '.join(said)}")
     counted = Counter("OK" if not said else " ".join(said) for said in verdicts.values())
-    print(f"{name}, {len(verdicts)} cases:", dict(counted), f"{len(unexpected)} unexpected")  # noqa: T201
+    print(f"{name}, {len(verdicts)} cases:", dict(counted), f"{len(unexpected)} unexpected")
     return 1 if unexpected else 0
 
 

@@ -160,7 +160,7 @@ app = Starlette(routes=[Route("/v1/stream/{name:path}", door, methods=methods)],
 class Announced(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
-        print(self.servers[0].sockets[0].getsockname()[1], flush=True)  # noqa: T201 - for the test
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 
 
 if __name__ == "__main__":

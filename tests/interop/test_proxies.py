@@ -100,7 +100,7 @@ def test_a_followed_log_arrives_line_by_line(job: str) -> None:
 
 def test_a_websocket_reports_and_hears(proxy: Proxy, job: str) -> None:
     name = job.rpartition("/")[2]
-    with connect_websocket(proxy.ws_url, origin=proxy.url) as websocket:  # type: ignore[call-overload]
+    with connect_websocket(proxy.ws_url, origin=proxy.url) as websocket:  # type: ignore[call-overload]  # a plain text
         subscribe = {"op": "subscribe", "id": 1, "job": name, "view": "state"}
         websocket.send(json.dumps(subscribe))
         assert [hear(websocket)["op"] for _ in range(2)] == ["ack", "state"]

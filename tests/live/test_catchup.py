@@ -88,7 +88,7 @@ async def test_a_short_absence_needs_no_query(world: World) -> None:
         raise AssertionError("the last entries are in memory")
 
     client, viewer = await world.watch(slot, since=slot.seq, view="logs")
-    world.store.entries = refuse  # type: ignore[method-assign]
+    world.store.entries = refuse  # type: ignore[method-assign]  # the store is away
     again, _ = await world.watch(slot, since=slot.seq - 2, view="logs")
     assert lines_of(again.got) == ["2.0"]
     assert (client.got, viewer.behind) == ([], False)

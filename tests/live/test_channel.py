@@ -192,7 +192,7 @@ async def test_a_window_is_bounded_in_bytes(
 ) -> None:
     slot = await world.create("size")
     await world.log(slot, "x" * 500)
-    size = len(bytes(slot.recent.after(0)[0].entry.value))  # type: ignore[index]
+    size = len(bytes(slot.recent.after(0)[0].entry.value))  # type: ignore[index]  # it is there
     monkeypatch.setattr(window, "WINDOW_BYTES", 4 * size)
     messages = ["x" * 500] * (5 if over else 4)
     client, resyncs = await fill(world, messages)

@@ -44,7 +44,11 @@ class Cluster:
         self.first, self.second = self._node(), self._node()
 
     def _node(self) -> Node:
-        env = {"LIVEJOBS_ADMIN_KEY": ADMIN, "LIVEJOBS_FACES": "streams"}
+        env = {
+            "LIVEJOBS_ADMIN_KEY": ADMIN,
+            "LIVEJOBS_FACES": "streams,a2a",
+            "LIVEJOBS_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
+        }
         return Node(self._folder / "data", *self._how, env=env)
 
     @property

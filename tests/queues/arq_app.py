@@ -85,7 +85,7 @@ class WorkerSettings:
         raises_cancelled,
         limited(endless, name="short", timeout=0.2), limited(hopeless, max_tries=2),
     )  # fmt: skip
-    cron_jobs = (cron(tick, second=set(range(60)), job_id="tick"),)  # type: ignore[arg-type]
+    cron_jobs = (cron(tick, second=set(range(60)), job_id="tick"),)  # type: ignore[arg-type]  # arq's type has no result
     on_startup = started
     allow_abort_jobs = True
     poll_delay = 0.05

@@ -14,7 +14,7 @@ from dramatiq.rate_limits.backends import RedisBackend
 
 import livejobs
 
-broker = RedisBroker(url=os.environ["BROKER"])  # type: ignore[no-untyped-call]
+broker = RedisBroker(url=os.environ["BROKER"])  # type: ignore[no-untyped-call]  # it has no types
 broker.add_middleware(CurrentMessage())
 broker.add_middleware(GroupCallbacks(RedisBackend(url=os.environ["BROKER"])))
 livejobs.dramatiq.install(broker, terminate=True, exclude=["secret"], title=lambda *a: f"{a}")
@@ -92,7 +92,7 @@ def done() -> None: ...
 
 def fan(*children: dramatiq.Message[Any]) -> str:
     """A group. The id of its callback."""
-    group: Any = dramatiq.group(children)  # type: ignore[no-untyped-call]
+    group: Any = dramatiq.group(children)  # type: ignore[no-untyped-call]  # it has no types
     callback = done.message()
     group.add_completion_callback(callback)
     group.run()

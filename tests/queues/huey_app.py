@@ -23,36 +23,36 @@ def sent(task: Any) -> str:
     return str(task.id)
 
 
-@huey.pre_execute()  # type: ignore[untyped-decorator]
+@huey.pre_execute()  # type: ignore[untyped-decorator]  # it has no types
 def leave_out(task: Any) -> None:
     if task.name == "unwanted":
         raise CancelExecution
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def add(a: int, b: int) -> int:
     return a + b
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def secret() -> None: ...
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def unwanted() -> None: ...
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def gives_up() -> None:
     raise CancelExecution
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def broken(password: str) -> None:
     raise ValueError("no such order")
 
 
-@huey.task(retries=2, context=True)  # type: ignore[untyped-decorator]
+@huey.task(retries=2, context=True)  # type: ignore[untyped-decorator]  # it has no types
 def flaky(task: Any = None) -> str:
     livejobs.current().progress(2 - task.retries, 2)
     if task.retries:
@@ -60,12 +60,12 @@ def flaky(task: Any = None) -> str:
     return "open"
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def touch(path: str) -> None:
     Path(path).touch()
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def endless() -> None:
     job = livejobs.current()
     while not job.cancelled:
@@ -73,12 +73,12 @@ def endless() -> None:
         time.sleep(0.02)
 
 
-@huey.task(retries=2)  # type: ignore[untyped-decorator]
+@huey.task(retries=2)  # type: ignore[untyped-decorator]  # it has no types
 def stops() -> None:
     raise livejobs.Cancelled("a job")
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()  # type: ignore[untyped-decorator]  # it has no types
 def total(numbers: list[int]) -> int:
     return sum(numbers)
 

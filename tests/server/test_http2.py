@@ -14,6 +14,7 @@ import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from websockets.sync.client import connect as connect_websocket
+from websockets.typing import Subprotocol
 
 from livejobs.server.http2 import MAX_CANCELLED, MAX_STREAMS, join_cookies
 from tests.server.test_runner import SHORT, stub
@@ -86,7 +87,7 @@ def test_http_1_and_websockets_work_on_the_same_port(
     with connect_websocket(
         address,
         ssl=certificate.trust("http/1.1"),
-        subprotocols=["livejobs.v1"],  # type: ignore[list-item]
+        subprotocols=[Subprotocol("livejobs.v1")],
     ) as websocket:
         websocket.send('{"op": "ping", "id": 1}')
         assert hear(websocket) == {"op": "pong", "id": 1}
@@ -165,7 +166,7 @@ def test_a_stream_with_a_full_window_does_not_delay_others_and_gets_the_newest_s
         for percent in range(50):
             peer.call("POST", "/v1/jobs/j/reports", {"type": "progress", "percent": percent})
             mark = b'"percent":%d,' % percent
-            peer.until(lambda mark=mark: mark in peer.bodies[quick])  # type: ignore[misc]
+            peer.until(lambda it=mark: it in peer.bodies[quick])  # type: ignore[misc]  # bound now
         assert len(peer.bodies[slow]) < 70_000
         peer.open_hand(slow)
         peer.until(lambda: b'"percent":49,' in peer.bodies[slow])

@@ -21,7 +21,7 @@ from livejobs import LiveJobs, Settings, clock, create_app
 from livejobs.app import App
 from livejobs.core.errors import StorageUnavailable
 from livejobs.server.connection import PIPELINED
-from livejobs.server.instant import AT_ONCE
+from livejobs.server.instant.offering import AT_ONCE
 from livejobs.server.powers import RUNNER
 from livejobs.server.runner import KEEP_ALIVE_SECONDS
 from tests.jobs.test_committer import Disk
@@ -272,7 +272,7 @@ async def test_garbage_behind_a_waiting_report_is_refused_after_the_receipt(
     await place.disk.writing.wait()
     assert not line.written
     busy()
-    while b"bad_request" not in line.written:  # noqa: ASYNC110
+    while b"bad_request" not in line.written:  # noqa: ASYNC110  nothing tells of it
         await asyncio.sleep(0)
     receipt, _, refusal = line.take().rpartition(b"HTTP/1.1 400 ")
     assert receipt.startswith(b"HTTP/1.1 200 ")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -177,7 +176,10 @@ async def test_what_the_stop_queues_runs_before_the_earlier_handler(handlers: li
 
 async def test_a_later_handler_stays(handlers: list[int]) -> None:
     stopping = StopSignals(lambda: None)
-    later: Any = lambda number, frame: None  # noqa: E731
+
+    def later(number: int, frame: object) -> None:
+        """Of somebody else."""
+
     signal.signal(signal.SIGTERM, later)
     stopping.restore()
     assert signal.getsignal(signal.SIGTERM) is later

@@ -25,7 +25,8 @@ from livejobs.store.base import (
     Query,
     StoreUnusable,
 )
-from livejobs.store.postgres import keeping, link, opening, reading, sql
+from livejobs.store.postgres import keeping, link, opening, reading
+from livejobs.store.postgres.sql import writing as sql
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.postgres.writing import Writer
 from tests.store.test_postgres_contract import empty
@@ -232,7 +233,7 @@ async def until_true(true: Callable[[], Awaitable[bool]]) -> None:
 def later(tmp_path: Path) -> tuple[Path, ...]:
     path = tmp_path / "later.sql"
     path.write_text("CREATE TABLE livejobs.later (n int)")
-    return (*sql.MIGRATIONS, path)
+    return (*opening.MIGRATIONS, path)
 
 
 async def test_an_older_schema_is_migrated_once_and_then_newer(
@@ -247,7 +248,7 @@ async def test_an_older_schema_is_migrated_once_and_then_newer(
     for _ in range(2):
         async with opened(url, migrations=later) as store:
             assert await found(store, Query(None)) == ["a"]
-    newest = len(sql.MIGRATIONS)
+    newest = len(opening.MIGRATIONS)
     wrong = f"newer livejobs (schema {newest + 1}, this one knows {newest})"
     assert wrong in await refusal(url)
     tables = "SELECT to_regclass('livejobs.later'), to_regclass('livejobs.wrong')"
@@ -256,7 +257,7 @@ async def test_an_older_schema_is_migrated_once_and_then_newer(
 
 async def test_a_database_of_version_1_gets_webhooks(postgres: Postgres) -> None:
     url = postgres.database("version_1")
-    async with opened(url, migrations=sql.MIGRATIONS[:1]) as store:
+    async with opened(url, migrations=opening.MIGRATIONS[:1]) as store:
         before = await store.project("films")
     async with opened(url) as store:
         assert await store.project("films") == before

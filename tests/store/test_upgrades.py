@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store
-from livejobs.store.postgres import sql as postgres_sql
+from livejobs.store.postgres import opening
 from livejobs.store.postgres.opening import first_connection
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.sqlite import sql as sqlite_sql
@@ -26,7 +26,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import DidNotStart, Server
 
 SQLITE = range(1, len(sqlite_sql.MIGRATIONS) + 1)
-POSTGRES = range(1, len(postgres_sql.MIGRATIONS) + 1)
+POSTGRES = range(1, len(opening.MIGRATIONS) + 1)
 LATER = ("keys", "audit", "downloads", "history")  # what the first schema did not have
 
 
@@ -170,7 +170,7 @@ async def columns_of(db: Any) -> dict[str, list[str]]:
 
 async def older_database(url: str, newest: str, version: int) -> None:
     """As `older`."""
-    db = await first_connection(url, postgres_sql.MIGRATIONS[:version])
+    db = await first_connection(url, opening.MIGRATIONS[:version])
     source = await asyncpg.connect(newest)
     here, there = await columns_of(db), await columns_of(source)
     for table in here.keys() & there.keys():
@@ -222,9 +222,7 @@ def test_a_node_goes_on_when_a_newer_node_migrates_its_database(
         client.post("/v1/jobs/old/reports", json=log).raise_for_status()
 
         async def newer() -> None:
-            async with opened(
-                PostgresStore(url, migrations=(*postgres_sql.MIGRATIONS, more))
-            ) as it:
+            async with opened(PostgresStore(url, migrations=(*opening.MIGRATIONS, more))) as it:
                 await it.commit([Change(None, job("new"))])
                 answers = await asyncio.to_thread(reports)
                 assert answers == [200] * 5

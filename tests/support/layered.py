@@ -138,7 +138,7 @@ class Plain(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         port = self.servers[0].sockets[0].getsockname()[1]
-        print(f"livejobs ready on http://127.0.0.1:{port}", flush=True)  # noqa: T201
+        print(f"livejobs ready on http://127.0.0.1:{port}", flush=True)
 
 
 @click.command()

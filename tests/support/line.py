@@ -12,7 +12,8 @@ from uvicorn.server import ServerState
 
 from livejobs.config import Settings
 from livejobs.server.connection import ConnectionLimits
-from livejobs.server.instant import InstantConnection
+from livejobs.server.instant.heads import Heads
+from livejobs.server.instant.recognizing import RecognizingConnection
 from livejobs.server.runner import uvicorn_config
 from tests.support.server import LONG_ENOUGH
 
@@ -20,14 +21,16 @@ from tests.support.server import LONG_ENOUGH
 class Line(asyncio.Transport):
     """One connection to an app, from the client's end."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, heads: Heads | None = None) -> None:
+        """`heads`: those that other connections have made known."""
         super().__init__({"peername": ("127.0.0.1", 1234), "sockname": ("127.0.0.1", 80)})
         config = uvicorn_config(app, Settings(data=Path("unused")), ConnectionLimits(100))
+        config.heads = heads or config.heads
         self.state = ServerState()
         self.written = bytearray()
         self.reading = True
         self.closed = False
-        self.connection = InstantConnection(config, self.state, {})
+        self.connection = RecognizingConnection(config, self.state, {})
         self.connection.connection_made(self)
 
     # The client's
@@ -45,7 +48,7 @@ class Line(asyncio.Transport):
 
     async def answered(self, answers: int) -> None:
         async with asyncio.timeout(LONG_ENOUGH):
-            while self.state.total_requests < answers and not self.ended:  # noqa: ASYNC110
+            while self.state.total_requests < answers and not self.ended:  # noqa: ASYNC110  nothing tells of it
                 await asyncio.sleep(0)
 
     @property

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -139,13 +140,13 @@ class Stubborn(MemoryStore):
     outpaced = 0
     full = False
 
-    async def commit(self, changes: object, on: object = None) -> list[int]:
+    async def commit(self, changes: Any, on: Any = None) -> list[int]:
         if self.full:
             raise StorageUnavailable("The disk is full.")
         if self.outpaced:
             self.outpaced -= 1
             raise Outpaced
-        return await super().commit(changes, on)  # type: ignore[arg-type]
+        return await super().commit(changes, on)
 
 
 async def test_a_commit_that_runs_again_has_one_span(

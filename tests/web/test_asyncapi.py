@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import httpx2 as httpx
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 from websockets.sync.client import ClientConnection, connect
 
 from livejobs.live.frames import Op

@@ -17,7 +17,8 @@ from livejobs.app import ROUTES
 from livejobs.faces import routes as door
 from livejobs.faces.described import describe
 from livejobs.faces.registry import BUILT_IN
-from livejobs.web.documents.openapi import OPERATIONS, document
+from livejobs.web.documents.openapi import document
+from livejobs.web.documents.operations import OPERATIONS
 from tests.support.examples import examples
 from tests.support.server import Server
 

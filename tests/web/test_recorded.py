@@ -18,8 +18,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from livejobs.web.documents.answers import FILE, JSON, PROBLEM
-from livejobs.web.documents.openapi import OPERATIONS, document
+from livejobs.web.documents.openapi import document
+from livejobs.web.documents.operations import OPERATIONS
 from tests.support.server import Server
+from tests.web import troubled
 
 ADMIN = "the-first-admin-key"
 VIEWER = "the-viewer"
@@ -28,8 +30,6 @@ SECRETS = {
     "token": "lj1.…",
     "secret": "whsec_…",
 }  # shown once, and never in a document
-# They take a fault or a wait of many seconds. Tests of those faults check the same members.
-FAULTS = {"408", "423", "429", "503"}
 REPORTS = [
     {"type": "start"},
     {"type": "progress", "current": 420},
@@ -104,6 +104,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     data: Path = tmp_path_factory.mktemp("recorded") / "data"
     with Server(data, env={"LIVEJOBS_ADMIN_KEY": ADMIN}) as server:
         found = dict(ask(server.url))
+    found |= dict(troubled.problems(data.with_name("troubled")))
     if os.environ.get("LIVEJOBS_RECORD"):
         FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return found
@@ -168,4 +169,4 @@ def test_every_documented_answer_has_a_valid_example() -> None:
                     assert value["status"] == int(status)
                 elif media in (JSON, PROBLEM):
                     without.add(status)
-    assert without == FAULTS
+    assert without == set()

@@ -38,8 +38,8 @@ from livejobs.copies.paging import in_groups
 from livejobs.copies.watch import Watch
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File
-from livejobs.files.area import Area
-from livejobs.files.filing import chosen_area
+from livejobs.files.areas.area import Area
+from livejobs.files.areas.chosen import chosen_area
 from livejobs.files.threads import Threads
 from livejobs.private import FOLDER
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File
-from livejobs.files.area import Area, Opened
+from livejobs.files.areas.area import Area, Opened
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from livejobs.backups.database import copy_database
 from livejobs.backups.manifest import DATABASE
 from livejobs.config import Settings
-from livejobs.copies.counts import Counts
+from livejobs.copies.counts import Counts, total_jobs
 from livejobs.copies.errors import CannotCopy
 from livejobs.copies.exporting import Export, Survey, kept_files
 from livejobs.copies.folder import Folder, locked
@@ -27,7 +27,7 @@ from livejobs.copies.snapshot import snapshot_of
 from livejobs.copies.sqlite import SqliteSnapshot
 from livejobs.copies.watch import Watch
 from livejobs.core.model import File
-from livejobs.files.area import KEY
+from livejobs.files.areas.area import KEY
 from livejobs.private import FOLDER, make_folder
 
 
@@ -51,6 +51,7 @@ def write(loop: Loop, settings: Settings, folder: Path, watch: Watch) -> Counts:
         with loop.inside(SqliteSnapshot(folder / DATABASE)) as snapshot:
             counts = Survey(loop, snapshot).counts
         watch.begin(counts)
+        watch.jobs(total_jobs(counts))  # all are in the copy
         return counts
     with loop.inside(snapshot_of(settings.data, settings.database)) as snapshot:
         return export(loop, snapshot, folder, watch)

@@ -15,8 +15,8 @@ from livejobs.backups.manifest import MANIFEST, NAME
 from livejobs.copies.errors import WrongPlace
 from livejobs.copies.folder import OTHER, locked, sync
 from livejobs.core.errors import NotFound
-from livejobs.files.area import KEY, Area
-from livejobs.files.local import LocalArea
+from livejobs.files.areas.area import KEY, Area
+from livejobs.files.areas.local import LocalArea
 from livejobs.files.threads import Threads
 from livejobs.private import FOLDER, make_folder
 

@@ -16,8 +16,8 @@ from obstore.store import from_url
 from livejobs.backups.manifest import MANIFEST, NAME
 from livejobs.config import SettingError
 from livejobs.copies.errors import WrongPlace
-from livejobs.files.area import KEY, Area
-from livejobs.files.objects import (
+from livejobs.files.areas.area import KEY, Area
+from livejobs.files.areas.objects import (
     CLIENT,
     LISTED_AT_ONCE,
     PART,

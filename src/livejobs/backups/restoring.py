@@ -22,6 +22,7 @@ from livejobs.backups.manifest import DATABASE, Manifest, decode, document_of
 from livejobs.backups.vault import Vault, vault_of
 from livejobs.config import Settings
 from livejobs.copies.checking import check
+from livejobs.copies.counts import total_jobs
 from livejobs.copies.errors import CannotCopy, WrongPlace, sentences
 from livejobs.copies.folder import Folder, sync
 from livejobs.copies.importing import (
@@ -35,10 +36,10 @@ from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import Mover
 from livejobs.copies.paging import in_groups
 from livejobs.copies.sqlite import SqliteSnapshot
-from livejobs.copies.watch import Watch
+from livejobs.copies.watch import OnlyWarnings, Watch
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File
-from livejobs.files.filing import chosen_area
+from livejobs.files.areas.chosen import chosen_area
 from livejobs.files.threads import Threads
 from livejobs.private import FILE
 from livejobs.store.base import Store
@@ -102,6 +103,7 @@ def verify(settings: Settings, source: str, watch: Watch, name: str | None) -> M
         it = Source(loop, vault, _chosen(loop, vault, name), Path(folder) / "documents")
         watch.begin(it.manifest.counts)
         it.fetch()
+        watch.jobs(total_jobs(it.manifest.counts))
         for files in it.files():
             wrong = [loop.call(checked, vault.area, file) for file in files]
             it.refuse_wrong(files, wrong)
@@ -190,6 +192,7 @@ class Restore:
             return
         made = self._source.folder / DATABASE
         if self._source.manifest.from_sqlite:
+            self._watch.jobs(total_jobs(self._source.manifest.counts))
             self._carry()
             give_epochs(made)
         else:
@@ -237,7 +240,7 @@ class Restore:
             folder.path.mkdir()
             path = self._source.folder / DATABASE
             with self._loop.inside(SqliteSnapshot(path)) as snapshot:
-                documents.export(self._loop, snapshot, folder.path, self._watch)
+                documents.export(self._loop, snapshot, folder.path, OnlyWarnings(self._watch))
         manifest = folder.manifest()
         assert manifest is not None
         folder.write_manifest(replace(manifest, lost=self._source.manifest.lost))

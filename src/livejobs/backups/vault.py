@@ -17,7 +17,7 @@ import msgspec
 from livejobs.backups.folder import FolderVault
 from livejobs.config import FOLDER, read_store
 from livejobs.copies.errors import WrongPlace
-from livejobs.files.area import Area
+from livejobs.files.areas.area import Area
 from livejobs.files.threads import Threads
 
 

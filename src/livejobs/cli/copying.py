@@ -28,12 +28,14 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
 
 
 class Bars:
-    """How far a copy is. Into a pipe only the warnings are printed."""
+    """How far a copy is, while it runs. Into a pipe only the warnings are printed."""
 
     def __init__(self) -> None:
         screen = terminal(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
-        self._bars = Progress(*columns, console=screen, disable=not screen.is_terminal)
+        self._bars = Progress(
+            *columns, console=screen, disable=not screen.is_terminal, transient=True
+        )
         self._jobs = self._bars.add_task("jobs", total=None)
         self._files = self._bars.add_task("files", total=None, visible=False)
 

@@ -20,9 +20,14 @@ from livejobs.copies.folder import Folder
     is_flag=True,
     help="Leave files where they are. Import with the same --files then.",
 )
+@click.option(
+    "--no-webhooks", is_flag=True, help="Leave webhooks out, since the folder has their secrets."
+)
 @setting_options
-def export(path: Path, dry_run: bool, leave_files: bool, **flags: object) -> None:
-    """Write all jobs, with files, keys and the audit trail, to the folder PATH.
+def export(
+    path: Path, dry_run: bool, leave_files: bool, no_webhooks: bool, **flags: object
+) -> None:
+    """Write all jobs, with files, keys, webhooks and the audit trail, to the folder PATH.
 
     The server may run meanwhile: the export has the jobs as they were when it began. Run the
     command again after an interruption, and it continues. Run it again after a change of jobs, and
@@ -35,6 +40,8 @@ def export(path: Path, dry_run: bool, leave_files: bool, **flags: object) -> Non
         click.echo(f"Would export {summary(counts)}.", err=True)
         return
     with Bars() as bars:
-        counts = exporting.export(settings, Folder(path), bars, leave_files=leave_files)
+        counts = exporting.export(
+            settings, Folder(path), bars, leave_files=leave_files, hooks=not no_webhooks
+        )
     print_counts(counts)
     click.echo(f"Exported {summary(counts)}.", err=True)

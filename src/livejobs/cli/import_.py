@@ -23,7 +23,9 @@ from livejobs.copies.folder import Folder
     help="Import into a database that has other jobs. Jobs that it has stay as they are.",
 )
 @click.option(
-    "--no-keys", is_flag=True, help="Import only jobs and files: no keys, and no audit trail."
+    "--no-keys",
+    is_flag=True,
+    help="Import only jobs and files: no keys, no webhooks and no audit trail.",
 )
 @setting_options
 def import_(path: Path, dry_run: bool, merge: bool, no_keys: bool, **flags: object) -> None:

@@ -55,7 +55,7 @@ PLACES: Final = {name: place for part in SECTIONS.values() for name, place in pa
 
 # The exit codes of errors. They are named here, since importing them would load the server.
 FAILURES: Final = {
-    "livejobs.config.SettingError": 2,
+    "livejobs.config.settings.SettingError": 2,
     "livejobs.server.runner.CannotListen": 1,
     "livejobs.cli.keys.Refused": 1,
     "livejobs.copies.errors.WrongPlace": 2,

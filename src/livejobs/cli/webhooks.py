@@ -88,6 +88,9 @@ def replay(client: Client, webhook: str, deliveries: Sequence[int], failed: bool
     numbers = failed_ones(client, webhook) if failed else list(deliveries)
     for n in numbers:
         client.call("POST", f"{path(webhook)}/deliveries/{n}/replay")
+    if not numbers:
+        click.echo("No delivery has failed.")
+        return
     many = "1 delivery waits" if len(numbers) == 1 else f"{len(numbers)} deliveries wait"
     click.echo(f"{many} to be sent again.")
 

@@ -22,8 +22,10 @@ from livejobs.copies.lines import (
     AuditLine,
     DownloadsLine,
     EntryLine,
+    HookLine,
     JobLine,
     KeyLine,
+    Line,
     Piece,
     PieceWriter,
     read,
@@ -41,6 +43,7 @@ PIECE_BYTES: Final = 16 << 20  # a piece ends with the job that makes it reach t
 JOBS_AT_ONCE: Final = 200
 ENTRIES_AT_ONCE: Final = 1_000
 KEYS: Final = "keys.ndjson"
+HOOKS: Final = "webhooks.ndjson"
 AUDIT: Final = "audit.ndjson"
 JOBS: Final = "jobs-{:05}.ndjson"
 DOWNLOADS: Final = "downloads.ndjson"
@@ -56,11 +59,15 @@ class Start(Struct, frozen=True):
     jobs: int
 
 
-def export(settings: Settings, folder: Folder, watch: Watch, *, leave_files: bool) -> Counts:
+def export(
+    settings: Settings, folder: Folder, watch: Watch, *, leave_files: bool, hooks: bool = True
+) -> Counts:
     """Return what the folder then holds."""
     with sentences(), folder.to_write(), running() as loop:
         with loop.inside(snapshot_of(settings.data, settings.database)) as snapshot:
-            manifest = Export(loop, snapshot, folder, watch).run(leave_files=leave_files)
+            manifest = Export(loop, snapshot, folder, watch).run(
+                leave_files=leave_files, hooks=hooks
+            )
         damaged: list[File] = []
         if not leave_files:
             manifest, damaged = _take_files(settings, loop, folder, manifest, watch)
@@ -122,7 +129,7 @@ class Export:
         self._folder = folder
         self._watch = watch
 
-    def run(self, *, leave_files: bool) -> Manifest:
+    def run(self, *, leave_files: bool, hooks: bool = True) -> Manifest:
         marks = tuple(
             Mark(it.name, it.epoch, it.seq) for it in self._loop.call(self._snapshot.projects)
         )
@@ -135,7 +142,8 @@ class Export:
             survey = Survey(self._loop, self._snapshot, partial(self._write_downloads, writer))
             downloads = writer.finish()
         self._watch.begin(survey.counts)
-        pieces = (self._write_keys(), self._write_audit(), *there)
+        others = (self._write_keys(), self._write_hooks(hooks), self._write_audit())
+        pieces = (*others, *there)
         manifest = replace(manifest, counts=survey.counts, pieces=pieces)
         manifest = self._write_jobs(manifest, survey, sum(piece.jobs for piece in there))
         return replace(manifest, pieces=(*manifest.pieces, downloads))
@@ -166,6 +174,10 @@ class Export:
         keys = self._loop.call(self._snapshot.keys)
         return self._written(KEYS, map(KeyLine, keys))
 
+    def _write_hooks(self, wanted: bool) -> Piece:
+        hooks = self._loop.call(self._snapshot.hooks) if wanted else ()
+        return self._written(HOOKS, map(HookLine, hooks))
+
     def _write_audit(self) -> Piece:
         starts = [before for before, _ in walk(self._audit)]
         pages = (self._audit(before)[0] for before in reversed(starts))
@@ -176,7 +188,7 @@ class Export:
         page = self._loop.call(self._snapshot.audit, limit=ENTRIES_AT_ONCE, before=before)
         return page, page[-1].n if page else None
 
-    def _written(self, name: str, lines: Iterator[KeyLine] | Iterator[AuditLine]) -> Piece:
+    def _written(self, name: str, lines: Iterator[Line]) -> Piece:
         with PieceWriter(self._folder.path, name) as writer:
             for line in lines:
                 writer.write(line)
@@ -185,7 +197,7 @@ class Export:
     def _write_jobs(self, manifest: Manifest, survey: Survey, done: int) -> Manifest:
         self._watch.jobs(done)
         jobs = (stored.head for page in survey.jobs(done) for stored in page)
-        names = (JOBS.format(n) for n in count(len(manifest.pieces) - 1))
+        names = (JOBS.format(n) for n in count(len(manifest.pieces) - 2))
         for head in jobs:
             with PieceWriter(self._folder.path, next(names)) as writer:
                 self._write_job(writer, head)
@@ -196,7 +208,8 @@ class Export:
         return manifest
 
     def _write_job(self, writer: PieceWriter, head: Head) -> None:
-        writer.write(JobLine(replace(head, hooks=())))  # an export has no webhooks
+        # Without its webhooks: two copies of a job would send its events twice.
+        writer.write(JobLine(replace(head, hooks=())))
         for kind in KINDS:
             for record in self._entries(head, kind):
                 it = record.entry

@@ -18,7 +18,16 @@ from livejobs.copies.checking import IDS_AT_ONCE, Found, check, known, refuse_mi
 from livejobs.copies.credentials import Credentials
 from livejobs.copies.errors import CannotCopy, NoDatabase, WrongPlace, sentences
 from livejobs.copies.folder import Folder, Manifest
-from livejobs.copies.lines import AuditLine, DownloadsLine, EntryLine, JobLine, KeyLine, Piece, read
+from livejobs.copies.lines import (
+    AuditLine,
+    DownloadsLine,
+    EntryLine,
+    HookLine,
+    JobLine,
+    KeyLine,
+    Piece,
+    read,
+)
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import FILES_AT_ONCE, Mover
 from livejobs.copies.paging import in_groups
@@ -34,7 +43,7 @@ LINES_AT_ONCE: Final = 500
 
 class Choice(Struct, frozen=True):
     merge: bool = False  # the database may have other jobs
-    keys: bool = True  # bring keys and the audit trail too
+    keys: bool = True  # bring keys, webhooks and the audit trail too
 
 
 def import_jobs(settings: Settings, folder: Folder, watch: Watch, choice: Choice) -> Found:
@@ -125,6 +134,7 @@ class Import:
             self._count({it.key: it.tally for it in some if isinstance(it, DownloadsLine)})
             if credentials is not None:
                 credentials.add([it.key for it in some if isinstance(it, KeyLine)])
+                credentials.add_hooks([it.hook for it in some if isinstance(it, HookLine)])
                 credentials.record([it.record for it in some if isinstance(it, AuditLine)])
 
     def _jobs(self, piece: Piece) -> None:

@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from livejobs.copies.errors import Damaged
+from livejobs.core.hooks import Hook
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Entry, EntryKind, Head
 from livejobs.private import FILE
 from livejobs.store.base import AuditRecord, Key, Tally
@@ -42,6 +43,12 @@ class KeyLine(Struct, frozen=True, tag="key"):
     key: Key
 
 
+class HookLine(Struct, frozen=True, tag="webhook"):
+    """A webhook of a project, with its secrets."""
+
+    hook: Hook
+
+
 class AuditLine(Struct, frozen=True, tag="audit"):
     record: AuditRecord
 
@@ -53,12 +60,13 @@ class DownloadsLine(Struct, frozen=True, tag="downloads"):
     tally: Tally
 
 
-Line: TypeAlias = JobLine | EntryLine | KeyLine | AuditLine | DownloadsLine
+Line: TypeAlias = JobLine | EntryLine | KeyLine | HookLine | AuditLine | DownloadsLine
 
 _encode = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Line).decode
 _ID: Final = re.compile(ID_PATTERN)
 _PROJECT: Final = re.compile(PROJECT_PATTERN)
+_HOOK: Final = re.compile(r"wh_[0-9a-f]{24}\Z")
 _KEY: Final = re.compile(r"[0-9a-f]{32}\Z")  # it becomes a part of paths
 
 
@@ -135,11 +143,18 @@ def _checked(piece: Piece, number: int, data: bytes) -> Line:
     except (msgspec.MsgspecError, ValueError) as error:
         cut = "it ends there" if not data.endswith(b"\n") else str(error)
         raise Damaged(piece.name, cut, number) from None
+    if isinstance(line, HookLine) and not _is_of_project(line.hook):
+        raise Damaged(piece.name, "it is not a webhook of a project", number)
     if not isinstance(line, JobLine):
         return line
     if not _is_sound(line.head):
         raise Damaged(piece.name, "it is not a job", number)
     return JobLine(replace(line.head, hooks=()))  # they could name webhooks that are there
+
+
+def _is_of_project(hook: Hook) -> bool:
+    """One of a job could take the events of a job that is there."""
+    return hook.job is None and bool(_PROJECT.match(hook.project) and _HOOK.match(hook.id))
 
 
 def _is_sound(head: Head) -> bool:

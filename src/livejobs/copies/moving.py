@@ -17,7 +17,7 @@ from livejobs.copies.errors import CannotCopy, Damaged
 from livejobs.copies.folder import Folder
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File
-from livejobs.files.filing import chosen_area
+from livejobs.files.areas.chosen import chosen_area
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload, pieces
 

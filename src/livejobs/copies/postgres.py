@@ -7,9 +7,10 @@ from typing import Any, Self
 
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.readable import check_version
+from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
 from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
-from livejobs.store.postgres import keeping, reading, sql, tidying
+from livejobs.store.postgres import hooking, keeping, opening, reading, tidying
 from livejobs.store.postgres.opening import (
     READER,
     address,
@@ -17,6 +18,7 @@ from livejobs.store.postgres.opening import (
     refusals,
     unusable,
 )
+from livejobs.store.postgres.sql.writing import PROJECTS
 
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -43,8 +45,8 @@ class PostgresSnapshot:
             where = address(self._url)
             raise NoDatabase(f"{where} has no jobs of livejobs. Give the server's database.")
         version = await self._db.fetchval("SELECT version FROM livejobs.meta")
-        check_version(version, len(sql.MIGRATIONS))
-        rows = await self._db.fetch(sql.PROJECTS)
+        check_version(version, len(opening.MIGRATIONS))
+        rows = await self._db.fetch(PROJECTS)
         self._projects = [Project(*row[1:]) for row in rows]
         self._pks = {row[1]: row[0] for row in rows}
 
@@ -92,6 +94,10 @@ class PostgresSnapshot:
     async def keys(self) -> Sequence[Key]:
         with refusals():
             return await keeping.keys(self._db)
+
+    async def hooks(self) -> Sequence[Hook]:
+        with refusals():
+            return await hooking.hooks(self._db, None)
 
     async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
         with refusals():

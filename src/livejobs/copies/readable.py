@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
+from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
 from livejobs.store.base import (
     AuditEntry,
@@ -45,6 +46,8 @@ class Readable(Protocol):
     async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]: ...
 
     async def keys(self) -> Sequence[Key]: ...
+
+    async def hooks(self) -> Sequence[Hook]: ...
 
     async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]: ...
 

@@ -11,9 +11,10 @@ from typing import Any, Final, Self
 
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.readable import check_version
+from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
 from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
-from livejobs.store.sqlite import keeping, reading, sql, tidying
+from livejobs.store.sqlite import hooking, keeping, reading, sql, tidying
 from livejobs.store.sqlite.opening import make_or_check, to_read, unusable
 from livejobs.store.sqlite.store import Connection
 
@@ -102,6 +103,9 @@ class SqliteSnapshot:
 
     async def keys(self) -> Sequence[Key]:
         return await self._db.run(keeping.keys)
+
+    async def hooks(self) -> Sequence[Hook]:
+        return await self._db.run(hooking.hooks, None)
 
     async def audit(self, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
         return await self._db.run(keeping.read_audit, limit, before, None)

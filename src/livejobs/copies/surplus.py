@@ -26,8 +26,8 @@ from livejobs.copies.readable import Snapshot
 from livejobs.copies.snapshot import snapshot_of
 from livejobs.core.errors import NotFound
 from livejobs.core.model import KINDS, Head, Stored
-from livejobs.files.area import Area
-from livejobs.files.filing import chosen_area
+from livejobs.files.areas.area import Area
+from livejobs.files.areas.chosen import chosen_area
 from livejobs.files.threads import Threads
 from livejobs.service import LiveJobs
 from livejobs.store.base import Space, StoreUnusable

@@ -19,3 +19,19 @@ class Watch(Protocol):
 
     def warn(self, text: str) -> None:
         """Something was left out."""
+
+
+class OnlyWarnings:
+    """Of a copy that is a step of another, which counts the same jobs."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.warn = watch.warn
+
+    def begin(self, counts: Counts) -> None:
+        """The other has begun."""
+
+    def jobs(self, n: int = 1) -> None:
+        """The other counts them."""
+
+    def bytes(self, n: int) -> None:
+        """The other counts them."""

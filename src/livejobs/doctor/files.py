@@ -14,9 +14,9 @@ from livejobs.config import SettingError, Settings
 from livejobs.core.errors import LivejobsError
 from livejobs.doctor.finding import Finding, failure, ok, skew, warning
 from livejobs.doctor.machine import is_owner
-from livejobs.files.area import Area
-from livejobs.files.filing import chosen_area
-from livejobs.files.proof import ID
+from livejobs.files.areas.area import Area
+from livejobs.files.areas.chosen import chosen_area
+from livejobs.files.areas.proof import ID
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 
@@ -94,12 +94,12 @@ async def _shared(area: Area, database: str, where: str) -> Finding:
 
 async def _known(database: str) -> str | None:
     """The marker that the database knows; None if it knows none, or can't be asked."""
-    from livejobs.store.postgres import sql  # noqa: PLC0415 - an extra
     from livejobs.store.postgres.opening import (  # noqa: PLC0415 - an extra
         DatabaseUnusable,
         connect,
         unusable,
     )
+    from livejobs.store.postgres.sql import nodes  # noqa: PLC0415 - an extra
 
     try:
         with unusable(database):
@@ -108,7 +108,7 @@ async def _known(database: str) -> str | None:
         return None
     try:
         if await db.fetchval("SELECT to_regclass('livejobs.meta')"):
-            found: str | None = await db.fetchval(sql.FACT, ID)
+            found: str | None = await db.fetchval(nodes.FACT, ID)
             return found
         return None
     finally:

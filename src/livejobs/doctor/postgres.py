@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from livejobs import clock
 from livejobs.doctor.finding import Finding, apart, failure, ok, skew, warning
-from livejobs.store.postgres import sql
 from livejobs.store.postgres.opening import (
+    MIGRATIONS,
     DatabaseUnusable,
     address,
     check_server,
@@ -55,7 +55,7 @@ async def _schema(db: Any, url: str) -> Finding:
     if not await db.fetchval("SELECT to_regclass('livejobs.meta')"):
         return ok("database", f"{where} has no jobs yet. The first start creates the tables.")
     version = await db.fetchval("SELECT version FROM livejobs.meta")
-    newest = len(sql.MIGRATIONS)
+    newest = len(MIGRATIONS)
     if version > newest:
         return failure(
             "database",

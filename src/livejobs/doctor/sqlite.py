@@ -60,6 +60,8 @@ def _log(path: Path) -> Finding:
     log = path.with_name(f"{path.name}-wal")
     size = log.stat().st_size if log.exists() else 0
     found = f"{size / 1e6:,.1f} MB of commits are not in the database file yet."
+    if not size:
+        return ok("log", "All commits are in the database file.")
     if size > LONG:
         return warning(
             "log", found, "End programs that keep the database open, then restart the server."

@@ -37,7 +37,7 @@ from livejobs.service import LiveJobs
 from livejobs.store.base import Query
 from livejobs.web import http
 from livejobs.web.calls.jobs import hold, while_there
-from livejobs.web.documents.openapi import Parameter
+from livejobs.web.documents.parameters import Parameter
 from livejobs.web.files.calls import CHANGED, PreconditionFailed, Unsatisfiable
 from livejobs.web.streams.events import seen_ids
 

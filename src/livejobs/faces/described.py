@@ -19,7 +19,10 @@ from livejobs.core.errors import (
     Unauthorized,
 )
 from livejobs.faces.base import JSON, Face, Way, access_denied
-from livejobs.web.documents import openapi
+from livejobs.web.documents.openapi import Part, parameter, problem
+from livejobs.web.documents.operations import ANY, operation_id
+from livejobs.web.documents.parameters import FETCHED, KNOWN, TOKEN, Parameter
+from livejobs.web.documents.schemas import REF, TEXT
 from livejobs.web.guard import NO_CREDENTIAL
 from livejobs.web.problems import UNEXPECTED
 
@@ -35,8 +38,8 @@ EVERYWHERE: Final = (
 )
 
 
-def describe(faces: Iterable[Face]) -> openapi.Part:
-    part = openapi.Part({}, {})
+def describe(faces: Iterable[Face]) -> Part:
+    part = Part({}, {})
     for face in faces:
         for way in face.ways:
             path = part.paths.setdefault(way.path, {})
@@ -49,14 +52,12 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "tags": ["Other APIs"],
         "summary": f"{way.summary} ({face.name})",
-        "operationId": openapi.operation_id(way.method.lower(), way.path),
-        "parameters": [
-            openapi.parameter(one) for one in (*in_path, *way.query, *_taken(way), openapi.TOKEN)
-        ],
+        "operationId": operation_id(way.method.lower(), way.path),
+        "parameters": [parameter(one) for one in (*in_path, *way.query, *_taken(way), TOKEN)],
         "responses": {
             **_good(face, way, schemas),
             **_refusals(face, way),
-            "421": openapi.problem(),
+            "421": problem(),
         },
     }
     if way.takes is not None:
@@ -65,25 +66,25 @@ def _operation(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
-def _in_path(way: Way, name: str) -> openapi.Parameter:
+def _in_path(way: Way, name: str) -> Parameter:
     names = way.names
     known = {names.job: "The job's id.", names.project: "The job's project."}
-    return openapi.Parameter(name, openapi.TEXT, known.get(name, "The project."), "path")
+    return Parameter(name, TEXT, known.get(name, "The project."), "path")
 
 
-def _taken(way: Way) -> Sequence[openapi.Parameter]:
+def _taken(way: Way) -> Sequence[Parameter]:
     if way.returns is None and way.stream is None:
-        return openapi.FETCHED
-    return (openapi.KNOWN,) if way.shape is not None else ()
+        return FETCHED
+    return (KNOWN,) if way.shape is not None else ()
 
 
 def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
     not_modified = {"304": {"description": "Not modified"}}
-    events = {} if way.stream is None else {"text/event-stream": {"schema": openapi.TEXT}}
+    events = {} if way.stream is None else {"text/event-stream": {"schema": TEXT}}
     if way.returns is None and events:
         return {"200": {"description": "The changes, as they come", "content": events}}
     if way.returns is None:
-        file = {"description": "The file", "content": {openapi.ANY: {"schema": BINARY}}}
+        file = {"description": "The file", "content": {ANY: {"schema": BINARY}}}
         elsewhere = {"description": "Redirect to the file"}
         return {"200": file, "206": file, "302": elsewhere, **not_modified}
     media_type = way.media_type or face.media_type
@@ -96,7 +97,7 @@ def _good(face: Face, way: Way, schemas: dict[str, Any]) -> dict[str, Any]:
 def _content(
     media_type: str, returned: Any, example: Any, schemas: dict[str, Any]
 ) -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components([returned], ref_template=openapi.REF)
+    (schema,), components = msgspec.json.schema_components([returned], ref_template=REF)
     schemas |= components
     return {media_type: {"schema": schema, "example": example}}
 

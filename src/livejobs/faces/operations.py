@@ -21,7 +21,8 @@ from livejobs.core.model import FINISHED, STATUSES, Head, Status
 from livejobs.core.progress import percent
 from livejobs.core.times import rfc3339, wire_time
 from livejobs.faces.base import Around, Call, Face, Way
-from livejobs.web.documents.openapi import TEXT, Parameter, whole
+from livejobs.web.documents.parameters import Parameter
+from livejobs.web.documents.schemas import TEXT, whole
 
 PREFIX: Final = "/operations"
 LIST: Final = PREFIX + "/v1/projects/{project}/operations"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from starlette._utils import get_route_path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -123,7 +124,7 @@ class Gate(Hot):
 
     def take(self, offer: Offer) -> bool:
         found = self._find(offer.scope["method"], offer.scope["path"])
-        return found is not None and found.address.take(offer._replace(parameters=found.parameters))
+        return found is not None and found.address.take(replace(offer, parameters=found.parameters))
 
     def _find(self, method: str, path: str) -> Found | None:
         """The address with this path that takes the method; else the first with this path, which

@@ -32,7 +32,8 @@ from livejobs.service import LiveJobs
 from livejobs.store.base import EntryQuery
 from livejobs.web import http, problems
 from livejobs.web.calls.jobs import while_there
-from livejobs.web.documents.openapi import KNOWN, TEXT, Parameter
+from livejobs.web.documents.parameters import KNOWN, Parameter
+from livejobs.web.documents.schemas import TEXT
 from livejobs.web.tags import not_modified, quote
 
 PREFIX: Final = "/streams"

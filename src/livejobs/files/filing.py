@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
-from concurrent.futures import Executor
-from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -28,14 +24,17 @@ from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import File, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.files.area import SETTLED, Area, Opened, gone
+from livejobs.files.areas.area import SETTLED, Opened
+from livejobs.files.areas.chosen import chosen_area
+from livejobs.files.areas.local import is_left
+from livejobs.files.areas.proof import beat, prove
 from livejobs.files.counting import Downloads
-from livejobs.files.local import LocalArea, LocalFile, is_left, open_below, unavailable
 from livejobs.files.names import checked_media_type, checked_name
 from livejobs.files.partial import Declared, Partial, encoded_metadata
 from livejobs.files.partials import Partials
-from livejobs.files.proof import beat, prove
 from livejobs.files.quota import Quota
+from livejobs.files.reading import Reading
+from livejobs.files.removing import Removing
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
 from livejobs.jobs.acts import act_of_other
@@ -46,10 +45,8 @@ from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # so that one slow read does not stop the others
-REMOVED_AT_ONCE: Final = 500
 HEARD_EVERY: Final = 1000  # ms
 LOOK_EVERY: Final = 10.0  # seconds between looks at what other nodes did
-LINKS: Final = {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EINVAL}  # of a client's path
 
 log = logging.getLogger("livejobs.files")
 
@@ -58,25 +55,6 @@ Check: TypeAlias = Callable[[], None]
 
 def nothing() -> None:
     """The check of an upload that the program itself makes."""
-
-
-def chosen_area(settings: Settings, threads: Executor, settled: timedelta | None = None) -> Area:
-    """`settled`: others may be writing there too, and need at most so long for a file."""
-    url = settings.object_store
-    if url is None:
-        return LocalArea(
-            settings.files_folder,
-            threads,
-            shared=settings.sendfile is not None,
-            url=settings.files,
-            settled=settled,
-        )
-    try:
-        from livejobs.files.objects import ObjectArea  # noqa: PLC0415 - only then its extra
-    except ImportError:
-        wrong = "needs an extra: pip install 'livejobs[objects]'"
-        raise SettingError("files", url, wrong) from None
-    return ObjectArea(url, threads)
 
 
 class DigestMismatch(LivejobsError):
@@ -102,22 +80,17 @@ class Files:
         self.downloads = Downloads(store)
         self.partials = Partials(self.incoming, self.quota, self.threads, self._settled)
         self._next_look = 0.0  # at what other nodes did
-        self._roots = [(root, os.path.realpath(root)) for root in settings.files_roots]
+        self._reading = Reading(self.area, settings.files_roots, self.threads)
+        self._removing = Removing(self.area, store, self._reading.pinned)
         self._store = store
         self._committer = committer
         self._check_size = check_size
-        self._coming: set[str] = set()  # keys of files that no job has yet
-        self._pinned: Counter[str] = Counter()  # keys of files that are being read
-        self.removed = 0  # counted for /metrics
-        self._ended = True  # there may be bytes to remove
         committer.listeners.append(self._committed)
 
     # Start and stop
 
     async def start(self) -> None:
-        for root, real in self._roots:
-            if not (Path(root).is_absolute() and await self._run(os.path.isdir, real)):
-                raise SettingError("files_roots", root, "takes absolute paths of folders")
+        await self._reading.start()
         await self.area.open()
         if self._store.shared:
             await prove(self.area, self._store, self._source)
@@ -271,7 +244,7 @@ class Files:
         """Move a complete upload to the file area and give the file to the job."""
         key = key or _new_key()
         digest = upload.sha256.hex()
-        self._coming.add(key)
+        self._removing.coming.add(key)
         try:
             await self.area.keep(key, upload.path, name, media_type)
             check()  # again: an object store may have taken long
@@ -284,7 +257,7 @@ class Files:
                     await self.area.remove([key])
             raise
         finally:
-            self._coming.discard(key)
+            self._removing.coming.discard(key)
 
     async def attach_path(
         self,
@@ -297,9 +270,8 @@ class Files:
         """Attach a file that is already on this machine."""
         refuse_finished(slot)
         name = checked_name(Path(path).name if name is None else name)
-        root = self._root_of(path)
         try:
-            opened = await self._open_below(root, path)
+            opened = await self._reading.open_path(path)
         except NotFound as error:
             raise Invalid.at("/path", error.detail) from None
         await opened.close()
@@ -331,36 +303,7 @@ class Files:
 
     async def open(self, file: File) -> Opened:
         """Open the file for reading. Raises NotFound `no_file` if its bytes are gone."""
-        if file.path is not None:
-            return await self._open_below(self._root_of(file.path), file.path)
-        self._pinned[file.key] += 1
-        try:
-            return PinnedFile(await self.area.find(file.key), self._pinned, file.key)
-        except BaseException:  # also when cancelled: nobody would read it
-            _less(self._pinned, file.key)
-            raise
-
-    def _root_of(self, path: str) -> tuple[str, str]:
-        for root, real in self._roots:
-            for way in (root, real):
-                if path.startswith(way.rstrip("/") + "/"):
-                    return way, real
-        raise Invalid.at("/path", "This path is not below a folder in the setting files_roots.")
-
-    async def _open_below(self, root: tuple[str, str], path: str) -> LocalFile:
-        way, real = root
-        inside = real.rstrip("/") + path[len(way.rstrip("/")) :]
-        try:
-            fd = await asyncio.get_running_loop().run_in_executor(
-                self.threads, open_below, real, inside
-            )
-        except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
-            raise gone() from None
-        except OSError as error:
-            if error.errno in LINKS:
-                raise gone() from None
-            raise unavailable(error) from error
-        return LocalFile(fd, self.threads)
+        return await self._reading.open(file)
 
     # Remove
 
@@ -369,20 +312,20 @@ class Files:
         for change in changes if self.partials else ():
             if change.after is None or change.after.finished:
                 self.partials.job_ended(change.slot.head.id)
-        self._ended |= any(_lost_some(change) for change in changes)
+        self._removing.committed(changes)
 
     async def sweep(self) -> None:
         """Remove files first: on a full disk the download counts wait for that."""
         if self._store.shared and clock.monotonic() >= self._next_look:
             await self._look()
         await self.partials.sweep()
-        await self._remove_ended()
+        await self._removing.remove_ended()
         await self.downloads.flush()
 
     async def _look(self) -> None:
         """Learn what other nodes did, and finish what those left that were killed."""
         self._next_look = clock.monotonic() + LOOK_EVERY
-        self._ended = True
+        self._removing.look_again()
         try:
             await beat(self.area, self._store, self._source)
         except SettingError as error:  # a folder that is not mounted any more
@@ -391,73 +334,19 @@ class Files:
         if self.quota.limited:
             self.quota.begin(await self._store.file_bytes())
 
-    async def _remove_ended(self) -> None:
-        """Remove the bytes of files that no job has and no download reads."""
-        if not self._ended:
-            return
-        self._ended = False
-        try:
-            ended = await self._store.ended_files(limit=REMOVED_AT_ONCE)
-            free = [key for key in ended if key not in self._pinned]
-            self._ended = bool(ended)
-            if free:
-                await self.area.remove(free)
-                await self._store.forget_files(free)
-                self.removed += len(free)
-        except LivejobsError:
-            self._ended = True
-            raise
-
     async def clear_orphans(self) -> None:
         """Remove bytes that no job has because a server was killed during an upload."""
-        async for keys in self.area.keys():
-            # In this order: the store knows a key before the key leaves `_coming`.
-            settled = [key for key in keys if key not in self._coming]
-            known = await self._store.known_files(settled)
-            orphans = [key for key in settled if key not in known]
-            if orphans:
-                log.info("removing %d files that no job has", len(orphans))
-                await self.area.remove(orphans)
+        await self._removing.remove_orphans()
 
     def statistics(self) -> dict[str, int]:
         return {
             "downloads": self.downloads.total,
             "download_bytes": self.downloads.bytes,
             "downloads_arriving": self.downloads.arriving,
-            "files_being_read": self._pinned.total(),
+            "files_being_read": self._reading.pinned.total(),
             "uploads_unfinished": len(self.partials),
-            "files_removed": self.removed,
+            "files_removed": self._removing.removed,
         }
-
-
-class PinnedFile:
-    """An open file whose bytes stay until it is closed."""
-
-    def __init__(self, opened: Opened, pinned: Counter[str], key: str) -> None:
-        self.size, self.modified, self.etag = opened.size, opened.modified, opened.etag
-        self.path, self.piece = opened.path, opened.piece
-        self.read, self.fileno = opened.read, opened.fileno
-        self._opened = opened
-        self._pinned: Counter[str] | None = pinned
-        self._key = key
-
-    async def close(self) -> None:
-        if self._pinned is not None:
-            _less(self._pinned, self._key)
-            self._pinned = None
-        await self._opened.close()
-
-
-def _less(count: Counter[str], key: str) -> None:
-    count[key] -= 1
-    if count[key] <= 0:
-        del count[key]
-
-
-def _lost_some(change: Committed) -> bool:
-    if change.before is None or not change.before.files:
-        return False
-    return change.after is None or change.after.files != change.before.files
 
 
 def check_digest(upload: Upload, sha256: bytes | None) -> None:

@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, NotFound
-from livejobs.files.local import refusals, unavailable
+from livejobs.files.areas.local import refusals, unavailable
 from livejobs.files.quota import Reservation
 from livejobs.files.upload import PIECE
 from livejobs.private import make_folder

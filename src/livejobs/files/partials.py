@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from livejobs.core.errors import Conflict, LivejobsError, NotFound, TooMany
-from livejobs.files.area import KEY
-from livejobs.files.local import is_left, refusals
+from livejobs.files.areas.area import KEY
+from livejobs.files.areas.local import is_left, refusals
 from livejobs.files.partial import Declared, Partial, UploadLocked, decode_declared
 from livejobs.files.quota import FileTooLarge, Quota, Reservation
 from livejobs.files.upload import PIECE

@@ -17,7 +17,7 @@ from typing import Final
 
 import anyio
 
-from livejobs.files.local import refusals
+from livejobs.files.areas.local import refusals
 from livejobs.private import make_folder
 
 PIECE: Final = 1 << 20

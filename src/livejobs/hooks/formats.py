@@ -76,7 +76,10 @@ def by_status(request: Request, answer: Answer) -> Verdict:
     if answer.status == 410:
         return Verdict("The receiver answered 410: it wants nothing more.", ended=True)
     if 300 <= answer.status < 400:
-        return Verdict(f"The receiver redirects ({answer.status}). Give the address it leads to.")
+        return Verdict(
+            f"The receiver redirects with {answer.status}, and only 307 and 308 are followed. "
+            "Give the address it leads to."
+        )
     return Verdict(f"The receiver answered {answer.status}.")
 
 

@@ -124,7 +124,11 @@ class Hooks:
             raise Conflict(f"Webhook {id!r} has ended: {hook.ended}", code="webhook_ended")
         record = _act(hook, by, "webhook.replay", delivery=n)
         if not await self._store.replay(hook.id, n, clock.now_ms(), record):
-            raise NotFound(f"Webhook {id!r} has no ended delivery {n}.", code="delivery_not_found")
+            raise NotFound(
+                f"Webhook {id!r} has no delivery {n} that has ended. One that waits is sent "
+                "without a replay.",
+                code="delivery_not_found",
+            )
         self.deliverer.wake()
 
 
@@ -143,6 +147,9 @@ def _sample(hook: Hook, now: int) -> Payload:
     head = Head(
         "webhook-test", hook.project, "livejobs", now, now, now, "test", "A test of this webhook"
     )
-    fields = (hook.id, hook.project, head.id, "created", now % 2**40, now, "waiting", False, 0)
-    delivery = Delivery(0, *fields, None, None, None, None, None, None)  # type: ignore[arg-type]
+    delivery = Delivery(
+        0, hook.id, hook.project, head.id, "created", seq=now % 2**40, at=now, state="waiting",
+        replay=False, attempts=0, next_at=None, ended_at=None, code=None, ms=None, error=None,
+        ref=None,
+    )  # fmt: skip
     return Payload(delivery, encode_head(head), hook, None)

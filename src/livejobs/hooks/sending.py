@@ -20,6 +20,7 @@ import httpcore2
 
 from livejobs.hooks.addresses import Allowed
 from livejobs.hooks.formats import Answer, CannotSend, Request
+from livejobs.hooks.redirects import MOST, redirected
 
 TIMEOUT: Final = 15.0  # seconds for the whole request
 CONNECT: Final = 10.0
@@ -27,6 +28,7 @@ ANSWER_BYTES: Final = 64 * 1024  # of an answer that are read
 BODY: Final = 2.0  # seconds for the body of an answer
 IDLE: Final = 15.0  # seconds that a connection is kept for the next request
 AGENT: Final = f"livejobs/{version('livejobs')}"  # it is read from a file
+TO_PRIVATE: Final = "The receiver redirects to an address that is not public."
 LOOKUPS: Final = 32  # names that are resolved at once
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -121,10 +123,10 @@ class Sender:
             await pool.aclose()
 
     async def send(self, request: Request) -> Answer:
-        """Redirects are not followed. Raises CannotSend."""
+        """A few redirects are followed within the same time. Raises CannotSend."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._send(await self._ready(), request)
+                return await self._follow(await self._ready(), request)
         except TimeoutError:
             raise CannotSend(f"No answer within {self._timeout:g} s.") from None
         except NotAllowed:
@@ -137,6 +139,19 @@ class Sender:
             raise CannotSend("The receiver's answer is not HTTP.") from None
         except (httpcore2.NetworkError, ssl.SSLError, OSError) as error:
             raise CannotSend(f"The connection failed: {_reason(error)}.") from None
+
+    async def _follow(self, pool: httpcore2.AsyncConnectionPool, first: Request) -> Answer:
+        answer = await self._send(pool, first)
+        request, left = redirected(first, answer), MOST
+        while request is not None:
+            if left == 0:
+                raise CannotSend(f"The receiver redirects more than {MOST} times.")
+            try:
+                answer = await self._send(pool, request)
+            except NotAllowed:
+                raise CannotSend(TO_PRIVATE) from None
+            request, left = redirected(request, answer), left - 1
+        return answer
 
     async def _ready(self) -> httpcore2.AsyncConnectionPool:
         async with self._opening:

@@ -22,7 +22,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
@@ -45,11 +47,18 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Outcome(NamedTuple, Generic[T]):
-    """What an operation returned, and the seqs of its own changes."""
+class Outcome(Struct, Generic[T], frozen=True):
+    """What an operation returned, and its own changes."""
 
     value: T
-    seqs: dict[Slot, int]
+    changes: Sequence[Committed]
+
+    def seq(self, slot: Slot) -> int:
+        """Of the slot's last change among these; without one, of its last change before."""
+        for change in reversed(self.changes):
+            if change.slot is slot:
+                return change.seq
+        return slot.seq
 
 
 Operation = Callable[[Transaction], T]
@@ -166,7 +175,7 @@ class Committer:
         committed = self._publisher.own(transaction, seqs)
         begin = 0
         for done, result, end in results:
-            own = {c.slot: c.seq for c in committed[begin:end]}
+            own = committed[begin:end]
             _give(done, result if isinstance(result, Exception) else Outcome(result, own))
             begin = end
         self._notify(committed)

@@ -113,8 +113,6 @@ class Recent:
         self.size = 0
 
     def append(self, seq: int, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
         size = size_of(entries)
         self.changes.append((seq, entries, size))
         self.count += len(entries)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from livejobs import clock
 from livejobs.core.model import Entry, Head, Record, Stored
@@ -16,7 +17,7 @@ from livejobs.store.base import Gone
 from livejobs.store.news import News
 
 
-class Committed(NamedTuple):
+class Committed(Struct, frozen=True):
     """A change that is on disk and in its slot."""
 
     slot: Slot

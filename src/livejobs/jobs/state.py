@@ -115,6 +115,13 @@ class Slot:
         # A finished job never changes, so a heartbeat that came during this commit is dropped.
         last = None if head.finished else self.heartbeat_at
         self.heartbeat_at = wire.max_time(last, head.heartbeat_at)
+        if entries:
+            self._take_entries(head, seq, entries)
+        self.forms = None
+        if self._waiting:
+            self.wake()
+
+    def _take_entries(self, head: Head, seq: int, entries: Sequence[Entry]) -> None:
         self.recent.append(seq, entries)
         for into in (self.tail or self.arriving, self.whole):
             if into is not None:
@@ -123,8 +130,6 @@ class Slot:
                         into.append(entry.value, entry.kind)
                 if head.kept:
                     into.limit(head)
-        self.forms = None
-        self.wake()
 
     def skip(self, head: Head, seq: int) -> None:
         """Apply changes that are on disk without their entries: these are read when needed."""

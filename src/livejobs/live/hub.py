@@ -258,12 +258,16 @@ class Hub:
 
     def publish(self, committed: Sequence[Committed]) -> None:
         for change in committed:
-            for channel in list(self._of_jobs.get(change.slot, NONE).values()):
-                channel.add(change)
-                if change.slot.lane is not None:
-                    self._queued.add(channel)
+            if change.slot in self._of_jobs:
+                self._publish_job(change)
             for channel in self._feeds_of(change):
                 channel.add(change)
+
+    def _publish_job(self, change: Committed) -> None:
+        for channel in list(self._of_jobs[change.slot].values()):
+            channel.add(change)
+            if change.slot.lane is not None:
+                self._queued.add(channel)
 
     def resync(self, project: str) -> None:
         """The project has changed too much for messages: its viewers read from the store."""
@@ -274,9 +278,9 @@ class Hub:
 
     def _feeds_of(self, change: Committed) -> Iterable[Channel]:
         """Feeds of the project that name no jobs, and those that name this one."""
-        head = change.after or change.before or change.slot.head
         if not self._feeds:
             return ()
+        head = change.after or change.before or change.slot.head
         feeds = self._feeds.get(head.project, {}).values()
         unnamed = [channel for channel in feeds if not channel.filter.ids]
         return chain(unnamed, self._by_id.get(head.id, {}).values())

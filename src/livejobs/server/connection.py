@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import httptools
 import uvicorn
-from starlette.types import Message
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -28,8 +27,9 @@ from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import OVERFLOW, Admission, Client, problem
 from livejobs.server.bare.connection import Home
 from livejobs.server.bare.poller import Poller
-from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, waited_for
-from livejobs.web.http import NDJSON, media_type_of
+from livejobs.server.cycle import Expecting, receive_all
+from livejobs.server.instant.heads import Heads
+from livejobs.server.patience import LATE, LINGER_SECONDS, Awaited, body_may_pause, waited_for
 
 PIPELINED = 100  # requests that wait for earlier ones; a client that reads the answers sends fewer
 LARGE_READ = 64 << 10  # bytes; after so large a read, the next is likely to be as large
@@ -58,6 +58,7 @@ class Config(uvicorn.Config):
         self.limits = limits
         self.admission = Admission(limits.connections, limits.connections_per_address)
         self.home = Home(Poller(), self.admission, set())
+        self.heads = Heads()
 
 
 class LimitedConnection:
@@ -155,7 +156,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
         self.waited = 0.0  # seconds, for the same
 
     # The transport of a stream has this type.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if not self.enter():
             self.app = self.admission.refuse
@@ -198,6 +199,7 @@ class Connection(LimitedConnection, HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
         if cycle.access_log:
+            # uvicorn only calls its `info`.
             cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if cycle.waiting_for_100_continue:
             cycle.__class__ = Expecting
@@ -265,7 +267,9 @@ class Connection(LimitedConnection, HttpToolsProtocol):
                     self.scope["method"] = "GET"
                     self.handle_websocket_upgrade()
                     if rest:  # of a client that did not wait for the answer
-                        self.transport.get_protocol().data_received(bytes(rest))  # type: ignore[attr-defined]
+                        protocol = self.transport.get_protocol()
+                        assert isinstance(protocol, asyncio.Protocol)
+                        protocol.data_received(bytes(rest))
                     return
                 self.parse_without_upgrade()
         except httptools.HttpParserError:
@@ -396,29 +400,3 @@ class Connection(LimitedConnection, HttpToolsProtocol):
             + b"content-length: %d\r\n\r\n" % len(body)
             + body
         )
-
-
-class Expecting(RequestResponseCycle):
-    """A request whose client sends the body only when asked to (Expect: 100-continue)."""
-
-    async def send(self, message: Any) -> None:
-        if self.waiting_for_100_continue and self.more_body:
-            # Answered without asking for the body. The client may still send it, and then the
-            # next bytes could be either the body or another request.
-            self.keep_alive = False
-        await super().send(message)
-
-
-async def receive_all(cycle: RequestResponseCycle, receive: Any) -> Message:
-    """Return the received bytes before the disconnect. uvicorn would drop them, and with them
-    the last lines of a worker that dies."""
-    message: Message = await receive()
-    if message["type"] == "http.disconnect" and cycle.body and not cycle.response_complete:
-        body, cycle.body = bytes(cycle.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": cycle.more_body}
-    return message
-
-
-def body_may_pause(scope: Mapping[str, Any]) -> bool:
-    """Whether the body may pause for long: a worker sends NDJSON lines when it has some."""
-    return scope["method"] == "POST" and media_type_of(scope) in NDJSON

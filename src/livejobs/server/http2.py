@@ -35,9 +35,8 @@ from livejobs.server.connection import (
     ConnectionLimits,
     LimitedConnection,
     OwnStream,
-    body_may_pause,
 )
-from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, waited_for
+from livejobs.server.patience import LINGER_SECONDS, TOO_SLOW, Awaited, body_may_pause, waited_for
 
 MAX_STREAMS: Final = 4096  # of a connection, ever; by zttp, as is the next
 MAX_CANCELLED: Final = 256
@@ -101,7 +100,7 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         self.max_idle = self.limits.head_seconds
 
     # The transport of a stream has this type.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         self.conn.initiate_connection()
         transport.write(self.conn.data_to_send().replace(WEBSOCKETS, NO_WEBSOCKETS))
         super().connection_made(transport)
@@ -149,6 +148,7 @@ class Http2Connection(LimitedConnection, ZttpH2Protocol):
         cycle.may_pause = body_may_pause(cycle.scope)
         cycle.scope["headers"] = join_cookies(list(cycle.scope["headers"]))
         if cycle.access_log:
+            # uvicorn only calls its `info`.
             cycle.access_logger = AccessLine(cycle.scope)  # type: ignore[assignment]
         if event.end_stream:
             cycle.more_body = False

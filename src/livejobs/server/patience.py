@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import Any
+
+from livejobs.web.http import NDJSON, media_type_of
 
 LEAST_RATE = 500  # bytes of a body a second, on average, as in Apache's RequestReadTimeout
 LINGER_SECONDS = 2  # to read a refusal: an immediate close would reset the connection and lose it
@@ -32,3 +36,8 @@ def waited_for(waited: float, received: int) -> float:
     """How long a body is overdue, one second later. The bytes that came in this second count as
     the time that they may take, so a byte now and then does not keep a request open."""
     return max(0.0, waited + 1 - received / LEAST_RATE)
+
+
+def body_may_pause(scope: Mapping[str, Any]) -> bool:
+    """Whether the body may pause for long: a worker sends NDJSON lines when it has some."""
+    return scope["method"] == "POST" and media_type_of(scope) in NDJSON

@@ -28,7 +28,7 @@ from livejobs.config import SettingError, Settings
 from livejobs.server.access_log import Handshakes
 from livejobs.server.bare.connection import Bare
 from livejobs.server.connection import Config, ConnectionLimits, LimitedConnection
-from livejobs.server.instant import InstantConnection
+from livejobs.server.instant.recognizing import RecognizingConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise
@@ -43,6 +43,7 @@ UNSENT = 32 << 10  # bytes that the kernel holds for a connection and has not se
 GRACE_SECONDS = 2  # then connections whose clients have not read their answers are aborted
 KEEP_ALIVE_SECONDS = 65  # longer than usual in proxies, so that the proxy closes first
 RESERVED_DESCRIPTORS = 64  # for the database, files, the log
+NEW_OBJECTS = 10_000  # until the garbage collector looks at them
 
 logger = logging.getLogger("livejobs")
 
@@ -121,6 +122,9 @@ class Server(uvicorn.Server):
         # all of them again and again, and stop the event loop for 20 to 30 ms each time.
         gc.collect()
         gc.freeze()
+        # A group of reports makes more objects than Python's threshold, and nearly all are gone
+        # with the group. So the collector would go through them many times for nothing.
+        gc.set_threshold(NEW_OBJECTS)
         if self.worker is None:
             announce(url_of(sockets[0], self.settings))
         else:
@@ -225,7 +229,7 @@ def uvicorn_config(app: Starlette, settings: Settings, limits: ConnectionLimits)
 def protocol(settings: Settings) -> Any:
     """The factory of connections. uvicorn's type wants a class, but uvicorn only calls it."""
     if settings.ssl_certfile is None or settings.ssl_keyfile is None:
-        return InstantConnection
+        return RecognizingConnection
     protocols = tls_protocols(settings)
     try:
         context = make_context(settings.ssl_certfile, settings.ssl_keyfile, protocols)
@@ -236,12 +240,12 @@ def protocol(settings: Settings) -> Any:
 
 def tls_protocols(settings: Settings) -> Protocols:
     if not settings.http2:
-        return {HTTP1: InstantConnection}
+        return {HTTP1: RecognizingConnection}
     if find_spec("zttp") is None:
         raise SettingError("http2", "http2", "needs zttp: pip install 'livejobs[http2]'")
     from livejobs.server.http2 import Http2Connection  # noqa: PLC0415 - needs zttp, an extra
 
-    return {HTTP2: Http2Connection, HTTP1: InstantConnection}
+    return {HTTP2: Http2Connection, HTTP1: RecognizingConnection}
 
 
 def listen(host: str, port: int, limits: ConnectionLimits) -> socket.socket:

@@ -22,7 +22,7 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from livejobs.files.area import FileSender
+from livejobs.files.areas.area import FileSender
 from livejobs.live.sink import Send
 from livejobs.server.runner import UNSENT
 

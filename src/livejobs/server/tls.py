@@ -50,7 +50,7 @@ class TlsHandshake(asyncio.Protocol):
         self.handshake: Coroutine[Any, Any, asyncio.Transport | None]
 
     # The transport of a stream has this type.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         self.transport, self.client = transport, get_remote_addr(transport)
         self.connections.add(self)
         if self.config.admission.enter(self.client, len(self.connections)) > OVERFLOW:

@@ -116,7 +116,7 @@ def _end(span: Span, marked: Marked, outcome: Outcome[Any] | Exception) -> None:
         span.record_exception(outcome)
         span.set_status(trace.StatusCode.ERROR)
     else:
-        span.set_attribute("livejobs.changes", len(outcome.seqs))
+        span.set_attribute("livejobs.changes", len(outcome.changes))
     span.end()
 
 

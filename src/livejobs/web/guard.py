@@ -24,7 +24,7 @@ from livejobs.access.limits import Limiter, party
 from livejobs.core.access import ANONYMOUS, Action, Principal, require
 from livejobs.core.errors import Forbidden, LivejobsError, TooMany
 from livejobs.service import LiveJobs
-from livejobs.web.http import PRINCIPAL, header, takes
+from livejobs.web.http import PRINCIPAL, header, once, takes
 from livejobs.web.instant import Instant
 from livejobs.web.ready import Answer
 
@@ -127,7 +127,7 @@ def identify_at_once(keyring: Keyring, scope: Scope) -> Principal | None:
     """None: there is no credential, or it must be verified first."""
     if not keyring.closed:
         return ANONYMOUS
-    credential, way = find_credential(scope)
+    credential, way = once(find_credential, scope)
     if credential is None:
         return None
     by = keyring.recall(credential, clock.now_ms(), keys=way == "header")
@@ -200,7 +200,7 @@ def check_origin(live: LiveJobs, scope: Scope, by: Principal) -> None:
 
 def refuse_foreign(live: LiveJobs, scope: Scope) -> None:
     """Refuse a page of another site, unless the setting allows it."""
-    origin = header(scope, b"origin")
+    origin = once(_origin, scope)
     if origin is None or origin in live.settings.cors_origins:
         return
     # An origin is a scheme and a host, and no more; `null` has neither.
@@ -210,6 +210,10 @@ def refuse_foreign(live: LiveJobs, scope: Scope) -> None:
             f"Pages of {origin!r} may not use this server. The setting cors_origins allows them.",
             code="foreign_origin",
         )
+
+
+def _origin(scope: Scope) -> str | None:
+    return header(scope, b"origin")
 
 
 def _streams(scope: Scope) -> bool:

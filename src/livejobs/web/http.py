@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -27,6 +27,7 @@ from livejobs.service import LiveJobs
 T = TypeVar("T")
 
 PRINCIPAL: Final = "livejobs.principal"  # in the scope, once admitted
+NOTES: Final = "livejobs.notes"  # in the scope: what is known of all requests with this head
 JSON: Final = "application/json"
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 VARY: Final = "Accept, Authorization, Origin, Prefer"
@@ -51,6 +52,18 @@ def principal(request: Request) -> Principal:
     """The caller that was admitted (see guard.py)."""
     by: Principal = request.scope[PRINCIPAL]
     return by
+
+
+def once(find: Callable[[Scope], T], scope: Scope) -> T:
+    """What `find` finds in the head of the request. Where our own runner recognizes heads, it is
+    asked once for all requests with the same head, so it must read nothing else."""
+    notes = scope.get(NOTES)
+    if notes is None:
+        return find(scope)
+    if find not in notes:
+        notes[find] = find(scope)
+    found: T = notes[find]
+    return found
 
 
 def header(scope: Scope, wanted: bytes) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from msgspec import Struct
 from starlette.types import Scope
 
 from livejobs.core.access import Principal
@@ -35,7 +36,7 @@ class Reply(Protocol):
 Hook: TypeAlias = Callable[[bytes, Scope, bytes, Reply], bool]
 
 
-class Offer(NamedTuple):
+class Offer(Struct, frozen=True):
     """A request that the app may take."""
 
     live: LiveJobs

@@ -87,7 +87,7 @@ async def unexpected_error(request: Request, error: Exception) -> Response:
 
 def note(error: Exception, id: str) -> None:
     """Give the id of its request to an error that a server logs, in both forms of the log."""
-    error.request_id = id  # type: ignore[attr-defined]
+    vars(error)["request_id"] = id
     error.add_note(f"This was request {id}.")
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from msgspec import Struct
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from livejobs.web import http
-from livejobs.web.tags import not_modified, quote
+from livejobs.web.tags import names, quote, tags
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     status: int
     headers: Headers
     head: bytes  # the headers as they are sent over HTTP/1.1, with the empty line
@@ -68,8 +69,13 @@ class Ready(NamedTuple):
 
     def to(self, scope: Scope) -> Answer:
         """The answer to this request, by its If-None-Match."""
-        same = not_modified(scope["headers"], self.tag, self.cursor)
+        known = http.once(_known, scope)
+        same = known is not None and names(known, self.tag, self.cursor)
         return self.not_modified if same else self.whole
+
+
+def _known(scope: Scope) -> list[bytes] | None:
+    return tags(scope["headers"], b"if-none-match")
 
 
 def ready(body: bytes, tag: str, *more: tuple[bytes, bytes], media_type: str = http.JSON) -> Ready:

@@ -39,7 +39,9 @@ class Resource(Hot):
 
     def take(self, offer: Offer) -> bool:
         rule, scope, live = self.rules.get(offer.scope["method"]), offer.scope, offer.live
-        if rule is None or rule.fast is None or rule.action is None or not rule.fast.plain(scope):
+        if rule is None or rule.fast is None or rule.action is None:
+            return False
+        if not http.once(rule.fast.plain, scope):
             return False
         by = admit_at_once(live, scope, rule.action)
         if by is None:

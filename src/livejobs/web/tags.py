@@ -30,6 +30,9 @@ def not_modified(headers: Headers, *current: bytes) -> bool | None:
     """Whether If-None-Match names one of these tags, given without `W/`: it compares weakly
     (RFC 9110, 13.1.2). None if there is no If-None-Match."""
     known = tags(headers, b"if-none-match")
-    if known is None:
-        return None
+    return None if known is None else names(known, *current)
+
+
+def names(known: Sequence[bytes], *current: bytes) -> bool:
+    """Whether tags that were sent name one of these, given without `W/`, in the weak comparison."""
     return any(tag == ANY or tag.removeprefix(b"W/") in current for tag in known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,9 +142,9 @@ def test_it_can_be_stopped_and_continued(shell: Shell, api: Api) -> None:
 
 def _until_stopped(pid: int) -> None:
     while True:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            if stat.read().rpartition(")")[2].split()[0] == "T":
-                return
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        if stat.rpartition(")")[2].split()[0] == "T":
+            return
 
 
 def test_keys_filter_the_log_and_cancel_the_job(shell: Shell, api: Api) -> None:

@@ -7,7 +7,9 @@ import pytest
 from livejobs.cli.run.progress import BadPattern, Progress, Recognizer, own_pattern
 
 
-def of(current: float, total: float | None, unit: str | None = None, message: str | None = None):  # type: ignore[no-untyped-def]
+def of(
+    current: float, total: float | None, unit: str | None = None, message: str | None = None
+) -> Progress:
     return Progress(None, current, total, unit, message)
 
 

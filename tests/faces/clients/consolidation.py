@@ -15,7 +15,7 @@ while True:
             status = json.load(answer)
     except urllib.error.HTTPError as error:
         sys.exit(f"{error.code} {json.load(error)['detail']}")
-    print(json.dumps(status), flush=True)  # noqa: T201 - it is what it is for
+    print(json.dumps(status), flush=True)
     if status["status"] in ("completed", "failed", "cancelled"):
         break
     time.sleep(0.05)

@@ -33,7 +33,7 @@ def main(client: str, url: str, job: str) -> None:
         )
         page = browser.new_page()
         page.set_default_timeout(0)  # how long all may take is for the test to say
-        page.expose_function("say", lambda fact: print(json.dumps(fact), flush=True))  # noqa: T201
+        page.expose_function("say", lambda fact: print(json.dumps(fact), flush=True))
         page.route("**/interop/**", serve)
         page.goto(f"{url}/interop/page.html?client={client}&job={job}")
         page.wait_for_function("document.title === 'over'")

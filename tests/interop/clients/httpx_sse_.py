@@ -11,7 +11,7 @@ import httpx2
 
 httpx2.alias_httpx()  # httpx-sse asks for httpx by its old name
 
-from httpx_sse import connect_sse  # noqa: E402
+from httpx_sse import connect_sse  # noqa: E402  after the alias
 
 url, name = sys.argv[1:]
 job: dict[str, Any] = {}
@@ -20,12 +20,12 @@ retry = 1.0
 
 
 def say(**fact: object) -> None:
-    print(json.dumps(fact), flush=True)  # noqa: T201
+    print(json.dumps(fact), flush=True)
 
 
 def follow(client: httpx2.Client) -> bool:
     """Whether it is over."""
-    global retry  # noqa: PLW0603
+    global retry  # noqa: PLW0603  a script
     params = {"view": "delta", "logs": "1"}
     path = f"{url}/v1/jobs/{name}/events"
     with connect_sse(client, "GET", path, params=params, headers=dict(headers)) as events:  # type: ignore[arg-type]

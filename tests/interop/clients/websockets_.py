@@ -17,12 +17,12 @@ since: str | None = None
 
 
 def say(**fact: object) -> None:
-    print(json.dumps(fact), flush=True)  # noqa: T201
+    print(json.dumps(fact), flush=True)
 
 
 async def follow(socket: ClientConnection) -> bool:
     """Whether it is over."""
-    global since  # noqa: PLW0603
+    global since  # noqa: PLW0603  a script
     asked = {"op": "subscribe", "id": "x", "job": name, "since": since, "logs": True}
     await socket.send(json.dumps(asked))
     async for text in socket:

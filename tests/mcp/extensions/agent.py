@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from livejobs.cli.mcp.message import header
 from tests.support.server import LONG_ENOUGH
 
 PREFIX = "io.modelcontextprotocol/"
@@ -78,7 +79,7 @@ class Agent:
             "accept": "application/json, text/event-stream",
             "mcp-protocol-version": version,
             "mcp-method": method,
-            **({} if named is None else {"mcp-name": named}),
+            **({} if named is None else {"mcp-name": header(named)}),
         }
         message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method}
         body = {**message, "params": {**params, "_meta": meta}}

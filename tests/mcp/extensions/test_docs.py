@@ -6,17 +6,20 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import mcp.client
 import pytest
 
 from tests.access.test_access import KEYED, client, make_key
 from tests.docs.blocks import texts
+from tests.docs.stage import Stage
 from tests.mcp.extensions.agent import Agent
 from tests.support.api import Api
 from tests.support.needs import need
@@ -95,6 +98,24 @@ def test_the_tools_of_each_scope_are_listed(tmp_path: Path) -> None:
             key = make_key(admin, scope, scope)["key"]
             shown = Agent(server.url, key).result("tools/list")["tools"]
             assert {it["name"] for it in shown} == may
+
+
+def test_the_command_creates_the_key_of_an_agent(tmp_path: Path) -> None:
+    connect, create = texts(PAGE, "sh")
+    found = re.search(r"lj_\w+[\w-]*", Stage(tmp_path).run(create))
+    assert found
+    *_, address, option, header = shlex.split(connect)
+    assert (address, option) == (f"{ADDRESS}/mcp", "--header")
+    name, _, value = header.partition(": ")
+    with Server(tmp_path / "livejobs-data") as server:
+        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answer = httpx2.post(
+            address.replace(ADDRESS, server.url),
+            headers={name: value.replace("$LIVEJOBS_KEY", found[0])},
+            json=listing,
+        )
+    tools = {it["name"] for it in answer.json()["result"]["tools"]}
+    assert tools == {"list_jobs", "get_job", "get_logs", "wait_for_job"}
 
 
 def test_the_settings_of_clients_name_the_address_of_the_server() -> None:

@@ -193,7 +193,7 @@ async def test_a_client_that_sends_without_end_is_cut_off(pair: Pair) -> None:
 async def test_an_event_of_a_closed_connection_does_not_reach_the_next_one(home: Home) -> None:
     first, second = Pair(home), Pair(home)
     number = second.bare.fd
-    first.owner.gone = second.close  # type: ignore[method-assign]
+    first.owner.gone = second.close  # type: ignore[method-assign]  # it happens in between
     # Both events come in one batch, and the first one ends the second connection.
     first.client.close()
     second.client.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import force_setattr as put
 
 from livejobs.core import reports as say
@@ -37,7 +38,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
 }  # a heartbeat has no more to apply than that it came
 
 
-class Folded(NamedTuple):
+class Folded(Struct, frozen=True):
     head: Head
     entries: tuple[Entry, ...]
     accepted: int  # reports that were applied; numbers seen before are skipped

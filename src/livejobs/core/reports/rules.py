@@ -52,8 +52,8 @@ _FREE: Final[dict[type, tuple[str, ...]]] = {
 }
 
 
-# Types with rules of their own.
-_RULED: Final = frozenset({Log, Error, Ask})
+# Types with rules of their own, beside Log.
+_RULED: Final = frozenset({Error, Ask})
 
 
 def check(
@@ -65,20 +65,24 @@ def check(
 ) -> None:
     """Raise for the first rule that a report of this body breaks. `at`: the pointer to a report,
     with {} for its number. `room`: what the questions before these have left."""
-    free = not _FREE.keys().isdisjoint(map(type, reports))
-    odd, room = free and may_be_odd(body, len(reports)), room or Room()
-    short = bounds.line // 4  # characters; a line of these fits, whatever they are
+    kinds = set(map(type, reports))
+    odd = not _FREE.keys().isdisjoint(kinds) and may_be_odd(body, len(reports))
+    each = odd or not _RULED.isdisjoint(kinds)
+    if Ask in kinds:
+        room = room or Room()
+    # Characters; a line of these fits. No line is longer than the body.
+    short = len(body) if len(body) <= bounds.line else bounds.line // 4
     for number, report in enumerate(reports):
-        if type(report) is Log:
-            sound = len(report.message) <= short and report.at is None
-        else:
-            sound = type(report) not in _RULED
         # Nearly every report ends here. A call for each would take as long as reading the batch.
-        if odd or not sound or (report.n is not None and report.producer is None):
+        if (
+            each
+            or report.n is not None
+            or (type(report) is Log and (report.at is not None or len(report.message) > short))
+        ):
             _check(report, bounds, at.format(number), odd, room)
 
 
-def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool, room: Room) -> None:
+def _check(report: AnyReport, bounds: Bounds, at: str, odd: bool, room: Room | None) -> None:
     if report.n is not None and report.producer is None:
         raise Invalid.at(f"{at}/n", "A numbered report needs 'producer' as well.")
     kind = type(report)

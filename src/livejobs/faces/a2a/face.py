@@ -18,7 +18,7 @@ from livejobs.faces.base import JSON, Call, Face, Way, everybody
 from livejobs.faces.given import Around
 from livejobs.hooks import a2a
 from livejobs.jobs.state import Slot
-from livejobs.web.documents.openapi import Parameter
+from livejobs.web.documents.parameters import Parameter
 
 WAIT: Final = 60.0  # seconds; proxies cut what is silent for longer
 

@@ -16,7 +16,8 @@ from livejobs.jobs.listing import Listing
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.documents.openapi import TEXT, Parameter, whole
+from livejobs.web.documents.parameters import Parameter
+from livejobs.web.documents.schemas import TEXT, whole
 
 MOST: Final = 100
 MOST_WITH_ARTIFACTS: Final = 10  # each has all its results in the answer

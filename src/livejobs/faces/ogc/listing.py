@@ -18,7 +18,8 @@ from livejobs.faces.ogc.shapes import JOBS, WORDS, OgcLink, StatusInfo, link, st
 from livejobs.jobs.state import Slot
 from livejobs.store.base import Query
 from livejobs.web import http
-from livejobs.web.documents.openapi import PROJECT, TEXT, Parameter, whole
+from livejobs.web.documents.parameters import PROJECT, Parameter
+from livejobs.web.documents.schemas import TEXT, whole
 from livejobs.web.guard import TOKEN
 
 PAGE: Final = 10  # the default of the standard

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -19,36 +19,32 @@ from livejobs.store.hooks import (
     Payload,
     Waiting,
 )
-from livejobs.store.postgres import hooks_sql, sql
+from livejobs.store.postgres.connected import Connected
 from livejobs.store.postgres.reading import END
+from livejobs.store.postgres.sql import hooking as sql
+from livejobs.store.postgres.sql.keeping import AUDIT_NEW, AUDIT_TRIM, KEYS_MOVED
+from livejobs.store.postgres.sql.parts import statement
 from livejobs.store.postgres.writing import Found, audited, columns
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _hook: Final = msgspec.json.Decoder(Hook).decode
 
-_AUDITED: Final = (sql.AUDIT_NEW, sql.AUDIT_TRIM)
-_SAVE: Final = (hooks_sql.HOOK_SAVED, hooks_sql.CALLS_ENDED, sql.KEYS_MOVED, *_AUDITED)
-_DROP: Final = (hooks_sql.HOOK_GONE, hooks_sql.CALLS_GONE, sql.KEYS_MOVED, *_AUDITED)
-_REPLAY: Final = (hooks_sql.REPLAY_LOCK, hooks_sql.REPLAY)
-_SAVE_TEXT: Final = sql.statement(_SAVE, "SELECT 1")
-_DROP_TEXT: Final = sql.statement(_DROP, "SELECT 1")
-_REPLAY_TEXT: Final = sql.statement(_REPLAY, "SELECT count(*) FROM replayed")
+_AUDITED: Final = (AUDIT_NEW, AUDIT_TRIM)
+_SAVE: Final = (sql.HOOK_SAVED, sql.CALLS_ENDED, KEYS_MOVED, *_AUDITED)
+_DROP: Final = (sql.HOOK_GONE, sql.CALLS_GONE, KEYS_MOVED, *_AUDITED)
+_REPLAY: Final = (sql.REPLAY_LOCK, sql.REPLAY)
+_SAVE_TEXT: Final = statement(_SAVE, "SELECT 1")
+_DROP_TEXT: Final = statement(_DROP, "SELECT 1")
+_REPLAY_TEXT: Final = statement(_REPLAY, "SELECT count(*) FROM replayed")
 
 
 async def hooks(db: Any, job: str | None) -> list[Hook]:
-    rows = (
-        await db.fetch(hooks_sql.HOOKS)
-        if job is None
-        else await db.fetch(hooks_sql.HOOKS_OF_JOB, job)
-    )
+    rows = await db.fetch(sql.HOOKS) if job is None else await db.fetch(sql.HOOKS_OF_JOB, job)
     return [_hook(row[0]) for row in rows]
 
 
 async def hook(db: Any, id: str) -> Hook | None:
-    value = await db.fetchval(hooks_sql.HOOK, id)
+    value = await db.fetchval(sql.HOOK, id)
     return None if value is None else _hook(value)
 
 
@@ -68,12 +64,12 @@ def _records(record: AuditRecord | None) -> Found:
 
 
 async def waiting(db: Any, after: Mapping[str, int], limit: int) -> list[Waiting]:
-    rows = await db.fetch(hooks_sql.WAITING, list(after), list(after.values()), limit)
+    rows = await db.fetch(sql.WAITING, list(after), list(after.values()), limit)
     return [Waiting(*row) for row in rows]
 
 
 async def payload(db: Any, n: int) -> Payload | None:
-    row = await db.fetchrow(hooks_sql.PAYLOAD, n)
+    row = await db.fetchrow(sql.PAYLOAD, n)
     if row is None:
         return None
     *fields, head, hook, ref = row
@@ -86,13 +82,13 @@ async def settle(db: Any, outcomes: Sequence[Outcome]) -> set[int]:
          it.error, it.ref)
         for it in outcomes
     ]  # fmt: skip
-    done = await db.fetch(hooks_sql.SETTLED, *map(list, zip(*rows, strict=True)))
+    done = await db.fetch(sql.SETTLED, *map(list, zip(*rows, strict=True)))
     return {n for n, state in done if state == 0}
 
 
 async def deliveries(db: Any, hook: str, limit: int, before: int | None) -> list[Delivery]:
     last = END if before is None else before
-    return [_delivery(row) for row in await db.fetch(hooks_sql.DELIVERIES, hook, last, limit)]
+    return [_delivery(row) for row in await db.fetch(sql.DELIVERIES, hook, last, limit)]
 
 
 async def replay(db: Any, hook: str, n: int, now: int, record: AuditRecord | None) -> bool:
@@ -104,32 +100,20 @@ async def replay(db: Any, hook: str, n: int, now: int, record: AuditRecord | Non
     return bool(done)
 
 
-_AUDIT_TEXT: Final = sql.statement(_AUDITED, "SELECT 1")
+_AUDIT_TEXT: Final = statement(_AUDITED, "SELECT 1")
 
 
 async def sweep(db: Any, before: int) -> None:
-    await db.execute(hooks_sql.OLD_GONE, before, SWEPT)
-    await db.execute(hooks_sql.ALL_GONE, SWEPT, RECORDS_KEPT)
-    await db.execute(hooks_sql.MANY_GONE, RECORDS_OF_HOOK, SWEPT)
-    done = [id for (id,) in await db.fetch(hooks_sql.HOOKS_DONE, SWEPT)]
-    await db.execute(hooks_sql.CALLS_DONE, done)
+    await db.execute(sql.OLD_GONE, before, SWEPT)
+    await db.execute(sql.ALL_GONE, SWEPT, RECORDS_KEPT)
+    await db.execute(sql.MANY_GONE, RECORDS_OF_HOOK, SWEPT)
+    done = [id for (id,) in await db.fetch(sql.HOOKS_DONE, SWEPT)]
+    await db.execute(sql.CALLS_DONE, done)
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:
     n, hook, project, job, event, seq, at, state, *rest = row
     return Delivery(n, hook, project, job, event, seq, at, STATES[state], *rest)
-
-
-class Connected(Protocol):
-    """A store whose functions get a connection."""
-
-    async def _read(
-        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
-
-    async def _write(
-        self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
 
 
 class PostgresHooks:

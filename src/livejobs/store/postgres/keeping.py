@@ -8,8 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
-from livejobs.store.postgres import sql
+from livejobs.store.postgres.connected import Connected
 from livejobs.store.postgres.reading import END
+from livejobs.store.postgres.sql import keeping as sql
+from livejobs.store.postgres.sql.parts import Part, statement
 from livejobs.store.postgres.text import kept
 from livejobs.store.postgres.writing import audited, columns
 
@@ -24,7 +26,7 @@ _MORE: Final = {
     sql.DOWNLOADED.name: _AUDITED,
 }
 _STATEMENTS: Final = {
-    part.name: sql.statement((part, *_MORE[part.name]), "SELECT 1")
+    part.name: statement((part, *_MORE[part.name]), "SELECT 1")
     for part in (sql.KEY_NEW, sql.KEY_GONE, sql.DOWNLOADED)
 }
 
@@ -55,7 +57,7 @@ async def add_audit(db: Any, records: Sequence[AuditRecord]) -> None:
 
 
 async def _write(
-    db: Any, part: sql.Part, rows: Sequence[tuple[Any, ...]], records: Sequence[AuditRecord]
+    db: Any, part: Part, rows: Sequence[tuple[Any, ...]], records: Sequence[AuditRecord]
 ) -> None:
     """Write the rows of one part, and audit records with them."""
     found = {part.name: rows, **audited(records)}
@@ -91,3 +93,47 @@ async def known_files(db: Any, keys: Sequence[str]) -> set[str]:
 async def downloads(db: Any, keys: Sequence[str]) -> dict[str, Tally]:
     rows = await db.fetch(sql.DOWNLOADS, [kept(key) for key in keys])
     return {key: Tally(count, last_at) for key, count, last_at in rows}
+
+
+class PostgresKeeping:
+    """The keys, files and audit trail of the store."""
+
+    async def keys(self: Connected) -> Sequence[Key]:
+        return await self._read(keys)
+
+    async def save_key(self: Connected, key: Key, record: AuditRecord | None = None) -> None:
+        await self._write(save_key, key, record)
+
+    async def drop_key(self: Connected, id: str, record: AuditRecord | None = None) -> None:
+        await self._write(drop_key, id, record)
+
+    async def note_use(self: Connected, key: Key) -> None:
+        await self._write(note_use, key)
+
+    async def file_bytes(self: Connected) -> Mapping[str, int]:
+        return await self._read(file_bytes)
+
+    async def ended_files(self: Connected, *, limit: int) -> Sequence[str]:
+        return await self._read(ended_files, limit)
+
+    async def forget_files(self: Connected, keys: Sequence[str]) -> None:
+        await self._write(forget_files, keys)
+
+    async def known_files(self: Connected, keys: Sequence[str]) -> set[str]:
+        return await self._read(known_files, keys)
+
+    async def downloaded(
+        self: Connected, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
+    ) -> None:
+        await self._write(downloaded, tallies, records)
+
+    async def downloads(self: Connected, keys: Sequence[str]) -> Mapping[str, Tally]:
+        return await self._read(downloads, keys)
+
+    async def audit(
+        self: Connected, *, limit: int, before: int | None = None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        return await self._read(read_audit, limit, before, job)
+
+    async def add_audit(self: Connected, records: Sequence[AuditRecord]) -> None:
+        await self._write(add_audit, records)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from livejobs.core.errors import StorageUnavailable
-from livejobs.store.postgres import sql
 from livejobs.store.postgres.opening import (
     AWAY,
     LOST,
@@ -26,6 +25,7 @@ from livejobs.store.postgres.opening import (
     to_write,
     until,
 )
+from livejobs.store.postgres.sql import nodes as sql
 
 ANSWER: Final = 5.0  # seconds; a statement that takes longer has lost its connection
 PAUSE: Final = 1.0  # seconds between attempts to connect

@@ -17,6 +17,9 @@ from asyncpg import exceptions as pg
 from livejobs.core.errors import StorageUnavailable
 from livejobs.store.base import StoreUnusable
 
+# The first n files make version n of the schema. Add to this list; never change or remove a file.
+_VERSIONS: Final = ("schema", "retention", "webhooks")
+MIGRATIONS: Final = tuple(Path(__file__).with_name(f"{name}.sql") for name in _VERSIONS)
 CONNECT_TIMEOUT: Final = 3.0  # seconds
 LOCK: Final = 0x4C4A4F42  # "LJOB"; advisory locks belong to one database
 OLDEST: Final = 150_000

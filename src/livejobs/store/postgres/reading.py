@@ -22,7 +22,8 @@ from livejobs.core.model import (
 )
 from livejobs.store.base import Changes, EntryQuery, Gone, Idempotency, Page, Query
 from livejobs.store.paging import merged, up_to, whole_changes
-from livejobs.store.postgres import sql
+from livejobs.store.postgres.sql import finding
+from livejobs.store.postgres.sql import reading as sql
 from livejobs.store.postgres.text import kept, pattern
 from livejobs.store.rows import ALL, EVERY, key, kind_of, n_of, named, projects_of
 
@@ -57,12 +58,12 @@ async def page(
     where = _where(query, projects)
     if query.ids:
         ids = [kept(id) for id in query.ids]
-        rows = await db.fetch(sql.LIST_BY_IDS, *where, *places, ids, most)
+        rows = await db.fetch(finding.LIST_BY_IDS, *where, *places, ids, most)
     elif await _by_text(db, query, where):
-        rows = await db.fetch(sql.LIST_BY_TEXT, *where, *places, most)
+        rows = await db.fetch(finding.LIST_BY_TEXT, *where, *places, most)
     else:
         where[2] = where[2] or [EVERY]
-        rows = await db.fetch(sql.LIST_BY_LABEL, *where, *places, most)
+        rows = await db.fetch(finding.LIST_BY_LABEL, *where, *places, most)
     whole = [row for row in rows[:limit] if row[2] is not None]
     shown = up_to(whole, lambda row: len(row[2]), most_bytes)
     more = len(rows) > len(shown)
@@ -92,14 +93,14 @@ async def counts(db: Any, query: Query, projects: Mapping[str, int]) -> Mapping[
     query = replace(query, statuses=())
     where = _where(query, projects)
     if query.ids:
-        rows = await db.fetch(sql.COUNT_BY_IDS, *where, [kept(id) for id in query.ids])
+        rows = await db.fetch(finding.COUNT_BY_IDS, *where, [kept(id) for id in query.ids])
     elif await _by_text(db, query, where):
-        rows = await db.fetch(sql.COUNT_BY_TEXT, *where)
+        rows = await db.fetch(finding.COUNT_BY_TEXT, *where)
     elif query.q is None and len(where[2]) < 2:
-        sizes = await db.fetch(sql.SIZES, where[0], where[1], where[2] or [EVERY])
+        sizes = await db.fetch(finding.SIZES, where[0], where[1], where[2] or [EVERY])
         rows = [row[1:] for row in sizes]
     else:
-        rows = await db.fetch(sql.COUNT_BY_LABEL, *where)
+        rows = await db.fetch(finding.COUNT_BY_LABEL, *where)
     found = Counter({STATUSES[status]: n for status, n in rows})
     return {status: found[status] for status in STATUSES}
 
@@ -120,7 +121,7 @@ async def _by_text(db: Any, query: Query, where: Sequence[Any]) -> bool:
     if query.q is None or not where[2]:
         return query.q is not None
     sizes: Counter[str] = Counter(dict.fromkeys(where[2], 0))
-    for label, _, n in await db.fetch(sql.SIZES, *where[:3]):
+    for label, _, n in await db.fetch(finding.SIZES, *where[:3]):
         sizes[label] += n
     return min(sizes.values()) > FEW
 
@@ -135,7 +136,7 @@ async def history(
     among = sorted(projects_of(Query(names), projects))
     counted = [ALL] if names is None else among
     steps: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for at, what, n in await db.fetch(sql.HISTORY, counted, range.step, since, among):
+    for at, what, n in await db.fetch(finding.HISTORY, counted, range.step, since, among):
         steps[at][what] = n
     now = steps.pop(-1, {})
     return History({status: now.get(at, 0) for at, status in enumerate(STATUSES)}, steps)

@@ -23,35 +23,33 @@ from livejobs.core.model import EntryKind, Record, Status, Stored
 from livejobs.store.base import (
     GONE_KEPT,
     SCANNED,
-    AuditEntry,
-    AuditRecord,
     Beat,
     Change,
     Changes,
     EntryQuery,
     Idempotency,
-    Key,
     Outpaced,
     Page,
     Project,
     Pulse,
     Query,
-    Tally,
     Tidied,
 )
-from livejobs.store.postgres import hooking, keeping, reading, sql, tidying
+from livejobs.store.postgres import hooking, keeping, reading, tidying
 from livejobs.store.postgres.ear import Ear
 from livejobs.store.postgres.link import Link
 from livejobs.store.postgres.opening import (
     AWAY,
     CUT,
     LOST,
+    MIGRATIONS,
     READER,
     connect_to,
     refusals,
     refused,
     unusable,
 )
+from livejobs.store.postgres.sql import nodes as sql
 from livejobs.store.postgres.text import kept
 from livejobs.store.postgres.writing import Commit, Writer
 
@@ -71,7 +69,7 @@ class Reading(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
         self.terminate()
 
 
-class PostgresStore(hooking.PostgresHooks):
+class PostgresStore(hooking.PostgresHooks, keeping.PostgresKeeping):
     shared = True
 
     def __init__(
@@ -79,7 +77,7 @@ class PostgresStore(hooking.PostgresHooks):
         url: str,
         *,
         gone_kept: int = GONE_KEPT,
-        migrations: Sequence[Path] = sql.MIGRATIONS,
+        migrations: Sequence[Path] = MIGRATIONS,
     ) -> None:
         self._url = url
         self._migrations = migrations
@@ -323,46 +321,6 @@ class PostgresStore(hooking.PostgresHooks):
 
     async def tidy(self, *, rows: int, bytes: int) -> Tidied:
         return await self._write(tidying.tidy, rows, bytes)
-
-    async def keys(self) -> Sequence[Key]:
-        return await self._read(keeping.keys)
-
-    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
-        await self._write(keeping.save_key, key, record)
-
-    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
-        await self._write(keeping.drop_key, id, record)
-
-    async def note_use(self, key: Key) -> None:
-        await self._write(keeping.note_use, key)
-
-    async def file_bytes(self) -> Mapping[str, int]:
-        return await self._read(keeping.file_bytes)
-
-    async def ended_files(self, *, limit: int) -> Sequence[str]:
-        return await self._read(keeping.ended_files, limit)
-
-    async def forget_files(self, keys: Sequence[str]) -> None:
-        await self._write(keeping.forget_files, keys)
-
-    async def known_files(self, keys: Sequence[str]) -> set[str]:
-        return await self._read(keeping.known_files, keys)
-
-    async def downloaded(
-        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
-    ) -> None:
-        await self._write(keeping.downloaded, tallies, records)
-
-    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
-        return await self._read(keeping.downloads, keys)
-
-    async def audit(
-        self, *, limit: int, before: int | None = None, job: str | None = None
-    ) -> Sequence[AuditEntry]:
-        return await self._read(keeping.read_audit, limit, before, job)
-
-    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
-        await self._write(keeping.add_audit, records)
 
     async def _write(
         self, fn: Callable[Concatenate[Any, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

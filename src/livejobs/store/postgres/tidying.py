@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from livejobs.store.base import Space, Tidied
-from livejobs.store.postgres import sql
+from livejobs.store.postgres.sql import tidying as sql
 from livejobs.store.postgres.text import kept
 from livejobs.store.rows import first_key, keys
 

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from livejobs.core.history import RANGES
 from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Outpaced, Project
-from livejobs.store.postgres import sql
+from livejobs.store.postgres.sql import writing as sql
+from livejobs.store.postgres.sql.parts import Part
 from livejobs.store.postgres.text import kept, searched
 from livejobs.store.rows import Row, Rows
 
@@ -30,7 +31,7 @@ class Commit:
     ) -> None:
         self.number, self.rows, self.floors = number, rows, floors
         self.text = sql.TOLD
-        self._parts: tuple[sql.Part, ...] = sql.TOLD_PARTS
+        self._parts: tuple[Part, ...] = sql.TOLD_PARTS
         self._found = {"given": seqs, **_told(rows)}
 
     def sign(self, node: str, term: int, *, heard: bool) -> list[Any]:
@@ -168,7 +169,7 @@ async def _check_repeated(db: Any, changes: Sequence[Change]) -> None:
             raise Outpaced
 
 
-def columns(parts: Sequence[sql.Part], found: Found) -> list[Any]:
+def columns(parts: Sequence[Part], found: Found) -> list[Any]:
     """The parameters of a statement: one list for each column."""
     params: list[Any] = []
     for part in parts:

@@ -5,7 +5,7 @@ it arrives.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NoReturn
 
 import msgspec
@@ -58,7 +58,7 @@ async def receipt(scope: Scope, receive: Receive) -> Answer:
 def _open(offer: Offer, by: Principal) -> Slot | None:
     """The job of whole reports, if it is in memory."""
     try:
-        lines = http.takes_lines(offer.scope)
+        lines = http.once(http.takes_lines, offer.scope)
     except LivejobsError:
         return None
     if lines or len(offer.body) > offer.live.bounds.body:
@@ -69,15 +69,16 @@ def _open(offer: Offer, by: Principal) -> Slot | None:
 def _take(offer: Offer, slot: Slot) -> None:
     """Acknowledge the reports when they are on disk."""
 
-    def acknowledge(receipt: Receipt | Exception) -> None:
-        answer = attempt(_acknowledged, receipt)
-        if isinstance(answer, Exception):
-            offer.fail(answer)
-        else:
-            offer.reply.give(answer)
-
     reporting = offer.live.reporting
-    reporting.put(slot, reporting.decode(offer.body), acknowledge)
+    reporting.put(slot, reporting.decode(offer.body), partial(_acknowledge, offer))
+
+
+def _acknowledge(offer: Offer, receipt: Receipt | Exception) -> None:
+    answer = attempt(_acknowledged, receipt)
+    if isinstance(answer, Exception):
+        offer.fail(answer)
+    else:
+        offer.reply.give(answer)
 
 
 INSTANT: Final = Instant(_open, _take)
@@ -85,7 +86,8 @@ INSTANT: Final = Instant(_open, _take)
 
 def _acknowledged(receipt: Receipt) -> Answer:
     body = wire.encode(receipt)
-    return _answer_of(len(body))._replace(body=body)
+    empty = _answer_of(len(body))
+    return Answer(empty.status, empty.headers, empty.head, body)
 
 
 @lru_cache  # receipts have few lengths

@@ -18,15 +18,12 @@ from livejobs.core.model import LEVELS
 from livejobs.core.reports import AnyReport
 from livejobs.jobs.reporting import Receipt
 from livejobs.web import http
-from livejobs.web.documents.openapi import (
-    DESCRIPTIONS,
+from livejobs.web.documents.descriptions import DESCRIPTIONS
+from livejobs.web.documents.parameters import FILTERS, STREAMED, TOKEN, Parameter
+from livejobs.web.documents.schemas import (
     EVENT,
-    FILTERS,
     JOB,
-    STREAMED,
     TEXT,
-    TOKEN,
-    Parameter,
     Schema,
     portable,
     ref,

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from livejobs.web.documents.asyncapi import document as asyncapi
-from livejobs.web.documents.openapi import Schema
+from livejobs.web.documents.schemas import Schema
 from livejobs.web.http import JSON
 
 METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options")

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import File
-from livejobs.files.area import Opened
+from livejobs.files.areas.area import Opened
 from livejobs.files.filing import Files
 from livejobs.web.files.delivery import Shortened, send_head, watched
 

@@ -24,7 +24,7 @@ from livejobs.core.decoding import decoded
 from livejobs.core.errors import BadJson, Conflict, FieldError, Invalid, LivejobsError, NotFound
 from livejobs.core.model import File, Head
 from livejobs.core.times import wire_time
-from livejobs.files.area import Opened
+from livejobs.files.areas.area import Opened
 from livejobs.files.counting import Arriving, Sent
 from livejobs.files.filing import Files
 from livejobs.files.names import checked_media_type, checked_name, disposition

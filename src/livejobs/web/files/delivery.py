@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from livejobs.access.keyring import LOOK_EVERY
 from livejobs.core.errors import LivejobsError
-from livejobs.files.area import FileSender, Opened
+from livejobs.files.areas.area import FileSender, Opened
 from livejobs.files.counting import Arriving
 from livejobs.web.files.arrival import Arrival, arrival_of
 from livejobs.web.files.ranges import Decision, Span, http_date

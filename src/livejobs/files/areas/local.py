@@ -21,7 +21,7 @@ from typing import Final, ParamSpec, TypeVar
 from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
-from livejobs.files.area import KEY, MARKER, Marker, Opened, gone
+from livejobs.files.areas.area import KEY, MARKER, Marker, Opened, gone
 from livejobs.private import FOLDER, SHARED, close_to_others, make_folder
 
 P = ParamSpec("P")

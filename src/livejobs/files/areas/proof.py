@@ -16,7 +16,7 @@ from typing import Final
 
 from livejobs.config import SettingError
 from livejobs.core.errors import StorageUnavailable
-from livejobs.files.area import KEY, MARKER, Area, Marker
+from livejobs.files.areas.area import KEY, MARKER, Area, Marker
 from livejobs.store.base import NodeStore
 
 ID: Final = "files"  # names of what the database knows

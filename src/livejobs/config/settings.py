@@ -1,32 +1,38 @@
-"""The settings: one table, `Settings`, defines the flags, LIVEJOBS_* variables and TOML keys.
-
-The flag wins, then the variable, then the file. A wrong value stops the start: no
-setting is silently ignored. Times are seconds, sizes are bytes.
-"""
+"""The table of settings."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from msgspec import Meta
+
+from livejobs.config.formats import (
+    COLLECTOR,
+    DATABASE,
+    NAMES,
+    NAMES_OR_NONE,
+    ORIGIN,
+    PATH,
+    PREFIX_OF_LINKS,
+    RATE,
+    SECONDS,
+    SECONDS_OR_NONE,
+    SENDFILE,
+    SIZE,
+    STORE,
+    SWITCH,
+    TEXT,
+    TIMES_BY_NAME,
+    Format,
+    choice,
+    whole,
+)
 
 PREFIX = "LIVEJOBS_"
-# Of the SDK and the client commands.
-CLIENT_VARIABLES = frozenset(
-    f"LIVEJOBS_{name}" for name in ("URL", "KEY", "JOB", "SPOOL", "KILL_AFTER")
-)
-UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 FOLDER = "file://"  # begins the URL of a folder
-TEN_YEARS = 315_360_000
 RETENTION = 604_800.0  # a week: by default the disk does not fill up
 
 
@@ -39,141 +45,6 @@ class SettingError(Exception):
     def __str__(self) -> str:
         source = "" if self.source == self.name else f" ({self.source})"
         return f"{self.name}{source}: {self.wrong}"
-
-
-@dataclass(frozen=True)
-class Format:
-    """What values a setting takes. `read` accepts text (of a flag or variable), a TOML value, and
-    a value that it returned itself."""
-
-    takes: str
-    read: Callable[[Any], Any]
-    metavar: str
-
-
-def convert(value: object, type: object) -> Any:
-    return msgspec.convert(value, type, strict=False)
-
-
-def whole(least: int, most: int = 2**53) -> Format:
-    span = f"of at least {least}" if most == 2**53 else f"from {least} to {most}"
-    type = Annotated[int, Meta(ge=least, le=most)]
-    return Format(f"a whole number {span}", lambda value: convert(value, type), "N")
-
-
-def choice(*words: str) -> Format:
-    pattern = f"^({'|'.join(words)})$"
-    type = Annotated[str, Meta(pattern=pattern)]
-    return Format(f"one of {', '.join(words)}", lambda value: convert(value, type), "WORD")
-
-
-def read_text(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]))
-
-
-def read_path(value: object) -> Path:
-    return value if isinstance(value, Path) else Path(read_text(value)).expanduser()
-
-
-def read_size(value: object) -> int:
-    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,9}) ?([KMGT]iB)", value)):
-        value = int(match[1]) * UNITS[match[2]]
-    return int(convert(value, Annotated[int, Meta(ge=1, le=2**53)]))
-
-
-def read_seconds(value: object) -> float:
-    return float(convert(value, Annotated[float, Meta(gt=0, le=TEN_YEARS)]))
-
-
-def read_seconds_or_none(value: object) -> float:
-    return float(convert(value, Annotated[float, Meta(ge=0, le=TEN_YEARS)]))
-
-
-def read_times(value: object) -> tuple[tuple[str, float], ...]:
-    """Seconds by name. A tuple, since settings never change."""
-    if isinstance(value, str):
-        parts = [part.rpartition("=") for part in value.split(",")]
-        pairs: list[Any] = [(name.strip(), time.strip()) for name, _, time in parts]
-    else:
-        pairs = list(value if isinstance(value, tuple) else convert(value, dict[str, Any]).items())
-    times = {read_text(name): read_time(time) for name, time in pairs}
-    if len(times) < len(pairs):
-        raise msgspec.ValidationError("a name that is given twice")
-    return tuple(times.items())
-
-
-def read_time(value: object) -> float:
-    match = re.fullmatch(r"([0-9.]{1,20}) ?([smhd]?)", value) if isinstance(value, str) else None
-    if match:
-        return read_seconds_or_none(convert(match[1], float) * TIMES[match[2]])
-    if isinstance(value, bool | str):  # msgspec would take true for 1
-        raise msgspec.ValidationError("not a time")
-    return read_seconds_or_none(value)
-
-
-def read_rate(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}/s\Z")]))
-
-
-def read_names(value: object) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else convert(value, list[str])
-    return tuple(read_text(part.strip()) for part in parts)
-
-
-def read_names_or_none(value: object) -> tuple[str, ...]:
-    return () if value == "" else read_names(value)
-
-
-def read_store(value: object) -> str:
-    pattern = r"^((s3|gs|az)://[!-~]+|file:///[!-~]+)\Z"
-    url = str(convert(value, Annotated[str, Meta(pattern=pattern)]))
-    read_path(unquote(url))  # without control characters
-    return url
-
-
-def read_database(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^postgres(ql)?://[!-~]+\Z")]))
-
-
-def read_prefix(value: object) -> str:
-    return str(convert(value, Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+)?\Z")]))
-
-
-def read_origin(value: object) -> str:
-    pattern = r"^https?://[A-Za-z0-9.\-\[\]:]+\Z"
-    return str(convert(value, Annotated[str, Meta(pattern=pattern)]))
-
-
-TEXT = Format("text", read_text, "TEXT")
-PATH = Format("a path", read_path, "PATH")
-SIZE = Format('bytes, like 1048576 or "1MiB"', read_size, "SIZE")
-SECONDS = Format("seconds, more than 0", read_seconds, "SECONDS")
-SECONDS_OR_NONE = Format("seconds, 0 or more", read_seconds_or_none, "SECONDS")
-COLLECTOR = Format(
-    'a URL, like "http://127.0.0.1:4318"',
-    lambda value: convert(value, Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")]),
-    "URL",
-)
-TIMES_BY_NAME = Format(
-    'names and times, like "a=3600, b=12h", or a TOML table', read_times, "NAME=TIME,…"
-)
-DATABASE = Format('"postgresql://user@host/name"', read_database, "URL")
-STORE = Format('"s3://bucket/prefix", or a URL with gs://, az:// or file:///', read_store, "URL")
-SENDFILE = Format(
-    '"x-accel-redirect:/location" or "x-sendfile"',
-    lambda value: convert(
-        value, Annotated[str, Meta(pattern=r"^(x-sendfile|x-accel-redirect:(/[\w.~-]+)+)\Z")]
-    ),
-    "HEADER",
-)
-RATE = Format('requests per second, like "200/s"', read_rate, "RATE")
-NAMES = Format("names separated by commas, or a TOML array", read_names, "NAMES")
-NAMES_OR_NONE = Format(
-    "names separated by commas, or a TOML array; empty for none", read_names_or_none, "NAMES"
-)
-PREFIX_OF_LINKS = Format('a path without a slash at the end, like "/jobs"', read_prefix, "PATH")
-ORIGIN = Format('a URL without a path, like "https://jobs.example"', read_origin, "URL")
-SWITCH = Format("true or false", lambda value: convert(value, bool), "")
 
 
 @dataclass(frozen=True)
@@ -378,92 +249,3 @@ class Settings:
 
 TABLE = tuple(Setting(row.name, row.default, **row.metadata) for row in fields(Settings))
 ROWS = {row.name: row for row in TABLE}
-
-
-def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
-    """The settings from flags (by name; None is not given), variables and the TOML file."""
-    given = {name: (source, value) for name, source, value in _given(flags, environ)}
-    if "config" in given:
-        source, value = given["config"]
-        given = dict(_from_toml(ROWS["config"].read(value, source), source)) | given
-    return Settings(
-        **{name: ROWS[name].read(value, source) for name, (source, value) in given.items()}
-    )
-
-
-def _given(
-    flags: Mapping[str, object], environ: Mapping[str, str]
-) -> Iterator[tuple[str, str, object]]:
-    for row in TABLE:
-        if flags.get(row.name) is not None:
-            yield row.name, row.flag, flags[row.name]
-        elif row.variable in environ:
-            yield row.name, row.variable, environ[row.variable]
-
-
-def _from_toml(path: Path, source: str) -> Iterator[tuple[str, tuple[str, object]]]:
-    for name, value in _toml(path, source).items():
-        if name not in ROWS or name == "config":
-            raise SettingError(name[:60], f"{path.name}: {name[:60]}", "there is no such setting")
-        yield name, (f"{path.name}: {name}", value)
-
-
-def _toml(path: Path, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingError(
-            "config", source, f"can't read {str(path)!r}: {error.strerror}"
-        ) from None
-    except ValueError as error:  # not TOML, not UTF-8
-        raise SettingError("config", source, f"{str(path)!r} is not TOML: {error}") from None
-
-
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """LIVEJOBS_* variables that are no setting: most likely misspelt."""
-    known = {row.variable for row in TABLE} | CLIENT_VARIABLES
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-
-
-def first_admin_key(settings: Settings) -> str | None:
-    """The key from the settings, or from its file."""
-    path = settings.admin_key_file
-    if path is None:
-        return settings.admin_key
-    try:
-        return read_text(path.read_text("utf-8").strip())
-    except OSError as error:
-        wrong = f"can't be read: {error.strerror}"
-    except (UnicodeDecodeError, msgspec.ValidationError):
-        wrong = "must contain one line: the key"
-    raise SettingError("admin_key_file", str(path), wrong)
-
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def own_hosts(settings: Settings) -> frozenset[str] | None:
-    """The host names to accept; None: any. Bound to loopback, the server refuses other names:
-    a foreign page could point its own name at 127.0.0.1 and reach the server through its
-    visitor's browser (DNS rebinding)."""
-    if is_loopback(settings.host):
-        return LOOPBACK | {settings.host, *settings.allowed_hosts}
-    return frozenset(settings.allowed_hosts) or None
-
-
-def refuse_strangers(settings: Settings) -> None:
-    """Without keys every client is admin. So listen only on loopback, unless `open` is set."""
-    if not settings.open and not is_loopback(settings.host):
-        raise SettingError(
-            "host",
-            settings.host,
-            "other machines can reach this address, and there are no keys. Set "
-            "LIVEJOBS_ADMIN_KEY=… to create one, or allow everyone with --open",
-        )

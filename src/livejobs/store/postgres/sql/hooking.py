@@ -1,11 +1,10 @@
-"""Every statement about webhooks of the PostgreSQL store, but for those of a commit (see sql.py).
-The tables are in webhooks.sql."""
+"""Webhooks and their deliveries, but for those that a commit writes."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from livejobs.store.postgres.sql import Part
+from livejobs.store.postgres.sql.parts import Part
 
 HOOKS: Final = "SELECT hook FROM livejobs.hooks WHERE job IS NULL ORDER BY pk"
 HOOKS_OF_JOB: Final = "SELECT hook FROM livejobs.hooks WHERE job = $1 AND NOT gone ORDER BY pk"

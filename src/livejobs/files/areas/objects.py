@@ -23,7 +23,7 @@ from obstore.store import from_url
 from livejobs import clock
 from livejobs.config import SettingError
 from livejobs.core.errors import NotFound, StorageUnavailable
-from livejobs.files.area import KEY, MARKER, SETTLED, Marker, Opened, gone
+from livejobs.files.areas.area import KEY, MARKER, SETTLED, Marker, Opened, gone
 from livejobs.files.names import disposition
 
 PART: Final = 8 << 20  # of an upload

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from livejobs.server.connection import Connection
 from livejobs.server.patience import Awaited
+from livejobs.web.http import NOTES
 from livejobs.web.instant import Hook
 from livejobs.web.ready import Answer
 
@@ -88,7 +89,7 @@ class InstantConnection(Connection):
         self.waiting: Taken | None = None  # the request whose answer is still to come
         self.late_refusal: tuple[int, str, str] | None = None  # to be sent after that answer
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if self.app is not self.config.loaded_app:  # over a limit
             self.instant = None
@@ -158,18 +159,21 @@ class InstantConnection(Connection):
         self.in_trailers = True
         if self.may_offer():
             self.held, self.held_body = True, b""
+            self.scope[NOTES] = {}
         else:
             self.call_app()
 
     def may_offer(self) -> bool:
         """Whether the request may come whole, and can be answered before all others."""
-        if self.instant is None or self.odd or self.last or self.offered == AT_ONCE:
-            return False
-        if self.cycle is not None and not self.cycle.response_complete:
-            return False
-        if self.flow.write_paused or self.transport.is_closing():
+        if self.odd or self.offered == AT_ONCE or not self.may_take():
             return False
         return self.parser.get_http_version() == "1.1"
+
+    def may_take(self) -> bool:
+        """Whether all earlier requests are answered, and the client reads the answers."""
+        if self.instant is None or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        return not (self.last or self.flow.write_paused or self.transport.is_closing())
 
     def on_body(self, body: bytes) -> None:
         if self.held:
@@ -183,19 +187,27 @@ class InstantConnection(Connection):
         else:
             super().on_message_complete()
 
-    def offer(self) -> None:
-        assert self.instant is not None, "nothing is held without it"
+    def offer(self) -> bool:
+        """Whether the app takes the request that has come whole."""
         self.offered += 1
-        before, self.cycle = self.cycle, Taken(self, self.scope)
-        taken = self.cycle
-        if self.instant(self.url, self.scope, self.held_body, taken):
+        if self.takes(self.url, self.scope, self.held_body):
             self.held = False
-            if not taken.response_complete:
-                self.waiting = taken
-        else:
+            return True
+        self.decline()
+        super().on_message_complete()
+        return False
+
+    def takes(self, target: bytes, scope: Any, body: bytes) -> bool:
+        """Whether the app takes the request."""
+        assert self.instant is not None, "nothing is offered without it"
+        before, self.cycle = self.cycle, Taken(self, scope)
+        taken = self.cycle
+        if not self.instant(target, scope, body, taken):
             self.cycle = before
-            self.decline()
-            super().on_message_complete()
+            return False
+        if not taken.response_complete:
+            self.waiting = taken
+        return True
 
     # The normal way
 
@@ -211,6 +223,7 @@ class InstantConnection(Connection):
         super().begin_request()
 
     def complete(self, scope: Any) -> None:
+        scope.pop(NOTES, None)  # a layer in between may change the head
         scope |= {
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": "1.1",
@@ -228,6 +241,7 @@ class InstantConnection(Connection):
             return
         self.complete(taken.scope)
         taken.scope["raw_path"] = taken.scope["path"].encode("ascii")
+        taken.scope["headers"] = list(taken.scope["headers"])  # a layer in between may add some
         cycle = RequestResponseCycle(
             scope=taken.scope,
             transport=self.transport,
