@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 BACK: Final = httpx.AsyncClient(base_url=sys.argv[1], timeout=60)
 JSON: Final = "application/json"
+LARGEST: Final = 1 << 19  # bytes; as JSON they may be some more, and a body has a limit
 SAFE: Final = {"x-content-type-options": "nosniff"}
 types: dict[str, str] = {}  # the content type of each stream
 
@@ -49,10 +50,7 @@ async def append(name: str, values: list[Any], *, close: bool) -> int:
     reports += [{"type": "succeed"}] if close else []
     if not reports:
         return 204
-    try:
-        answer = await BACK.post(f"/v1/jobs/{name}/reports", json=reports)
-    except httpx.TransportError:  # refused before all of it was sent
-        return 413
+    answer = await BACK.post(f"/v1/jobs/{name}/reports", json=reports)
     return 204 if answer.status_code == 200 else answer.status_code
 
 
@@ -80,6 +78,8 @@ async def post(request: Request) -> Response:
         return Response(status_code=404, headers=SAFE)
     if job.json()["status"] == "succeeded":
         return Response(status_code=409 if body else 204, headers=await offset(name))
+    if len(body) > LARGEST:
+        return Response(status_code=413, headers=SAFE)
     if body and request.headers.get("content-type", "").lower() != types[name].lower():
         return Response(status_code=409 if request.headers.get("content-type") else 400)
     try:
@@ -164,4 +164,4 @@ class Announced(uvicorn.Server):
 
 
 if __name__ == "__main__":
-    Announced(uvicorn.Config(app, port=0, log_level="warning")).run()
+    Announced(uvicorn.Config(app, port=0, log_level="warning", timeout_keep_alive=600)).run()

@@ -1,4 +1,4 @@
 // The conformance tests of Durable Streams, against the server of durable.py.
 import { runConformanceTests } from "@durable-streams/server-conformance-tests";
 
-runConformanceTests({ baseUrl: process.env.STREAMS, longPollTimeoutMs: 2_000 });
+runConformanceTests({ baseUrl: process.env.STREAMS, longPollTimeoutMs: 30_000 });

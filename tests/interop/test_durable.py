@@ -140,17 +140,23 @@ def adapter(server: Server) -> Iterator[str]:
 def test_the_conformance_tests_pass_that_fit_a_read_only_stream(
     adapter: str, tmp_path: Path
 ) -> None:
+    # The kit waits two seconds for an event. A busy machine may need longer: then it tries again.
     report, left_out = tmp_path / "report.json", "|".join(map(re.escape, EXPECTED["left out"]))
     subprocess.run(
         [
             "node_modules/.bin/vitest", "run", "durable.test.mjs", "--testTimeout=30000",
-            "--reporter=json", f"--outputFile={report}", "-t", f"^(?!.*({left_out})).*$",
+            "--retry=2", "--reporter=json", f"--outputFile={report}", "-t", f"^(?!.*({left_out})).*$",
         ],
         cwd=HERE, env={"STREAMS": adapter, **ENVIRONMENT}, capture_output=True, check=False,
         timeout=4 * LONG_ENOUGH,
     )  # fmt: skip
     (file,) = json.loads(report.read_text())["testResults"]
     results = {it["fullName"]: it["status"] for it in file["assertionResults"]}
-    failed = {name for name, status in results.items() if status == "failed"}
-    assert failed == {name for names in EXPECTED["fail"].values() for name in names}
+    failed = {
+        it["fullName"]: it["failureMessages"]
+        for it in file["assertionResults"]
+        if it["status"] == "failed"
+    }
+    expected = {name for names in EXPECTED["fail"].values() for name in names}
+    assert failed.keys() == expected, [failed[name] for name in failed.keys() - expected]
     assert sum(status == "passed" for status in results.values()) == EXPECTED["pass"]
