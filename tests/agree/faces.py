@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-ORIGIN = "http://localhost"
+ORIGIN = "https://jobs.example"  # of links; not where the app is reached
 COUNTERS = ["memories_merged", "memories_archived", "memories_promoted", "summaries_created"]
 
 SCHEMAS = {"consolidation", "translation", "render", "tasks"}
@@ -96,7 +96,7 @@ def render(job: Any) -> Any:
         "status": word(job, "queued", "processing", "completed", "failed", "cancelled"),
         "progress": percent(job),
         "projectPath": text(job, "projectPath"),
-        "outputPath": text(job, "outputPath"),
+        "outputPath": text(job, "outputPath") or first_file(job) or "",
         "createdAt": job["created_at"],
         "updatedAt": job["updated_at"],
     }

@@ -28,11 +28,13 @@ class World:
         self.ids = (f"j{n}" for n in count())
         self.runner = asyncio.Runner()
         self.exits = AsyncExitStack()
-        settings = Settings(faces=tuple(BUILT_IN), data=data)
+        settings = Settings(faces=tuple(BUILT_IN), data=data, public_url=ORIGIN)
         self.live = LiveJobs(settings, store=MemoryStore())
         transport = httpx.ASGITransport(create_app(self.live))
-        self.http = httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=None)
-        self.agent = Agent(ORIGIN)
+        self.http = httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=None
+        )
+        self.agent = Agent("")
         self.run(self.exits.enter_async_context(self.live))
 
     def run(self, what: Any) -> Any:
