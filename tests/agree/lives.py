@@ -19,6 +19,7 @@ META = [
     "format_preservation", "projectPath", "outputPath", "endpoint", "id", "current_segment_id",
 ]  # fmt: skip
 FILES = ["a.txt", "ü „b“ 🚀.mp4", "%2e%2e", "?#&=.bin", "result"]
+FIELDS = ("type", "title", "total", "unit", "steps", "meta", "tags", "ttl_seconds")
 BEGINS = ("native", "mcp", "a2a")
 TOLD = ("native", "mcp")
 CANCELS = ("native", "mcp", "task", "a2a", "operations", "ogc")
@@ -70,7 +71,8 @@ beginnings = st.tuples(
 
 async def begin(world: World, by: str, new: say.NewJob) -> str:
     id = next(world.ids)
-    fields = {"id": id, **{k: v for k, v in msgspec.to_builtins(new).items() if v}}
+    given = msgspec.to_builtins(new)
+    fields = {"id": id, **{name: given[name] for name in FIELDS if given[name] is not None}}
     if by == "mcp" and all(isinstance(it, str) for it in new.steps):
         made = await world.tool("create_job", **fields)
         assert not made["isError"], made

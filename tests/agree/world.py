@@ -58,12 +58,16 @@ class World:
         return answer.json()
 
     async def mcp(self, method: str, **params: Any) -> Any:
-        """The result of a method, at once or at the end of its stream."""
-        answer = await self.http.post("/mcp", **self.agent.request(method, params))
+        """The result of a method."""
+        return (await self.messages(self.agent.request(method, params)))[-1]["result"]
+
+    async def messages(self, request: dict[str, Any]) -> list[Any]:
+        """The answer, after all that came before it in its stream."""
+        answer = await self.http.post("/mcp", **request)
         assert answer.status_code == 200, answer.text
         if answer.headers["content-type"].startswith("text/event-stream"):
-            return json.loads(events(answer)[-1])["result"]
-        return answer.json()["result"]
+            return [json.loads(data) for data in events(answer)]
+        return [answer.json()]
 
     async def tool(self, name: str, **arguments: Any) -> Any:
         return await self.mcp("tools/call", name=name, arguments=arguments)
@@ -131,4 +135,4 @@ class World:
 def events(answer: httpx.Response) -> list[str]:
     """The data of each event of a stream that has ended."""
     lines = answer.text.split("\n")
-    return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    return [line.removeprefix("data:").strip() for line in lines if line.startswith("data:")]
