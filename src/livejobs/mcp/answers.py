@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -28,17 +27,13 @@ STATUSES: Final[Mapping[int, int]] = {
 }
 UNDERSTOOD: Final = frozenset({rpc.INVALID_PARAMS, rpc.METHOD_NOT_FOUND})
 NO_STORE: Final = {"cache-control": "no-store"}
-
-
-@cache
-def server_info() -> Mapping[str, str]:
-    return {"name": "livejobs", "title": "livejobs", "version": version("livejobs")}
+SERVER: Final = {"name": "livejobs", "title": "livejobs", "version": version("livejobs")}
 
 
 def result(form: Form, value: Mapping[str, Any]) -> bytes:
     """The result of a call as a message, as its client reads it."""
     if form.modern:
-        meta = {f"{PREFIX}serverInfo": server_info(), **value.get("_meta", {})}
+        meta = {f"{PREFIX}serverInfo": SERVER, **value.get("_meta", {})}
         value = {"resultType": "complete", **value, "_meta": meta}
     return rpc.result(form.id, value)
 

@@ -87,7 +87,7 @@ class Mcp:
         return {
             "protocolVersion": agreed(call),
             "capabilities": self._capabilities["legacy"],
-            "serverInfo": answers.server_info(),
+            "serverInfo": answers.SERVER,
             "instructions": INSTRUCTIONS,
         }
 

@@ -30,7 +30,7 @@ class Agent:
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """The whole message that answers."""
-        answer = httpx2.post(self._address, **self._request(method, params))
+        answer = httpx2.post(self._address, **self.request(method, params))
         streams = answer.headers["content-type"].startswith("text/event-stream")
         last = answer.text.rpartition("\ndata:")[2] if streams else answer.text
         said: dict[str, Any] = json.loads(last)
@@ -61,7 +61,7 @@ class Agent:
     @contextmanager
     def listening(self, **notifications: Any) -> Iterator[Iterator[dict[str, Any]]]:
         """The messages of a subscription, as they come."""
-        request = self._request("subscriptions/listen", {"notifications": notifications})
+        request = self.request("subscriptions/listen", {"notifications": notifications})
         with httpx2.stream("POST", self._address, **request) as answer:
             assert answer.status_code == 200, answer.read()
             yield (
@@ -70,7 +70,8 @@ class Agent:
                 if line.startswith("data:")
             )
 
-    def _request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call of httpx."""
         version = "2026-07-28"
         meta = {f"{PREFIX}protocolVersion": version, f"{PREFIX}clientCapabilities": self._declares}
         named = next((params[name] for name in NAMED if isinstance(params.get(name), str)), None)
