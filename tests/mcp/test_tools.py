@@ -108,7 +108,9 @@ def test_a_question_is_answered(either: Agent, api: Api) -> None:
     id = new(api, {"type": "ask", "prompt": "Publish?", "schema": schema})
     waiting = either.good("get_job", id=id)["waiting"]
     assert (waiting["prompt"], waiting["schema"]) == ("Publish?", schema)
-    assert "schema" in either.failed("answer", id=id, value="yes")
+    said = either.failed("answer", id=id, value="yes")
+    assert "schema" in said
+    assert "boolean" in said
     assert either.good("answer", id=id, value=True, n=waiting["n"])["waiting"] is None
     assert api.report(id, {"type": "heartbeat"})["answer"]["value"] is True
     assert "not" in either.failed("answer", id=id, value=True)

@@ -118,8 +118,11 @@ def params(decoder: msgspec.json.Decoder[Any], sent: Raw) -> Any:
 
 def sentence(error: LivejobsError) -> str:
     """What is wrong and where, for a reader who sees no other field of the error."""
-    where = error.errors[0].pointer if error.errors else ""
-    return f"{where[1:]}: {error.detail}" if where else error.detail
+    if not error.errors:
+        return error.detail
+    where, what = error.errors[0]
+    said = error.detail if what in error.detail else f"{error.detail} {what}"
+    return f"{where[1:]}: {said}" if where else said
 
 
 def result(id: bytes, value: Mapping[str, Any]) -> bytes:
