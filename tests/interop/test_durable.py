@@ -145,7 +145,8 @@ def test_the_conformance_tests_pass_that_fit_a_read_only_stream(
     subprocess.run(
         [
             "node_modules/.bin/vitest", "run", "durable.test.mjs", "--testTimeout=30000",
-            "--retry=2", "--reporter=json", f"--outputFile={report}", "-t", f"^(?!.*({left_out})).*$",
+            "--retry=2", "--reporter=json", f"--outputFile={report}",
+            "-t", f"^(?!.*({left_out})).*$",
         ],
         cwd=HERE, env={"STREAMS": adapter, **ENVIRONMENT}, capture_output=True, check=False,
         timeout=4 * LONG_ENOUGH,
