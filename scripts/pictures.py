@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx2 as httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.chat import chat
 from tests.support.server import BIN, Running
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
@@ -35,12 +36,15 @@ Job = dict[str, Any]
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [str(BIN / "livejobs"), "demo", "--data", f"{folder}/data", "--pace", "1.5"]
-        with Running(*command) as demo, sync_playwright() as playwright:
+        with chat() as host, sync_playwright() as playwright:
+            command += ["--cors-origins", host.origin]
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"),
                 args=["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0),
             )
-            take_all(browser, demo.url, Path(folder))
+            with Running(*command) as demo:
+                take_all(browser, demo.url, Path(folder))
+                take_chat(browser, demo.url, host.origin)
 
 
 def take_all(browser: Browser, url: str, folder: Path) -> None:
@@ -57,6 +61,21 @@ def take_all(browser: Browser, url: str, folder: Path) -> None:
         take(browser, asks, f"waiting-1440-{scheme}", scheme, "1440", ".question >> visible=true")
         embed = f"{found(url, is_worth_seeing)['links']['page']}/embed?theme={scheme}"
         take(browser, embed, f"element-{scheme}", scheme, "390", "live-job")
+
+
+def take_chat(browser: Browser, url: str, host: str) -> None:
+    """A job as an MCP App."""
+    for scheme in SCHEMES:
+        page = opened(browser, host, scheme, (720, 480))
+        page.wait_for_function("() => Boolean(window.show)")
+        id = found(url, is_worth_seeing)["id"]
+        how = {"url": f"{url}/mcp", "id": id, "context": {"theme": scheme}}
+        page.evaluate("(how) => show(how)", how)
+        page.frame_locator("iframe").get_by_role("progressbar").wait_for(timeout=120_000)
+        page.wait_for_timeout(1500)  # for the height of the frame
+        raw = page.locator("iframe").screenshot()
+        page.context.close()
+        convert(["-f", "png_pipe", "-i", "-"], COLOURS, IMAGES / f"chat-{scheme}.png", raw)
 
 
 def is_worth_seeing(job: Job) -> bool:

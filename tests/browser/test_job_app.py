@@ -3,9 +3,7 @@ sandbox allows no forms, and its policy nothing but what the page has inside."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,36 +12,16 @@ from playwright.sync_api import FrameLocator, Page, expect
 from livejobs.web.pages.assets import static_dir
 from tests.access.test_access import ADMIN, KEYED, client, make_key
 from tests.browser.axe import severe
+from tests.browser.chat import chat, node
 from tests.browser.conftest import Opener
 from tests.browser.site import Site
 from tests.browser.test_watching import Worker
-from tests.support.needs import need
 from tests.support.server import Server
-
-INTEROP = Path(__file__).parents[1] / "interop"
-HOST = """
-<!doctype html><html lang="en"><title>Host</title>
-<style>body { margin: 16px } iframe { border: 0; width: 100%; height: 0 }</style>
-<main><h1>Chat</h1><iframe title="Job" sandbox="allow-scripts"></iframe></main>
-<script type="module" src="/host.js"></script></html>
-"""
-
-
-def node(script: str, path: Path) -> str:
-    need((INTEROP / "node_modules/@modelcontextprotocol/ext-apps").is_dir(), "tests/interop")
-    made = subprocess.run(
-        ["node", str(INTEROP / script), str(path)], capture_output=True, text=True, check=True
-    )
-    return made.stdout
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with Site() as site:
-        site.pages["/host.js"] = (
-            "text/javascript", node("browserify.mjs", INTEROP / "apphost.js")
-        )  # fmt: skip
-        site.write("/", HOST)
+    with chat() as site:
         yield site
 
 
