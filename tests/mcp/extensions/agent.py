@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -79,8 +80,15 @@ class Agent:
             "accept": "application/json, text/event-stream",
             "mcp-protocol-version": version,
             "mcp-method": method,
-            **({} if named is None else {"mcp-name": named}),
+            **({} if named is None else {"mcp-name": as_header(named)}),
         }
         message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method}
         body = {**message, "params": {**params, "_meta": meta}}
         return {"json": body, "headers": headers, "timeout": LONG_ENOUGH}
+
+
+def as_header(text: str) -> str:
+    """The text, in base64 where a header can't carry it."""
+    if text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    return f"=?base64?{b64encode(text.encode()).decode()}?="
