@@ -3,7 +3,7 @@
    sink sse|ws HOST PORT PATH N [-H "Header: value"]... [-m TEXT] [-f] [-s] [-a ADDRESSES]
         [-i IN_FLIGHT]
 
-   -m  text message that each WebSocket sends once it is open
+   -m  text message that each WebSocket sends once it is open; a stream sends it as a POST
    -f  a viewer is open with its first message, not yet with the response's head
    -s  stuck: a viewer that is open reads nothing more
    -a  source addresses 127.0.0.1 and up (default 4): more ports than one address has
@@ -238,8 +238,9 @@ static void send_frame(struct viewer *v, int opcode, const char *data, size_t n)
 
 static void send_request(struct viewer *v) {
   char request[8192];
-  int n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s:%s\r\n%s", path, host, port,
-                   headers);
+  int posts = greeting && !websocket;
+  int n = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s:%s\r\n%s",
+                   posts ? "POST" : "GET", path, host, port, headers);
   if (websocket)
     n += snprintf(request + n, sizeof request - (size_t)n,
                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -248,7 +249,10 @@ static void send_request(struct viewer *v) {
     n += snprintf(request + n, sizeof request - (size_t)n, "Accept: text/event-stream\r\n");
   if (v->id[0])
     n += snprintf(request + n, sizeof request - (size_t)n, "Last-Event-ID: %s\r\n", v->id);
-  n += snprintf(request + n, sizeof request - (size_t)n, "\r\n");
+  if (posts)
+    n += snprintf(request + n, sizeof request - (size_t)n, "Content-Length: %zu\r\n",
+                  strlen(greeting));
+  n += snprintf(request + n, sizeof request - (size_t)n, "\r\n%s", posts ? greeting : "");
   v->state = HEAD;
   send_all(v, request, (size_t)n);
 }

@@ -50,7 +50,7 @@ class Message(TypedDict):
     parts: list[Part]
 
 
-class TaskStatus(TypedDict):
+class A2ATaskStatus(TypedDict):
     state: State
     timestamp: str
     message: NotRequired[Message]
@@ -65,7 +65,7 @@ class Artifact(TypedDict):
 class Task(TypedDict):
     id: str
     contextId: str
-    status: TaskStatus
+    status: A2ATaskStatus
     artifacts: NotRequired[Sequence[Artifact]]
     metadata: dict[str, Any]
 
@@ -73,7 +73,7 @@ class Task(TypedDict):
 class StatusUpdate(TypedDict):
     taskId: str
     contextId: str
-    status: TaskStatus
+    status: A2ATaskStatus
     metadata: dict[str, Any]
 
 
@@ -99,8 +99,8 @@ def state(head: Head) -> State:
     return "TASK_STATE_INPUT_REQUIRED" if head.waiting is not None else STATES[head.status]
 
 
-def status(head: Head) -> TaskStatus:
-    made: TaskStatus = {"state": state(head), "timestamp": rfc3339(head.updated_at)}
+def status(head: Head) -> A2ATaskStatus:
+    made: A2ATaskStatus = {"state": state(head), "timestamp": rfc3339(head.updated_at)}
     parts = _parts(head)
     if parts:
         made["message"] = {

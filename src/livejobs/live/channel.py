@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from sys import intern
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from livejobs import clock
 from livejobs.core.model import Entry, Head
@@ -22,7 +22,7 @@ from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Wire
 from livejobs.live.options import Filter, Options
-from livejobs.live.sent import Batch, Sent
+from livejobs.live.sent import Batch, Made, Page, Sent
 from livejobs.live.sink import Sink
 from livejobs.live.window import Window, delta_message, end_message
 
@@ -159,19 +159,17 @@ class Channel:
         self._began = self._loop.time()
         self._written = 0
         window.freeze(self.options, feed=self.feed)
-        self._push_slice(window, iter(list(self.viewers)), {})
+        self._push_slice(window, iter(list(self.viewers)), Made())
 
-    def _push_slice(
-        self, window: Window, viewers: Iterator[Viewer], encoded: dict[Any, Batch | None]
-    ) -> None:
+    def _push_slice(self, window: Window, viewers: Iterator[Viewer], made: Made) -> None:
         upto = window.last_seq
         some = list(islice(viewers, SLICE))
         for viewer in some:
-            self._push(viewer, window, upto, encoded)
+            self._push(viewer, window, upto, made)
         if len(some) == SLICE:
-            self._loop.call_soon(self._push_slice, window, viewers, encoded)
+            self._loop.call_soon(self._push_slice, window, viewers, made)
         else:
-            self._count(encoded.values())
+            self._count(made.batches.values())
             self._pause(len(window.heads) + len(window.items))
 
     def _count(self, batches: Iterable[Batch | None]) -> None:
@@ -189,17 +187,16 @@ class Channel:
         if self._scheduled:
             self._loop.call_at(self._next, self._flush)
 
-    def _push(
-        self, viewer: Viewer, window: Window, upto: int, encoded: dict[Any, Batch | None]
-    ) -> None:
+    def _push(self, viewer: Viewer, window: Window, upto: int, made: Made) -> None:
         if viewer.behind or viewer.seq is None or viewer.seq >= upto:
             return
         lacks = NOTHING if viewer.known is None else self._lacks(viewer.known, window)
         key = (viewer.wire, viewer.seq, lacks)
         try:
-            batch = encoded[key]
+            batch = made.batches[key]
         except KeyError:
-            batch = encoded[key] = self._encode(viewer, window, lacks)
+            page = self._page(window, viewer.seq, lacks, made)
+            batch = made.batches[key] = None if page is None else page.on(viewer.wire)
         if batch is None:
             viewer.behind = True
             viewer.sink.settle()
@@ -211,18 +208,24 @@ class Channel:
         else:
             viewer.behind = True
 
-    def _encode(self, viewer: Viewer, window: Window, lacks: frozenset[str]) -> Batch | None:
-        """The window as messages. None: it is too large to keep for slow clients, so viewers read
-        from the store, page by page."""
+    def _page(self, window: Window, since: int, lacks: frozenset[str], made: Made) -> Page | None:
+        """The window as messages, made once for all wires. None: it is too large to keep for slow
+        clients, so viewers read from the store, page by page."""
+        try:
+            return made.pages[since, lacks]
+        except KeyError:
+            page = made.pages[since, lacks] = self._new_page(window, since, lacks)
+            return page
+
+    def _new_page(self, window: Window, since: int, lacks: frozenset[str]) -> Page | None:
         messages, size = [], 0
-        for message in self.messages(window, viewer.seq or 0, lacks):
+        for message in self.messages(window, since, lacks):
             messages.append(message)
             size += len(message.data)
             if size > PUSH_BYTES:
                 return None
         self._written = max(self._written, size)
-        ends = not self.feed and messages[-1].op == "end"
-        return Batch(viewer.wire.encode(messages), len(messages), size, ends=ends)
+        return Page(messages, size, ends=not self.feed and messages[-1].op == "end")
 
     def messages(self, window: Window, since: int, lacks: frozenset[str]) -> Iterator[Message]:
         """For a client that has seen `since`, and that has no base for the jobs it `lacks`."""

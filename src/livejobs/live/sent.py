@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from livejobs.live.frames import Message, Sendable
+from livejobs.live.frames import Message, Sendable, Wire
 
 
 class Sent:
@@ -36,3 +37,25 @@ class Batch:
         self.messages = messages
         self.size = size
         self.taken = 0
+
+
+class Page(NamedTuple):
+    """A window as messages, for all viewers that have seen the same."""
+
+    messages: Sequence[Message]
+    size: int  # bytes of their data
+    ends: bool  # the viewers' subscriptions
+
+    def on(self, wire: Wire) -> Batch:
+        return Batch(wire.encode(self.messages), len(self.messages), self.size, ends=self.ends)
+
+
+class Made:
+    """What was made of a window so far. Some wires are of one viewer, such as that of a wait of an
+    agent: they share the messages, and others the bytes too."""
+
+    __slots__ = ("batches", "pages")
+
+    def __init__(self) -> None:
+        self.batches: dict[tuple[Wire, int, frozenset[str]], Batch | None] = {}
+        self.pages: dict[tuple[int, frozenset[str]], Page | None] = {}
