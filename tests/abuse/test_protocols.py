@@ -121,15 +121,19 @@ def test_clients_that_never_read_cost_little_and_are_disconnected(
 ) -> None:
     job = f"unread-{name}"
     target.create(job)
-    large = {"type": "log", "message": 16_000 * "x"}, {"type": "result", "value": 16_000 * "x"}
-    moved = {"type": "meta", "set": {"large": 16_000 * "x"}}
+    text = 16_000 * "x"
+    large: list[dict[str, object]] = [
+        {"type": "log", "message": text},
+        {"type": "result", "value": text},
+        {"type": "meta", "set": {"large": text}},
+    ]
     memory = target.memory
     target.forget_peak()
     with ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(doors.streams(job)[name].send(target.port, narrow=True))
         for n in range(60):
-            target.report(job, *large, moved, {"type": "progress", "percent": n, "message": "m"})
+            target.report(job, *large, {"type": "progress", "percent": n, "message": "m"})
         target.report(job, {"type": "succeed"})
         target.until(connections_slow=0, subscriptions=0)
     assert target.peak - memory < 40

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from livejobs.core import reports as say
 from tests.agree import agents, faces, followers
 from tests.agree.lives import Step, begin, beginnings, happen, steps
-from tests.agree.world import World
+from tests.agree.world import REACHED, World
 from tests.faces.jobs import schema
 from tests.support.examples import examples
 
@@ -58,7 +58,7 @@ async def agree(world: World, job: Any, task: str) -> None:
     validate_proto_required_fields(ParseDict(seen["a2a"], Task()))
     seen["a2a"]["status"].get("message", {}).pop("messageId", None)
     assert seen == faces.expected(job)
-    assert await world.agents(job, task) == agents.expected(job, faces.ORIGIN)
+    assert await world.agents(job, task) == agents.expected(job, REACHED)
 
 
 @settings(max_examples=examples(5))

@@ -19,6 +19,7 @@ from tests.agree.faces import ORIGIN
 from tests.faces.jobs import schema
 from tests.mcp.extensions.agent import Agent
 
+REACHED = "http://localhost"  # where agents find files; other links name the public address
 A2A = {"a2a-version": "1.0"}
 LOCAL = "taskId", "resultType", "pollIntervalMs", "_meta"  # of tasks, and not facts of a job
 
@@ -31,9 +32,7 @@ class World:
         settings = Settings(faces=tuple(BUILT_IN), data=data, public_url=ORIGIN)
         self.live = LiveJobs(settings, store=MemoryStore())
         transport = httpx.ASGITransport(create_app(self.live))
-        self.http = httpx.AsyncClient(
-            transport=transport, base_url="http://localhost", timeout=None
-        )
+        self.http = httpx.AsyncClient(transport=transport, base_url=REACHED, timeout=None)
         self.agent = Agent("")
         self.run(self.exits.enter_async_context(self.live))
 

@@ -100,13 +100,11 @@ def call_of(request: Request, message: rpc.Message, lasting: Lasting, *, named: 
     header = _header(request.scope, VERSION_HEADER)
     modern = bool(bytes(meta.version)) or header in MODERN
     version = _modern(request.scope, message, meta, named) if modern else _legacy(message, header)
-    live = http.service(request)
-    origin = live.settings.public_url or origin_of(request)
     return Call(
-        live=live,
+        live=http.service(request),
         request=request,
         by=http.principal(request),
-        form=Form(bytes(message.id).strip(), intern(version), intern(origin)),
+        form=Form(bytes(message.id).strip(), intern(version), intern(origin_of(request))),
         lasting=lasting,
         method=message.method,
         params=message.params,

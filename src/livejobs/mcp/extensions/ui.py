@@ -55,7 +55,7 @@ def _root(call: Call) -> str:
     """What the page needs to know: where people reach the server, whether they need a key there,
     and whether this caller may only look."""
     keyring, settings = call.live.keyring, call.live.settings
-    base = f"{call.form.origin}{settings.base_path}/"
+    base = f"{settings.public_url or call.form.origin}{settings.base_path}/"
     is_open = "" if keyring.closed else " data-open"
     readonly = "" if call.by.may("cancel") else " data-readonly"
     return f'{ROOT} data-base="{escape(base)}"{is_open}{readonly}'
