@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Generator, Iterator
 from functools import cache
 from importlib import import_module
@@ -27,6 +28,9 @@ handle_exit = uvicorn.Server.handle_exit
 import_module("sse_starlette")
 uvicorn.Server.handle_exit = handle_exit  # type: ignore[method-assign]
 
+# jsonschema would build a grammar for the format "iri", which no schema here has: 2 s in each
+# process of the tests.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # "not installed"
 register_profiles()
 # httpx waits longer than its 5 s: a busy disk may take as long for one sync. All of its calls share
 # this default object.

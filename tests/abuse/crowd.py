@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ class Target(Running):
     def create(self, job: str) -> None:
         self.http.put(f"/v1/jobs/{job}").raise_for_status()
 
-    def report(self, job: str, *reports: dict[str, object]) -> None:
+    def report(self, job: str, *reports: Mapping[str, object]) -> None:
         self.http.post(f"/v1/jobs/{job}/reports", json=reports).raise_for_status()
 
     def statistics(self) -> dict[str, int]:
