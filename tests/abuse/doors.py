@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from tests.abuse.crowd import dial
 from tests.support.agent import LEGACY
 
+SECONDS: Final = 50  # that a wait lasts if nothing ends it
 AIP: Final = "/operations/v1/projects/default/operations"
 
 
@@ -41,7 +42,7 @@ def mcp(method: str, **params: Any) -> bytes:
 
 
 def waiting(job: str, **more: Any) -> bytes:
-    arguments = {"id": job, "timeout_seconds": 50}
+    arguments = {"id": job, "timeout_seconds": SECONDS}
     return mcp("tools/call", name="wait_for_job", arguments=arguments, **more)
 
 
@@ -64,7 +65,7 @@ def waits(job: str) -> dict[str, Ask]:
     """Those whose answer comes late."""
     return {
         "mcp": Ask("POST", "/mcp", waiting(job), accept="application/json"),
-        "operations": Ask("POST", f"{AIP}/{job}:wait", b'{"timeout": "50s"}'),
+        "operations": Ask("POST", f"{AIP}/{job}:wait", b'{"timeout": "%ds"}' % SECONDS),
         "a2a": Ask("POST", "/a2a/message:send", message(messageId=job)),
         "streams": Ask("GET", f"/streams/{job}/logs?offset=now&live=long-poll"),
     }

@@ -16,6 +16,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.faces.registry import BUILT_IN
+from livejobs.faces.streams import WAIT
 from tests.abuse import doors
 from tests.abuse.crowd import Target, read_all, read_until
 from tests.abuse.test_abuse import KNOWN
@@ -43,7 +44,8 @@ def freed(target: Target) -> Iterator[None]:
     before = target.statistics()
     before["descriptors"] += 4  # readers of the database
     yield
-    target.until(**{name: before[name] for name in KNOWN})
+    waited = target.until(**{name: before[name] for name in KNOWN})
+    assert waited < WAIT  # else the waits have ended by themselves
 
 
 def status_of(sock: socket.socket) -> int:

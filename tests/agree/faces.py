@@ -283,6 +283,10 @@ def state(job: Any) -> str:
     return word(job, "SUBMITTED", "WORKING", "COMPLETED", "FAILED", "CANCELED")
 
 
+def plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.15g}"
+
+
 def said_of(job: Any) -> list[Any]:
     asked, it = job["waiting"], job["progress"]
     if asked is not None:
@@ -298,8 +302,8 @@ def said_of(job: Any) -> list[Any]:
     if it["percent"] is not None:
         facts.append(f"{it['percent']} %")
     if it["current"] is not None and (it["total"] is not None or it["unit"]):
-        of = "" if it["total"] is None else f" of {it['total']:g}"
-        facts.append(f"{it['current']:g}{of} {it['unit'] or ''}".rstrip())
+        of = "" if it["total"] is None else f" of {plain(it['total'])}"
+        facts.append(f"{plain(it['current'])}{of} {it['unit'] or ''}".rstrip())
     facts += [it["message"]] if it["message"] else []
     facts += ["The worker is silent."] if job["stalled"] else []
     facts += ["Cancellation is requested."] if job["cancel_requested"] else []

@@ -14,6 +14,7 @@ from livejobs.core.progress import (
     FARTHEST_ETA,
     SAMPLE,
     as_percent,
+    counted,
     fraction,
     job_fraction,
     paced,
@@ -173,3 +174,19 @@ def test_a_job_that_failed_stays_where_it_was() -> None:
 def test_29_of_100_is_29_and_99_point_9_is_not_yet_100() -> None:
     assert as_percent(0.29) == 29
     assert as_percent(0.999) == 99
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        ((420, 1000, "frames"), "420 of 1000 frames"),
+        ((1234567, 2e6, None), "1234567 of 2000000"),
+        ((2**53, None, "bytes"), "9007199254740992 bytes"),
+        ((0.1 + 0.2, 1.5, "GB"), "0.3 of 1.5 GB"),
+        ((0, None, None), "0"),
+    ],
+)
+def test_an_amount_is_worded_without_an_exponent(
+    amount: tuple[float, float | None, str | None], words: str
+) -> None:
+    assert counted(*amount) == words

@@ -63,6 +63,17 @@ def percent(head: Head) -> int | None:
     return as_percent(job_fraction(head.progress, head.steps))
 
 
+def counted(current: Number, total: Number | None, unit: str | None) -> str:
+    """For people: 420 of 1000 frames."""
+    of = "" if total is None else f" of {_plain(total)}"
+    return f"{_plain(current)}{of} {unit or ''}".rstrip()
+
+
+def _plain(value: Number) -> str:
+    """Without an exponent where there is a whole number, and without the noise of floats."""
+    return str(int(value)) if value == int(value) else f"{value:.15g}"
+
+
 class Measure(NamedTuple):
     """The value that the rate follows, and its end."""
 

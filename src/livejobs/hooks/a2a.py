@@ -11,7 +11,7 @@ from zlib import crc32
 
 from livejobs.core import wire
 from livejobs.core.model import File, Head, Status
-from livejobs.core.progress import percent
+from livejobs.core.progress import counted, percent
 from livejobs.core.times import rfc3339
 
 State: TypeAlias = Literal[
@@ -135,13 +135,12 @@ def _failure(head: Head) -> str:
 def _doing(head: Head) -> str:
     """For a reader who sees nothing else of the job."""
     it, part = head.progress, percent(head)
-    counted = None
+    amount = None
     if it.current is not None and (it.total is not None or it.unit):
-        of = "" if it.total is None else f" of {it.total:g}"
-        counted = f"{it.current:g}{of} {it.unit or ''}".rstrip()
+        amount = counted(it.current, it.total, it.unit)
     facts = (
         None if part is None else f"{part} %",
-        counted,
+        amount,
         it.message,
         "The worker is silent." if head.stalled else None,
         "Cancellation is requested." if head.cancel_requested else None,

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from livejobs.core.progress import counted
+
 BAR: Final = 12  # characters
 TITLE: Final = 120
 TEXT: Final = 600
@@ -78,9 +80,9 @@ def _progress(job: Mapping[str, Any]) -> str | None:
     it = job["progress"]
     if job["status"] == "queued":
         return None
-    counted = _counted(it)
+    amount = _amount(it)
     bar = None if it["percent"] is None else f"{_bar(it['percent'])} {it['percent']} %"
-    return " · ".join(part for part in (bar, counted, it["message"]) if part) or None
+    return " · ".join(part for part in (bar, amount, it["message"]) if part) or None
 
 
 def _bar(percent: int) -> str:
@@ -88,11 +90,10 @@ def _bar(percent: int) -> str:
     return "▰" * done + "▱" * (BAR - done)
 
 
-def _counted(it: Mapping[str, Any]) -> str | None:
+def _amount(it: Mapping[str, Any]) -> str | None:
     if it["current"] is None or (it["total"] is None and not it["unit"]):
         return None
-    of = "" if it["total"] is None else f" of {it['total']:g}"
-    return f"{it['current']:g}{of} {it['unit'] or ''}".rstrip()
+    return counted(it["current"], it["total"], it["unit"])
 
 
 def _question(job: Mapping[str, Any]) -> str | None:

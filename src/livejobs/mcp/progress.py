@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from livejobs.core.progress import percent
+from livejobs.core.progress import counted, percent
 from livejobs.jobs.state import Slot
 from livejobs.mcp import rpc, shown
 
@@ -69,7 +69,5 @@ def message_of(slot: Slot) -> str:
         return f"Queued: {place.position} of {place.length}"
     parts = [shown.short(progress["message"])] if progress["message"] else []
     if progress["current"] is not None:
-        total = "" if progress["total"] is None else f" of {progress['total']:.15g}"
-        unit = f" {progress['unit']}" if progress["unit"] else ""
-        parts.append(f"{progress['current']:.15g}{total}{unit}")
+        parts.append(counted(progress["current"], progress["total"], progress["unit"]))
     return ": ".join(parts) or str(fields["status"])
