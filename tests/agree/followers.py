@@ -34,7 +34,7 @@ async def subscriber(world: World, id: str) -> Any:
         known = known_of(first["task"])
         for kind, value in (pair for event in rest for pair in event.items()):
             if kind == "statusUpdate":
-                known["status"] = value["status"]
+                known["status"] = unnumbered(value["status"])
             else:
                 known["artifacts"][value["artifact"]["artifactId"]] = value["artifact"]
         if known["status"]["state"] != "TASK_STATE_INPUT_REQUIRED":
@@ -42,11 +42,16 @@ async def subscriber(world: World, id: str) -> Any:
 
 
 def known_of(task: Any) -> dict[str, Any]:
-    task["status"].get("message", {}).pop("messageId", None)
     return {
-        "status": task["status"],
+        "status": unnumbered(task["status"]),
         "artifacts": {it["artifactId"]: it for it in task["artifacts"]},
     }
+
+
+def unnumbered(status: Any) -> Any:
+    """Without the id of its message."""
+    status.get("message", {}).pop("messageId", None)
+    return status
 
 
 async def waiter(world: World, id: str) -> Any:
