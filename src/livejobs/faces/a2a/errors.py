@@ -85,8 +85,12 @@ def check_version(scope: Scope, way: Way) -> None:
         return
     asked = header(scope, b"a2a-version") or _in_query(scope)
     if asked.split(".")[:2] != VERSION.split("."):
-        said = repr(asked[:20]) if asked else "'0.3', which no header A2A-Version means"
-        raise VersionNotSupported(f"This server speaks A2A {VERSION}, not {said}.")
+        without = "without the header A2A-Version, which means 0.3"
+        sent = f"with version {asked[:20]!r}" if asked else without
+        raise VersionNotSupported(
+            f"This server speaks A2A {VERSION}, and this request came {sent}. "
+            f"Send 'A2A-Version: {VERSION}'."
+        )
 
 
 def _in_query(scope: Scope) -> str:

@@ -156,7 +156,9 @@ CONFIG: Final = {
 VERSION: Final = Parameter(
     "A2A-Version", {"enum": [errors.VERSION]}, "The protocol's version. Needed.", "header"
 )
-OLD: Final = VersionNotSupported("This server speaks A2A 1.0, not '0.3'.")
+OLD: Final = VersionNotSupported(
+    "This server speaks A2A 1.0, and this request came with version '0.3'. Send 'A2A-Version: 1.0'."
+)
 WRONG: Final = Invalid("Expected `str`, got `int`")
 OF_MESSAGES: Final = (
     OLD, WRONG,
