@@ -43,8 +43,10 @@ class Stream:
 
     def next(self) -> Any:
         """The next event; None at the end."""
-        data = [line for line in self._block() if not line.startswith(":")]
-        if not data:
+        while block := list(self._block()):
+            if data := [line for line in block if not line.startswith(":")]:
+                break  # else it is a ping
+        else:
             return None
         (line,) = data
         assert line.startswith("data: ")
