@@ -103,8 +103,10 @@ def test_what_waits_in_the_parent_is_not_sent_by_the_child_as_well(
     assert process.returncode == 0, errors
     worker.run(server.url, "import livejobs\nwith livejobs.job('next'): pass\nlivejobs.flush(30)")
     with Api(server.url) as api:
-        # The child's line comes too late, after the parent's end.
-        assert all_logs(api, id) == [*map(str, range(100))]
+        lines = all_logs(api, id)
+        # The child's line comes too late, after the parent's end, unless the server is back early.
+        assert lines.count("child") <= 1
+        assert [line for line in lines if line != "child"] == [*map(str, range(100))]
         assert api.job(id)["status"] == "succeeded"
     assert worker.folders == []
 
