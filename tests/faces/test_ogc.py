@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import pytest
-from owslib.ogcapi.processes import Processes  # type: ignore[import-untyped]
+from owslib.ogcapi.processes import Processes  # type: ignore[import-untyped]  # it has no types
 
 from livejobs.core.times import rfc3339
 from livejobs.faces.ogc.listing import FOREVER, interval

@@ -12,14 +12,14 @@ import httpx2 as httpx
 import pytest
 from google.api_core import exceptions
 from google.api_core.operations_v1 import AbstractOperationsClient, OperationsRestTransport
-from google.longrunning.operations_pb2 import (  # type: ignore[import-untyped]
+from google.longrunning.operations_pb2 import (  # type: ignore[import-untyped]  # it has no types
     Operation,
 )
-from google.protobuf.json_format import (  # type: ignore[import-untyped]
+from google.protobuf.json_format import (  # type: ignore[import-untyped]  # it has no types
     MessageToDict,
     ParseDict,
 )
-from google.protobuf.struct_pb2 import Struct, Value  # type: ignore[import-untyped]
+from google.protobuf.struct_pb2 import Struct, Value  # type: ignore[import-untyped]  # it has no types
 from hypothesis import given, settings
 
 from livejobs.faces.operations import WaitOperation, filters_of, seconds_of, shape

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from a2a.types import StreamResponse, TaskState
-from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]  # it has no types
 
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor

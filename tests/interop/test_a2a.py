@@ -40,8 +40,8 @@ from a2a.utils.errors import (
     VersionNotSupportedError,
 )
 from a2a.utils.proto_utils import validate_proto_required_fields
-from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
-from google.protobuf.struct_pb2 import Value  # type: ignore[import-untyped]
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]  # it has no types
+from google.protobuf.struct_pb2 import Value  # type: ignore[import-untyped]  # it has no types
 
 from tests.support.needs import need
 from tests.support.receiver import Receiver

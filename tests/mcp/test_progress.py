@@ -1,4 +1,4 @@
-"""What a waiting client is told of progress, in any order of states."""
+"""Notifications of progress to a waiting client, in any order of states."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_task_is_begun_here_followed_there_and_pushed(cluster: Cluster) -> Non
             assert stream.kinds()[-1] == "CANCELED"
     for node in (first, second):
         over = until(
-            lambda: node.api.get(f"/a2a/tasks/{id}", headers=VERSION),  # noqa: B023
+            lambda: node.api.get(f"/a2a/tasks/{id}", headers=VERSION),  # noqa: B023 - called in this round of the loop
             lambda answer: state(task_of(answer)) == "CANCELED",
         )
         assert over.status_code == 200

@@ -1,4 +1,4 @@
-"""What a client is told of a job's progress.
+"""Notifications of a job's progress.
 
 `progress` must rise from one notification to the next. So it is the percent, as long as that rises;
 without a percent it only counts, and has no total.

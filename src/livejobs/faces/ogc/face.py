@@ -88,7 +88,7 @@ def not_succeeded(head: Head) -> Conflict:
 
 
 async def dismiss(call: Call) -> Response:
-    """End a job, or remove one that has ended. A running job only hears of it."""
+    """End a job, or remove one that has ended. The worker of a running job only gets a request."""
     slot = await call.job()
     if slot.head.finished:
         await call.delete(slot)
