@@ -107,6 +107,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             size = int(self.headers.get("content-length", 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             got = Got(self.command, self.path, headers, self.rfile.read(size))
+            if len(got.body) < size:  # its sender died while it sent
+                self.close_connection = True
+                return
             receiver.keep(got)
             reply = receiver.reply(got)
             self.send_response(reply.status)
