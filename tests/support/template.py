@@ -33,8 +33,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this process
     from livejobs.cli.main import main as livejobs  # noqa: PLC0415 - only this process needs it
 
+    from livejobs.faces.registry import installed  # noqa: PLC0415 - as above
+    from livejobs.web.pages.routes import routes_of_files  # noqa: PLC0415 - as above
+
     for module in sys.argv[2:]:
         import_module(module)
+    installed(), routes_of_files()  # kept, whatever the settings of a fork are
     # The collector of a fork then leaves these objects alone, and their memory stays shared.
     gc.collect()
     gc.freeze()

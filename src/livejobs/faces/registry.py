@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -35,10 +36,10 @@ BUILT_IN: Final[Mapping[str, Face]] = {
 def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
     """The faces that the settings name, or else all without a prefix. `addresses` are already in
     use."""
-    installed = {point.name: point for point in entry_points(group=GROUP)}
-    for name in installed.keys() & BUILT_IN.keys():
-        raise unusable(installed[name], "has the name of a built-in face")
-    known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **installed}
+    others = installed()
+    for name in others.keys() & BUILT_IN.keys():
+        raise unusable(others[name], "has the name of a built-in face")
+    known: Mapping[str, Face | EntryPoint] = {**BUILT_IN, **others}
     asked = known if settings.faces is None else dict.fromkeys(settings.faces)
     for name in asked:
         if name not in known:
@@ -47,8 +48,13 @@ def chosen(settings: Settings, addresses: Iterable[str] = ()) -> Sequence[Face]:
     by_name = {name: it if isinstance(it := known[name], Face) else _load(it) for name in asked}
     if settings.faces is None:
         by_name = {name: face for name, face in by_name.items() if not face.prefix}
-    _check_free([installed[name] for name in by_name if name in installed], by_name, addresses)
+    _check_free([others[name] for name in by_name if name in others], by_name, addresses)
     return [*by_name.values()]
+
+
+@cache  # to read about all packages takes a tenth of the start
+def installed() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def bare(path: str) -> str:

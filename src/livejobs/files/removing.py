@@ -55,6 +55,8 @@ class Removing:
         async for keys in self._area.keys():
             # In this order: the store knows a key before the key leaves `coming`.
             settled = [key for key in keys if key not in self.coming]
+            if not settled:
+                continue
             known = await self._store.known_files(settled)
             orphans = [key for key in settled if key not in known]
             if orphans:

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PIECE: Final = 128 << 10  # each of the hundred streams of an HTTP/2 connection may hold two
-FOLDERS: Final = [f"{n:02x}" for n in range(256)]
+FOLDERS: Final = frozenset(f"{n:02x}" for n in range(256))
 PAUSE: Final = 0.1  # seconds between looks at a marker that is being written
 PAUSES: Final = 20
 FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -132,8 +132,14 @@ class LocalArea:
                 self.place(key).unlink(missing_ok=True)
 
     async def keys(self) -> AsyncIterator[Sequence[str]]:
-        for name in FOLDERS:
+        for name in await self._run(self._folders):
             yield await self._run(self._in_folder, name)
+
+    def _folders(self) -> list[str]:
+        """The folders that exist. Nothing in one that is made later is left from before."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(FOLDERS.intersection(os.listdir(self._folder)))
+        return []
 
     def _in_folder(self, name: str) -> list[str]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,19 +39,24 @@ MEDIA_TYPES: Final = {
 
 
 def routes(document: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
-    """Read the folder once, when the app is made; a later change of a file needs a restart."""
+    frame = (static_dir() / "pages" / "docs.html").read_text()
+    made = Made(lambda: docs.page(frame, document()).encode())
+    return [serve_made("/docs", made, PAGE), *routes_of_files()]
+
+
+@cache
+def routes_of_files() -> tuple[BaseRoute, ...]:
+    """Read the folder once in a process; a later change of a file needs a restart."""
     folder = static_dir()
-    frame = (folder / "pages" / "docs.html").read_text()
     below = composed.page(folder, "job").replace('="./', '="../')  # its address is a level deeper
-    return [
+    return (
         serve("/", composed.page(folder, "dashboard").encode(), PAGE),
         serve("/jobs/{id}", below.encode(), PAGE),
         serve("/login", composed.page(folder, "login").encode(), PAGE),
         serve("/webhooks", composed.page(folder, "webhooks").encode(), PAGE),
         serve("/keys", composed.page(folder, "access").encode(), PAGE),
-        serve_made("/docs", Made(lambda: docs.page(frame, document()).encode()), PAGE),
         *(_serve_file(folder, path) for path in files(folder)),
-    ]
+    )
 
 
 def files(folder: Path) -> list[Path]:
