@@ -32,7 +32,6 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this process
     from livejobs.cli.main import main as livejobs  # noqa: PLC0415 - only this process needs it
-
     from livejobs.faces.registry import installed  # noqa: PLC0415 - as above
     from livejobs.web.pages.routes import routes_of_files  # noqa: PLC0415 - as above
 

@@ -138,7 +138,7 @@ class LocalArea:
     def _folders(self) -> list[str]:
         """The folders that exist. Nothing in one that is made later is left from before."""
         with suppress(FileNotFoundError, NotADirectoryError):
-            return sorted(FOLDERS.intersection(os.listdir(self._folder)))
+            return sorted(FOLDERS & {path.name for path in self._folder.iterdir()})
         return []
 
     def _in_folder(self, name: str) -> list[str]:

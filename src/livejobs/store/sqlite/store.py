@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -42,6 +40,7 @@ from livejobs.store.base import (
 from livejobs.store.hooks import Delivery, Outcome, Payload, Waiting
 from livejobs.store.single import SingleStore
 from livejobs.store.sqlite import hooking, keeping, reading, sql, tidying
+from livejobs.store.sqlite.handing import Handed
 from livejobs.store.sqlite.opening import Lock, make_or_check, refusals, to_read, to_write, unusable
 from livejobs.store.sqlite.writing import Writer
 
@@ -50,8 +49,10 @@ T = TypeVar("T")
 
 READERS: Final = 3
 STATEMENTS: Final = 512  # prepared statements that a connection keeps
-HEAD_START: Final = 0.002  # seconds; the event loop waits at most this long for a write to begin
-MOST: Final = 100  # changes in a write that the loop waits for; more take too long
+MOMENT: Final = 0.002  # seconds; the event loop blocks at most this long for a commit (handing.py)
+SMALL: Final = 64  # changes and entries of a commit whose end it blocks for
+MOST: Final = 300  # changes of a commit whose begin it blocks for; more begin too late
+SKIPPED: Final = 10  # commits whose end it does not block for, after one that took longer
 
 
 class Connection(aiosqlite.Connection):
@@ -73,6 +74,12 @@ class Connection(aiosqlite.Connection):
         self._tx.put_nowait((future, partial(fn, self._conn, *args, **kwargs)))
         return future
 
+    def hand(self, fn: Callable[[], None]) -> None:
+        """Queue a function that keeps its result and its exception itself."""
+        if not self._running:
+            raise ValueError("the connection is closed")
+        self._tx.put_nowait((None, fn))
+
 
 class SqliteStore(SingleStore):
     def __init__(
@@ -91,6 +98,7 @@ class SqliteStore(SingleStore):
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         self._write: Connection
         self._writer: Writer
+        self._skipping = 0  # commits, since the disk is slow
 
     async def open(self) -> None:
         self._lock.take()
@@ -138,21 +146,19 @@ class SqliteStore(SingleStore):
     async def commit(
         self, changes: Sequence[Change], on: Mapping[str, int] | None = None
     ) -> list[int]:
-        """Block the event loop until the writer is inside SQLite, which needs no GIL. Otherwise a
-        busy loop keeps the GIL, and the two take turns. In parallel they handle up to a third more
-        reports a second."""
         if any(self._writer.projects[name].seq != seq for name, seq in (on or {}).items()):
             raise Outpaced
-        begun = threading.Lock()
-        begun.acquire()
-        written = self._write.begin(lambda _: self._writer.commit(changes, begun.release))
+        small = len(changes) + sum(len(change.entries) for change in changes) <= SMALL
+        self._skipping -= self._skipping > 0
+        to_end = small and not self._skipping
+        handed = Handed(partial(self._writer.commit, changes), to_end=to_end)
+        self._write.hand(handed.run)
         if len(changes) <= MOST:
-            with suppress(
-                Exception
-            ):  # a debugging tool may forbid blocking; the write is under way
-                begun.acquire(timeout=HEAD_START)
+            handed.block(MOMENT)
+        if to_end and not handed.ended:
+            self._skipping = SKIPPED
         with refusals():
-            return await written
+            return await handed.outcome()
 
     async def job(self, id: str) -> Stored | None:
         return await self._read(reading.job, id)
