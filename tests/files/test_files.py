@@ -223,12 +223,12 @@ def test_a_project_has_only_so_many_bytes(make_desk: Callable[..., Desk]) -> Non
 
 
 def test_an_upload_cut_off_leaves_nothing(desk: Desk) -> None:
-    job, before = desk.job(), set(desk.kept())  # some may be about to be removed
+    job, before = desk.job(), {*desk.kept()}  # some may be about to be removed
     with socket.create_connection(("127.0.0.1", desk.server.port)) as sock:
         head = f"PUT {job}/files/a HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9000000\r\n\r\n"
         sock.sendall(head.encode() + bytes(3_000_000))
-        eventually(lambda: set(desk.kept()) - before)
-    eventually(lambda: not set(desk.kept()) - before)
+        eventually(lambda: {*desk.kept()} - before)
+    eventually(lambda: not {*desk.kept()} - before)
     assert desk.files(job) == []
 
 
