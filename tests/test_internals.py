@@ -32,8 +32,8 @@ SOURCE = Path(livejobs.powers.__file__).parent
 USED: Final[dict[type, str]] = {
     uvicorn.Config: "load ws_max_size",
     uvicorn.Server: """
-        capture_signals config force_exit handle_exit lifespan on_tick serve server_state servers
-        should_exit shutdown startup""",
+        capture_signals config force_exit handle_exit lifespan main_loop on_tick serve server_state
+        servers should_exit shutdown startup""",
     ServerState: "connections default_headers tasks total_requests",
     FlowControl: "pause_reading read_paused resume_reading write_paused",
     http1.HttpToolsProtocol: """

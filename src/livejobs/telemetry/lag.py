@@ -8,7 +8,7 @@ from typing import Final
 from livejobs import clock
 from livejobs.telemetry.histogram import SECONDS, Histogram
 
-EVERY: Final = 0.2  # seconds
+EVERY: Final = 0.5  # seconds
 
 
 class LoopLag:
