@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--fresh"):
-        Server.template = Template("livejobs.cli.serve")
+        Server.template = Template("livejobs.cli.operator.serve")
 
 
 def pytest_unconfigure() -> None:

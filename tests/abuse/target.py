@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from livejobs.cli.serve import assemble, setting_options
+from livejobs.cli.operator.serve import assemble, setting_options
 from livejobs.config import load
 from livejobs.server.connection import ConnectionLimits
 from livejobs.server.runner import run

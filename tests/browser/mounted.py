@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from livejobs.app import create_app
-from livejobs.cli.serve import setting_options
+from livejobs.cli.operator.serve import setting_options
 from livejobs.config import load
 from livejobs.server.runner import run
 from livejobs.service import LiveJobs

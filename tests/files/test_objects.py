@@ -220,5 +220,5 @@ def test_without_its_extra_the_start_says_what_to_install(tmp_path: Path) -> Non
 
 
 def test_nothing_of_the_store_s_library_is_loaded_unless_it_is_asked_for() -> None:
-    program = "import sys, livejobs.cli.serve; sys.exit('obstore' in sys.modules)"
+    program = "import sys, livejobs.cli.operator.serve; sys.exit('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from livejobs import clock
-from livejobs.cli.demo import demo
+from livejobs.cli.operator.demo import demo
 from livejobs.server.workers import LONG_LIFE, LONGEST_PAUSE, Post
 from tests.server.test_runner import dial, listening, read_all, read_until, serve, status_of
 from tests.support.certificate import Certificate

@@ -85,5 +85,8 @@ def test_keys_are_kept_in_the_database(server: Server, url: str, tmp_path: Path)
 
 
 def test_the_driver_is_loaded_only_for_a_database() -> None:
-    code = "import livejobs.cli.serve, livejobs.cli.keys, sys; sys.exit('asyncpg' in sys.modules)"
+    code = (
+        "import livejobs.cli.operator.serve, livejobs.cli.operator.keys, sys; "
+        "sys.exit('asyncpg' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from livejobs.cli.serve import setting_options
+from livejobs.cli.operator.serve import setting_options
 from livejobs.config import load
 from livejobs.server.connection import ConnectionLimits
 from livejobs.server.runner import become_worker, run

@@ -21,7 +21,7 @@ ALIKE = ("Umask", "NoNewPrivs", "SigPnd", "SigBlk", "SigIgn", "SigCgt")
 
 @pytest.fixture(autouse=True)
 def template(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
-    template = Template("livejobs.cli.serve")
+    template = Template("livejobs.cli.operator.serve")
     monkeypatch.setattr(Server, "template", template)  # also with `--fresh`
     yield template
     template.stop()

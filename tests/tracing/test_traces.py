@@ -254,7 +254,8 @@ async def until_fanned_out(exporter: Kept) -> ReadableSpan:
 
 def test_traces_are_off_and_nothing_of_them_is_loaded_by_default(tmp_path: Path) -> None:
     code = (
-        "import sys; from livejobs.cli.serve import assemble; from livejobs import Settings\n"
+        "import sys; from livejobs.cli.operator.serve import assemble\n"
+        "from livejobs import Settings\n"
         "assemble(Settings()); print([it for it in sys.modules if 'opentelemetry' in it])"
     )
     ran = subprocess.run(

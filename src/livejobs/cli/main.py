@@ -22,12 +22,12 @@ class Place(NamedTuple):
 SECTIONS: Final = {
     "Read and control jobs": {
         "watch": Place("watch.command", "Show a job, or all jobs of a project, live.", "watch"),
-        "jobs": Place("jobs", "List jobs, newest first."),
-        "logs": Place("logs", "Print a job's log."),
-        "get": Place("get", "Download a job's files."),
-        "wait": Place("wait", "Wait until a job has ended."),
-        "answer": Place("answer", "Answer what a job waits for."),
-        "cancel": Place("cancel", "Cancel a job."),
+        "jobs": Place("reader.jobs", "List jobs, newest first."),
+        "logs": Place("reader.logs", "Print a job's log."),
+        "get": Place("reader.get", "Download a job's files."),
+        "wait": Place("reader.wait", "Wait until a job has ended."),
+        "answer": Place("reader.answer", "Answer what a job waits for."),
+        "cancel": Place("reader.cancel", "Cancel a job."),
         "mcp": Place("mcp.command", "Serve agents over MCP, on stdin and stdout.", "mcp"),
     },
     "Report on jobs": {
@@ -37,17 +37,17 @@ SECTIONS: Final = {
         ),
     },
     "Run a server": {
-        "serve": Place("serve", "Run the server."),
-        "demo": Place("demo", "Run the server with simulated jobs of all kinds."),
-        "key": Place("keys", "Create, list and revoke keys.", "key"),
-        "token": Place("keys", "Create a short-lived token for browsers.", "token"),
-        "backup": Place("backup", "Write a backup of all jobs and files."),
-        "restore": Place("restore", "Restore jobs and files from a backup."),
-        "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
-        "webhook": Place("webhooks", "List, test and replay webhooks.", "webhook"),
-        "export": Place("export", "Write all jobs and files to a folder."),
-        "gc": Place("gc", "Remove what is no longer kept."),
-        "import": Place("import_", "Read an export into a database.", "import_"),
+        "serve": Place("operator.serve", "Run the server."),
+        "demo": Place("operator.demo", "Run the server with simulated jobs of all kinds."),
+        "key": Place("operator.keys", "Create, list and revoke keys.", "key"),
+        "token": Place("operator.keys", "Create a short-lived token for browsers.", "token"),
+        "backup": Place("operator.backup", "Write a backup of all jobs and files."),
+        "restore": Place("operator.restore", "Restore jobs and files from a backup."),
+        "doctor": Place("operator.doctor", "Check settings, disk, database, files and proxy."),
+        "webhook": Place("operator.webhooks", "List, test and replay webhooks.", "webhook"),
+        "export": Place("operator.export", "Write all jobs and files to a folder."),
+        "gc": Place("operator.gc", "Remove what is no longer kept."),
+        "import": Place("operator.import_", "Read an export into a database."),
     },
 }
 
@@ -57,7 +57,7 @@ PLACES: Final = {name: place for part in SECTIONS.values() for name, place in pa
 FAILURES: Final = {
     "livejobs.config.settings.SettingError": 2,
     "livejobs.server.runner.CannotListen": 1,
-    "livejobs.cli.keys.Refused": 1,
+    "livejobs.cli.operator.keys.Refused": 1,
     "livejobs.copies.errors.WrongPlace": 2,
     "livejobs.copies.errors.CannotCopy": 1,
     "livejobs.store.base.StoreUnusable": 1,
@@ -86,7 +86,8 @@ class Commands(click.Group):
         if place is None:
             return None
         module = import_module(f"livejobs.cli.{place.module}")
-        command: click.Command = getattr(module, place.attribute or place.module)
+        own_name = place.module.rpartition(".")[2]
+        command: click.Command = getattr(module, place.attribute or own_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

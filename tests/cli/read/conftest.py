@@ -13,8 +13,8 @@ from tests.support.server import Server
 
 # All commands that a shell runs.
 COMMANDS = (
-    "answer", "cancel", "get", "jobs", "logs", "mcp.command", "report.command", "wait",
-    "watch.command",
+    "mcp.command", "reader.answer", "reader.cancel", "reader.get", "reader.jobs", "reader.logs",
+    "reader.wait", "report.command", "watch.command",
 )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich.text import Text
 
 from livejobs.cli.figures import amount, duration, number, pace, percent, since, size
-from livejobs.cli.logs import as_lines
 from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, part, state_of
+from livejobs.cli.reader.logs import as_lines
 from livejobs.cli.text import lines_of, plain
 
 Job = Mapping[str, Any]

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from livejobs.cli.figures import number, size
 from livejobs.cli.looks import terminal
-from livejobs.cli.serve import warn, warn_about
+from livejobs.cli.operator.serve import warn, warn_about
 from livejobs.cli.text import plain
 from livejobs.config import Settings, load
 from livejobs.copies.counts import Count, Counts, total_jobs

@@ -7,10 +7,10 @@ import logging
 import click
 from rich.table import Table
 
-from livejobs.cli.copying import settings_of
 from livejobs.cli.figures import number, size
 from livejobs.cli.looks import terminal
-from livejobs.cli.serve import EPILOG, setting_options
+from livejobs.cli.operator.copying import settings_of
+from livejobs.cli.operator.serve import EPILOG, setting_options
 from livejobs.config import SettingError
 from livejobs.copies import surplus
 from livejobs.copies.surplus import Amount, Surplus

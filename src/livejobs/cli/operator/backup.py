@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from livejobs.backups import backing
-from livejobs.cli.copying import Bars, print_counts, settings_of, summary
-from livejobs.cli.serve import EPILOG, setting_options
+from livejobs.cli.operator.copying import Bars, print_counts, settings_of, summary
+from livejobs.cli.operator.serve import EPILOG, setting_options
 from livejobs.copies import exporting
 
 

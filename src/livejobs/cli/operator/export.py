@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from livejobs.cli.copying import Bars, print_counts, settings_of, summary
-from livejobs.cli.serve import EPILOG, setting_options
+from livejobs.cli.operator.copying import Bars, print_counts, settings_of, summary
+from livejobs.cli.operator.serve import EPILOG, setting_options
 from livejobs.copies import exporting
 from livejobs.copies.folder import Folder
 

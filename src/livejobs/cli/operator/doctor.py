@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from livejobs.cli.looks import part, terminal
-from livejobs.cli.serve import EPILOG, setting_options
+from livejobs.cli.operator.serve import EPILOG, setting_options
 from livejobs.cli.text import plain
 from livejobs.doctor.checks import examine
 from livejobs.doctor.finding import Finding, Level

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from livejobs.cli.serve import EPILOG, run_server, setting_options
+from livejobs.cli.operator.serve import EPILOG, run_server, setting_options
 from livejobs.demo.crew import working
 
 DATA: Final = "livejobs-demo"  # a folder of its own: the demo must not mix with real jobs
