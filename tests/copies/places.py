@@ -15,8 +15,8 @@ from msgspec import Raw
 
 from livejobs.cli.main import main
 from livejobs.config import Settings
-from livejobs.copies.batches import born
 from livejobs.copies.counts import Counts
+from livejobs.copies.incoming.batches import born
 from livejobs.core.history import RANGES
 from livejobs.core.hooks import Hook
 from livejobs.core.model import KINDS, Entry, EntryKind, File, Head

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.copies import exporting, importing
+from livejobs.copies import exporting
 from livejobs.copies.errors import Damaged
 from livejobs.copies.folder import Folder
+from livejobs.copies.incoming import importing
 from livejobs.copies.lines import HookLine, JobLine, PieceWriter, read
-from livejobs.copies.snapshot import snapshot_of
+from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import Entry, Failure, Head, HookRef, Kept, Progress, Question, Step
 from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally

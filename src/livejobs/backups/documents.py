@@ -22,9 +22,9 @@ from livejobs.copies.exporting import Export, Survey, kept_files
 from livejobs.copies.folder import Folder, locked
 from livejobs.copies.loop import Loop
 from livejobs.copies.paging import walk
-from livejobs.copies.readable import Readable
-from livejobs.copies.snapshot import snapshot_of
-from livejobs.copies.sqlite import SqliteSnapshot
+from livejobs.copies.snapshots.choice import snapshot_of
+from livejobs.copies.snapshots.readable import Readable
+from livejobs.copies.snapshots.sqlite import SqliteSnapshot
 from livejobs.copies.watch import Watch
 from livejobs.core.model import File
 from livejobs.files.areas.area import KEY

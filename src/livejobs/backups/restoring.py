@@ -21,11 +21,11 @@ from livejobs.backups.database import give_epochs, make_newest
 from livejobs.backups.manifest import DATABASE, Manifest, decode, document_of
 from livejobs.backups.vault import Vault, vault_of
 from livejobs.config import Settings
-from livejobs.copies.checking import check
 from livejobs.copies.counts import total_jobs
 from livejobs.copies.errors import CannotCopy, WrongPlace, sentences
 from livejobs.copies.folder import Folder, sync
-from livejobs.copies.importing import (
+from livejobs.copies.incoming.checking import check
+from livejobs.copies.incoming.importing import (
     Choice,
     Import,
     make_data_folder,
@@ -35,7 +35,7 @@ from livejobs.copies.importing import (
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import Mover
 from livejobs.copies.paging import in_groups
-from livejobs.copies.sqlite import SqliteSnapshot
+from livejobs.copies.snapshots.sqlite import SqliteSnapshot
 from livejobs.copies.watch import OnlyWarnings, Watch
 from livejobs.core.errors import NotFound
 from livejobs.core.model import File

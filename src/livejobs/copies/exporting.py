@@ -33,8 +33,8 @@ from livejobs.copies.lines import (
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import FILES_AT_ONCE, Mover
 from livejobs.copies.paging import in_groups, walk
-from livejobs.copies.readable import Readable
-from livejobs.copies.snapshot import snapshot_of
+from livejobs.copies.snapshots.choice import snapshot_of
+from livejobs.copies.snapshots.readable import Readable
 from livejobs.copies.watch import Watch
 from livejobs.core.model import KINDS, EntryKind, File, Head, Record, Stored
 from livejobs.store.base import PAGE_BYTES, AuditEntry, EntryQuery, Query

@@ -22,8 +22,8 @@ from livejobs.copies.errors import CannotCopy, sentences
 from livejobs.copies.exporting import Survey
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.paging import in_groups
-from livejobs.copies.readable import Snapshot
-from livejobs.copies.snapshot import snapshot_of
+from livejobs.copies.snapshots.choice import snapshot_of
+from livejobs.copies.snapshots.readable import Snapshot
 from livejobs.core.errors import NotFound
 from livejobs.core.model import KINDS, Head, Stored
 from livejobs.files.areas.area import Area

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from livejobs import clock
 from livejobs.config import SettingError, Settings, first_admin_key, is_loopback
 from livejobs.copies.errors import NoDatabase
-from livejobs.copies.snapshot import snapshot_of
+from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.doctor.finding import Finding, failure, ok, warning
 from livejobs.store.base import Key, StoreUnusable
 

@@ -9,9 +9,9 @@ import click
 from livejobs.cli.figures import number
 from livejobs.cli.operator.copying import Bars, print_counts, settings_of, summary
 from livejobs.cli.operator.serve import EPILOG, setting_options
-from livejobs.copies import importing
-from livejobs.copies.checking import Found
 from livejobs.copies.folder import Folder
+from livejobs.copies.incoming import importing
+from livejobs.copies.incoming.checking import Found
 
 
 @click.command("import", epilog=EPILOG)

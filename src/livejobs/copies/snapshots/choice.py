@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from livejobs.config import SettingError
-from livejobs.copies.readable import Snapshot
-from livejobs.copies.sqlite import SqliteSnapshot
+from livejobs.copies.snapshots.readable import Snapshot
+from livejobs.copies.snapshots.sqlite import SqliteSnapshot
 
 
 def snapshot_of(data: Path, database: str | None) -> Snapshot:
@@ -15,7 +15,7 @@ def snapshot_of(data: Path, database: str | None) -> Snapshot:
     if database is None:
         return SqliteSnapshot(data / "livejobs.db")
     try:
-        from livejobs.copies.postgres import PostgresSnapshot  # noqa: PLC0415 - an extra
+        from livejobs.copies.snapshots.postgres import PostgresSnapshot  # noqa: PLC0415 - an extra
     except ImportError as error:
         wrong = 'needs the package asyncpg. Install it with: pip install "livejobs[postgres]"'
         raise SettingError("database", "database", wrong) from error

@@ -13,11 +13,11 @@ from typing import Final
 from msgspec import Struct
 
 from livejobs.config import SettingError, Settings
-from livejobs.copies.batches import Batch, Batches
-from livejobs.copies.checking import IDS_AT_ONCE, Found, check, known, refuse_mixing
-from livejobs.copies.credentials import Credentials
 from livejobs.copies.errors import CannotCopy, NoDatabase, WrongPlace, sentences
 from livejobs.copies.folder import Folder, Manifest
+from livejobs.copies.incoming.batches import Batch, Batches
+from livejobs.copies.incoming.checking import IDS_AT_ONCE, Found, check, known, refuse_mixing
+from livejobs.copies.incoming.credentials import Credentials
 from livejobs.copies.lines import (
     AuditLine,
     DownloadsLine,
@@ -31,7 +31,7 @@ from livejobs.copies.lines import (
 from livejobs.copies.loop import Loop, running
 from livejobs.copies.moving import FILES_AT_ONCE, Mover
 from livejobs.copies.paging import in_groups
-from livejobs.copies.snapshot import snapshot_of
+from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.copies.watch import Watch
 from livejobs.core.model import Head
 from livejobs.private import FOLDER, SHARED, make_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from livejobs.copies.errors import NoDatabase
-from livejobs.copies.readable import check_version
+from livejobs.copies.snapshots.readable import check_version
 from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
 from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from livejobs.copies.checking import brought, is_part, with_totals
 from livejobs.copies.folder import Manifest
+from livejobs.copies.incoming.checking import brought, is_part, with_totals
 from livejobs.copies.lines import EntryLine, JobLine
 from livejobs.core.model import Entry, File, Head
 from livejobs.store.base import PAGE_BYTES, Change

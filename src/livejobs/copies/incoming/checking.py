@@ -13,7 +13,7 @@ from livejobs.copies.errors import Damaged, WrongPlace
 from livejobs.copies.folder import Folder, Manifest
 from livejobs.copies.lines import JobLine, Piece, read
 from livejobs.copies.loop import Loop
-from livejobs.copies.readable import Readable
+from livejobs.copies.snapshots.readable import Readable
 from livejobs.core.model import KINDS, EntryKind, File, Head
 from livejobs.store.base import Query
 
