@@ -26,7 +26,7 @@ from chart import Series, draw
 from common import judge, machine, save, table
 
 from livejobs import LiveJobs, Settings, clock
-from livejobs.jobs import sweeper
+from livejobs.jobs.changes import sweeper
 from livejobs.store.base import Query
 
 DAY: Final = 86_400_000  # ms

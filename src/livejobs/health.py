@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from livejobs import clock
 from livejobs.core.model import FLAGS, Flag
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.state import Registry, Slot
 from livejobs.nodes import Nodes
 from livejobs.telemetry.disk import Disk

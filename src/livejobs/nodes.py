@@ -15,7 +15,7 @@ from livejobs import clock
 from livejobs.access.keyring import Keyring
 from livejobs.core.cursor import Cursor
 from livejobs.core.errors import StorageUnavailable
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import Beat, Project, Pulse, Store
 

@@ -28,18 +28,18 @@ from livejobs.files.filing import Files
 from livejobs.files.upload import pieces
 from livejobs.health import Health
 from livejobs.hooks.hooks import Hooks
-from livejobs.jobs.changing import Changing
-from livejobs.jobs.committer import shutting_down
-from livejobs.jobs.creating import Creating
+from livejobs.jobs.changes.changing import Changing
+from livejobs.jobs.changes.creating import Creating
+from livejobs.jobs.changes.reporting import Receipt, bounds_of, encoded
+from livejobs.jobs.changes.sweeper import Sweeper
+from livejobs.jobs.changes.verbs import Verbs
+from livejobs.jobs.commit.committer import shutting_down
+from livejobs.jobs.commit.transaction import caps_of
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.listing import Lister, Listing
 from livejobs.jobs.logs import EntryReader
 from livejobs.jobs.reader import Reader
-from livejobs.jobs.reporting import Receipt, bounds_of, encoded
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.sweeper import Sweeper
-from livejobs.jobs.transaction import caps_of
-from livejobs.jobs.verbs import Verbs
 from livejobs.jobs.waits import Waits
 from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers

@@ -14,11 +14,12 @@ from livejobs.core import reducer
 from livejobs.core import reports as say
 from livejobs.core.errors import Invalid, LivejobsError, NotFound, StorageUnavailable
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Outcome
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.outcomes import Outcome
+from livejobs.jobs.commit.publishing import Committed
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.publishing import Committed
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from livejobs.core.model import Head, Stored
+from livejobs.jobs.commit.publishing import Committed, Publisher
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry
 from livejobs.store.base import Gone
 from livejobs.store.news import News

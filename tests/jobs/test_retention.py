@@ -14,7 +14,7 @@ from livejobs import LiveJobs, Settings
 from livejobs.core import reducer
 from livejobs.core.model import File
 from livejobs.core.reports import NewJob
-from livejobs.jobs.expiry import FILES_AT_ONCE
+from livejobs.jobs.changes.expiry import FILES_AT_ONCE
 from livejobs.store.base import Change
 from livejobs.store.memory import MemoryStore
 from tests.support.api import Api

@@ -18,7 +18,7 @@ from livejobs import clock
 from livejobs.core.errors import NotFound
 from livejobs.core.model import Head
 from livejobs.core.reducer import Finished
-from livejobs.jobs.transaction import Transaction
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.store import news
 from livejobs.store.base import Change, EntryQuery
 from livejobs.store.memory import MemoryStore

@@ -14,12 +14,12 @@ from livejobs.core.cursor import parse
 from livejobs.core.model import Head
 from livejobs.core.reports import Bounds
 from livejobs.core.trimming import NO_CAPS, Caps
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.changes.reporting import Reporting
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.reader import Reader
-from livejobs.jobs.reporting import Reporting
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.live.channel import Viewer
 from livejobs.live.frames import Message, Sendable
 from livejobs.live.hub import Hub

@@ -37,11 +37,11 @@ from livejobs.files.reading import Reading
 from livejobs.files.removing import Removing
 from livejobs.files.threads import Threads
 from livejobs.files.upload import Upload
-from livejobs.jobs.acts import act_of_other
-from livejobs.jobs.committer import Committer
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.changes.acts import act_of_other
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.publishing import Committed
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.state import Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # so that one slow read does not stop the others

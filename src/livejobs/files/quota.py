@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from livejobs.core.errors import BodyTooLarge
 from livejobs.core.model import File
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.publishing import Committed
 
 
 class FileTooLarge(BodyTooLarge):

@@ -8,7 +8,7 @@ from typing import Final
 
 from livejobs.core.errors import LivejobsError
 from livejobs.files.areas.area import Area
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.store.base import Store
 
 REMOVED_AT_ONCE: Final = 500

@@ -14,10 +14,10 @@ from livejobs.core.hooks import OF_JOB, Hook
 from livejobs.core.model import Head
 from livejobs.core.reducer.moves import Finished
 from livejobs.hooks.making import Maker, NewPush
-from livejobs.jobs.acts import act_on
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.changes.acts import act_on
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.state import Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.audit import AuditRecord
 from livejobs.store.base import Store
 

@@ -25,8 +25,8 @@ from livejobs.core.times import rfc3339
 from livejobs.hooks.formats import FORMATS, Answer, CannotSend, Note, Request, Verdict
 from livejobs.hooks.queue import Queue
 from livejobs.hooks.schedule import pause
-from livejobs.jobs.committer import Committer
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.store.audit import AuditRecord
 from livejobs.store.base import Store
 from livejobs.store.hooks import Outcome, Payload, State, Waiting

@@ -18,7 +18,7 @@ from livejobs.hooks.addresses import Allowed
 from livejobs.hooks.attaching import Attaching
 from livejobs.hooks.delivering import Deliverer, Sender, Site
 from livejobs.hooks.making import Maker, rotated
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.store.audit import AuditRecord
 from livejobs.store.base import Store
 from livejobs.store.hooks import Delivery, Payload

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from livejobs.core.errors import BadCursor, FieldError
 from livejobs.core.model import FINISHED, Status
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import PAGE_BYTES, Query, Store

@@ -14,7 +14,7 @@ from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import NotFound
 from livejobs.core.model import EntryKind, Stored
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.entries import Tail, Whole
 from livejobs.jobs.state import Registry, Slot
 from livejobs.store.base import EntryQuery, Store

@@ -80,7 +80,7 @@ class Slot:
         self.epoch = epoch
         self.base = base
         self.gone = False  # deleted
-        # A head of this job and an upper bound of its size as JSON (see reporting.py).
+        # A head of this job and an upper bound of its size as JSON (see changes/reporting.py).
         self.measured: tuple[Head | None, int] = (None, 0)
         # Its entries.
         self.tail = tail  # None: not read from the store yet

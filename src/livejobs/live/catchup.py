@@ -17,7 +17,7 @@ from livejobs import clock
 from livejobs.core import wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import KINDS, Entry, Record, Stored
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.channel import Channel, Known, Viewer

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 from livejobs import clock
 from livejobs.core.model import Entry, Head
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.frames import Message, Wire
 from livejobs.live.options import Filter, Options

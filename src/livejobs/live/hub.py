@@ -18,8 +18,8 @@ from livejobs.access.keyring import LOOK_EVERY, Keyring
 from livejobs.core import wire
 from livejobs.core.access import ANONYMOUS, Principal
 from livejobs.core.errors import StorageUnavailable, TooMany
-from livejobs.jobs.committer import Committer
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
 from livejobs.live.catchup import CatchUp

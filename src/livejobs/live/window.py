@@ -15,7 +15,7 @@ from livejobs import clock
 from livejobs.core import delta, wire
 from livejobs.core.cursor import Cursor
 from livejobs.core.model import Entry, EntryKind, Head, size_of
-from livejobs.jobs.publishing import Committed
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.form import Step
 from livejobs.live.frames import Message

@@ -8,8 +8,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, Tracer
 
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Operation
-from livejobs.jobs.transaction import Transaction
+from livejobs.jobs.commit.committer import Operation
+from livejobs.jobs.commit.transaction import Transaction
 
 
 class FanOut:

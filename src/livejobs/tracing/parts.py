@@ -9,8 +9,8 @@ from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
-from livejobs.jobs.committer import Committer
-from livejobs.jobs.reporting import Reporting
+from livejobs.jobs.changes.reporting import Reporting
+from livejobs.jobs.commit.committer import Committer
 from livejobs.live.hub import Hub
 
 

@@ -12,9 +12,10 @@ from opentelemetry.trace import Span
 
 from livejobs.core import reports as say
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer, Done, Operation, Outcome
-from livejobs.jobs.publishing import Committed
-from livejobs.jobs.reporting import LinesReceipt, Receipt, Reporting
+from livejobs.jobs.changes.reporting import LinesReceipt, Receipt, Reporting
+from livejobs.jobs.commit.committer import Committer, Operation
+from livejobs.jobs.commit.outcomes import Done, Outcome
+from livejobs.jobs.commit.publishing import Committed
 from livejobs.jobs.state import Slot
 from livejobs.live.channel import Channel
 from livejobs.live.hub import Hub

@@ -20,7 +20,7 @@ from livejobs.core.decoding import decoded
 from livejobs.core.errors import Conflict, Forbidden, Invalid, NotFound
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Head
 from livejobs.core.times import wire_time
-from livejobs.jobs.acts import act_on
+from livejobs.jobs.changes.acts import act_on
 from livejobs.service import LiveJobs
 from livejobs.store.base import AuditEntry, AuditRecord, Key
 from livejobs.web import http

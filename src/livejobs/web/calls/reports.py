@@ -20,8 +20,9 @@ from livejobs.core import wire
 from livejobs.core.access import Principal
 from livejobs.core.errors import FieldError, Invalid, LivejobsError
 from livejobs.core.questions import Room
-from livejobs.jobs.committer import attempt, shutting_down
-from livejobs.jobs.reporting import LinesReceipt, Receipt
+from livejobs.jobs.changes.reporting import LinesReceipt, Receipt
+from livejobs.jobs.commit.committer import shutting_down
+from livejobs.jobs.commit.outcomes import attempt
 from livejobs.jobs.state import Slot
 from livejobs.service import LiveJobs
 from livejobs.web import http

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from livejobs.core.model import LEVELS
 from livejobs.core.reports import AnyReport
-from livejobs.jobs.reporting import Receipt
+from livejobs.jobs.changes.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.documents.descriptions import DESCRIPTIONS
 from livejobs.web.documents.parameters import FILTERS, STREAMED, TOKEN, Parameter

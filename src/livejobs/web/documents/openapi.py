@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs.core.reports import AnyReport, NewAnswer, NewJob
-from livejobs.jobs.reporting import Receipt
+from livejobs.jobs.changes.reporting import Receipt
 from livejobs.web import http
 from livejobs.web.calls.admin import NewKey, NewToken
 from livejobs.web.calls.jobs import CancelMany

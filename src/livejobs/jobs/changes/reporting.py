@@ -15,9 +15,10 @@ from livejobs.core.cursor import Cursor
 from livejobs.core.errors import FieldError, HeadTooLarge, Invalid, LivejobsError
 from livejobs.core.model import Answer, Head, Status, encode_head
 from livejobs.core.questions import VALUE_BYTES
-from livejobs.jobs.committer import Committer, Done, Outcome, answered, attempt
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.outcomes import Done, Outcome, answered, attempt
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.state import Slot
-from livejobs.jobs.transaction import Transaction
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import Stored
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import JobStore
 
 FILES_AT_ONCE: Final = 500  # of expired jobs, as one round removes from the disk

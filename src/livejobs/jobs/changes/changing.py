@@ -8,11 +8,11 @@ from livejobs.core import reducer
 from livejobs.core.access import Principal
 from livejobs.core.errors import Conflict
 from livejobs.core.questions import check_answer
-from livejobs.jobs.acts import act_on
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.changes.acts import act_on
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
-from livejobs.jobs.transaction import Transaction
 
 
 class Changing:

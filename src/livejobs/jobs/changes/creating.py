@@ -22,11 +22,11 @@ from livejobs.core.errors import Conflict, IdempotencyMismatch, Invalid, TooMany
 from livejobs.core.hooks import Hook
 from livejobs.core.model import ID_PATTERN, Head
 from livejobs.core.uuid7 import uuid7
-from livejobs.jobs.acts import act_of_other
-from livejobs.jobs.committer import Committer
+from livejobs.jobs.changes.acts import act_of_other
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Idempotency, JobStore
 
 # Make a new job's webhooks from: what its creator wants, project, job, creator, now.

@@ -12,11 +12,11 @@ from livejobs import clock
 from livejobs.core import reducer
 from livejobs.core.errors import LivejobsError
 from livejobs.core.model import Head
-from livejobs.jobs.committer import Committer
-from livejobs.jobs.expiry import Expiry
+from livejobs.jobs.changes.expiry import Expiry
+from livejobs.jobs.commit.committer import Committer
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.reader import Reader
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import JobStore
 
 EVERY: Final = 1.0  # seconds

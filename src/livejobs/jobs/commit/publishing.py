@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from livejobs import clock
 from livejobs.core.model import Entry, Head, Record, Stored
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Gone
 from livejobs.store.news import News
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from livejobs.core import reports as say
-from livejobs.jobs.reporting import Receipt
+from livejobs.jobs.changes.reporting import Receipt
 
 
 class Verbs(ABC):

@@ -22,19 +22,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
-
-from msgspec import Struct
+from typing import Any, Final, TypeVar
 
 from livejobs import clock
 from livejobs.core.errors import LivejobsError, StorageUnavailable
 from livejobs.core.hooks import Book
 from livejobs.core.model import Stored
 from livejobs.core.trimming import NO_CAPS, Caps
+from livejobs.jobs.commit.outcomes import Done, Outcome, answered, give, refuse
+from livejobs.jobs.commit.publishing import Committed, Publisher
+from livejobs.jobs.commit.transaction import Transaction
 from livejobs.jobs.lanes import Lanes
-from livejobs.jobs.publishing import Committed, Publisher
 from livejobs.jobs.state import Registry, Slot
-from livejobs.jobs.transaction import Transaction
 from livejobs.store.base import Outpaced, Project, Store
 from livejobs.store.news import read_news
 from livejobs.telemetry.histogram import NUMBERS, SECONDS, Histogram
@@ -44,26 +43,9 @@ TRIES: Final = 20  # of a group, each with the newest heads; nearly always the f
 
 log = logging.getLogger("livejobs.committer")
 T = TypeVar("T")
-U = TypeVar("U")
-
-
-class Outcome(Struct, Generic[T], frozen=True):
-    """What an operation returned, and its own changes."""
-
-    value: T
-    changes: Sequence[Committed]
-
-    def seq(self, slot: Slot) -> int:
-        """Of the slot's last change among these; without one, of its last change before."""
-        for change in reversed(self.changes):
-            if change.slot is slot:
-                return change.seq
-        return slot.seq
 
 
 Operation = Callable[[Transaction], T]
-#: Gets what its caller waits for, or the exception.
-Done = Callable[[T | Exception], None]
 Listener = Callable[[Sequence[Committed]], None]
 Waiting = tuple[Operation[Any], Done[Outcome[Any]]]
 Result = tuple[Done[Outcome[Any]], Any, int]  # and how many changes there were with it
@@ -168,7 +150,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001  whatever it is, every caller must get it
             self.refused += 1
             self.note_failure(error)
-            _refuse(group, error)
+            refuse((done for _, done in group), error)
             return
         if transaction.changes or transaction.probing:
             self._note_success()
@@ -176,7 +158,7 @@ class Committer:
         begin = 0
         for done, result, end in results:
             own = committed[begin:end]
-            _give(done, result if isinstance(result, Exception) else Outcome(result, own))
+            give(done, result if isinstance(result, Exception) else Outcome(result, own))
             begin = end
         self._notify(committed)
 
@@ -367,44 +349,5 @@ def _run(operation: Operation[Any], transaction: Transaction) -> Any:
         return error
 
 
-async def answered(put: Callable[[Done[T]], None]) -> T:
-    """Wait for what `put` gives to its callback."""
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    put(partial(_resolve, future))
-    return await future
-
-
-def _resolve(future: asyncio.Future[T], result: T | Exception) -> None:
-    if future.done():  # the caller was cancelled; the change stands
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
-
-
-def _give(done: Done[T], result: T | Exception) -> None:
-    try:
-        done(result)
-    except Exception:  # a bug; the commit stands, and the other callers get theirs
-        log.exception("an answer failed")
-
-
-def attempt(make: Callable[[T], U], result: T | Exception) -> U | Exception:
-    """What is made of the result; or the exception, also of `make`, since somebody waits."""
-    if isinstance(result, Exception):
-        return result
-    try:
-        return make(result)
-    except Exception as error:  # noqa: BLE001  whatever it is, the caller gets it
-        return error
-
-
 def _probe(transaction: Transaction) -> None:
     transaction.probing = True
-
-
-def _refuse(group: list[Waiting], error: Exception) -> None:
-    for _, done in group:
-        # A copy each: one exception raised in many tasks would collect their tracebacks.
-        _give(done, copy(error))
