@@ -20,7 +20,7 @@ from common import Connection, judge, machine, median, save, table
 from contenders import JOB, LOGS, STATE, Contender, start_livejobs
 from fanout import Scenario, measure
 
-from livejobs.mcp.waiting import RATE
+from livejobs.mcp.tools.waiting import RATE
 
 TOKEN = "agent"
 MODERN = "2026-07-28"

@@ -19,7 +19,7 @@ from livejobs.mcp.door import CAPABILITIES, TEMPLATES, TOOLS, Mcp
 from livejobs.mcp.methods import Method
 from livejobs.mcp.resources import Content, Document, Template
 from livejobs.mcp.rpc import RpcError
-from livejobs.mcp.tools import Result, Tool, failed, text
+from livejobs.mcp.tools.tool import Result, Tool, failed, text
 from livejobs.server.powers import RUNNER
 from livejobs.server.runner import run
 from livejobs.service import LiveJobs

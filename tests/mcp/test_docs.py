@@ -11,7 +11,7 @@ from livejobs.core.access import NEEDS
 from livejobs.mcp import answers
 from livejobs.mcp.call import LEGACY, MODERN
 from livejobs.mcp.door import TOOLS
-from livejobs.mcp.tools import Tool
+from livejobs.mcp.tools.tool import Tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text()
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from livejobs.core.model import Head, Progress, Status, Stored
 from livejobs.jobs.state import Slot
-from livejobs.mcp.progress import Telling
+from livejobs.mcp.tools.progress import Telling
 
 NEW = Head("j", "default", "o", 0, 0, 0)
 STATES = st.tuples(

@@ -14,15 +14,15 @@ from starlette.responses import Response
 from livejobs.access.keyring import unauthorized
 from livejobs.mcp import answers, rpc
 from livejobs.mcp.call import MODERN, Call, Era, call_of, cancelled_id, key_of
-from livejobs.mcp.changing import CHANGING
 from livejobs.mcp.lasting import Lasting
 from livejobs.mcp.listening import LISTENERS, Listener, Listening
 from livejobs.mcp.methods import LEGACY_ONLY, MODERN_ONLY, Method, agreed, ping
-from livejobs.mcp.reading import READING
 from livejobs.mcp.resources import JOBS, Document, Resources, Template
 from livejobs.mcp.rpc import RpcError
-from livejobs.mcp.tools import Tool, Tools
-from livejobs.mcp.waiting import WAITING
+from livejobs.mcp.tools.changing import CHANGING
+from livejobs.mcp.tools.reading import READING
+from livejobs.mcp.tools.tool import Tool, Tools
+from livejobs.mcp.tools.waiting import WAITING
 from livejobs.web import http
 from livejobs.web.guard import find_credential, read, refuse_foreign
 from livejobs.web.resource import Resource

@@ -15,8 +15,8 @@ from livejobs.core.model import ID_PATTERN
 from livejobs.jobs.state import Slot
 from livejobs.mcp import rpc, shown
 from livejobs.mcp.call import Call
-from livejobs.mcp.reading import ListJobs, query_of
 from livejobs.mcp.rpc import RpcError
+from livejobs.mcp.tools.reading import ListJobs, query_of
 
 Content: TypeAlias = Mapping[str, Any]  # of a resource, without its uri
 

@@ -16,7 +16,7 @@ from livejobs.config import Settings, own_hosts
 from livejobs.mcp.call import Call
 from livejobs.mcp.extensions.full import full
 from livejobs.mcp.extensions.tasks import EXTENSION, check_declared, created
-from livejobs.mcp.tools import Result, Tool, text
+from livejobs.mcp.tools.tool import Result, Tool, text
 from livejobs.server.powers import RUNNER
 from livejobs.server.runner import run
 from livejobs.service import Job, LiveJobs

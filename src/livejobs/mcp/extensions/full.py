@@ -8,7 +8,7 @@ from livejobs.mcp.door import CAPABILITIES, TEMPLATES, TOOLS, Mcp
 from livejobs.mcp.extensions import tasks, ui
 from livejobs.mcp.listening import LISTENERS
 from livejobs.mcp.resources import Document, Template
-from livejobs.mcp.tools import Tool
+from livejobs.mcp.tools.tool import Tool
 
 
 def full(

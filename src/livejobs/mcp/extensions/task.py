@@ -20,7 +20,7 @@ from livejobs.mcp import call as calls
 from livejobs.mcp.call import Call
 from livejobs.mcp.extensions import forms
 from livejobs.mcp.extensions.ids import id_of
-from livejobs.mcp.waiting import outcome
+from livejobs.mcp.tools.waiting import outcome
 
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "failed", "cancelled"]
 STATUSES: Final[Mapping[Status, TaskStatus]] = {

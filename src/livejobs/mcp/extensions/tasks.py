@@ -23,8 +23,8 @@ from livejobs.mcp.extensions.ids import id_of, job_of
 from livejobs.mcp.listening import Listened, Listener, check_count
 from livejobs.mcp.methods import MODERN_ONLY, Method
 from livejobs.mcp.rpc import RpcError
-from livejobs.mcp.tools import Result
-from livejobs.mcp.waiting import WAITING, WaitForJob
+from livejobs.mcp.tools.tool import Result
+from livejobs.mcp.tools.waiting import WAITING, WaitForJob
 from livejobs.web.guard import check_rate
 
 EXTENSION: Final = f"{PREFIX}tasks"

@@ -16,7 +16,7 @@ import msgspec
 
 from livejobs.mcp.call import PREFIX, Call
 from livejobs.mcp.resources import Content, Document
-from livejobs.mcp.tools import Tool
+from livejobs.mcp.tools.tool import Tool
 from livejobs.web.pages.assets import static_dir
 
 EXTENSION: Final = f"{PREFIX}ui"

@@ -13,8 +13,8 @@ from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN
 from livejobs.core.reports import SAFE, AnyReport
 from livejobs.mcp import rpc, shown
 from livejobs.mcp.call import Call
-from livejobs.mcp.reading import JobId
-from livejobs.mcp.schemas import (
+from livejobs.mcp.tools.reading import JobId
+from livejobs.mcp.tools.schemas import (
     FLAG,
     HEAD,
     STATUS,
@@ -24,7 +24,7 @@ from livejobs.mcp.schemas import (
     an_object,
     arguments_schema,
 )
-from livejobs.mcp.tools import Result, Tool, structured
+from livejobs.mcp.tools.tool import Result, Tool, structured
 
 Name = Annotated[str, Bound(min_length=1, max_length=200)]
 Seconds = Annotated[float, Bound(gt=0)]

@@ -12,7 +12,7 @@ from livejobs.core.model import ID_PATTERN, LEVELS, Flag, Level, Status
 from livejobs.core.reports import SAFE
 from livejobs.mcp import shown
 from livejobs.mcp.call import Call
-from livejobs.mcp.schemas import (
+from livejobs.mcp.tools.schemas import (
     ENTRY,
     FLAG,
     HEAD,
@@ -25,7 +25,7 @@ from livejobs.mcp.schemas import (
     a_list,
     an_object,
 )
-from livejobs.mcp.tools import Result, Tool, structured
+from livejobs.mcp.tools.tool import Result, Tool, structured
 from livejobs.store.base import Query
 from livejobs.web.streams.events import seen_ids
 

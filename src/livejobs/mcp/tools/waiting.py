@@ -25,11 +25,11 @@ from livejobs.live.sink import Sink
 from livejobs.mcp import answers, rpc, shown
 from livejobs.mcp.call import Call, Form, key_of
 from livejobs.mcp.lasting import end_if_there
-from livejobs.mcp.progress import Telling
-from livejobs.mcp.reading import JobId
 from livejobs.mcp.rpc import RpcError
-from livejobs.mcp.schemas import HEAD
-from livejobs.mcp.tools import Result, Tool, failed, structured
+from livejobs.mcp.tools.progress import Telling
+from livejobs.mcp.tools.reading import JobId
+from livejobs.mcp.tools.schemas import HEAD
+from livejobs.mcp.tools.tool import Result, Tool, failed, structured
 from livejobs.web import http
 from livejobs.web.calls.jobs import hold
 from livejobs.web.streams.response import Stream

@@ -20,7 +20,7 @@ from livejobs.core.errors import LivejobsError, NotStarted, Unauthorized
 from livejobs.mcp import rpc
 from livejobs.mcp.call import Call
 from livejobs.mcp.rpc import RpcError
-from livejobs.mcp.schemas import Schema, arguments_schema
+from livejobs.mcp.tools.schemas import Schema, arguments_schema
 from livejobs.web.guard import check_rate
 
 Result: TypeAlias = Mapping[str, Any]
