@@ -68,7 +68,7 @@ OURS: Final[dict[tuple[str, str], list[type]]] = {  # file and class: the classe
     ("server/connection.py", "Connection"): [http1.HttpToolsProtocol],
     ("server/instant/offering.py", "InstantConnection"): [http1.HttpToolsProtocol],
     ("server/instant/recognizing.py", "RecognizingConnection"): [http1.HttpToolsProtocol],
-    ("server/connection.py", "LimitedConnection"): [http1.HttpToolsProtocol, http2.ZttpH2Protocol],
+    ("server/limited.py", "LimitedConnection"): [http1.HttpToolsProtocol, http2.ZttpH2Protocol],
     ("server/cycle.py", "Expecting"): [http1.RequestResponseCycle],
     ("server/http2.py", "Http2Connection"): [http2.ZttpH2Protocol],
     ("server/http2.py", "Exchange"): [http2.RequestResponseCycle],
@@ -82,6 +82,7 @@ VARIABLES: Final[dict[str, dict[str, type]]] = {  # by these names we hold objec
         "flow": FlowControl,
         "server_state": ServerState,
     },
+    "server/limited.py": {"flow": FlowControl},
     "server/instant/offering.py": {
         "cycle": http1.RequestResponseCycle,
         "flow": FlowControl,

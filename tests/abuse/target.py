@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from livejobs.cli.operator.serve import assemble, setting_options
 from livejobs.config import load
-from livejobs.server.connection import ConnectionLimits
+from livejobs.server.limited import ConnectionLimits
 from livejobs.server.runner import run
 
 

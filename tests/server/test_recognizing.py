@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from livejobs import clock
 from livejobs.app import App
-from livejobs.server.connection import ConnectionLimits
 from livejobs.server.instant.heads import KEPT, LONGEST, Heads, Known
 from livejobs.server.instant.offering import BODY_SECONDS
+from livejobs.server.limited import ConnectionLimits
 from tests.server.test_instant import (
     ADMIN,
     ENDS,

@@ -11,9 +11,9 @@ from typing import Any
 from uvicorn.server import ServerState
 
 from livejobs.config import Settings
-from livejobs.server.connection import ConnectionLimits
 from livejobs.server.instant.heads import Heads
 from livejobs.server.instant.recognizing import RecognizingConnection
+from livejobs.server.limited import ConnectionLimits
 from livejobs.server.runner import uvicorn_config
 from tests.support.server import LONG_ENOUGH
 

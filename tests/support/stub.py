@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from livejobs.cli.operator.serve import setting_options
 from livejobs.config import load
-from livejobs.server.connection import ConnectionLimits
+from livejobs.server.limited import ConnectionLimits
 from livejobs.server.runner import become_worker, run
 
 

@@ -16,7 +16,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from livejobs.live.sink import Send, Writer
-from livejobs.server.connection import OwnStream
+from livejobs.server.limited import OwnStream
 from livejobs.server.websocket import WebSocketConnection
 
 OWN: Final = (RequestResponseCycle, WebSocketConnection, OwnStream)

@@ -29,7 +29,7 @@ from zttp import H2ErrorCode
 
 from livejobs.server.access_log import AccessLine
 from livejobs.server.admission import problem
-from livejobs.server.connection import (
+from livejobs.server.limited import (
     LARGE_READ,
     Config,
     ConnectionLimits,

@@ -27,8 +27,8 @@ from starlette.applications import Starlette
 from livejobs.config import SettingError, Settings
 from livejobs.server.access_log import Handshakes
 from livejobs.server.bare.connection import Bare
-from livejobs.server.connection import Config, ConnectionLimits, LimitedConnection
 from livejobs.server.instant.recognizing import RecognizingConnection
+from livejobs.server.limited import Config, ConnectionLimits, LimitedConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise

@@ -17,7 +17,7 @@ from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
 from livejobs.server.admission import OVERFLOW
-from livejobs.server.connection import Config
+from livejobs.server.limited import Config
 
 HTTP1: Final = "http/1.1"  # the names that ALPN uses
 HTTP2: Final = "h2"

@@ -22,7 +22,7 @@ from websockets.server import ServerProtocol
 from livejobs.live.frames import READY
 from livejobs.server.admission import problem
 from livejobs.server.bare.frames import Bounded
-from livejobs.server.connection import PAUSE_FACTOR, Config
+from livejobs.server.limited import PAUSE_FACTOR, Config
 
 NO_ANSWER: Final = 4408
 PIECE: Final = 4096  # bytes parsed in one turn; they may be hundreds of frames

@@ -20,7 +20,7 @@ from websockets.frames import Close, Frame, Opcode
 from livejobs.server.admission import Client
 from livejobs.server.bare.connection import Bare, Home
 from livejobs.server.bare.frames import Frames, Unreadable
-from livejobs.server.connection import PAUSE_FACTOR
+from livejobs.server.limited import PAUSE_FACTOR
 from livejobs.server.websocket import NO_ANSWER, PIECE
 
 CLOSE_SECONDS: Final = 10  # for the client's answer to our close
