@@ -45,7 +45,8 @@ from livejobs.nodes import Nodes
 from livejobs.powers import NONE, Powers
 from livejobs.private import FOLDER, SHARED, make_folder
 from livejobs.stopping import StopSignals
-from livejobs.store.base import AuditEntry, AuditRecord, Query, Store
+from livejobs.store.audit import AuditEntry, AuditRecord
+from livejobs.store.base import Query, Store
 from livejobs.store.choice import store_of
 from livejobs.telemetry.disk import Disk
 from livejobs.telemetry.histogram import Histogram

@@ -10,7 +10,7 @@ import pytest
 from livejobs import clock
 from livejobs.access.keyring import LONG, USED_EVERY, Grant, Keyring, new_key
 from livejobs.core.errors import LivejobsError, StorageUnavailable, Unauthorized
-from livejobs.store.base import AuditRecord
+from livejobs.store.audit import AuditRecord
 from livejobs.store.memory import MemoryStore
 
 

@@ -18,7 +18,10 @@ from livejobs.backups import backing, restoring
 from livejobs.backups.manifest import decode, document_of, encode
 from livejobs.copies.counts import Counts, total_jobs
 from livejobs.copies.watch import Watch
-from livejobs.store.base import AuditRecord, Change, Key, Store, Tally
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, Store
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from tests.copies.places import T0, Place, Unwatched, done, file, hook, job, logs
 from tests.store.test_upgrades import older
 from tests.support.objects import ObjectStore

@@ -22,8 +22,11 @@ from livejobs.copies.lines import HookLine, JobLine, PieceWriter, read
 from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import Entry, Failure, Head, HookRef, Kept, Progress, Question, Step
-from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store, Tally
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.choice import store_of
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from tests.copies.places import T0, Place, Unwatched, done, file, hook, job, logs
 from tests.support.postgres import EMPTY, Postgres
 from tests.support.strategies import json_values, objects, texts

@@ -13,7 +13,8 @@ import pytest
 from msgspec import Raw
 
 from livejobs.core.model import Entry
-from livejobs.store.base import Store, Tally
+from livejobs.store.base import Store
+from livejobs.store.files import Tally
 from tests.copies.places import T0, Place, done, file, logs
 from tests.support.server import LONG_ENOUGH
 

@@ -12,7 +12,9 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File
 from livejobs.core.reports import NewJob
 from livejobs.files.counting import Downloads, Sent
-from livejobs.store.base import AuditRecord, Change, Tally
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change
+from livejobs.store.files import Tally
 from livejobs.store.memory import MemoryStore
 
 HEAD = reducer.create(NewJob(), id="j", project="default", owner="a", now=0)

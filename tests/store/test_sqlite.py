@@ -24,8 +24,8 @@ from msgspec.structs import replace
 from livejobs.core.history import RANGES
 from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import KINDS, STATUSES, Entry, Status
+from livejobs.store.audit import AuditRecord
 from livejobs.store.base import (
-    AuditRecord,
     Change,
     EntryQuery,
     Idempotency,

@@ -25,18 +25,10 @@ from livejobs.core.model import (
     Status,
     encode_head,
 )
-from livejobs.store.base import (
-    AuditRecord,
-    Change,
-    EntryQuery,
-    Idempotency,
-    Key,
-    Page,
-    Query,
-    Store,
-    Tally,
-    Tidied,
-)
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, EntryQuery, Idempotency, Page, Query, Store, Tidied
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
 

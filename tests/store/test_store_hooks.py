@@ -10,7 +10,8 @@ from msgspec.structs import replace
 import livejobs.store.hooks
 from livejobs.core.hooks import Call, Event, Hook
 from livejobs.core.model import Head, decode_head
-from livejobs.store.base import AuditRecord, Change, Store
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, Store
 from livejobs.store.hooks import Outcome, Waiting
 from tests.store.test_store import job
 from tests.store.test_store import store as store  # noqa: PLC0414 - a fixture

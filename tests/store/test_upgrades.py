@@ -14,7 +14,9 @@ import asyncpg
 import httpx2
 import pytest
 
-from livejobs.store.base import AuditRecord, Change, EntryQuery, Key, Query, Store
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, EntryQuery, Query, Store
+from livejobs.store.keys import Key
 from livejobs.store.postgres import opening
 from livejobs.store.postgres.opening import first_connection
 from livejobs.store.postgres.store import PostgresStore

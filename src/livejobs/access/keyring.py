@@ -25,7 +25,8 @@ from msgspec.structs import replace
 from livejobs.access.issuer import Issuer
 from livejobs.core.access import ANONYMOUS, LADDER, Principal, Scope, highest
 from livejobs.core.errors import Invalid, Unauthorized
-from livejobs.store.base import AuditRecord, Key, KeyStore
+from livejobs.store.audit import AuditRecord
+from livejobs.store.keys import Key, KeyStore
 
 ISSUER: Final = "livejobs"
 REMEMBERED: Final = 10_000  # verified credentials, so that a poll need not verify again

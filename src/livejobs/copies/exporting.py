@@ -37,7 +37,8 @@ from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.copies.snapshots.readable import Readable
 from livejobs.copies.watch import Watch
 from livejobs.core.model import KINDS, EntryKind, File, Head, Record, Stored
-from livejobs.store.base import PAGE_BYTES, AuditEntry, EntryQuery, Query
+from livejobs.store.audit import AuditEntry
+from livejobs.store.base import PAGE_BYTES, EntryQuery, Query
 
 PIECE_BYTES: Final = 16 << 20  # a piece ends with the job that makes it reach this size
 JOBS_AT_ONCE: Final = 200

@@ -21,7 +21,9 @@ from livejobs.copies.errors import Damaged
 from livejobs.core.hooks import Hook
 from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Entry, EntryKind, Head
 from livejobs.private import FILE
-from livejobs.store.base import AuditRecord, Key, Tally
+from livejobs.store.audit import AuditRecord
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 
 
 class JobLine(Struct, frozen=True, tag="job"):

@@ -10,7 +10,8 @@ from livejobs.config import SettingError, Settings, first_admin_key, is_loopback
 from livejobs.copies.errors import NoDatabase
 from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.doctor.finding import Finding, failure, ok, warning
-from livejobs.store.base import Key, StoreUnusable
+from livejobs.store.base import StoreUnusable
+from livejobs.store.keys import Key
 
 MAKE = "livejobs key create --name NAME --scope admin, or set LIVEJOBS_ADMIN_KEY."
 

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from livejobs import clock
 from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import File, Head
-from livejobs.store.base import AuditRecord, FileStore, Tally
+from livejobs.store.audit import AuditRecord
+from livejobs.store.files import FileStore, Tally
 
 PATIENCE: Final = 0.5  # seconds
 MOST_ARRIVING: Final = 1000  # each holds a descriptor; further downloads count as arrived

@@ -1,10 +1,13 @@
-"""Who did what: the nouns of the audit trail."""
+"""What the audit trail needs from a database: who did what, and AuditStore."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
+
+AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
 
 
 class AuditRecord(Struct, frozen=True):
@@ -25,3 +28,15 @@ class AuditEntry(Struct, frozen=True):
 
     n: int
     record: AuditRecord
+
+
+class AuditStore(Protocol):
+    async def audit(
+        self, *, limit: int, before: int | None = None, job: str | None = None
+    ) -> Sequence[AuditEntry]:
+        """Return audit entries, newest first; `before` is the n of the last entry of the page
+        before. With `job` only those about jobs with this id. Of more than AUDIT_KEPT the oldest
+        are forgotten."""
+
+    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
+        """Write audit records of what changes nothing else."""

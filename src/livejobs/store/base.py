@@ -1,6 +1,6 @@
-"""What livejobs needs from a database: JobStore, FileStore, KeyStore, AuditStore, and HookStore of
-hooks.py. A Store is one database that is all five. tests/store/test_store.py holds every store to
-this page.
+"""What livejobs needs from a database: JobStore and NodeStore here; FileStore, KeyStore, AuditStore
+and HookStore in modules of their own. A Store is one database that is all six.
+tests/store/test_store.py holds every store to these pages.
 
 Laws, for every implementation:
 - `commit` is all or nothing, durable when it returns, and gives each change the next seq of
@@ -28,7 +28,6 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from livejobs.core.access import Scope
 from livejobs.core.history import History, Range
 from livejobs.core.hooks import Call, Hook
 from livejobs.core.model import (
@@ -42,14 +41,14 @@ from livejobs.core.model import (
     Stored,
     size_of,
 )
-from livejobs.store.audit import AuditEntry as AuditEntry  # noqa: PLC0414 - base has all nouns
-from livejobs.store.audit import AuditRecord as AuditRecord  # noqa: PLC0414 - the same
+from livejobs.store.audit import AuditRecord, AuditStore
+from livejobs.store.files import FileStore
 from livejobs.store.hooks import HookStore
+from livejobs.store.keys import KeyStore
 
 SCANNED: Final = 10_000  # jobs that one call may look at to find those of some statuses
 PAGE_BYTES: Final = 512 * 1024  # a page stops here, since the server holds all of it in memory
 GONE_KEPT: Final = 100_000  # deletions remembered for each project
-AUDIT_KEPT: Final = 100_000  # audit records kept, for all projects together
 NONE: Final[frozenset[str]] = frozenset()  # made once, since most changes have it
 
 
@@ -274,77 +273,6 @@ class JobStore(Protocol):
         removed: at most so many, and hardly more than so many bytes of values. If there are none,
         give about so many bytes of free space back to the disk. Each call is one short
         transaction, and a crash loses nothing of it."""
-
-
-class Tally(Struct, frozen=True):
-    """How often a file was downloaded, and when last."""
-
-    count: int = 0
-    last_at: int | None = None
-
-
-class FileStore(Protocol):
-    """The files that `commit` gave to jobs, by key. Their bytes lie elsewhere (see files/)."""
-
-    async def file_bytes(self) -> Mapping[str, int]:
-        """Return the bytes that each project has in the file area."""
-
-    async def ended_files(self, *, limit: int) -> Sequence[str]:
-        """Return keys of files that no job has any more and that are not forgotten yet."""
-
-    async def forget_files(self, keys: Sequence[str]) -> None:
-        """Forget ended files, whose bytes have been removed."""
-
-    async def known_files(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the keys that belong to a file of a job or to an ended file."""
-
-    async def downloaded(
-        self, tallies: Mapping[str, Tally], records: Sequence[AuditRecord]
-    ) -> None:
-        """Add to the counts of these keys and write the audit records, in one transaction. Keys
-        that are not known are skipped."""
-
-    async def downloads(self, keys: Sequence[str]) -> Mapping[str, Tally]:
-        """Return the counts of those of the keys that are known."""
-
-
-class Key(Struct, frozen=True):
-    """An API key as the store keeps it: without its secret."""
-
-    id: str
-    name: str
-    digest: bytes  # of the secret
-    scopes: tuple[Scope, ...]
-    projects: tuple[str, ...] | None  # None: all projects
-    created_at: int
-    expires_at: int | None = None
-    last_used_at: int | None = None
-
-
-class KeyStore(Protocol):
-    async def keys(self) -> Sequence[Key]:
-        """Return all keys, in order of id."""
-
-    async def save_key(self, key: Key, record: AuditRecord | None = None) -> None:
-        """Keep the key, in place of the key with its id, and write the audit record with it."""
-
-    async def drop_key(self, id: str, record: AuditRecord | None = None) -> None:
-        """Forget the key and write the audit record with it. An id without a key is no error."""
-
-    async def note_use(self, key: Key) -> None:
-        """Keep when the key was last used, unless it was forgotten meanwhile."""
-
-
-class AuditStore(Protocol):
-    async def audit(
-        self, *, limit: int, before: int | None = None, job: str | None = None
-    ) -> Sequence[AuditEntry]:
-        """Return audit entries, newest first; `before` is the n of the last entry of the page
-        before. With `job` only those about jobs with this id. Of more than AUDIT_KEPT the oldest
-        are forgotten."""
-
-    async def add_audit(self, records: Sequence[AuditRecord]) -> None:
-        """Write audit records of what changes nothing else."""
 
 
 class Beat(Struct, frozen=True):

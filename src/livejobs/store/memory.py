@@ -23,25 +23,23 @@ from livejobs.core.model import (
     Stored,
     encode_head,
 )
+from livejobs.store.audit import AUDIT_KEPT, AuditEntry, AuditRecord
 from livejobs.store.base import (
-    AUDIT_KEPT,
     GONE_KEPT,
     SCANNED,
-    AuditEntry,
-    AuditRecord,
     Change,
     Changes,
     EntryQuery,
     Gone,
     Idempotency,
-    Key,
     Outpaced,
     Page,
     Project,
     Query,
-    Tally,
     Tidied,
 )
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.matching import fits
 from livejobs.store.memory_hooks import MemoryHooks
 from livejobs.store.paging import merged, newest, up_to, whole_changes

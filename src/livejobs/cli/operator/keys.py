@@ -20,8 +20,10 @@ from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
 from livejobs.core.times import wire_time
 from livejobs.private import make_folder
-from livejobs.store.base import AuditRecord, Key, StoreUnusable
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import StoreUnusable
 from livejobs.store.choice import store_of
+from livejobs.store.keys import Key
 
 T = TypeVar("T")
 Row = Mapping[str, Any]

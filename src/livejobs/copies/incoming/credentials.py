@@ -12,7 +12,9 @@ import msgspec
 from livejobs.copies.loop import Loop
 from livejobs.copies.paging import walk
 from livejobs.core.hooks import Hook
-from livejobs.store.base import AUDIT_KEPT, AuditEntry, AuditRecord, Key, Store
+from livejobs.store.audit import AUDIT_KEPT, AuditEntry, AuditRecord
+from livejobs.store.base import Store
+from livejobs.store.keys import Key
 
 AT_ONCE: Final = 500
 # What a record says is gone, by its action.

@@ -35,8 +35,9 @@ from livejobs.copies.snapshots.choice import snapshot_of
 from livejobs.copies.watch import Watch
 from livejobs.core.model import Head
 from livejobs.private import FOLDER, SHARED, make_folder
-from livejobs.store.base import Change, Outpaced, Store, Tally
+from livejobs.store.base import Change, Outpaced, Store
 from livejobs.store.choice import store_of
+from livejobs.store.files import Tally
 
 LINES_AT_ONCE: Final = 500
 

@@ -9,7 +9,10 @@ from livejobs.copies.errors import NoDatabase
 from livejobs.copies.snapshots.readable import check_version
 from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
-from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
+from livejobs.store.audit import AuditEntry
+from livejobs.store.base import EntryQuery, Page, Project, Query, Space
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.postgres import hooking, keeping, opening, reading, tidying
 from livejobs.store.postgres.opening import (
     READER,

@@ -12,17 +12,10 @@ from typing import Protocol, Self
 
 from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
-from livejobs.store.base import (
-    AuditEntry,
-    EntryQuery,
-    Key,
-    Page,
-    Project,
-    Query,
-    Space,
-    StoreUnusable,
-    Tally,
-)
+from livejobs.store.audit import AuditEntry
+from livejobs.store.base import EntryQuery, Page, Project, Query, Space, StoreUnusable
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 
 
 class Readable(Protocol):

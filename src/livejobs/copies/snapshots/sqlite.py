@@ -13,7 +13,10 @@ from livejobs.copies.errors import NoDatabase
 from livejobs.copies.snapshots.readable import check_version
 from livejobs.core.hooks import Hook
 from livejobs.core.model import Record, Status
-from livejobs.store.base import AuditEntry, EntryQuery, Key, Page, Project, Query, Space, Tally
+from livejobs.store.audit import AuditEntry
+from livejobs.store.base import EntryQuery, Page, Project, Query, Space
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.sqlite import hooking, keeping, reading, sql, tidying
 from livejobs.store.sqlite.opening import make_or_check, to_read, unusable
 from livejobs.store.sqlite.store import Connection

@@ -6,7 +6,7 @@ from typing import Any
 
 from livejobs.core.access import Principal
 from livejobs.core.model import Head
-from livejobs.store.base import AuditRecord
+from livejobs.store.audit import AuditRecord
 
 
 def act_on(head: Head, now: int, by: Principal, action: str, **detail: Any) -> AuditRecord:

@@ -13,7 +13,8 @@ from livejobs.core.trimming import Cap, Caps, trim
 from livejobs.jobs.entries import Tail
 from livejobs.jobs.lanes import Lanes
 from livejobs.jobs.state import Registry, Slot
-from livejobs.store.base import AuditRecord, Change, Idempotency
+from livejobs.store.audit import AuditRecord
+from livejobs.store.base import Change, Idempotency
 
 
 class Transaction:

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
+from livejobs.store.audit import AuditEntry, AuditRecord
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.postgres.connected import Connected
 from livejobs.store.postgres.reading import END
 from livejobs.store.postgres.sql import keeping as sql

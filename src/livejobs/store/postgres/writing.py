@@ -11,7 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from livejobs.core.history import RANGES
-from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Outpaced, Project
+from livejobs.store.audit import AUDIT_KEPT, AuditRecord
+from livejobs.store.base import Change, Outpaced, Project
 from livejobs.store.postgres.sql import writing as sql
 from livejobs.store.postgres.sql.parts import Part
 from livejobs.store.postgres.text import kept, searched

@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from livejobs.store.base import AuditEntry, AuditRecord, Key, Tally
+from livejobs.store.audit import AuditEntry, AuditRecord
+from livejobs.store.files import Tally
+from livejobs.store.keys import Key
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.writing import transaction, write_audit
 

@@ -20,24 +20,23 @@ import aiosqlite
 from livejobs.core.history import History, Range
 from livejobs.core.hooks import Hook
 from livejobs.core.model import EntryKind, Record, Status, Stored
+from livejobs.store.audit import AuditEntry, AuditRecord
 from livejobs.store.base import (
     GONE_KEPT,
     SCANNED,
-    AuditEntry,
-    AuditRecord,
     Change,
     Changes,
     EntryQuery,
     Idempotency,
-    Key,
     Outpaced,
     Page,
     Project,
     Query,
-    Tally,
     Tidied,
 )
+from livejobs.store.files import Tally
 from livejobs.store.hooks import Delivery, Outcome, Payload, Waiting
+from livejobs.store.keys import Key
 from livejobs.store.single import SingleStore
 from livejobs.store.sqlite import hooking, keeping, reading, sql, tidying
 from livejobs.store.sqlite.handing import Handed

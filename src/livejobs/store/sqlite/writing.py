@@ -15,7 +15,8 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from livejobs.core.history import RANGES
-from livejobs.store.base import AUDIT_KEPT, AuditRecord, Change, Project
+from livejobs.store.audit import AUDIT_KEPT, AuditRecord
+from livejobs.store.base import Change, Project
 from livejobs.store.rows import Row, Rows
 from livejobs.store.sqlite import sql
 from livejobs.store.sqlite.calling import new_hooks, queue

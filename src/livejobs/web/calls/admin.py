@@ -22,7 +22,8 @@ from livejobs.core.model import ID_PATTERN, PROJECT_PATTERN, Head
 from livejobs.core.times import wire_time
 from livejobs.jobs.changes.acts import act_on
 from livejobs.service import LiveJobs
-from livejobs.store.base import AuditEntry, AuditRecord, Key
+from livejobs.store.audit import AuditEntry, AuditRecord
+from livejobs.store.keys import Key
 from livejobs.web import http
 
 NO_STORE: Final = {"cache-control": "no-store"}

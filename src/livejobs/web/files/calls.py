@@ -29,7 +29,7 @@ from livejobs.files.counting import Arriving, Sent
 from livejobs.files.filing import Files
 from livejobs.files.names import checked_media_type, checked_name, disposition
 from livejobs.jobs.state import Slot
-from livejobs.store.base import Tally
+from livejobs.store.files import Tally
 from livejobs.web import http
 from livejobs.web.files import handing
 from livejobs.web.files.archive import Archive
