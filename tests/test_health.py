@@ -13,7 +13,7 @@ import pytest
 
 from livejobs import LiveJobs, Settings, clock, create_app
 from livejobs.core.errors import StorageUnavailable
-from livejobs.health import LONGEST_BEHIND, Check
+from livejobs.service.health import LONGEST_BEHIND, Check
 from livejobs.store.base import Beat, Pulse
 from livejobs.store.memory import MemoryStore
 from livejobs.telemetry import disk

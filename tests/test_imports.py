@@ -24,7 +24,7 @@ ORDER = [
     "access", "jobs",
     "live", "files",
     "hooks",
-    "powers", "nodes", "health",
+    "powers",
     "tracing",
     "service",
     "web",

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from livejobs.nodes import MOST_SKEW
+from livejobs.service.nodes import MOST_SKEW
 
 Level: TypeAlias = Literal["ok", "warning", "failure"]
 

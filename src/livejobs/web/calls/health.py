@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livejobs.core import wire
-from livejobs.health import Check
+from livejobs.service.health import Check
 from livejobs.web import http
 
 

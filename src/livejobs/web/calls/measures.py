@@ -16,10 +16,10 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from livejobs.health import Census, Check
 from livejobs.live.channel import Shown
 from livejobs.live.frames import Transport
 from livejobs.service import LiveJobs
+from livejobs.service.health import Census, Check
 from livejobs.telemetry.histogram import Histogram
 
 Kind: TypeAlias = Literal["gauge", "counter"]

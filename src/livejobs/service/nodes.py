@@ -31,7 +31,7 @@ TOO_LATE: Final = (
     "deletions. Restart this server."
 )
 
-log = logging.getLogger("livejobs.nodes")
+log = logging.getLogger("livejobs.service.nodes")
 
 
 class Nodes:

@@ -10,7 +10,7 @@ from livejobs import clock
 from livejobs.core.model import FLAGS, Flag
 from livejobs.jobs.commit.committer import Committer
 from livejobs.jobs.state import Registry, Slot
-from livejobs.nodes import Nodes
+from livejobs.service.nodes import Nodes
 from livejobs.telemetry.disk import Disk
 
 Phase: TypeAlias = Literal["starting", "running", "stopping"]
