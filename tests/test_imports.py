@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,7 @@ ORDER = [
 ]  # fmt: skip
 """A package may be given as a whole; inside it, and inside a line, cycles are what is forbidden."""
 
+MOST = 14  # modules in a folder, without its __init__.py
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -98,6 +100,13 @@ def test_the_rooms_of_architecture_md_are_this_list() -> None:
 def rooms_table() -> str:
     _, _, rest = ARCHITECTURE.read_text().partition("\n## Rooms\n")
     return rest.partition("\n## ")[0]
+
+
+def test_no_folder_has_more_than_fourteen_modules() -> None:
+    """With more, a folder answers more than one question: give a part of it a folder of its own."""
+    modules = Counter(path.parent for path in MODULES if path.stem != "__init__")
+    full = {str(folder.relative_to(SOURCE)): n for folder, n in modules.items() if n > MOST}
+    assert full == {}
 
 
 def test_there_is_no_cycle() -> None:
