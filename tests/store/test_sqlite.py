@@ -37,7 +37,7 @@ from livejobs.store.base import (
 from livejobs.store.sqlite import finding, sql
 from livejobs.store.sqlite.opening import migrate
 from livejobs.store.sqlite.store import Connection, SqliteStore
-from tests.store.test_store import add, create, delete, entry, found, job, numbers, tidied
+from tests.store.contract import add, create, delete, entry, found, job, numbers, tidied
 from tests.support.server import LONG_ENOUGH
 
 
@@ -102,7 +102,7 @@ CRASH = """
 import asyncio, os, sys
 from pathlib import Path
 from livejobs.store.sqlite.store import SqliteStore
-from tests.store.test_store import add, create, entry, job
+from tests.store.contract import add, create, entry, job
 
 async def main():
     store = SqliteStore(Path(sys.argv[1]))
