@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from livejobs.core.model import Entry, EntryKind, Head, Kept, Record
+from livejobs.core.model import Entry, EntryKind, Head, Kept, Record, Status
 from livejobs.store.base import Change, Idempotency, Page, Query, Store, Tidied
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
@@ -21,6 +21,33 @@ STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda path: SqliteStore(path / "jobs.db", gone_kept=KEPT),
 }
 EVERYTHING = Query(None)
+# Every kind of filter, alone and with others.
+two = ("default", "other")
+some: tuple[Status, ...] = ("queued", "failed")
+FILTERS = [
+    Query(None),
+    Query(("default",)),
+    Query(two),
+    Query(None, statuses=some),
+    Query(two, statuses=some),
+    *(
+        replace(query, projects=projects, statuses=statuses)
+        for query in (
+            Query(None, type="x"),
+            Query(None, tag="x"),
+            Query(None, parent="x"),
+            Query(None, owner="x"),
+            Query(None, flag="stalled"),
+            Query(None, q="xxx"),
+        )
+        for projects in (None, ("default",), two)
+        for statuses in ((), some)
+    ),
+    Query(two, statuses=some, type="x", tag="x", parent="x", owner="x"),
+    Query(two, statuses=some, type="x", tag="x", q="xxx"),
+    Query(None, ids=("a", "b")),
+    Query(two, statuses=some, ids=("a", "b"), tag="x", q="xxx"),
+]
 
 
 def job(id: str = "a", project: str = "default", owner: str = "key:ci", **fields: Any) -> Head:
