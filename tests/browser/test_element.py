@@ -16,11 +16,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from livejobs.web.pages.assets import static_dir
-from tests.access.test_access import KEYED, client, make_token
 from tests.browser.conftest import EAGER, PATIENCE, Opener
 from tests.browser.site import Site
 from tests.browser.test_watching import Worker
 from tests.support.desk import eventually
+from tests.support.keyed import KEYED, client, make_token
 from tests.support.needs import need
 from tests.support.server import Server
 
