@@ -1,4 +1,4 @@
-"""A server with access control for the tests of a module, and its admin."""
+"""A server with access control for the tests of this folder, and its admin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import pytest
 
-from tests.access.test_access import KEYED, client
+from tests.support.keyed import KEYED, client
 from tests.support.server import Server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     roots = ("--files-roots", str(tmp_path_factory.getbasetemp()))
     with Server(tmp_path_factory.mktemp("server") / "data", *roots, env=KEYED) as server:

@@ -16,9 +16,9 @@ from websockets.sync.client import connect
 from livejobs.store.base import Idempotency
 from livejobs.store.sqlite.sql import MIGRATIONS
 from livejobs.store.sqlite.store import SqliteStore
-from tests.access.test_access import ADMIN, KEYED, claims, client, make_key, make_token
 from tests.support.api import Socket, hear, problem
 from tests.support.desk import eventually
+from tests.support.keyed import ADMIN, KEYED, claims, client, make_key, make_token
 from tests.support.server import BIN, Server, clean_environment
 
 Client = httpx.Client

@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.store.sqlite.store import SqliteStore
-from tests.access.test_access import ADMIN, KEYED
+from tests.support.keyed import ADMIN, KEYED
 from tests.support.server import DidNotStart, Server
 
 

@@ -11,11 +11,11 @@ import httpx2 as httpx
 import pytest
 
 from livejobs.faces.registry import BUILT_IN
-from tests.access.test_access import KEYED, client, make_key, make_token
 from tests.mcp.extensions.agent import Agent
 from tests.support.agent import LEGACY
 from tests.support.api import Socket
 from tests.support.desk import eventually
+from tests.support.keyed import KEYED, client, make_key, make_token
 from tests.support.server import Server
 
 A2A = {"a2a-version": "1.0"}

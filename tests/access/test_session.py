@@ -10,8 +10,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from tests.access.test_access import ADMIN, KEYED, claims, client, make_key, make_token
 from tests.support.api import problem
+from tests.support.keyed import ADMIN, KEYED, claims, client, make_key, make_token
 from tests.support.server import Server
 
 Client = httpx.Client

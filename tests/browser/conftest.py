@@ -1,4 +1,4 @@
-"""Browsers, and pages that must log no error."""
+"""Browsers, pages that must log no error, and jobs for them to show."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
+from tests.browser.jobs import Jobs
 from tests.support.needs import need
+from tests.support.server import Server
 
 CHROMIUM = shutil.which("chromium") or ""
 # The same engine without windows, for half of the processor time. It has no viewer of PDF.
@@ -103,3 +106,15 @@ def opener(browser: Browser) -> Iterator[Opener]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx2.Client]:
+    """One client for all tests: each new one loads the certificates again."""
+    with httpx2.Client() as http:
+        yield http
+
+
+@pytest.fixture
+def jobs(shared: Server, http: httpx2.Client) -> Jobs:
+    return Jobs(shared.url, http)

@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Opener
+from tests.browser.jobs import HOSTILE, Jobs, progress, row
 from tests.browser.test_access import ADMIN
-from tests.browser.test_page import HOSTILE, Jobs, progress, row
 from tests.support.desk import eventually
 from tests.support.server import BIN, Server
 

@@ -11,8 +11,8 @@ import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.access.test_access import KEYED, client, make_token
 from tests.browser.conftest import PATIENCE, Opener
+from tests.support.keyed import KEYED, client, make_token
 from tests.support.server import Server
 
 PDF = b"""%PDF-1.4

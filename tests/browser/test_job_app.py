@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from livejobs.web.pages.assets import static_dir
-from tests.access.test_access import ADMIN, KEYED, client, make_key
 from tests.browser.axe import severe
 from tests.browser.chat import chat, node
 from tests.browser.conftest import Opener
 from tests.browser.site import Site
 from tests.browser.test_watching import Worker
+from tests.support.keyed import ADMIN, KEYED, client, make_key
 from tests.support.server import Server
 
 

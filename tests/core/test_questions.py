@@ -16,7 +16,7 @@ from livejobs.core.errors import BatchTooLarge, Invalid
 from livejobs.core.model import Head
 from livejobs.core.questions import SCHEMA_BYTES, VALUE_BYTES, check_answer, check_question
 from livejobs.core.reducer import NotWaiting
-from tests.core.test_reducer import NOW, new, read, seen, told
+from tests.core.folding import NOW, new, read, seen, told
 
 ASK = {"type": "ask", "prompt": "Publish?"}
 

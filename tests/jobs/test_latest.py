@@ -11,7 +11,7 @@ import pytest
 from livejobs import LiveJobs, Settings
 from livejobs.core.errors import BadCursor
 from livejobs.store.base import Query
-from tests.test_service import STORES
+from tests.service.over import STORES
 
 
 @pytest.fixture(params=STORES)

@@ -29,9 +29,19 @@ from livejobs.store.postgres import keeping, link, opening, reading
 from livejobs.store.postgres.sql import writing as sql
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.postgres.writing import Writer
+from tests.store.contract import (
+    FILTERS,
+    add,
+    create,
+    cut,
+    delete,
+    entry,
+    found,
+    job,
+    numbers,
+    tidied,
+)
 from tests.store.test_postgres_contract import empty
-from tests.store.test_sqlite import FILTERS
-from tests.store.test_store import add, create, cut, delete, entry, found, job, numbers, tidied
 from tests.support.postgres import Postgres
 from tests.support.server import hold_port
 

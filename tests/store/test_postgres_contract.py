@@ -1,10 +1,12 @@
-"""The contract of every store (test_store.py), and the agreement with the store in memory, once
+"""The contract of every store (test_store*.py), and the agreement with the store in memory, once
 more for PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib import import_module
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,15 +15,16 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from livejobs.store.base import Store
 from livejobs.store.postgres.store import PostgresStore
-from tests.store import test_store, test_store_hooks
-from tests.store.test_store import KEPT
+from tests.store.contract import KEPT
 from tests.store.test_store_agreement import Agreement
 from tests.support.examples import examples
 from tests.support.postgres import EMPTY, Postgres
 
 # All of its tests, with the fixture below.
-for contract in (test_store, test_store_hooks):
-    globals().update({name: it for name, it in vars(contract).items() if name.startswith("test_")})
+for path in sorted(Path(__file__).parent.glob("test_store*.py")):
+    if path.stem != "test_store_agreement":
+        contract = vars(import_module(f"tests.store.{path.stem}"))
+        globals().update({name: it for name, it in contract.items() if name.startswith("test_")})
 
 
 async def empty(url: str) -> None:

@@ -28,7 +28,7 @@ from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.hooks import Outcome
 from livejobs.store.memory import MemoryStore
 from livejobs.store.sqlite.store import SqliteStore
-from tests.store.test_store import KEPT, entry, job, made
+from tests.store.contract import KEPT, entry, job, made
 from tests.support.examples import examples
 
 NAMES = ("default", "other")

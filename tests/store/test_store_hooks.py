@@ -13,8 +13,7 @@ from livejobs.core.model import Head, decode_head
 from livejobs.store.audit import AuditRecord
 from livejobs.store.base import Change, Store
 from livejobs.store.hooks import Outcome, Waiting
-from tests.store.test_store import job
-from tests.store.test_store import store as store  # noqa: PLC0414 - a fixture
+from tests.store.contract import job
 
 HERE = "https://a.example:443"
 

@@ -20,7 +20,7 @@ from livejobs.core.errors import StorageUnavailable
 from livejobs.core.model import Entry, Head
 from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.sqlite.store import SqliteStore
-from tests.store.test_store import create, job
+from tests.store.contract import create, job
 
 ROUNDS = 5
 

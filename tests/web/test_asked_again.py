@@ -15,8 +15,8 @@ from livejobs.access.keyring import unauthorized
 from livejobs.config import Settings
 from livejobs.core.errors import Unauthorized
 from livejobs.service import LiveJobs
-from tests.access.test_access import ADMIN, KEYED, client, make_key, socket
 from tests.support.api import Api, Socket, hear
+from tests.support.keyed import ADMIN, KEYED, client, make_key, socket
 from tests.support.server import Server
 
 JSON = "content-type: application/json"

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import httpx2 as httpx
 import pytest
 
-from tests.access.test_access import KEYED, client, make_token
+from tests.support.keyed import KEYED, client, make_token
 from tests.support.server import Server
 
 HOSTILE = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.access.test_access import KEYED, client, make_key, make_token
 from tests.support.api import Api, problem
+from tests.support.keyed import KEYED, client, make_key, make_token
 from tests.support.server import Server
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from livejobs.web.guard import MOST_COOKIES, find_credential, host_name
 from livejobs.web.http import takes
-from tests.access.test_access import ADMIN, KEYED, client, make_token
 from tests.support.api import Socket
 from tests.support.certificate import Certificate
+from tests.support.keyed import ADMIN, KEYED, client, make_token
 from tests.support.peer import Peer
 from tests.support.server import Server
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from tests.access.test_access import ADMIN, KEYED, client, make_key, make_token
 from tests.support.api import Api, problem
+from tests.support.keyed import ADMIN, KEYED, client, make_key, make_token
 from tests.support.server import Server
 
 

@@ -19,13 +19,13 @@ from mcp.client import Client
 from livejobs.cli.mcp.message import header
 from livejobs.cli.mcp.proxy import MOST
 from livejobs.cli.report.lines import LONGEST
-from tests.access.test_access import KEYED
 from tests.cli.read.shell import LIVEJOBS, Shell
 from tests.client.cutting import Cutting
 from tests.client.fake import Fake
 from tests.support.agent import PREFIX
 from tests.support.api import Api
 from tests.support.desk import eventually
+from tests.support.keyed import KEYED
 from tests.support.server import LONG_ENOUGH, Server
 
 META = {f"{PREFIX}protocolVersion": "2026-07-28", f"{PREFIX}clientCapabilities": {}}

@@ -17,11 +17,11 @@ import httpx2
 import mcp.client
 import pytest
 
-from tests.access.test_access import KEYED, client, make_key
 from tests.docs.blocks import texts
 from tests.docs.stage import Stage
 from tests.mcp.extensions.agent import Agent
 from tests.support.api import Api
+from tests.support.keyed import KEYED, client, make_key
 from tests.support.needs import need
 from tests.support.server import LONG_ENOUGH, Server
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.access.test_access import KEYED, client, make_key, make_token
 from tests.mcp.extensions.agent import TASKS, WITH_TASKS, Agent
 from tests.support.api import Api
 from tests.support.examples import examples
+from tests.support.keyed import KEYED, client, make_key, make_token
 from tests.support.server import Server
 from tests.support.strategies import json_values
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.access.test_access import ADMIN, KEYED, client, make_key
 from tests.mcp.extensions.agent import Agent
 from tests.support import agent as support
+from tests.support.keyed import ADMIN, KEYED, client, make_key
 from tests.support.server import Server
 
 URI = "ui://livejobs/job"
