@@ -73,7 +73,10 @@ def print_changes(client: Client, url: str, job: str | None, *, as_json: bool, *
     for event in client.events(job, cut=cut, rate=RATE, **feed):
         state = board.take(event)
         ready = ready or event.name == "ready"
-        if state is None or not (ready or state["completed_at"] is None):
+        if state is None:
+            continue
+        # A job that was printed may have ended while a first stream was cut before its `ready`.
+        if not ready and state["completed_at"] is not None and state["id"] not in printed:
             continue
         line = json.dumps(state) if as_json else as_line(state, named=job is None)
         if printed.pop(state["id"], None) != line:
