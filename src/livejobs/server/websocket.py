@@ -76,8 +76,10 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         if message["type"] == READY:
             await self._send_ready(message)
-        else:
-            await super().send(message)
+            return
+        await super().send(message)
+        if self.rest and message["type"] == "websocket.accept":
+            self.take_turn()
 
     async def _send_ready(self, message: Mapping[str, Any]) -> None:
         # The same checks as in uvicorn's `send`: the client reads, and has not gone.
@@ -102,8 +104,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return not self.rest and self.conn.between_messages
 
     def data_received(self, data: bytes) -> None:
+        """First uvicorn gives the head of the handshake, and nothing else. What a client sends
+        before the answer waits for it: an answer to a frame must not come first."""
+        if not self.handshake_initiated:
+            self.parse(data)
+            return
         self.rest = self.rest + data if self.rest else data
-        if self.turn is None:
+        if not self.handshake_complete:
+            self.transport.pause_reading()
+        elif self.turn is None:
             self.take_turn()
 
     def take_turn(self) -> None:

@@ -102,6 +102,19 @@ def test_frames_in_the_packet_of_the_handshake_are_not_lost(shared: Server, size
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("early", "code"), [(CLOSE, 1000), (b"\xff\xff", 1002)], ids=["close", "no frame"]
+)
+def test_an_end_in_the_packet_of_the_handshake_is_answered_after_it(
+    shared: Server, early: bytes, code: int
+) -> None:
+    client = Dialled(shared, early=early)
+    assert int.from_bytes(client.frame()[:2], "big") == code
+    assert client.file.read() == b""
+    client.close()
+    assert "Traceback" not in shared.stderr
+
+
 def test_clients_that_reset_at_any_time_leave_nothing_behind(shared: Server) -> None:
     with Api(shared.url) as api:
         job = api.create()
