@@ -164,7 +164,8 @@ class Server(uvicorn.Server):
                 if isinstance(connection, (LimitedConnection, Bare)):
                     connection.second_passed()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.asked.wait(), 1)
+                async with asyncio.timeout(1):  # needs no task, contrary to `wait_for`
+                    await self.asked.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn keeps the signal and raises it again at the end. We don't: after a requested
