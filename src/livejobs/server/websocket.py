@@ -8,14 +8,14 @@ connections' turns in between, and does not pile up.
 from __future__ import annotations
 
 from asyncio import Handle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import thread_time  # CPU time of this thread, which no clock shows
 from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
@@ -77,6 +77,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if message["type"] == READY:
             await self._send_ready(message)
             return
+        if self.close_sent:  # perhaps because the client broke the protocol, and the app can't know
+            raise ClientDisconnected
         await super().send(message)
         if self.rest and message["type"] == "websocket.accept":
             self.take_turn()
@@ -173,6 +175,16 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
 
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn logs a stack trace for a text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not is_utf8(self.frames):
+            self.frames = []
+            if self.conn.close_sent is None:  # else the client closes, and has its answer
+                self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         # While a client reads nothing, pongs would pile up. The last one is enough.
         pong = b"".join(self.conn.data_to_send())
@@ -196,3 +208,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
+
+
+def is_utf8(pieces: Sequence[Any]) -> bool:
+    try:
+        b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
