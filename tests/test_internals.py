@@ -56,9 +56,11 @@ USED: Final[dict[type, str]] = {
         access_log access_logger default_headers disconnected message_event more_body
         response_complete response_started scope send stream transport""",
     WebSocketsSansIOProtocol: """
-        client close_sent config conn connection_lost connections data_received disconnected frames
-        handle_cont handle_parser_exception handle_ping handshake_initiated keepalive_timeout
-        loop pending_ping_payload pong_timer queue read_paused receive resume_writing scope send
+        client close_sent config conn connection_lost connections curr_msg_data_type data_received
+        disconnected frames
+        handle_cont handle_parser_exception handle_ping handshake_complete handshake_initiated
+        keepalive_timeout loop pending_ping_payload pong_timer queue read_paused receive
+        resume_writing scope send
         send_receive_event_to_app transport writable""",
     aiosqlite.Connection: "_conn _running _tx close",
 }

@@ -102,6 +102,19 @@ def test_a_token_for_some_jobs_allows_nothing_else(closed: Server, admin: Client
         assert holder.put("/v1/jobs/a").status_code == 200
 
 
+def test_a_token_for_some_jobs_makes_no_child_of_another(closed: Server, admin: Client) -> None:
+    for id in ("a", "b"):
+        admin.put(f"/v1/jobs/{id}")
+    with client(closed, make_token(admin, scopes=["admin"], jobs=["a"])) as holder:
+        holder.post("/v1/jobs/a/cancel")
+        holder.delete("/v1/jobs/a")
+        for parent in ("b", "none"):
+            answer = holder.put("/v1/jobs/a", json={"parent": parent})
+            assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/parent")
+        assert holder.put("/v1/jobs/a").status_code == 201
+    assert admin.get("/v1/jobs/b").json()["children"]["total"] == 0
+
+
 def test_an_admin_of_some_projects_sees_only_their_keys(closed: Server, admin: Client) -> None:
     make_key(admin, "theirs", projects=["theirs"])
     mine = make_key(admin, "mine", "admin", projects=["mine"])

@@ -142,6 +142,17 @@ def test_a_message_can_bring_a_config(api: Api, receiver: Receiver) -> None:
     assert "authorization" not in receiver.got[0].headers
 
 
+def test_the_config_of_a_refused_answer_is_not_kept(api: Api) -> None:
+    id = api.create()
+    answer = sent("refused", "no number", taskId=id)
+    config = {"url": "https://a.example/in"}
+    answer["configuration"]["taskPushNotificationConfig"] = config
+    error(api.post("/a2a/message:send", json=answer), 400, "UNSUPPORTED_OPERATION")
+    api.report(id, {"type": "ask", "prompt": "How many?", "schema": {"type": "integer"}})
+    error(api.post("/a2a/message:send", json=answer), 400, "INVALID_PARAMS")
+    assert names(api, id) == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -158,6 +158,25 @@ def test_a_410_ends_the_webhook(api: Api, receiver: Receiver, project: str) -> N
     assert "webhook.end" in acts
 
 
+def test_a_410_does_not_bring_back_a_webhook_that_was_removed_meanwhile(
+    api: Api, receiver: Receiver, project: str
+) -> None:
+    removed = threading.Event()
+
+    def reply(_: Got) -> Reply:
+        removed.wait(LONG_ENOUGH)
+        return Reply(410)
+
+    receiver.reply = reply
+    made = api.post("/v1/webhooks", json=hooked(receiver, "created", project=project)).json()
+    api.create(project=project)
+    receiver.until(lambda got: len(got) == 1)
+    assert api.delete(f"/v1/webhooks/{made['id']}").status_code == 204
+    removed.set()
+    first(lambda: api.get("/metrics").text, lambda it: "livejobs_webhook_sending 0.0\n" in it)
+    problem(api.get(f"/v1/webhooks/{made['id']}"), 404, "webhook_not_found")
+
+
 def test_what_fails_is_recorded_and_waits(api: Api, receiver: Receiver, project: str) -> None:
     receiver.reply = lambda _: Reply(500)
     made = api.post("/v1/webhooks", json=hooked(receiver, "created", project=project)).json()

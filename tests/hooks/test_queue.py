@@ -83,6 +83,24 @@ def test_progress_keeps_its_pace_and_other_events_do_not() -> None:
     assert [it.n for it in queue.start(501)] == [3]
 
 
+def test_a_clock_that_is_set_back_holds_up_nothing() -> None:
+    queue, now, hour = Queue(), 10_000_000, 3_600_000
+    queue.add(waiting(1, event="progress", next_at=now))
+    [it] = queue.start(now)
+    queue.done(it, again_at=None, failing=False, pace=now + 500)
+    queue.add(waiting(2, event="progress", next_at=now))
+    for n in range(OF_RECEIVER + 1):  # one more than may be under way
+        queue.add(waiting(3 + n, job=f"j{n}", next_at=now))
+    failed, *others = queue.start(now)
+    queue.done(failed, again_at=now + 5_000, failing=False, attempts=1)
+    now -= hour
+    started = [*others, *queue.start(now), *queue.start(now + 5_000)]
+    while started:
+        queue.done(started.pop(), again_at=None, failing=False)
+        started += queue.start(now + 5_000)
+    assert len(queue) == 0
+
+
 def test_a_receiver_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(livejobs.hooks.queue, "MOST_WAITING", 2)
     queue = Queue()
@@ -96,11 +114,11 @@ def test_a_receiver_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_every_delivery_is_started_in_order_and_within_the_bounds(data: st.DataObject) -> None:
-    queue, now, n = Queue(), 0, 0
+    queue, now, n = Queue(), 1_000_000, 0
     under_way: list[Waiting] = []
     sent: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for _ in range(data.draw(st.integers(1, 60))):
-        what = data.draw(st.sampled_from(("add", "start", "done", "later")))
+        what = data.draw(st.sampled_from(("add", "start", "done", "later", "back")))
         if what == "add":
             n += 1
             receiver, job = data.draw(st.sampled_from("rs")), data.draw(st.sampled_from("abcdef"))
@@ -115,6 +133,8 @@ def test_every_delivery_is_started_in_order_and_within_the_bounds(data: st.DataO
                 sent[it.hook, it.job].append(it.n)
         elif what == "later":
             now += data.draw(st.integers(0, 10))
+        elif what == "back":
+            now -= 2_000
         under_way += queue.start(now)
         assert max(Counter(it.receiver for it in under_way).values(), default=0) <= OF_RECEIVER
         assert max(Counter((it.hook, it.job) for it in under_way).values(), default=0) <= 1

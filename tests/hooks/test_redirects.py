@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from livejobs.hooks.addresses import Allowed
-from livejobs.hooks.formats import Answer, CannotSend, Request, by_status
+from livejobs.hooks.formats import A2A_TOKEN, Answer, CannotSend, Request, by_status
 from livejobs.hooks.redirects import MOST, redirected
 from livejobs.hooks.sending import Sender
 from tests.support.certificate import Certificate
@@ -89,6 +89,9 @@ async def test_a_credential_stays_with_its_receiver(sender: Sender) -> None:
         await sender.send(request(receiver.url.replace("//", "//user:pass@")))
         assert ["authorization" in it.headers for it in receiver.got] == [True, True]
         assert ["authorization" in it.headers for it in other.got] == [False, False]
+        await sender.send(request(receiver.url, **{A2A_TOKEN: "t0k"}))
+        assert receiver.got[-1].headers[A2A_TOKEN] == "t0k"
+        assert A2A_TOKEN not in other.got[-1].headers
     with Receiver(lambda got: Reply() if got.path == "/2" else to("/2")) as receiver:
         await sender.send(request(receiver.url, authorization="Bearer xoxb-1"))
         await sender.send(request(receiver.url.replace("//", "//user:pass@")))

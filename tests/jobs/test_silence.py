@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -116,6 +116,20 @@ async def test_silence_is_noticed_after_the_clock_was_set_back(live: Live, clock
         clock.wait(61)
         await jobs.sweeper.sweep()
         assert (await job.state())["stalled"] is True
+
+
+async def test_an_upload_is_heard_after_the_clock_was_set_back(live: Live, clock: Clock) -> None:
+    async with live() as jobs:
+        job = await running(jobs)
+        clock.jump(-DAY)
+
+        async def slow() -> AsyncIterator[bytes]:
+            clock.wait(61)
+            yield b"a"
+            await jobs.sweeper.sweep()
+            assert (await job.state())["stalled"] is False
+
+        await job.put_file("a", slow())
 
 
 async def test_a_cancel_does_not_end_the_workers_silence(live: Live, clock: Clock) -> None:

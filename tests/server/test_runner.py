@@ -173,6 +173,13 @@ def test_after_a_signal_the_exit_code_is_0(server: Server, number: signal.Signal
     assert "Traceback" not in server.stderr
 
 
+def test_signals_up_to_the_last_moment_leave_the_exit_code_at_0(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", fresh=True) as server:
+        while server.process.poll() is None:
+            server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_streams_get_bye_before_they_are_closed(number: signal.Signals) -> None:
     with stub() as server, dial(server) as sock:

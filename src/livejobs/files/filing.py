@@ -45,7 +45,7 @@ from livejobs.jobs.state import Slot
 from livejobs.store.base import Store
 
 THREADS: Final = 16  # so that one slow read does not stop the others
-HEARD_EVERY: Final = 1000  # ms
+HEARD_EVERY: Final = 1.0  # seconds
 LOOK_EVERY: Final = 10.0  # seconds between looks at what other nodes did
 
 log = logging.getLogger("livejobs.files")
@@ -154,7 +154,7 @@ class Files:
     def _hear(self, slot: Slot) -> None:
         """Count an upload as a sign of life, at most once a second."""
         running = slot.head.status == "running" and not slot.head.stalled
-        if running and clock.now_ms() - (slot.heartbeat_at or 0) >= HEARD_EVERY:
+        if running and clock.monotonic() - slot.silent_since >= HEARD_EVERY:
             self._committer.note_heartbeat(slot)
 
     async def begin(

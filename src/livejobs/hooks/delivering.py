@@ -297,7 +297,11 @@ class Deliverer:
         """The receiver wants nothing more, so nothing is queued for it either. This delivery first,
         so that its record has the answer."""
         await self._store.settle([attempt.outcome])
-        hook, now, why = payload.hook, clock.now_ms(), attempt.outcome.error
+        # As it is now: while the receiver took its time, it may have been removed, or rotated.
+        hook = await self._store.hook(payload.hook.id)
+        if hook is None:
+            return
+        now, why = clock.now_ms(), attempt.outcome.error
         detail = {"webhook": hook.id, "why": why}
         record = AuditRecord(now, "livejobs", "webhook.end", hook.project, hook.job, detail)
         log.warning("Webhook %s has ended: its receiver answered 410.", hook.id)

@@ -238,11 +238,14 @@ def ntfy(note: Note, now: int) -> Request:
 # A2A
 
 
+A2A_TOKEN: Final = "x-a2a-notification-token"  # noqa: S105 - the name of a header
+
+
 def a2a(note: Note, now: int) -> Request:
     """Only the status: results are entries of the job, which its head does not have."""
     headers = {"content-type": objects.MEDIA_TYPE}
     if note.hook.secret is not None:
-        headers["x-a2a-notification-token"] = note.hook.secret
+        headers[A2A_TOKEN] = note.hook.secret
     if note.hook.authorization is not None:
         headers["authorization"] = note.hook.authorization
     return Request("POST", note.hook.url, headers, encode(objects.status_update(note.head)))

@@ -88,14 +88,16 @@ class Hooks:
         return hook
 
     async def remove(self, id: str, by: Principal) -> None:
-        hook = await self.find(id, by)
-        await self._store.drop_hook(hook.id, _act(hook, by, "webhook.delete"))
-        await self.load()
+        async with self._changing:
+            hook = await self.find(id, by)
+            await self._store.drop_hook(hook.id, _act(hook, by, "webhook.delete"))
+            await self.load()
 
     async def rotate(self, id: str, secret: str | None, by: Principal) -> Hook:
         """Give it another secret. For a day, messages are signed with the old one as well."""
-        hook = rotated(await self.find(id, by), secret, clock.now_ms())
-        await self._store.save_hook(hook, _act(hook, by, "webhook.rotate"))
+        async with self._changing:  # one that is removed meanwhile must stay so
+            hook = rotated(await self.find(id, by), secret, clock.now_ms())
+            await self._store.save_hook(hook, _act(hook, by, "webhook.rotate"))
         return hook
 
     async def test(self, id: str, by: Principal) -> dict[str, Any]:

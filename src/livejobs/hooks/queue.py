@@ -19,6 +19,7 @@ AT_ONCE: Final = 200  # requests under way
 OF_RECEIVER: Final = 4  # of them to one receiver
 MOST_WAITING: Final = 20_000  # for one receiver
 PACES_KEPT: Final = 10_000
+STEP: Final = 1_000  # ms; a clock that goes back by more was set
 
 Key: TypeAlias = tuple[str, str]  # webhook, job
 
@@ -54,6 +55,7 @@ class Queue:
         self._heap: list[tuple[int, int, Key]] = []  # when, n, lane
         self._paces: dict[Key, int] = {}  # until then a lane sends no more progress
         self._waiting = 0
+        self._now = 0  # of the last start
 
     def __len__(self) -> int:
         return self._waiting
@@ -77,6 +79,9 @@ class Queue:
 
     def start(self, now: int) -> list[Waiting]:
         """The deliveries to send now. Call `done` for each."""
+        if now < self._now - STEP:
+            self._set_back(self._now - now)
+        self._now = now
         started = []
         while self._heap and self._heap[0][0] <= now and self.busy < AT_ONCE:
             ready_at, n, key = heappop(self._heap)
@@ -123,6 +128,17 @@ class Queue:
         self._unpark(receiver)
         if not receiver.waiting:
             del self._receivers[it.receiver]
+
+    def _set_back(self, by: int) -> None:
+        """The clock was. What waits must not wait until the clock is there again."""
+        self._paces.clear()
+        self._heap.clear()
+        for receiver in self._receivers.values():
+            receiver.parked.clear()
+        for key, lane in self._lanes.items():
+            lane.items = deque(replace(it, next_at=it.next_at - by) for it in lane.items)
+            if not lane.busy:
+                self._ready(key, lane)
 
     def _ready(self, key: Key, lane: _Lane) -> None:
         first = lane.items[0]

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from livejobs.hooks.formats import Answer, CannotSend, Request
+from livejobs.hooks.formats import A2A_TOKEN, Answer, CannotSend, Request
 
 MOST: Final = 3  # redirects of one request
 # These keep the method and the body. The others make a GET of a POST, in most clients.
 FOLLOWED: Final = frozenset({307, 308})
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+SECRET: Final = ("authorization", A2A_TOKEN)  # for the receiver that the webhook names
 _URL: Final = re.compile(r"[!-~]{1,8000}")
 
 
@@ -27,7 +28,8 @@ def redirected(request: Request, answer: Answer) -> Request | None:
         raise CannotSend("The receiver redirects from https to http.")
     headers = dict(request.headers)
     if _origin(before) != _origin(after):
-        headers.pop("authorization", None)  # it is for the receiver that the webhook names
+        for name in SECRET:
+            headers.pop(name, None)
         after = after._replace(netloc=after.netloc.rpartition("@")[2])
     elif "@" in before.netloc:
         after = after._replace(netloc=before.netloc)

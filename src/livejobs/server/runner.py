@@ -11,10 +11,11 @@ import asyncio
 import gc
 import logging
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from types import FrameType
@@ -32,6 +33,7 @@ from livejobs.server.limited import Config, ConnectionLimits, LimitedConnection
 from livejobs.server.tls import HTTP1, HTTP2, Protocols, TlsHandshake, make_context
 from livejobs.server.websocket import WebSocketConnection
 from livejobs.server.workers import HURRY, Worker, supervise
+from livejobs.stopping import SIGNALS
 from livejobs.telemetry import logs
 from livejobs.telemetry.logs import Lines
 
@@ -133,6 +135,18 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(self.worker.link, self.hear, self.worker)
             self.worker.tell_ready()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn enters this within ours. After a requested stop, further signals are ignored:
+        they must not kill the process in its last moments."""
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                over = self.signalled and handler != self.handle_exit
+                signal.signal(number, signal.SIG_IGN if over else handler)
+
     def hear(self, worker: Worker) -> None:
         """Obey the supervisor. Without it, stop: nothing would replace this worker."""
         words = worker.hear()
@@ -150,7 +164,8 @@ class Server(uvicorn.Server):
                 if isinstance(connection, (LimitedConnection, Bare)):
                     connection.second_passed()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.asked.wait(), 1)
+                async with asyncio.timeout(1):  # needs no task, contrary to `wait_for`
+                    await self.asked.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn keeps the signal and raises it again at the end. We don't: after a requested

@@ -8,14 +8,14 @@ connections' turns in between, and does not pile up.
 from __future__ import annotations
 
 from asyncio import Handle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import thread_time  # CPU time of this thread, which no clock shows
 from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
@@ -76,8 +76,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         if message["type"] == READY:
             await self._send_ready(message)
-        else:
-            await super().send(message)
+            return
+        if self.close_sent:  # perhaps because the client broke the protocol, and the app can't know
+            raise ClientDisconnected
+        await super().send(message)
+        if self.rest and message["type"] == "websocket.accept":
+            self.take_turn()
 
     async def _send_ready(self, message: Mapping[str, Any]) -> None:
         # The same checks as in uvicorn's `send`: the client reads, and has not gone.
@@ -102,8 +106,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return not self.rest and self.conn.between_messages
 
     def data_received(self, data: bytes) -> None:
+        """First uvicorn gives the head of the handshake, and nothing else. What a client sends
+        before the answer waits for it: an answer to a frame must not come first."""
+        if not self.handshake_initiated:
+            self.parse(data)
+            return
         self.rest = self.rest + data if self.rest else data
-        if self.turn is None:
+        if not self.handshake_complete:
+            self.transport.pause_reading()
+        elif self.turn is None:
             self.take_turn()
 
     def take_turn(self) -> None:
@@ -164,6 +175,16 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
 
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn logs a stack trace for a text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not is_utf8(self.frames):
+            self.frames = []
+            if self.conn.close_sent is None:  # else the client closes, and has its answer
+                self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         # While a client reads nothing, pongs would pile up. The last one is enough.
         pong = b"".join(self.conn.data_to_send())
@@ -187,3 +208,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
+
+
+def is_utf8(pieces: Sequence[Any]) -> bool:
+    try:
+        b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -65,6 +65,8 @@ def supervise(count: int, sock: socket.socket, announce: Callable[[], None]) -> 
     supervisor = Supervisor(count, sock, announce)
     worker = supervisor.run()
     if worker is None:
+        for number in SIGNALS:  # Python's end restores the default handlers
+            signal.signal(number, signal.SIG_IGN)
         sys.exit(supervisor.code)
     return worker
 

@@ -203,6 +203,16 @@ def test_a_wrong_answer_is_refused_and_can_be_given_again(api: Api, agent: Agent
     assert agent.task(task)["status"] == "input_required"
 
 
+def test_an_empty_form_is_no_answer_to_a_question_for_anything(api: Api, agent: Agent) -> None:
+    job, task = started(api, agent)
+    api.report(job, {"type": "ask", "prompt": "What now?"})
+    for response in ({"action": "accept"}, {"action": "accept", "content": {"other": 1}}):
+        assert agent.answered(task, n1=response)["error"]["code"] == NO_TASK
+    assert agent.task(task)["status"] == "input_required"
+    agent.answered(task, n1={"action": "accept", "content": {"answer": "go on"}})
+    assert api.report(job, {"type": "heartbeat"})["answer"]["value"] == "go on"
+
+
 def test_an_answer_to_an_earlier_question_is_ignored(api: Api, agent: Agent) -> None:
     job, task = started(api, agent)
     ask = {"type": "ask", "prompt": "Go?", "schema": {"type": "boolean"}}

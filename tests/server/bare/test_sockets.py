@@ -102,6 +102,24 @@ def test_frames_in_the_packet_of_the_handshake_are_not_lost(shared: Server, size
     client.close()
 
 
+ODD = bytes(Frame(Opcode.TEXT, b"\xff").serialize(mask=True))
+ENDS = {"close": (CLOSE, 1000), "no frame": (b"\xff\xff", 1002), "no UTF-8": (ODD, 1007),
+        "no UTF-8, and close": (ODD + CLOSE, 1000)}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("path", ["/v1/ws", "/v1/jobs/nope"])
+def test_an_end_in_the_packet_of_the_handshake_is_answered_after_it(
+    shared: Server, path: str, end: str
+) -> None:
+    early, code = ENDS[end]
+    client = Dialled(shared, path, early=early)
+    assert int.from_bytes(client.frame()[:2], "big") == code
+    assert client.file.read() == b""
+    client.close()
+    assert "Traceback" not in shared.stderr
+
+
 def test_clients_that_reset_at_any_time_leave_nothing_behind(shared: Server) -> None:
     with Api(shared.url) as api:
         job = api.create()

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from livejobs.core.errors import Conflict, Invalid, UnsupportedMediaType
 from livejobs.core.model import Head
+from livejobs.core.questions import check_answer
 from livejobs.core.reducer import open_question
 from livejobs.faces.a2a import card, errors, listing, pushes, tasks
 from livejobs.faces.a2a.errors import NotCancelable, Unsupported, VersionNotSupported
@@ -49,12 +50,14 @@ async def _taken(call: Call, sent: SendMessageRequest) -> Slot:
     if message.context_id and message.context_id != slot.head.project:
         raise Invalid.at("/message/contextId", "The task is in another context.")
     push = sent.configuration and sent.configuration.task_push_notification_config
+    repeated = _answered(slot.head, message, call.by.name)
+    question = slot.head.replied if repeated else open_question(slot.head, None)
+    assert question is not None, "what was answered is kept with its answer"
+    answer = answer_in(message, question)
     if push:
+        check_answer(answer, question.schema)  # a message that is refused leaves nothing behind
         await pushes.attach(call, slot, push, push.id or pushes.NAME)
-    if _answered(slot.head, message, call.by.name):
-        return slot
-    question = open_question(slot.head, None)
-    return await call.answer(slot, answer_in(message, question), question.n)
+    return slot if repeated else await call.answer(slot, answer, question.n)
 
 
 def _answered(head: Head, message: SentMessage, by: str) -> bool:

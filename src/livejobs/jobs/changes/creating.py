@@ -136,7 +136,7 @@ class Creating:
         if new.id is not None and await self._reader.look_up(new.id) is not None:
             raise _exists(new.id)
         if new.parent is not None:
-            await self._check_parent(new.parent, project)
+            await self._check_parent(new.parent, project, by)
         now = clock.now_ms()
         id = new.id or uuid7(now, os.urandom(10))
         hooks = self._make_hooks(new.webhooks, project, id, by.name, now)
@@ -199,9 +199,10 @@ class Creating:
                 headers={"Retry-After": "5"},
             )
 
-    async def _check_parent(self, parent: str, project: str) -> None:
+    async def _check_parent(self, parent: str, project: str, by: Principal) -> None:
+        """A new child is a change of its parent, so a credential for other jobs may not make it."""
         slot = await self._reader.look_up(parent)
-        if slot is None or slot.head.project != project:
+        if slot is None or slot.head.project != project or not by.sees(slot.head):
             raise Invalid.at("/parent", f"There is no job {parent!r} in project {project!r}.")
 
     async def project(self, name: str) -> None:

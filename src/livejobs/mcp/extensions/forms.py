@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from livejobs.core.errors import Invalid
+
 ONE: Final = "answer"  # the field of a form for a single value
 
 NUMBER: Final = frozenset({"minimum", "maximum"})
@@ -33,7 +35,9 @@ class Form(NamedTuple):
     single: bool  # the answer is the value of the one field
 
     def answer(self, content: Mapping[str, Any]) -> Any:
-        return content.get(ONE) if self.single else content
+        if self.single and ONE not in content:  # null would be the answer of nobody
+            raise Invalid.at(f"/{ONE}", "The answer is missing.")
+        return content[ONE] if self.single else content
 
 
 def form_of(schema: Schema | None) -> Form | None:

@@ -19,6 +19,7 @@ from livejobs.jobs.state import Slot
 from livejobs.mcp import rpc
 from livejobs.mcp.call import PREFIX, Call
 from livejobs.mcp.extensions import task
+from livejobs.mcp.extensions.forms import Form
 from livejobs.mcp.extensions.ids import id_of, job_of
 from livejobs.mcp.listening import Listened, Listener, check_count
 from livejobs.mcp.methods import MODERN_ONLY, Method
@@ -88,13 +89,13 @@ async def update(call: Call) -> Mapping[str, Any]:
         return {}
     given: _Response = rpc.params(_response, asked.responses[str(waiting.n)])
     if given.action == "accept":
-        await _answer(call, slot, form.answer(given.content), waiting.n)
+        await _answer(call, slot, form, given.content, waiting.n)
     return {}
 
 
-async def _answer(call: Call, slot: Slot, value: Any, n: int) -> None:
+async def _answer(call: Call, slot: Slot, form: Form, content: dict[str, Any], n: int) -> None:
     try:
-        await call.live.answer(slot.head.id, value, n=n, by=call.by)
+        await call.live.answer(slot.head.id, form.answer(content), n=n, by=call.by)
     except Conflict:
         pass  # somebody else was faster
     except Invalid as error:
