@@ -11,6 +11,10 @@ import { newestFirst } from "../livejobs.js";
 const KEPT = 3000; // whole jobs
 const NEAR = 1000; // rows around the reader that keep theirs
 
+const seq = ({ cursor }) => Number(cursor.slice(cursor.lastIndexOf(".") + 1));
+
+export const isNewer = (a, b) => seq(a) > seq(b);
+
 /** The place of an entry in a sorted list: its own, or the one to insert it at. */
 function placeOf(sorted, entry) {
   let [low, high] = [0, sorted.length];
@@ -49,6 +53,12 @@ export class Entries {
 
   get(id) {
     return this.#byId.get(id) ?? this.held.get(id);
+  }
+
+  /** The place of a job among the rows, or -1. */
+  indexOf(id) {
+    const entry = id && this.get(id);
+    return entry ? this.order.indexOf(entry) : -1;
   }
 
   /** Rows, with those that are not read yet. */

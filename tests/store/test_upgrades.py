@@ -33,7 +33,7 @@ LATER = ("keys", "audit", "downloads", "history")  # what the first schema did n
 
 
 async def fill(store: Store) -> None:
-    """Jobs of all states. None is stalled: that has a test of its own in test_sqlite.py."""
+    """Jobs of all states. None is stalled: sqlite/test_migrations.py has a test of that."""
     await store.project("default")
     finished = done("a", type="render", tags=("x",), files=(file(1, b"film"),), logs_total=3)
     queued = done("a", status="queued", started_at=None, completed_at=None, type="render")

@@ -16,27 +16,27 @@ from tests.support.keyed import KEYED
 from tests.support.server import Server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with Site() as site:
         yield site
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("element") / "data"
     with Server(data, "--cors-origins", site.origin) as server:
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def closed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("element") / "closed"
     with Server(data, "--cors-origins", site.origin, env=KEYED) as server:
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def worker(server: Server) -> Iterator[Worker]:
     worker = Worker(server.url)
     with worker.http:
