@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import google.oauth2.credentials
 import httpx2 as httpx
 import pytest
-from google.api_core import exceptions
-from google.api_core.operations_v1 import AbstractOperationsClient, OperationsRestTransport
 from google.longrunning.operations_pb2 import (  # type: ignore[import-untyped]  # it has no types
     Operation,
 )
@@ -29,6 +26,9 @@ from tests.support.api import PROBLEM, Api
 from tests.support.examples import examples
 from tests.support.server import Server
 from tests.support.strategies import json_values
+
+if TYPE_CHECKING:
+    from google.api_core.operations_v1 import AbstractOperationsClient
 
 ADMIN = "the-first-admin-key"
 ALL = "/operations/v1/projects/default/operations"
@@ -61,11 +61,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def client_of(world: World, key: str = ADMIN) -> AbstractOperationsClient:
-    return AbstractOperationsClient(
-        transport=OperationsRestTransport(
+    # Not for each process of the tests: this import takes half a second.
+    from google.api_core import operations_v1  # noqa: PLC0415
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415
+
+    return operations_v1.AbstractOperationsClient(
+        transport=operations_v1.OperationsRestTransport(
             host=world.api.url,
             path_prefix="operations/v1",
-            credentials=google.oauth2.credentials.Credentials(key),  # type: ignore[no-untyped-call]
+            credentials=Credentials(key),  # type: ignore[no-untyped-call]
         )
     )
 
@@ -181,6 +185,8 @@ def test_a_job_is_cancelled_and_that_is_no_error_later(
 def test_an_operation_is_deleted_once_it_is_done(
     world: World, client: AbstractOperationsClient
 ) -> None:
+    from google.api_core import exceptions  # noqa: PLC0415 - as above
+
     id = world.api.create()
     with pytest.raises(exceptions.BadRequest):  # FAILED_PRECONDITION, by its status
         client.delete_operation(name=name_of(id))
@@ -192,6 +198,8 @@ def test_an_operation_is_deleted_once_it_is_done(
 
 
 def test_refusals_are_exceptions_of_the_client(world: World) -> None:
+    from google.api_core import exceptions  # noqa: PLC0415 - as above
+
     id = world.api.create()
     with pytest.raises(exceptions.NotFound):
         client_of(world, world.other).get_operation(name=name_of(id))

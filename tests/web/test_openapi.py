@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from openapi_spec_validator import validate
 from starlette.routing import Route
 
 from livejobs.app import ROUTES
@@ -63,6 +62,8 @@ def test_no_two_schemas_have_one_name() -> None:
 
 
 def test_the_document_is_a_valid_one() -> None:
+    from openapi_spec_validator import validate  # noqa: PLC0415 - slow, and only for this test
+
     validate(document("1", describe(BUILT_IN.values())))
 
 
