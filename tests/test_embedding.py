@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import httpx2 as httpx
 import pytest
-from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -60,6 +60,7 @@ def test_the_embedded_example_runs(tmp_path: Path) -> None:
 WATCHED = """
 import asyncio
 from pathlib import Path
+from pkgutil import resolve_name
 
 from blockbuster import blockbuster_ctx
 
@@ -155,7 +156,7 @@ def live(tmp_path: Path) -> LiveJobs:
     return LiveJobs(Settings(data=tmp_path / "data", base_path="/live"))
 
 
-@pytest.fixture(params=[Starlette, FastAPI])
+@pytest.fixture(params=["starlette.applications.Starlette", "fastapi.FastAPI"])
 def outer(request: pytest.FixtureRequest, live: LiveJobs) -> Starlette:
     """An app with livejobs mounted into it, and its own lifespan."""
 
@@ -164,7 +165,7 @@ def outer(request: pytest.FixtureRequest, live: LiveJobs) -> Starlette:
         async with live:
             yield
 
-    app: Starlette = request.param(lifespan=lifespan)
+    app: Starlette = resolve_name(request.param)(lifespan=lifespan)
     app.mount("/live", create_app(live))
     return app
 

@@ -16,10 +16,11 @@ from websockets.sync.client import connect
 from livejobs.store.base import Idempotency
 from livejobs.store.sqlite.sql import MIGRATIONS
 from livejobs.store.sqlite.store import SqliteStore
+from tests.cli.read.shell import Shell
 from tests.support.api import Socket, hear, problem
 from tests.support.desk import eventually
 from tests.support.keyed import ADMIN, KEYED, claims, client, make_key, make_token
-from tests.support.server import BIN, Server, clean_environment
+from tests.support.server import Server
 
 Client = httpx.Client
 
@@ -34,10 +35,7 @@ def test_a_key_can_t_have_the_name_of_a_built_in_identity(admin: Client, name: s
 
 
 def command(*args: str) -> subprocess.CompletedProcess[str]:
-    whole = [str(BIN / "livejobs"), *args]
-    return subprocess.run(
-        whole, capture_output=True, text=True, env=clean_environment(), check=False
-    )
+    return Shell("http://no.server").run(*args)
 
 
 @pytest.mark.parametrize("name", ["admin", "a b", "a\nb", ""])

@@ -44,7 +44,7 @@ def use(server: Server) -> None:
 
 def test_other_users_can_read_none_of_the_data(tmp_path: Path) -> None:
     data = tmp_path / "not" / "there" / "data"
-    with Server(data, fresh=True) as server:
+    with Server(data) as server:
         use(server)
         names = {path.name for path in data.iterdir()}
         assert {"livejobs.db", "livejobs.db-wal", "livejobs.db-shm", "files"} <= names
@@ -53,7 +53,7 @@ def test_other_users_can_read_none_of_the_data(tmp_path: Path) -> None:
 
 def test_data_of_an_earlier_version_is_closed_to_other_users(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Server(data, fresh=True) as server:
+    with Server(data) as server:
         use(server)
         server.kill()  # so that the log stays
         for path in (data, data / "files", data / "files" / "incoming"):
@@ -79,7 +79,7 @@ async def test_permissions_that_the_owner_gave_a_group_stay(tmp_path: Path) -> N
 
 def test_a_web_server_in_the_group_can_read_the_files_that_it_sends(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Server(data, "--sendfile", "x-sendfile", fresh=True) as server:
+    with Server(data, "--sendfile", "x-sendfile") as server:
         use(server)
         answer = httpx.get(f"{server.url}/v1/jobs/j/files/f")
         file = Path(answer.headers["x-sendfile"])
@@ -103,11 +103,11 @@ def test_the_admin_key_comes_from_a_file(tmp_path: Path) -> None:
 
 
 def test_the_admin_key_as_a_flag_works_with_a_warning(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--admin-key", ADMIN, fresh=True) as server:
+    with Server(tmp_path / "data", "--admin-key", ADMIN) as server:
         assert httpx.get(server.url + "/v1/jobs", headers={"x-api-key": ADMIN}).is_success
         assert "--admin-key-file" in server.stderr
         assert ADMIN not in server.stderr
-    with Server(tmp_path / "data", env=KEYED, fresh=True) as server:
+    with Server(tmp_path / "data", env=KEYED) as server:
         assert "process list" not in server.stderr
 
 
@@ -117,11 +117,11 @@ def test_a_file_without_a_key_stops_the_start(tmp_path: Path, text: str | None) 
     if text is not None:
         path.write_text(text)
     with pytest.raises(DidNotStart, match="admin_key_file"):
-        Server(tmp_path / "data", "--admin-key-file", str(path), fresh=True)
+        Server(tmp_path / "data", "--admin-key-file", str(path))
 
 
 def test_two_admin_keys_stop_the_start(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(ADMIN)
     with pytest.raises(DidNotStart, match="admin_key"):
-        Server(tmp_path / "data", "--admin-key-file", str(path), env=KEYED, fresh=True)
+        Server(tmp_path / "data", "--admin-key-file", str(path), env=KEYED)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import pytest
-from owslib.ogcapi.processes import Processes  # type: ignore[import-untyped]  # it has no types
 
 from livejobs.core.times import rfc3339
 from livejobs.faces.ogc.listing import FOREVER, interval
@@ -73,6 +72,11 @@ def links(said: Any) -> dict[str, str]:
 
 
 def test_owslib_reads_the_status_of_a_job(world: World) -> None:
+    # Not for each process of the tests: this import takes a quarter of a second.
+    from owslib.ogcapi.processes import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        Processes,
+    )
+
     id = world.api.create(type="render", title="Teaser", total=10)
     api = Processes(f"{world.api.url}/ogc", headers={"Authorization": f"Bearer {ADMIN}"})
     assert (

@@ -13,7 +13,10 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from livejobs import LiveJobs, Settings, create_app
+from livejobs.config import SettingError
 from livejobs.faces.registry import BUILT_IN
+from livejobs.faces.registry import installed as installed_faces
 from tests.support.api import PROBLEM, Api
 from tests.support.server import DidNotStart, Server
 
@@ -157,11 +160,21 @@ FACE = Face("other", (Way({path!r}, ""),), lambda error, id: {{}})
 """
 
 
-ALL = ",".join(["other", *BUILT_IN])  # the package first, so that the order is no excuse
+ALL = ["other", *BUILT_IN]  # the package first, so that the order is no excuse
 UNDER = """
 from livejobs.faces.base import Face, Way
 FACE = Face("other", (Way("{0}/x", ""),), lambda error, id: {{}}, prefix="{0}")
 """
+
+
+@pytest.fixture
+def importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package is installed for this process."""
+    monkeypatch.syspath_prepend(site)
+    installed_faces.cache_clear()
+    yield site
+    installed_faces.cache_clear()
+    sys.modules.pop("other", None)
 
 
 @pytest.mark.parametrize(
@@ -177,10 +190,18 @@ FACE = Face("other", (Way("{0}/x", ""),), lambda error, id: {{}}, prefix="{0}")
         (UNDER.format("/operations"), "its prefix /operations is already in use"),
     ],
 )
-def test_a_package_that_is_broken_stops_the_start(site: Path, code: str, why: str) -> None:
-    (site / "other.py").write_text(code)
-    with pytest.raises(DidNotStart, match=re.escape(f"livejobs: faces (other): {why}")):
-        Server(site.parent / "data", env={"PYTHONPATH": str(site), "LIVEJOBS_FACES": ALL})
+def test_a_package_that_is_broken_makes_no_app(importable: Path, code: str, why: str) -> None:
+    (importable / "other.py").write_text(code)
+    live = LiveJobs(Settings(data=importable.parent / "data", faces=tuple(ALL)))
+    with pytest.raises(SettingError, match=re.escape(f"faces (other): {why}")):
+        create_app(live)
+
+
+def test_a_package_that_is_broken_stops_the_start(site: Path) -> None:
+    (site / "other.py").write_text("FACE = 'not one'")
+    environment = {"PYTHONPATH": str(site), "LIVEJOBS_FACES": ",".join(ALL)}
+    with pytest.raises(DidNotStart, match=r"livejobs: faces \(other\): other:FACE is not a Face"):
+        Server(site.parent / "data", env=environment)
 
 
 def test_a_package_that_is_not_asked_for_is_not_loaded(site: Path) -> None:

@@ -8,13 +8,11 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import httpx
 import pytest
-from a2a.client import Client, ClientConfig, create_client
-from a2a.client.card_resolver import A2ACardResolver
 from a2a.types import (
     CancelTaskRequest,
     DeleteTaskPushNotificationConfigRequest,
@@ -46,6 +44,9 @@ from google.protobuf.struct_pb2 import Value  # type: ignore[import-untyped]  # 
 from tests.support.needs import need
 from tests.support.receiver import Receiver
 from tests.support.server import LONG_ENOUGH, Server
+
+if TYPE_CHECKING:
+    from a2a.client import Client
 
 HERE: Final = Path(__file__).parent
 ADMIN: Final = "the-first-admin-key"
@@ -84,6 +85,9 @@ async def http(server: Server, key: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client(server: Server, http: httpx.AsyncClient) -> Client:
+    # Not for each process of the tests: this import takes a third of a second.
+    from a2a.client import ClientConfig, create_client  # noqa: PLC0415
+
     config = ClientConfig(httpx_client=http, supported_protocol_bindings=["HTTP+JSON"])
     return await create_client(server.url, config)
 
@@ -249,6 +253,8 @@ async def test_the_python_client_reads_any_text(client: Client, http: httpx.Asyn
 
 
 async def test_the_card_is_valid_and_needs_no_credential(server: Server) -> None:
+    from a2a.client.card_resolver import A2ACardResolver  # noqa: PLC0415 - as above
+
     async with httpx.AsyncClient(timeout=LONG_ENOUGH) as http:
         card = await A2ACardResolver(http, server.url).get_agent_card()
     validate_proto_required_fields(card)

@@ -8,13 +8,11 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import httpx2 as httpx
 import pytest
-from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from tests.interop.test_clients import HERE
 from tests.mcp.test_waiting import streams
@@ -22,6 +20,9 @@ from tests.support.agent import LEGACY, MODERN
 from tests.support.api import Api
 from tests.support.desk import eventually
 from tests.support.server import Server
+
+if TYPE_CHECKING:
+    from mcp.client.client import Client
 
 ADMIN: Final = "the-first-admin-key"
 PATIENCE: Final = 120  # seconds
@@ -65,6 +66,10 @@ def move(api: Api, id: str, seen: float) -> None:
 
 @asynccontextmanager
 async def python(server: Server, mode: Any) -> AsyncIterator[Client]:
+    # Not for each process of the tests: this import takes a second.
+    from mcp.client.client import Client  # noqa: PLC0415
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
     headers = {"authorization": f"Bearer {ADMIN}"}
     async with httpx.AsyncClient(headers=headers, timeout=PATIENCE) as http:
         transport = streamable_http_client(f"{server.url}/mcp", http_client=http)

@@ -63,6 +63,6 @@ def install(folder: Path, built: Built) -> None:
     extras = f"livejobs[http2,objects,otel,postgres] @ {built.wheel.as_uri()}"
     pip = [sys.executable, "-m", "pip", "--python", str(python)]
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    subprocess.run(
-        [*pip, "install", "--quiet", "--constraint", folder / "pins", extras], check=True
-    )
+    # Most of the modules are never imported, so they need no bytecode.
+    quick = ["--quiet", "--no-compile"]
+    subprocess.run([*pip, "install", *quick, "--constraint", folder / "pins", extras], check=True)

@@ -57,6 +57,7 @@ class Template:
             "arguments": arguments,
             "environment": dict(environment),
             "folder": str(folder or Path.cwd()),
+            "umask": umask(),
         }
         reading, writing = os.pipe()
         pid = self._order(order, stdin, writing, stderr.fileno())
@@ -93,6 +94,13 @@ class Template:
             control.shutdown(socket.SHUT_RDWR)
             self._process.communicate()  # to its end
             control.close()
+
+
+def umask() -> int:
+    """Of this process. It can be read only by setting another one."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 class Fork:

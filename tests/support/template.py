@@ -2,8 +2,8 @@
 
 Its arguments are the descriptor of a socket, which its parent holds, and the modules to import.
 It reads orders from the socket:
-- `{"arguments", "environment", "folder"}` with three descriptors: stdin, stdout and stderr. It
-  forks, and replies with the process id. The fork runs `livejobs` with these arguments.
+- `{"arguments", "environment", "folder", "umask"}` with three descriptors: stdin, stdout and
+  stderr. It forks, and replies with the process id. The fork runs `livejobs` with these arguments.
 - `{"ended": pid}`. It waits for the end of this fork, and replies with the exit code. Until then
   no other process can get the id.
 
@@ -79,6 +79,7 @@ def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(order["folder"])
+    os.umask(order["umask"])
     os.environ.clear()
     os.environ.update(order["environment"])
     time.tzset()

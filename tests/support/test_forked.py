@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -19,12 +20,16 @@ from tests.support.server import BIN, LONG_ENOUGH, READY, DidNotStart, Server, c
 ALIKE = ("Umask", "NoNewPrivs", "SigPnd", "SigBlk", "SigIgn", "SigCgt")
 
 
-@pytest.fixture(autouse=True)
-def template(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
+@pytest.fixture(scope="module")
+def template() -> Iterator[Template]:
     template = Template("livejobs.cli.operator.serve")
-    monkeypatch.setattr(Server, "template", template)  # also with `--fresh`
     yield template
     template.stop()
+
+
+@pytest.fixture(autouse=True)
+def also_with_the_option_fresh(monkeypatch: pytest.MonkeyPatch, template: Template) -> None:
+    monkeypatch.setattr(Server, "template", template)
 
 
 @pytest.fixture(params=[False, True], ids=["forked", "fresh"])
@@ -110,7 +115,18 @@ def test_a_variable_that_python_or_an_import_reads_gets_a_python_of_its_own(tmp_
         assert isinstance(server.process, subprocess.Popen)
 
 
-def test_forks_end_with_their_template(template: Template, tmp_path: Path) -> None:
+def test_it_has_the_umask_of_its_start(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with Server(tmp_path / "data") as server:
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+    finally:
+        os.umask(before)
+    assert "Umask:\t0027\n" in status
+
+
+def test_forks_end_with_their_template(tmp_path: Path) -> None:
+    template = Template("livejobs.cli.operator.serve")
     with (tmp_path / "errors").open("w+b") as errors:
         command = [str(BIN / "livejobs"), "serve", "--data", str(tmp_path), "--port", "0"]
         fork = template.fork(command, clean_environment(), stderr=errors)

@@ -317,7 +317,7 @@ async def test_generated_requests_over_our_own_connections_are_answered_alike(
             asked = requests.next(await tags_of(world))
             if n % 2 and asked.method in ("GET", "POST"):
                 asked = as_usual(asked)
-            if not MAY_LAST.search(repr(asked)):
+            if not MAY_LAST.search(repr(asked._replace(body=b""))):  # it may be a megabyte
                 seen.add(status_of(await answered_alike(world, bytes_of(asked))))
             pass_time()
         fast, slow = [

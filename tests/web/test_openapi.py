@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from openapi_spec_validator import validate
 from starlette.routing import Route
 
 from livejobs.app import ROUTES
@@ -63,6 +61,8 @@ def test_no_two_schemas_have_one_name() -> None:
 
 
 def test_the_document_is_a_valid_one() -> None:
+    from openapi_spec_validator import validate  # noqa: PLC0415 - slow, and only for this test
+
     validate(document("1", describe(BUILT_IN.values())))
 
 
@@ -78,7 +78,7 @@ def test_the_server_hands_it_out_to_anyone(closed: Server) -> None:
     assert answer.json()["info"]["title"] == "livejobs"
 
 
-# Four parts, so that no test is much longer than the others. Links lead from any method to any.
+# Parts, so that no test is much longer than the others. Links lead from any method to any.
 EACH = ("--phases", "examples,coverage,fuzzing")
 
 
@@ -86,11 +86,10 @@ EACH = ("--phases", "examples,coverage,fuzzing")
     "part",
     [
         (*EACH, "--include-method", "GET"),
-        (*EACH, "--include-method", "POST"),
-        (*EACH, "--exclude-method", "GET", "--exclude-method", "POST"),
+        (*EACH, "--exclude-method", "GET"),
         ("--phases", "stateful"),
     ],
-    ids=["GET", "POST", "others", "links"],
+    ids=["GET", "others", "links"],
 )
 def test_schemathesis_finds_no_500_and_nothing_undocumented(
     closed: Server, part: tuple[str, ...]
@@ -104,9 +103,11 @@ def test_schemathesis_finds_no_500_and_nothing_undocumented(
         "--request-timeout", "40", "--no-color", *part,
     ]  # fmt: skip
     root = Path(__file__).parents[2]
-    # Before what others install under the name of `tests`.
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks"}
-    environment["PYTHONPATH"] = str(root)
+    # Nothing more, since its client reads all variables twice for each request. The path comes
+    # before what others install under the name of `tests`.
+    environment = {
+        "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PYTHONPATH": str(root)
+    }  # fmt: skip
     ran = subprocess.run(
         [*map(str, command)],
         capture_output=True,

@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp import StdioServerParameters
-from mcp.client import Client
 
 from livejobs.cli.mcp.message import header
 from livejobs.cli.mcp.proxy import MOST
@@ -314,6 +312,10 @@ def test_too_many_requests_at_once_are_refused() -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_official_client_uses_the_command(shared: Server, api: Api, mode: Any) -> None:
+    # Not for each process of the tests: this import takes a second.
+    from mcp import StdioServerParameters  # noqa: PLC0415
+    from mcp.client import Client  # noqa: PLC0415
+
     job = api.create(title="Teaser")
     command = StdioServerParameters(command=LIVEJOBS, args=["mcp", "--url", shared.url])
     async with Client(command, mode=mode) as client:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from google.api_core.operations_v1 import AbstractOperationsClient
 
 from tests.faces.operations.world import ADMIN, World, admin_of, client_of
 from tests.support.server import Server
+
+if TYPE_CHECKING:
+    from google.api_core.operations_v1 import AbstractOperationsClient
 
 
 @pytest.fixture(scope="package")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from google.api_core import exceptions
-from google.api_core.operations_v1 import AbstractOperationsClient
 from google.longrunning.operations_pb2 import (  # type: ignore[import-untyped]  # it has no types
     Operation,
 )
@@ -24,6 +22,9 @@ from tests.faces.operations.world import ADMIN, World, admin_of, client_of, name
 from tests.faces.test_docs import BLOCKS
 from tests.support.examples import examples
 from tests.support.strategies import json_values
+
+if TYPE_CHECKING:
+    from google.api_core.operations_v1 import AbstractOperationsClient
 
 
 def facts(operation: Operation) -> dict[str, Any]:
@@ -125,6 +126,8 @@ def test_a_job_is_cancelled_and_that_is_no_error_later(
 def test_an_operation_is_deleted_once_it_is_done(
     world: World, client: AbstractOperationsClient
 ) -> None:
+    from google.api_core import exceptions  # noqa: PLC0415 - slow, as in world.py
+
     id = world.api.create()
     with pytest.raises(exceptions.BadRequest):  # FAILED_PRECONDITION, by its status
         client.delete_operation(name=name_of(id))
@@ -136,6 +139,8 @@ def test_an_operation_is_deleted_once_it_is_done(
 
 
 def test_refusals_are_exceptions_of_the_client(world: World) -> None:
+    from google.api_core import exceptions  # noqa: PLC0415 - slow, as in world.py
+
     id = world.api.create()
     with pytest.raises(exceptions.NotFound):
         client_of(world, world.other).get_operation(name=name_of(id))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import google.oauth2.credentials
-from google.api_core.operations_v1 import AbstractOperationsClient, OperationsRestTransport
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.api import Api
+
+if TYPE_CHECKING:
+    from google.api_core.operations_v1 import AbstractOperationsClient
 
 ADMIN = "the-first-admin-key"
 ALL = "/operations/v1/projects/default/operations"
@@ -26,11 +26,15 @@ def admin_of(url: str) -> Api:
 
 
 def client_of(world: World, key: str = ADMIN) -> AbstractOperationsClient:
-    return AbstractOperationsClient(
-        transport=OperationsRestTransport(
+    # Not for each process of the tests: this import takes half a second.
+    from google.api_core import operations_v1  # noqa: PLC0415
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415
+
+    return operations_v1.AbstractOperationsClient(
+        transport=operations_v1.OperationsRestTransport(
             host=world.api.url,
             path_prefix="operations/v1",
-            credentials=google.oauth2.credentials.Credentials(key),  # type: ignore[no-untyped-call]
+            credentials=Credentials(key),  # type: ignore[no-untyped-call]
         )
     )
 

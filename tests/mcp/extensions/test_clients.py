@@ -9,10 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from mcp import types
-from mcp.client import Client
-
-from tests.mcp.extensions.following import Tasks
 from tests.support.api import Api
 from tests.support.needs import need
 from tests.support.server import LONG_ENOUGH
@@ -43,11 +39,16 @@ def test_the_typescript_clients_follow_a_task(api: Api) -> None:
     assert result["structuredContent"]["result"] == {"published": True}
 
 
-async def _no_form(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+async def _no_form(context: Any, params: Any) -> Any:
     raise AssertionError("questions of tasks come by tasks/get")
 
 
 async def test_the_python_client_follows_a_task(api: Api) -> None:
+    # Not for each process of the tests: this import takes a second.
+    from mcp.client import Client  # noqa: PLC0415
+
+    from tests.mcp.extensions.following import Tasks  # noqa: PLC0415 - it imports the same
+
     job = api.create()
     api.report(job, ASK)
     tasks = Tasks()
