@@ -20,11 +20,11 @@ import httpx2
 from livejobs.backups import backing
 from livejobs.config import Settings
 from livejobs.copies.counts import Counts
-from tests.crash import command
 from tests.crash.checker import Broken
 from tests.crash.kill import check
 from tests.crash.ledger import Book, Ledger, differences
 from tests.crash.load import Load
+from tests.support import command
 from tests.support.postgres import Postgres
 from tests.support.server import Server
 
@@ -228,6 +228,7 @@ def environment(database: str | None) -> dict[str, str]:
 
 async def livejobs(*args: str, data: Path, database: str | None = None) -> None:
     env = {"LIVEJOBS_DATA": str(data)} | environment(database)
-    done = await asyncio.to_thread(partial(command.livejobs, *args, env=env))
-    if done.code:
-        raise Broken([f"livejobs {args[0]} ended with {done.code}: {done.stdout}{done.stderr}"])
+    done = await asyncio.to_thread(partial(command.livejobs, *args, **env))
+    if done.returncode:
+        said = done.stdout + done.stderr
+        raise Broken([f"livejobs {args[0]} ended with {done.returncode}: {said}"])

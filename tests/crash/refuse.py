@@ -18,8 +18,8 @@ from typing import Final
 import httpx2
 
 from tests.crash.checker import integrity
-from tests.crash.command import livejobs
 from tests.crash.full_disk import namespace
+from tests.support.command import livejobs
 from tests.support.server import DidNotStart, Server
 
 JOBS: Final = 30
@@ -72,7 +72,7 @@ def refusal(data: Path, *before_command: str) -> str:
     before = contents(data)
     done = livejobs("serve", "--port", "0", "--data", str(data), before=before_command)
     lines = done.stderr.splitlines()
-    assert done.code == 1, f"exit {done.code}: {done.stderr}"
+    assert done.returncode == 1, f"exit {done.returncode}: {done.stderr}"
     assert done.stdout == ""
     assert len(lines) == 1, done.stderr
     assert contents(data) == before, f"{contents(data)} was {before}"
