@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,16 +20,29 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
 from tests.support.command import livejobs
+from tests.support.forked import Fork
 from tests.support.server import BIN, LONG_ENOUGH, Running, Server
 
+STUB = ("-m", "tests.support.stub")
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+class Stub(Running):
+    """The small app, as a fork of the servers' template if there is one."""
+
+    def __init__(self, *args: str, program: Sequence[str] = STUB) -> None:
+        super().__init__(sys.executable, *program, *args)
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes] | Fork:
+        template = Server.template
+        if template is None or command[1] != "-m" or not template.fits(self.env):
+            return super()._launch(command)
+        return template.fork(command, self.env, stderr=self._errors)
 
 
 def stub(*args: str, **limits: int) -> Running:
     limits.setdefault("connections", 100)
-    return Running(
-        sys.executable, "-m", "tests.support.stub", "--limits", json.dumps(limits), *args
-    )
+    return Stub("--limits", json.dumps(limits), *args)
 
 
 @pytest.fixture(scope="module")
