@@ -47,7 +47,7 @@ def site() -> Iterator[Site]:
 def closed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("closed") / "data"
     env = {"LIVEJOBS_ADMIN_KEY": ADMIN}
-    with Server(data, "--cors-origins", site.origin, env=env, fresh=True) as server:
+    with Server(data, "--cors-origins", site.origin, env=env) as server:
         yield server
 
 

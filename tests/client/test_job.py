@@ -17,6 +17,7 @@ import livejobs
 from livejobs.client.worker.fields import LINE
 from tests.client.worker import Worker, all_logs, all_results
 from tests.support.api import Api
+from tests.support.desk import eventually
 
 
 def test_a_block_is_a_job_from_its_start_to_its_end(api: Api) -> None:
@@ -153,8 +154,7 @@ def test_a_silent_worker_hears_of_a_cancel_by_its_heartbeat(api: Api) -> None:
     with livejobs.job("render") as job:
         job.flush()
         api.post(f"/v1/jobs/{job.id}/cancel")
-        while not job._channel.cancelled:  # type: ignore[union-attr]  # says nothing itself
-            pass
+        eventually(lambda: job._channel.cancelled)  # type: ignore[union-attr]  # says nothing itself
     assert api.job(job.id)["heartbeat_at"]
 
 
@@ -311,8 +311,7 @@ def test_logging_never_raises_a_cancel(api: Api) -> None:
         job.flush()
         api.post(f"/v1/jobs/{job.id}/cancel")
         job.heartbeat()
-        while not job._channel.cancelled:  # type: ignore[union-attr]  # says nothing itself
-            pass
+        eventually(lambda: job._channel.cancelled)  # type: ignore[union-attr]  # says nothing itself
         record = logging.makeLogRecord({"name": "x", "msg": "stopping", "levelno": 20})
         assert livejobs.LogHandler(job).handle(record)
         job.result(1)

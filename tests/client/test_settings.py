@@ -45,7 +45,7 @@ def test_the_spool_is_in_the_users_state(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_page_of_a_job_opens_without_the_key_where_there_is_one(tmp_path: Path) -> None:
     key = "admin-key-of-tests"
     with (
-        Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": key}, fresh=True) as server,
+        Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": key}) as server,
         livejobs.job("render", url=server.url, key=key, spool=tmp_path) as job,
     ):
         job.flush()

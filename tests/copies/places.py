@@ -24,7 +24,8 @@ from livejobs.files.areas.local import LocalArea
 from livejobs.files.threads import Threads
 from livejobs.store.base import Change, EntryQuery, Query, Store
 from livejobs.store.choice import store_of
-from tests.support.server import BIN, LONG_ENOUGH, clean_environment
+from tests.support.command import livejobs
+from tests.support.server import BIN, clean_environment
 
 T0 = 1_767_323_045_678
 MOST = 10**6
@@ -60,14 +61,7 @@ class Place:
         return CliRunner().invoke(main, args, env=env | self.env)
 
     def process(self, *args: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*prefix, str(BIN / "livejobs"), *args],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=LONG_ENOUGH,
-            env=clean_environment() | self.env,
-        )
+        return livejobs(*args, before=prefix, **self.env)
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         env = clean_environment() | self.env

@@ -18,6 +18,7 @@ from livejobs.core.model import Entry, File, Head, Kept
 from livejobs.store.base import Change, Query, Store
 from livejobs.store.postgres.store import PostgresStore
 from livejobs.store.sqlite.store import SqliteStore
+from tests.support.command import livejobs
 from tests.support.postgres import Postgres
 from tests.support.server import BIN, LONG_ENOUGH, Server, clean_environment
 
@@ -28,10 +29,7 @@ STRAY = "f123456789abcdef0123456789abcdef"
 
 def gc(*args: str) -> tuple[int, dict[str, list[str]], str]:
     """The exit code, the rows by their names, and stderr."""
-    done = subprocess.run(
-        [BIN / "livejobs", "gc", *args],
-        capture_output=True, text=True, check=False, timeout=LONG_ENOUGH, env=clean_environment(),
-    )  # fmt: skip
+    done = livejobs("gc", *args)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     return done.returncode, {name: row for name, *row in rows}, done.stderr
 

@@ -84,7 +84,7 @@ def test_a_server_on_an_import_goes_on_as_the_old_one(postgres: Postgres, tmp_pa
         server.stop()  # it writes its last download counts
         assert old.run("export", str(tmp_path / "export")).exit_code == 0
         assert new.run("import", str(tmp_path / "export")).exit_code == 0
-        with Server(new.data, env=new.env, fresh=True) as moved, client(moved, key) as worker:
+        with Server(new.data, env=new.env) as moved, client(moved, key) as worker:
             assert state(worker) == was
             says = new.run("import", str(tmp_path / "export")).stderr
             assert "Another livejobs uses the database, or was killed" in says

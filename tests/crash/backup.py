@@ -11,6 +11,7 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +24,9 @@ from tests.crash.checker import Broken
 from tests.crash.kill import check
 from tests.crash.ledger import Book, Ledger, differences
 from tests.crash.load import Load
+from tests.support import command
 from tests.support.postgres import Postgres
-from tests.support.server import BIN, Server, clean_environment
+from tests.support.server import Server
 
 SHORTEST: Final = 0.3  # seconds of load before a backup
 LONGEST: Final = 2.0
@@ -225,14 +227,8 @@ def environment(database: str | None) -> dict[str, str]:
 
 
 async def livejobs(*args: str, data: Path, database: str | None = None) -> None:
-    env = clean_environment() | {"LIVEJOBS_DATA": str(data)} | environment(database)
-    process = await asyncio.create_subprocess_exec(
-        str(BIN / "livejobs"),
-        *args,
-        env=env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    if process.returncode:
-        raise Broken([f"livejobs {args[0]} ended with {process.returncode}: {said.decode()}"])
+    env = {"LIVEJOBS_DATA": str(data)} | environment(database)
+    done = await asyncio.to_thread(partial(command.livejobs, *args, **env))
+    if done.returncode:
+        said = done.stdout + done.stderr
+        raise Broken([f"livejobs {args[0]} ended with {done.returncode}: {said}"])

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, NamedTuple, NoReturn, Self
 
 from tests.crash.checker import integrity
 from tests.crash.client import PATIENCE, Client
@@ -18,10 +18,7 @@ from tests.crash.ledger import Ledger
 from tests.crash.load import Load
 from tests.support.server import DidNotStart, Server
 
-SIZE: Final = 8 << 20  # of the disk, to begin with
 BALLAST: Final = 2 << 20
-SLACK: Final = 1 << 20  # free when a cycle begins
-ROOM: Final = 3 << 20  # added when the disk is full
 ENOUGH: Final = 40  # refusals
 ANY_ROOM: Final = ("--min-free-bytes", "1")  # ready on this disk, which is smaller than the default
 
@@ -42,6 +39,16 @@ def enter(*command: str) -> NoReturn:
     """Replace this process by a command in a mount namespace, whose mounts end with it."""
     inside = [*namespace(), *command]
     os.execvp(inside[0], inside)
+
+
+class Room(NamedTuple):
+    size: int  # of the disk, to begin with
+    slack: int  # free when a later cycle begins
+    more: int  # added when the disk is full
+
+
+WIDE: Final = Room(8 << 20, 1 << 20, 3 << 20)
+TIGHT: Final = Room(5 << 20, 1 << 18, 2 << 20)  # full after some seconds of load
 
 
 class Disk:
@@ -91,13 +98,13 @@ def _mount(*args: str) -> None:
 Say = Callable[[str], None]
 
 
-async def drill(cycles: int, folder: Path, seed: int, say: Say) -> None:
+async def drill(cycles: int, folder: Path, seed: int, say: Say, room: Room = WIDE) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
-    with Disk(folder, SIZE) as disk, Server(folder / "data", *ANY_ROOM) as server:
+    with Disk(folder, room.size) as disk, Server(folder / "data", *ANY_ROOM) as server:
         load = Load(ledger, server.port, seed)
         for at in range(1, cycles + 1):
-            cycle = Cycle(server, load, disk, chance)
+            cycle = Cycle(server, load, disk, room, chance)
             if at % 3 == 1:
                 said = await cycle.fill_and_kill()
             else:
@@ -115,15 +122,18 @@ async def drill(cycles: int, folder: Path, seed: int, say: Say) -> None:
 class Cycle:
     """Fill the disk once and free it once."""
 
-    def __init__(self, server: Server, load: Load, disk: Disk, chance: random.Random) -> None:
+    def __init__(
+        self, server: Server, load: Load, disk: Disk, room: Room, chance: random.Random
+    ) -> None:
         self.server, self.load, self.disk, self.chance = server, load, disk, chance
+        self.room = room
         self.ledger = load.ledger
         self.client = Client(server.port)
         self.ballast: list[Path] = []
-        if disk.size == SIZE:
+        if disk.size == room.size:
             self.ballast.append(disk.fill("ballast", BALLAST))
         else:
-            disk.resize(disk.used + SLACK)
+            disk.resize(disk.used + room.slack)
 
     async def fill_and_free(self) -> str:
         """The server accepts reports again as soon as there is room."""
@@ -219,7 +229,7 @@ class Cycle:
     def _make_room(self) -> None:
         if self.ballast and self.chance.random() < 0.5:
             self._drop_ballast()
-        self.disk.resize(self.disk.size + ROOM)
+        self.disk.resize(self.disk.size + self.room.more)
         self._drop_ballast()
 
     def _drop_ballast(self) -> None:

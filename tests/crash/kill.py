@@ -18,6 +18,7 @@ from tests.support.server import Running, Server
 
 SHORTEST: Final = 0.2  # seconds of load in a round
 LONGEST: Final = 1.5
+MORE: Final = 10  # requests of each worker, before a last check
 
 
 async def drill(
@@ -87,7 +88,9 @@ def _start_and_kill(server: Server, seconds: float) -> None:
 async def rest(load: Load) -> None:
     """Let the workers repeat their unanswered reports and send some more; then stop them."""
     running = asyncio.create_task(load.run())
-    await asyncio.wait([running], timeout=1)
+    enough = {worker: worker.steps + MORE for worker in load.workers}
+    while not running.done() and any(worker.steps < n for worker, n in enough.items()):
+        await asyncio.wait([running], timeout=0.02)
     load.enough.set()
     await running
 

@@ -41,7 +41,7 @@ class Load:
         watcher: type[Watcher] = Watcher,
         gap: float = 0,
     ) -> None:
-        """`gap`: seconds that each worker rests between its requests."""
+        """`gap`: seconds that workers and viewers that poll rest between requests."""
         self.ledger = ledger
         self.gap = gap
         self.client = client
@@ -65,7 +65,7 @@ class Load:
             for worker in self.workers:
                 group.create_task(self._until_lost(worker, self.gap))
             for viewer in self.viewers:
-                group.create_task(self._until_lost(viewer))
+                group.create_task(self._until_lost(viewer, self.gap))
             for watcher in self.watchers:
                 group.create_task(self._until_lost(watcher))
 
@@ -151,8 +151,10 @@ class Worker(Caller):
         self.spoken: tuple[Book, Voice] | None = None  # last
         self.dropped: list[Report] = []  # by a full disk, of that voice: to be said again
         self.done: list[Book] = []
+        self.steps = 0
 
     async def step(self) -> None:
+        self.steps += 1
         if self.asked is not None:
             await self._make_again(self.asked)
         elif self.spoken is not None and self.spoken[1].waiting:

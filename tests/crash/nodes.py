@@ -19,7 +19,7 @@ from typing import Any, Final
 from tests.crash.checker import Broken
 from tests.crash.client import Client
 from tests.crash.database import CUT, Unsure, UnsureWatcher, until_ready
-from tests.crash.kill import check
+from tests.crash.kill import check, rest
 from tests.crash.ledger import Ledger
 from tests.crash.load import Load
 from tests.crash.namespace import Namespace
@@ -37,8 +37,8 @@ Fault = Callable[[], Awaitable[str]]
 class Spread(Load):
     """Clients at all nodes."""
 
-    def __init__(self, ledger: Ledger, ports: Sequence[int], seed: int) -> None:
-        super().__init__(ledger, ports[0], seed, client=Unsure, watcher=UnsureWatcher)
+    def __init__(self, ledger: Ledger, ports: Sequence[int], seed: int, gap: float) -> None:
+        super().__init__(ledger, ports[0], seed, client=Unsure, watcher=UnsureWatcher, gap=gap)
         self._ports = ports
         self._at = {
             one: at for at, one in enumerate((*self.workers, *self.viewers, *self.watchers))
@@ -51,8 +51,9 @@ class Spread(Load):
 class Crowd:
     """Nodes, the network between each and PostgreSQL, their load, and the checker."""
 
-    def __init__(self, postgres: Postgres, seed: int, silence: float) -> None:
+    def __init__(self, postgres: Postgres, seed: int, silence: float, gap: float = 0) -> None:
         self.postgres = postgres
+        self.gap = gap
         self.database = "drill"
         self.silence = silence
         self.chance = random.Random(seed)
@@ -92,7 +93,7 @@ class Crowd:
         self.servers.append(stack.enter_context(await asyncio.to_thread(make, *args, **how)))
 
     def _open(self) -> None:
-        self.load = Spread(self.ledger, [it.port for it in self.servers], self.seed)
+        self.load = Spread(self.ledger, [it.port for it in self.servers], self.seed, self.gap)
 
     async def round(self, fault: Fault) -> str:
         running = asyncio.create_task(self.load.run())
@@ -142,10 +143,7 @@ class Crowd:
     async def rest(self) -> str:
         """Let the workers send again what was not answered; then compare everything, at every
         node."""
-        running = asyncio.create_task(self.load.run())
-        await asyncio.wait([running], timeout=1)
-        self.load.enough.set()
-        await running
+        await rest(self.load)
         jobs = await self.check(*self.servers, everything=True)
         told = sum(one.told for one in self.load.watchers)
         return (
@@ -236,12 +234,13 @@ async def crowd(
     disk: Path | None = None,
     *,
     wired: bool = True,
+    gap: float = 0,
 ) -> AsyncIterator[Crowd]:
     postgres = await asyncio.to_thread(Postgres, disk)
     with postgres:
         await asyncio.to_thread(postgres.database, "drill")
         async with AsyncExitStack() as stack:
-            people = Crowd(postgres, seed, silence)
+            people = Crowd(postgres, seed, silence, gap)
             if wired:
                 await people.start(stack, folder / "data", environments)
             else:
@@ -251,9 +250,16 @@ async def crowd(
 
 
 async def drill(
-    names: Sequence[str], rounds: int, folder: Path, seed: int, say: Say, *, silence: float = AWAY
+    names: Sequence[str],
+    rounds: int,
+    folder: Path,
+    seed: int,
+    say: Say,
+    *,
+    silence: float = AWAY,
+    gap: float = 0,
 ) -> None:
-    async with crowd(folder, seed, silence) as people:
+    async with crowd(folder, seed, silence, gap=gap) as people:
         for at in range(1, rounds + 1):
             for name in names:
                 said = await people.round(partial(FAULTS[name], people))

@@ -10,7 +10,6 @@ import random
 import shlex
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +19,8 @@ import httpx2
 
 from tests.crash.checker import integrity
 from tests.crash.full_disk import namespace
-from tests.support.server import BIN, LONG_ENOUGH, DidNotStart, Server, clean_environment
+from tests.support.command import livejobs
+from tests.support.server import DidNotStart, Server
 
 JOBS: Final = 30
 LINES: Final = 2
@@ -70,15 +70,7 @@ def read_only(data: Path) -> list[str]:
 def refusal(data: Path, *before_command: str) -> str:
     """The server's refusal to start, after a check that it changed no file."""
     before = contents(data)
-    command = [*before_command, str(BIN / "livejobs"), "serve", "--port", "0", "--data", str(data)]
-    done = subprocess.run(
-        command,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONG_ENOUGH,
-        check=False,
-    )
+    done = livejobs("serve", "--port", "0", "--data", str(data), before=before_command)
     lines = done.stderr.splitlines()
     assert done.returncode == 1, f"exit {done.returncode}: {done.stderr}"
     assert done.stdout == ""

@@ -37,7 +37,7 @@ async def drill(
 ) -> None:
     ledger = Ledger()
     chance = random.Random(seed)
-    with Server(data, fresh=True) as server:
+    with Server(data) as server:
         load = Load(ledger, server.port, seed, gap=gap)
         for at in range(1, rounds + 1):
             said = await _pause(server, load, chance)

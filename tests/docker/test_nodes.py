@@ -46,7 +46,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="module")
 def node(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"LIVEJOBS_DATABASE": postgres.database("nodes"), "LIVEJOBS_ADMIN_KEY": KEY}
-    with Server(tmp_path_factory.mktemp("node") / "data", env=settings, fresh=True) as running:
+    with Server(tmp_path_factory.mktemp("node") / "data", env=settings) as running:
         yield running
 
 

@@ -193,7 +193,7 @@ def test_an_unusable_store_stops_the_start_with_one_line(
         ("s3://", "takes .*, not 's3://'"),
     ):
         with pytest.raises(DidNotStart) as caught:
-            Server(tmp_path, "--files", url, env=store.environment, fresh=True)
+            Server(tmp_path, "--files", url, env=store.environment)
         last = str(caught.value).splitlines()[-1]
         assert re.fullmatch(rf"livejobs: files \([^)]*\): {sentence}", last)
 

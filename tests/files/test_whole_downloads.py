@@ -51,23 +51,23 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def ours(tmp_path: Path, _: Certificate) -> Iterator[Place]:
+def ours(tmp_path: Path, _: pytest.FixtureRequest) -> Iterator[Place]:
     with Server(tmp_path / "data") as server:
         yield Place(server.url)
 
 
 @contextmanager
-def over_tls(tmp_path: Path, certificate: Certificate) -> Iterator[Place]:
+def over_tls(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    certificate: Certificate = request.getfixturevalue("certificate")
     with Server(tmp_path / "data", *certificate.flags) as server:
         yield Place(server.url, certificate.trust("http/1.1"))
 
 
 @contextmanager
-def from_a_store(tmp_path: Path, _: Certificate) -> Iterator[Place]:
-    with (
-        ObjectStore() as store,
-        Server(tmp_path / "data", "--files", store.files, env=store.environment) as server,
-    ):
+def from_a_store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    store: ObjectStore = request.getfixturevalue("store")
+    files = f"s3://bucket/{tmp_path.name}"
+    with Server(tmp_path / "data", "--files", files, env=store.environment) as server:
         yield Place(server.url)
 
 
@@ -111,12 +111,16 @@ PLACES: Final[dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with ObjectStore() as store:
+        yield store
+
+
 @pytest.fixture(params=PLACES)
-def place(
-    request: pytest.FixtureRequest, tmp_path: Path, certificate: Certificate
-) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with ExitStack() as stack:
-        yield stack.enter_context(PLACES[request.param](tmp_path, certificate))
+        yield stack.enter_context(PLACES[request.param](tmp_path, request))
 
 
 def shelve(http: httpx.Client, *sizes: int) -> None:

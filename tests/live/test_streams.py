@@ -86,7 +86,7 @@ def test_the_socket_of_a_job_resumes_from_the_last_event_id_too(shared: Server) 
 
 def test_a_followed_log_is_a_connection_like_any_stream(tmp_path: Path) -> None:
     with (
-        Server(tmp_path / "data", "--max-connections-per-key", "1", fresh=True) as server,
+        Server(tmp_path / "data", "--max-connections-per-key", "1") as server,
         Api(server.url) as api,
     ):
         path = f"/v1/jobs/{api.create()}/logs"

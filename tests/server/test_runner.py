@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,16 +19,30 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
-from tests.support.server import BIN, LONG_ENOUGH, Running, Server, clean_environment
+from tests.support.command import livejobs
+from tests.support.forked import Fork
+from tests.support.server import BIN, LONG_ENOUGH, Running, Server
 
+STUB = ("-m", "tests.support.stub")
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+class Stub(Running):
+    """The small app, as a fork of the servers' template if there is one."""
+
+    def __init__(self, *args: str, program: Sequence[str] = STUB) -> None:
+        super().__init__(sys.executable, *program, *args)
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes] | Fork:
+        template = Server.template
+        if template is None or command[1] != "-m" or not template.fits(self.env):
+            return super()._launch(command)
+        return template.fork(command, self.env, stderr=self._errors)
 
 
 def stub(*args: str, **limits: int) -> Running:
     limits.setdefault("connections", 100)
-    return Running(
-        sys.executable, "-m", "tests.support.stub", "--limits", json.dumps(limits), *args
-    )
+    return Stub("--limits", json.dumps(limits), *args)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +60,7 @@ def hurried() -> Iterator[Running]:
 
 def serve(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the server; it is expected to fail."""
-    return subprocess.run(
-        [BIN / "livejobs", "serve", *args],
-        env=clean_environment() | env,
-        capture_output=True,
-        text=True,
-        timeout=LONG_ENOUGH,
-        check=False,
-    )
+    return livejobs("serve", *args, **env)
 
 
 def dial(server: Running) -> socket.socket:
@@ -98,13 +105,13 @@ def test_stdout_gets_the_ready_line_and_nothing_else(server: Server) -> None:
 
 
 def test_port_0_picks_a_free_port(tmp_path: Path) -> None:
-    with Server(tmp_path / "a", fresh=True) as one, Server(tmp_path / "b", fresh=True) as two:
+    with Server(tmp_path / "a", fresh=True) as one, Server(tmp_path / "b") as two:
         assert one.port != two.port
         assert 0 not in {one.port, two.port}
 
 
 def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--host", "::1", fresh=True) as server:
+    with Server(tmp_path / "data", "--host", "::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert httpx2.get(server.url + "/healthz").status_code == 200
 
@@ -149,12 +156,12 @@ def test_a_wrong_setting_prints_one_line_and_exits_with_2(
 
 
 def test_a_misspelt_variable_is_named(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", env={"LIVEJOBS_PROT": "1"}, fresh=True) as server:
+    with Server(tmp_path / "data", env={"LIVEJOBS_PROT": "1"}) as server:
         assert "livejobs: LIVEJOBS_PROT: there is no such setting" in server.stderr
 
 
 def test_with_open_the_server_listens_on_any_address(tmp_path: Path) -> None:
-    with Server(tmp_path / "data", "--host", "0.0.0.0", "--open", fresh=True) as server:
+    with Server(tmp_path / "data", "--host", "0.0.0.0", "--open") as server:
         assert server.url == f"http://0.0.0.0:{server.port}"
 
 

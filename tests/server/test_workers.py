@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,16 +18,22 @@ from click.testing import CliRunner
 from livejobs import clock
 from livejobs.cli.operator.demo import demo
 from livejobs.server.workers import LONG_LIFE, LONGEST_PAUSE, Post
-from tests.server.test_runner import dial, listening, read_all, read_until, serve, status_of
+from tests.server.test_runner import (
+    STUB,
+    Stub,
+    dial,
+    listening,
+    read_all,
+    read_until,
+    serve,
+    status_of,
+)
 from tests.support.certificate import Certificate
 from tests.support.server import Running, hold_port
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 BYE = b"event: bye\ndata: {}\n\n\r\n0\r\n\r\n"
-
-
-STUB = ("-m", "tests.support.stub")
-# The same, with less time to stop.
+# The small app, with less time to stop.
 IMPATIENT = """\
 from livejobs.server import workers
 workers.STOP_SECONDS = 0.5
@@ -37,13 +42,13 @@ main()
 """
 
 
-class Workers(Running):
+class Workers(Stub):
     """The stub keeps nothing, so it does not use its database."""
 
     def __init__(self, count: int, *args: str, program: Sequence[str] = STUB) -> None:
         self.count = count
         how = ("--workers", str(count), "--database", NOWHERE)
-        super().__init__(sys.executable, *program, *how, *args)
+        super().__init__(*how, *args, program=program)
 
     def kill(self) -> None:
         """Kill the supervisor. Its workers end too, and the last of them frees the port."""

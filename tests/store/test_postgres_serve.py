@@ -10,20 +10,10 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from tests.support.command import livejobs
 from tests.support.desk import eventually
 from tests.support.postgres import Postgres
-from tests.support.server import BIN, Server, clean_environment
-
-
-def livejobs(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(BIN / "livejobs"), *args],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment() | env,
-    )
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +24,7 @@ def url(postgres: Postgres) -> str:
 @pytest.fixture(scope="module")
 def server(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("first") / "data"
-    with Server(data, env={"LIVEJOBS_DATABASE": url}, fresh=True) as running:
+    with Server(data, env={"LIVEJOBS_DATABASE": url}) as running:
         yield running
 
 

@@ -23,7 +23,7 @@ COUNT = 3
 @pytest.fixture
 def server(postgres: Postgres, tmp_path: Path) -> Iterator[Server]:
     url = {"LIVEJOBS_DATABASE": postgres.database("workers")}
-    with Server(tmp_path / "data", "--workers", str(COUNT), env=url, fresh=True) as running:
+    with Server(tmp_path / "data", "--workers", str(COUNT), env=url) as running:
         yield running
 
 

@@ -42,7 +42,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     serve_orders(control)
-    livejobs()
+    if sys.argv[1:2] == ["-m"]:  # python -m module …
+        sys.argv[:3] = [sys.argv[2]]
+        import_module(sys.argv[0]).main()
+    else:
+        livejobs()
 
 
 def serve_orders(control: socket.socket) -> None:

@@ -21,7 +21,8 @@ COMMANDS = (
 # No fixture: with `--quick`, no test could have it.
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--fresh"):
-        Shell.template = Template(*(f"livejobs.cli.{name}" for name in COMMANDS))
+        modules = (f"livejobs.cli.{name}" for name in COMMANDS)
+        Shell.template = Template(*modules, "tests.support.warm")
 
 
 def pytest_unconfigure() -> None:

@@ -306,9 +306,7 @@ def test_a_busy_server_is_told_from_an_absent_one() -> None:
 
 
 def test_a_key_is_needed_and_taken(tmp_path: Path) -> None:
-    with Server(
-        tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": "of-the-admin"}, fresh=True
-    ) as server:
+    with Server(tmp_path / "data", env={"LIVEJOBS_ADMIN_KEY": "of-the-admin"}) as server:
         done = Shell(server.url).run("jobs")
         assert done.returncode == 2
         assert "LIVEJOBS_KEY" in done.stderr
