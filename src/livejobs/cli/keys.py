@@ -15,6 +15,7 @@ import httpx2
 
 from livejobs import clock
 from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.cli.reach import HINTS
 from livejobs.config import ROWS
 from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
@@ -25,6 +26,10 @@ from livejobs.store.choice import store_of
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+
+
+class Seconds(click.IntRange):
+    name = "number of seconds"  # of which click's error speaks
 
 
 class Refused(Exception):
@@ -76,11 +81,11 @@ class ServerKeys:
         try:
             answer = self._http.request(method, path, json=body)
         except httpx2.HTTPError as error:
-            raise Refused(f"Can't reach {self._http.base_url}: {error}.") from None
+            raise Refused(f"No server answers at {self._http.base_url} ({error}).") from None
         if answer.is_success:
             row: Row = answer.json() if answer.content else {}
             return row
-        raise Refused(_detail(answer))
+        raise Refused(_detail(answer) + HINTS.get(str(answer.status_code), ""))
 
 
 def _detail(answer: httpx2.Response) -> str:
@@ -255,7 +260,7 @@ def key() -> None:
 )
 @click.option(
     "--expires-in",
-    type=click.IntRange(1),
+    type=Seconds(1),
     metavar="SECONDS",
     help="Lifetime. Without it: until the key is revoked.",
 )
@@ -346,7 +351,7 @@ def _named(rows: list[Row], id_or_name: str) -> Row:
 )
 @click.option(
     "--ttl",
-    type=click.IntRange(1, 86_400),
+    type=Seconds(1, 86_400),
     default=900,
     show_default=True,
     metavar="SECONDS",

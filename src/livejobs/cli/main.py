@@ -89,6 +89,16 @@ class Commands(click.Group):
         command: click.Command = getattr(module, place.attribute or place.module)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in PLACES and args[0][:1].isalnum():
+            difflib = import_module("difflib")  # loaded only here, since it costs each start
+            near = difflib.get_close_matches(args[0], PLACES, n=1)
+            if near:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         widest = max(map(len, PLACES))
         for title, part in SECTIONS.items():
