@@ -46,7 +46,7 @@ SECTIONS: Final = {
         "doctor": Place("doctor", "Check settings, disk, database, files and proxy."),
         "webhook": Place("webhooks", "List, test and replay webhooks.", "webhook"),
         "export": Place("export", "Write all jobs and files to a folder."),
-        "gc": Place("gc", "Remove what is no longer kept."),
+        "gc": Place("gc", "Remove jobs, logs and files whose time is over."),
         "import": Place("import_", "Read an export into a database.", "import_"),
     },
 }
