@@ -249,6 +249,7 @@ def test_a_job_s_picture_has_its_facts() -> None:
         lines = [line.plain for line in portrait(job("a", **facts), width, unicode=True)]
         text = "\n".join(lines)
         for said in ("? waiting", "● s20", "14 before", "14 more", "? Publish?", "f4  1.0 kB",
-                     "4 more", "17: frame broken", "3: 1 running, 2 succeeded"):  # fmt: skip
+                     "livejobs answer a VALUE", "4 more", "17: frame broken",
+                     "3: 1 running, 2 succeeded"):  # fmt: skip
             assert said in text, width
         assert max(map(cell_len, lines)) <= width

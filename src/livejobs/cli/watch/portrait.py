@@ -135,8 +135,9 @@ def _counted(step: Mapping[str, Any]) -> str:
 def _facts(job: Job) -> Iterator[Text]:
     if job.get("waiting"):
         yield part("? ", "magenta").append(plain(job["waiting"]["prompt"]), "bold")
+        yield Text(f"  livejobs answer {plain(job['id'])} VALUE", DIM)
     elif job["stalled"]:
-        yield Text("! The worker has said nothing for a while.", "yellow")
+        yield Text("! The worker has sent no report for a while.", "yellow")
     yield from _children(job["children"])
     if job["counters"]:
         yield _row("counters", _counters(job["counters"]))
