@@ -15,7 +15,8 @@ import httpx2
 
 from livejobs import clock
 from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
-from livejobs.cli.reach import HINTS
+from livejobs.cli.reach import HINTS, sentence
+from livejobs.client.errors import Unreachable
 from livejobs.config import ROWS
 from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
@@ -81,7 +82,7 @@ class ServerKeys:
         try:
             answer = self._http.request(method, path, json=body)
         except httpx2.HTTPError as error:
-            raise Refused(f"No server answers at {self._http.base_url} ({error}).") from None
+            raise Refused(sentence(Unreachable(str(error)), str(self._http.base_url))) from None
         if answer.is_success:
             row: Row = answer.json() if answer.content else {}
             return row

@@ -274,6 +274,12 @@ def test_without_a_server_a_command_says_what_to_do(words: tuple[str, ...]) -> N
     )
 
 
+def test_without_a_server_key_names_the_same_next_step() -> None:
+    done = Shell("http://127.0.0.1:9").run("key", "list")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "(Connection refused). Start one with `livejobs serve`" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["logs", "get", "wait", "cancel", "watch"])
 def test_a_job_that_is_not_there_is_said(command: str, shell: Shell) -> None:
     done = shell.run(command, "absent\x1b")
