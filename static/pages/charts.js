@@ -21,7 +21,7 @@ const CLOCKS = {
 
 const whole = (n) => number.format(n);
 const jobs = (n) => `${whole(n)} ${n === 1 ? "job" : "jobs"}`;
-const rate = (n) => (n >= 9.95 ? whole(Math.round(n)) : whole(n));
+const rate = (n) => (n && n < 0.05 ? "<0.1" : n >= 9.95 ? whole(Math.round(n)) : whole(n));
 const runTimes = ({ p50, p95 }) => (p50 === null ? ["–", ""] : [span(p50), `p95 ${span(p95)}`]);
 
 /** Each card: its drawings as [field, look], and what it says of all points and of one. */

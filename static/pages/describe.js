@@ -81,7 +81,7 @@ export function tabMark(job) {
 export function figures(job, seenAt, now) {
   const { current, total, unit, rate } = job.progress;
   const seconds = secondsLeft(job, seenAt, now);
-  const moving = job.status === "running" && !job.stalled && rate !== null;
+  const moving = job.status === "running" && !job.stalled && !job.waiting && rate !== null;
   const of = total === null ? "" : ` of ${amount(total)}`;
   return [
     ["Done", current === null ? null : `${amount(current)}${of}${unit ? ` ${unit}` : ""}`],

@@ -94,6 +94,7 @@ function field(name, schema, needed, words) {
   control.required = needed && control.type !== "checkbox";
   const node = element("label", typeof schema.title === "string" ? schema.title : name);
   node.append(control);
+  if (typeof schema.description === "string") node.append(element("small", schema.description));
   control.addEventListener("input", () => control.setCustomValidity(""));
   return { name, node, read: () => read(control, schema, needed, words) };
 }

@@ -10,7 +10,7 @@ const KEYS = [
   ["x", "Select the job"],
   ["Shift x", "Select up to the job"],
   ["g", "Back to the first job"],
-  ["Esc", "Let go of the selection, of the search"],
+  ["Esc", "Clear the selection, then the search"],
   ["?", "Show these keys"],
 ];
 

@@ -32,11 +32,11 @@ export function showConnection(state) {
 export const NOTICES = {
   missing: ["There is no such job", "It may have been deleted, or its address has a typo."],
   denied: ["A key is needed", "This server shows jobs only to clients with a key."],
-  refused: ["This address is not valid", "The server does not accept its parameters."],
+  refused: ["This address is not valid", "The server does not accept the parameters in the address."],
   gone: ["This job was deleted", "Its log and its files were deleted with it."],
 };
 const EXPIRED = ["This link has ended", "Ask for a new link, or log in with a key."];
-const FORBIDDEN = ["Your key does not allow this", "Log in with a key that does."];
+const FORBIDDEN = ["Your key does not allow this", "Log in with a key that allows it."];
 
 /** Replace the page with a notice. */
 export async function showNotice(root, name) {

@@ -39,7 +39,15 @@ export async function readable(path, file) {
 
 function pdf(path, file) {
   const src = address(path, { inline: 1, v: file.sha256.slice(0, 16), token: credential.token });
+  if (navigator.pdfViewerEnabled === false) return unseen(src, file);
   return element("iframe", undefined, { src, title: harmless(file.name), class: "pdf" });
+}
+
+/** A frame would stay empty, as on most phones. */
+function unseen(src, file) {
+  const note = element("p", "This browser can't show a PDF in a page. ", { class: "note" });
+  note.append(element("a", `Open ${harmless(file.name)}`, { href: src, target: "_blank", rel: "noopener" }));
+  return note;
 }
 
 /** An answer to a range may be the whole file: read no more than is shown. */

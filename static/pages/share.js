@@ -46,7 +46,7 @@ export function shareDialog(id) {
       dialog.showModal();
       const by = await session().catch(() => null);
       form.hidden = Boolean(by?.open);
-      if (by?.open) show(pageOf(id).href, "This server runs open: whoever can reach it sees this job.");
+      if (by?.open) show(pageOf(id).href, "This server runs open: everyone who can reach it sees this job.");
     },
   };
 }

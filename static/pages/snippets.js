@@ -18,12 +18,12 @@ function snippets(job) {
   const root = BASE.href.replace(/\/$/, "");
   return [
     ["In any page", element(job.id, closed)],
-    ["Where no script runs (README, wiki)", `[![${markdown(nameOf(job))}](${page}/badge.svg${token})](${page})`],
+    ["As a badge (README, wiki)", `[![${markdown(nameOf(job))}](${page}/badge.svg${token})](${page})`],
     ["In a frame", `<iframe src="${page}/embed${token}" title="${escaped(nameOf(job))}"></iframe>`],
-    ["Read its state", `curl '${api}'${key}`],
-    ["Follow it", `curl -N '${api}/events'${key}`],
-    ["Wait for its end in Python", python(job.id, root)],
-    ["Watch it in a terminal", `livejobs watch ${job.id} --url ${root}`],
+    ["Read the state", `curl '${api}'${key}`],
+    ["Stream the changes", `curl -N '${api}/events'${key}`],
+    ["Wait for the end in Python", python(job.id, root)],
+    ["Watch in a terminal", `livejobs watch ${job.id} --url ${root}`],
   ];
 }
 

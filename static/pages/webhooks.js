@@ -1,15 +1,23 @@
 /** The webhooks of the server, for an admin: what was delivered, test, replay and remove. */
 
+import { BASE } from "../livejobs.js";
 import { address, ask } from "./api.js";
 import { confirmed } from "./confirmed.js";
 import { age } from "./format.js";
 import { showNotice } from "./layout.js";
-import { session } from "./session.js";
+import { isClosed, session } from "./session.js";
 import { start } from "./start.js";
 import * as ui from "./ui.js";
 
 const PAGE = 6;
 const EVERY = 3_000; // ms between two looks at what waits
+
+/** The command that creates a first webhook. */
+function creation() {
+  const key = isClosed() ? ' \\\n  -H "x-api-key: $LIVEJOBS_KEY"' : "";
+  const body = '{"url": "https://example.com/hook", "events": ["finished"]}';
+  return `curl ${new URL("v1/webhooks", BASE)}${key} \\\n  --json '${body}'`;
+}
 
 class WebhooksPage {
   #root;
@@ -28,8 +36,15 @@ class WebhooksPage {
     const page = ui.make("webhooks");
     this.#parts = page.parts;
     this.#root.replaceChildren(page);
+    this.#showExample();
     await this.#load();
     setInterval(() => document.hidden || this.#look(), EVERY);
+  }
+
+  #showExample() {
+    const { example, copy } = this.#parts;
+    ui.put(example, creation());
+    copy.onclick = () => ui.copy(copy, creation());
   }
 
   async #load() {

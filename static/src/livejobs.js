@@ -627,7 +627,7 @@ class Group {
 
   async #join() {
     const { signal } = (this.#leave = new AbortController());
-    const { locks } = navigator;
+    const { locks } = globalThis.navigator ?? {};
     if (!locks || !globalThis.BroadcastChannel) return this.#lead();
     tab ??= crypto.getRandomValues(new Uint32Array(3)).join("");
     const held = new Promise((done) => signal.addEventListener("abort", done));
@@ -660,6 +660,7 @@ class Group {
     this.leads = true;
     const watchdog = () => this.each((connection) => connection.check(Date.now()));
     this.#timers.watchdog = setInterval(watchdog, SILENCE / 8);
+    this.#timers.watchdog.unref?.(); // Node.js ends with its last watch
     this.#schedule();
     this.#post({ op: "lead" });
     this.arrange();
@@ -780,7 +781,8 @@ class Group {
   #way(subscriptions) {
     const hasSocket = this.#connected().some((sub) => sub.connection.way === "ws");
     const order = subscriptions > 1 || hasSocket ? ["ws", "sse"] : ["sse", "ws"];
-    return order.find((way) => !(this.#blocked[way] > Date.now())) ?? "poll";
+    const offered = (way) => way === "sse" || globalThis.WebSocket; // Node.js 20 has none
+    return order.find((way) => offered(way) && !(this.#blocked[way] > Date.now())) ?? "poll";
   }
 
   block(way) {
@@ -995,7 +997,7 @@ class Watch {
 
   #look() {
     clearTimeout(this.#grace);
-    if (document.hidden) this.#grace = setTimeout(() => this.#see(false), this.#group ? GRACE : 0);
+    if (globalThis.document?.hidden) this.#grace = setTimeout(() => this.#see(false), this.#group ? GRACE : 0);
     else this.#see(true);
   }
 

@@ -63,13 +63,14 @@ def test_each_schema_gets_its_form_and_the_answer_arrives(api: Api, visit: Opene
 
     properties = {
         "name": {"type": "string", "title": "Your name"},
-        "share": {"type": "number"},
+        "share": {"type": "number", "description": "Between 0 and 1"},
         "public": {"type": "boolean"},
         "colour": {"enum": ["red", "blue"]},
         "left_out": {"type": "string"},
     }
     ask(api, id, {"type": "object", "properties": properties, "required": ["name"]})
     page.get_by_label("Your name").fill("Ann")
+    expect(page.get_by_text("Between 0 and 1")).to_be_visible()
     page.get_by_label("share").fill("0.5")
     page.get_by_label("public").check()
     page.get_by_label("colour").select_option("blue")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livejobs.web.pages.assets import static_dir
 from tests.browser.conftest import Opener
+from tests.support.api import Api
 from tests.support.needs import need
 from tests.support.server import Server
 
@@ -43,6 +44,27 @@ def test_the_client_loads_where_there_is_no_document() -> None:
     command = [str(node), "--input-type=module", "--eval", program]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     assert set(json.loads(answer.stdout)) >= EXPORTS
+
+
+def test_the_client_watches_jobs_where_there_is_no_document(shared: Server) -> None:
+    node = shutil.which("node")
+    need(node, "node is not installed")
+    with Api(shared.url) as api:
+        ids = [api.create(title=f"Watched {n}") for n in range(3)]
+        for id in ids:
+            api.report(id, {"type": "succeed"})
+    program = f"""
+      const {{ watch }} = await import({json.dumps((STATIC / "livejobs.js").as_uri())});
+      const onState = (state) => console.log(state);
+      const onChange = (job) => console.log(job.title, job.status);
+      for (const id of {json.dumps(ids)})
+        watch(id, {{ url: {json.dumps(shared.url)}, onChange, onState }});
+    """
+    command = [str(node), "--input-type=module", "--eval", program]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90)
+    lines = answer.stdout.splitlines()
+    assert lines.count("ended") == len(ids)
+    assert {f"Watched {n} succeeded" for n in range(len(ids))} <= set(lines)
 
 
 def test_the_client_has_at_most_eight_kilobytes() -> None:

@@ -381,6 +381,22 @@ def test_text_tables_json_and_pdf_are_shown_on_request(api: Api, visit_whole: Op
     eventually(framed)
 
 
+def test_a_browser_without_a_viewer_of_pdf_gets_a_link(api: Api, visit: Opener) -> None:
+    id = api.create()
+    body = pdf.page("Title", "Subtitle", ["Text"])
+    put = api.put(
+        f"/v1/jobs/{id}/files/d.pdf", content=body, headers={"content-type": "application/pdf"}
+    )
+    assert put.status_code == 201
+    page = visit("about:blank")
+    page.add_init_script("Object.defineProperty(navigator, 'pdfViewerEnabled', {value: false})")
+    page.goto(at(api, id))
+    page.get_by_role("button", name="Preview d.pdf").click()
+    link = page.get_by_role("link", name="Open d.pdf")
+    assert "/files/d.pdf?inline=1" in (link.get_attribute("href") or "")
+    expect(page.locator(".preview iframe")).to_have_count(0)
+
+
 # Links, and what is seen outside the page
 
 

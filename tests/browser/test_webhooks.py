@@ -26,6 +26,7 @@ def test_an_admin_sees_tests_replays_and_removes(visit: Opener, allowed: Server)
     with Api(allowed.url) as api, Receiver() as receiver:
         page = visit(f"{api.url}/webhooks")
         expect(page.get_by_text("There are no webhooks yet.")).to_be_visible()
+        expect(page.locator(".none .code")).to_contain_text(f"curl {allowed.url}/v1/webhooks")
         api.post("/v1/webhooks", json={"url": f"{receiver.url}/in", "events": ["created"]})
         api.create(id="teaser", title="Teaser")
         receiver.until(lambda got: len(got) == 1)

@@ -124,7 +124,8 @@ def test_a_port_in_use_prints_one_line_and_exits_with_1(shared: Server, tmp_path
     failed = serve("--port", str(shared.port), "--data", str(tmp_path / "other"))
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == (
-        f"livejobs: can't listen on 127.0.0.1:{shared.port}: Address already in use\n"
+        f"livejobs: can't listen on 127.0.0.1:{shared.port}: Address already in use. "
+        "Stop the program that uses this port, or give another --port\n"
     )
 
 

@@ -63,7 +63,7 @@ def check_name(name: str) -> None:
     """Raise Invalid unless a new key may have this name."""
     if not re.match(NAME_PATTERN, name):
         raise Invalid.at(
-            "/name", "A name is a letter or digit, then up to 63 of A-Za-z0-9._@- Choose another."
+            "/name", "A name is a letter or digit, then up to 63 of A-Za-z0-9._@-. Choose another."
         )
     if name.lower() in RESERVED:
         raise Invalid.at("/name", f"The name {name!r} is reserved. Choose another.")

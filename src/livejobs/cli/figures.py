@@ -81,6 +81,14 @@ def pace(progress: Mapping[str, Any]) -> str:
     return f"{number(rate)} {plain(unit)}/s" if unit else f"{number(rate)}/s"
 
 
+def time_left(job: Mapping[str, Any]) -> float | None:
+    """Seconds. A job that waits for a person, or reports nothing, has no estimate."""
+    if job.get("waiting") or job["stalled"]:
+        return None
+    eta: float | None = job["progress"]["eta_seconds"]
+    return eta
+
+
 def percent(job: Mapping[str, Any]) -> str:
     value = job["progress"]["percent"]
     return "" if value is None else f"{value}%"

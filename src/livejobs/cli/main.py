@@ -46,7 +46,7 @@ SECTIONS: Final = {
         "doctor": Place("operator.doctor", "Check settings, disk, database, files and proxy."),
         "webhook": Place("operator.webhooks", "List, test and replay webhooks.", "webhook"),
         "export": Place("operator.export", "Write all jobs and files to a folder."),
-        "gc": Place("operator.gc", "Remove what is no longer kept."),
+        "gc": Place("operator.gc", "Remove jobs, logs and files whose time is over."),
         "import": Place("operator.import_", "Read an export into a database."),
     },
 }
@@ -89,6 +89,16 @@ class Commands(click.Group):
         own_name = place.module.rpartition(".")[2]
         command: click.Command = getattr(module, place.attribute or own_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in PLACES and args[0][:1].isalnum():
+            difflib = import_module("difflib")  # loaded only here, since it costs each start
+            near = difflib.get_close_matches(args[0], PLACES, n=1)
+            if near:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         widest = max(map(len, PLACES))

@@ -110,6 +110,8 @@ def sentence(error: Exception, url: str) -> str:
         return _stop(error.detail) + HINTS.get(error.code, HINTS.get(str(error.status), ""))
     if isinstance(error, Unreachable):
         reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+        if "WRONG_VERSION_NUMBER" in reason:
+            reason = "that port speaks http, not https"
         return (
             f"No server answers at {url} ({reason}). Start one with `livejobs serve`, or name "
             "another with --url or LIVEJOBS_URL."
@@ -122,6 +124,8 @@ URL_HINT: Final = "Check --url or LIVEJOBS_URL."
 # By the error's code, else by its status.
 HINTS: Final = {
     "job_not_found": " `livejobs jobs` lists the jobs that you may see.",
+    "webhook_not_found": " `livejobs webhook list` lists the webhooks.",
+    "not_found": f" {URL_HINT} It is the address of the server's first page.",
     "401": " Set LIVEJOBS_KEY to a key of this server. `livejobs key create` makes one.",
     "403": " Use a key that has this right.",
 }

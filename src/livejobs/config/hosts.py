@@ -31,6 +31,6 @@ def refuse_strangers(settings: Settings) -> None:
         raise SettingError(
             "host",
             settings.host,
-            "other machines can reach this address, and there are no keys. Set "
-            "LIVEJOBS_ADMIN_KEY=… to create one, or allow everyone with --open",
+            "other machines can reach this address, and there are no keys. Create one with "
+            "`livejobs key create` or LIVEJOBS_ADMIN_KEY=…, or allow everyone with --open",
         )

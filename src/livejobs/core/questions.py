@@ -199,7 +199,11 @@ def _errors(validator: Draft202012Validator, value: Any, work: int) -> list[Fiel
     if work <= EVERY:
         return [_described(it) for it in list(validator.iter_errors(value))[:ERRORS]]
     if work > FIRST:
-        return [FieldError("/value", "This does not fit, and is too large to find out where.")]
+        return [
+            FieldError(
+                "/value", "This value does not fit the schema, and is too large to name the place."
+            )
+        ]
     try:
         validator.validate(value)
     except ValidationError as error:

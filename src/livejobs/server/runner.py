@@ -8,6 +8,7 @@ connections close, then the app stops.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
@@ -283,8 +284,15 @@ def listen(host: str, port: int, limits: ConnectionLimits) -> socket.socket:
         sock.listen(2048)
     except OSError as error:
         sock.close()
-        raise CannotListen(f"can't listen on {host}:{port}: {error.strerror}") from None
+        raise CannotListen(f"can't listen on {host}:{port}: {cause_of(error)}") from None
     return sock
+
+
+def cause_of(error: OSError) -> str:
+    cause = str(error.strerror)
+    if error.errno == errno.EADDRINUSE:
+        cause += ". Stop the program that uses this port, or give another --port"
+    return cause
 
 
 def prepare(sock: socket.socket, limits: ConnectionLimits) -> None:

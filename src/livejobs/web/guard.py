@@ -34,7 +34,7 @@ LONGEST: Final = 32 << 10  # characters of a credential: a token names at most 1
 TOKEN: Final = "livejobs.token"  # noqa: S105 - the key in the scope of a token from the address
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-NO_CREDENTIAL: Final = "A key or a token is required. Send Authorization: Bearer …"
+NO_CREDENTIAL: Final = "A key or a token is required. Send the header 'Authorization: Bearer KEY'."
 
 ANYONE: Final = Principal("anyone", "view")
 

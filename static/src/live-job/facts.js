@@ -49,7 +49,7 @@ export function timeText(job, seenAt, now, speech) {
 /** Seconds left, counted down since the estimate arrived; null without an estimate. */
 function secondsLeft(job, seenAt, now) {
   const eta = job.status === "queued" ? job.queue?.eta_seconds : job.progress.eta_seconds;
-  if (eta === null || eta === undefined || job.stalled) return null;
+  if (eta === null || eta === undefined || job.stalled || job.waiting) return null;
   return Math.max(0, Math.round(eta - (now - seenAt) / 1000));
 }
 
@@ -63,7 +63,7 @@ export function amountText({ progress: { current, total, unit } }, speech) {
 
 export function rateText(job, speech) {
   const { rate, unit } = job.progress;
-  if (rate === null || job.status !== "running" || job.stalled) return "";
+  if (rate === null || job.status !== "running" || job.stalled || job.waiting) return "";
   return speech.say("rate", unit ? `${speech.number(rate)} ${unit}` : speech.number(rate));
 }
 

@@ -50,7 +50,8 @@ class Speech {
 
   bytes(size) {
     const at = size < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(size) / 3));
-    return this.#unit(size / 1000 ** at, SIZES[at], at ? 1 : 0, "short");
+    // The short form of byte is "byte" in some languages, for any number.
+    return this.#unit(size / 1000 ** at, SIZES[at], at ? 1 : 0, at ? "short" : "long");
   }
 
   #unit(value, unit, digits = 0, unitDisplay = "narrow") {

@@ -183,6 +183,7 @@ label:has([type="checkbox"]) {
   align-items: center;
   justify-content: flex-end;
 }
+label small { color: var(--soft); font-size: .92em; }
 input:not([type="checkbox"]), select, textarea {
   inline-size: 100%; min-block-size: 30px; padding: 4px 9px; border: 1px solid var(--edge);
   border-radius: 6px; background: var(--ground); color: var(--ink);

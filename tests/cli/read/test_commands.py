@@ -274,6 +274,12 @@ def test_without_a_server_a_command_says_what_to_do(words: tuple[str, ...]) -> N
     )
 
 
+def test_without_a_server_key_names_the_same_next_step() -> None:
+    done = Shell("http://127.0.0.1:9").run("key", "list")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "(Connection refused). Start one with `livejobs serve`" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["logs", "get", "wait", "cancel", "watch"])
 def test_a_job_that_is_not_there_is_said(command: str, shell: Shell) -> None:
     done = shell.run(command, "absent\x1b")
@@ -289,6 +295,18 @@ def test_a_wrong_address_or_key_is_said(shared: Server) -> None:
     done = Shell(shared.url, LIVEJOBS_KEY="se\ncret\x1b").run("jobs")
     assert done.returncode == 2
     assert "cret" not in done.stderr
+    deeper = Shell(f"{shared.url}/docs").run("watch", "x")
+    assert deeper.returncode == 2
+    assert "There is nothing at this address. Check --url or LIVEJOBS_URL." in deeper.stderr
+    secure = Shell(shared.url.replace("http:", "https:")).run("jobs")
+    assert "(that port speaks http, not https)" in secure.stderr
+
+
+def test_a_mistyped_command_gets_a_suggestion() -> None:
+    done = Shell("http://127.0.0.1:9").run("serv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such command 'serv'. Did you mean 'serve'?" in done.stderr
+    assert "Did you mean" not in Shell("http://127.0.0.1:9").run("xyz").stderr
 
 
 def test_another_server_is_told_from_livejobs() -> None:

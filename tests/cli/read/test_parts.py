@@ -202,6 +202,35 @@ def test_what_is_urgent_about_a_running_job_is_its_state() -> None:
     assert state_of(job("a", status="failed", stalled=True)) in LOOKS
 
 
+def test_only_a_job_that_moves_has_an_estimate() -> None:
+    waits = {"waiting": {"prompt": "Publish?"}}
+    for fields, left in (({}, True), (waits, False), ({"stalled": True}, False)):
+        row = drawn(job("a", **fields))
+        assert ("18 s left" in row) is left
+        lines = portrait(job("a", **fields), 80, unicode=True)
+        assert any("18 s left" in line.plain for line in lines) is left
+
+
+def test_a_row_names_the_error_or_the_question() -> None:
+    ended = {"completed_at": "2026-01-02T03:05:05.678Z"}
+    progress = job("a")["progress"] | {"message": "Pass 2"}
+    assert "Pass 2" in drawn(job("a", progress=progress))
+    assert "Pass 2" not in drawn(job("a", progress=progress, status="succeeded", **ended))
+    failed = drawn(
+        job("a", progress=progress, status="failed", error={"message": "No disk"}, **ended)
+    )
+    assert "No disk" in failed
+    assert "Pass 2" not in failed
+    assert "Publish?" in drawn(job("a", progress=progress, waiting={"prompt": "Publish?"}))
+
+
+def drawn(one: dict[str, Any]) -> str:
+    """The row of a list with this job alone."""
+    board = Board()
+    board.take(Event("message", json.dumps(one), "e.1"))
+    return draw(board, Controls(), "http://x", Size(100, 10, unicode=True))[2].plain
+
+
 def test_a_job_s_picture_has_its_facts() -> None:
     steps = [
         {"name": f"s{n}", "title": None, "status": "succeeded" if n < 20 else "pending",
@@ -220,6 +249,7 @@ def test_a_job_s_picture_has_its_facts() -> None:
         lines = [line.plain for line in portrait(job("a", **facts), width, unicode=True)]
         text = "\n".join(lines)
         for said in ("? waiting", "● s20", "14 before", "14 more", "? Publish?", "f4  1.0 kB",
-                     "4 more", "17: frame broken", "3: 1 running, 2 succeeded"):  # fmt: skip
+                     "livejobs answer a VALUE", "4 more", "17: frame broken",
+                     "3: 1 running, 2 succeeded"):  # fmt: skip
             assert said in text, width
         assert max(map(cell_len, lines)) <= width

@@ -17,7 +17,9 @@ from livejobs.copies.surplus import Amount, Surplus
 
 
 @click.command(epilog=EPILOG)
-@click.option("--dry-run", is_flag=True, help="Only show what would go. A server may be running.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would be removed. A server may be running."
+)
 @click.option(
     "--vacuum",
     is_flag=True,
@@ -25,10 +27,11 @@ from livejobs.copies.surplus import Amount, Surplus
 )
 @setting_options
 def gc(dry_run: bool, vacuum: bool, **flags: object) -> None:
-    """Remove what the rules of retention no longer keep.
+    """Remove jobs, logs and files whose time is over.
 
     A running server does this by itself, all the time. So the command is for the data folder of a
-    server that is stopped; with --database, other nodes may run. --dry-run shows what would go.
+    server that is stopped; with --database, other nodes may run. --dry-run shows what would be
+    removed.
     """
     settings = settings_of(flags)
     if vacuum and settings.database is not None:

@@ -15,6 +15,8 @@ import httpx2
 
 from livejobs import clock
 from livejobs.access.keyring import Grant, Keyring, check_name, load_secret, new_key, operator
+from livejobs.cli.reach import HINTS, sentence
+from livejobs.client.errors import Unreachable
 from livejobs.config import ROWS
 from livejobs.core.access import LADDER, Scope, highest
 from livejobs.core.errors import Invalid
@@ -27,6 +29,10 @@ from livejobs.store.keys import Key
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+
+
+class Seconds(click.IntRange):
+    name = "number of seconds"  # of which click's error speaks
 
 
 class Refused(Exception):
@@ -78,11 +84,11 @@ class ServerKeys:
         try:
             answer = self._http.request(method, path, json=body)
         except httpx2.HTTPError as error:
-            raise Refused(f"Can't reach {self._http.base_url}: {error}.") from None
+            raise Refused(sentence(Unreachable(str(error)), str(self._http.base_url))) from None
         if answer.is_success:
             row: Row = answer.json() if answer.content else {}
             return row
-        raise Refused(_detail(answer))
+        raise Refused(_detail(answer) + HINTS.get(str(answer.status_code), ""))
 
 
 def _detail(answer: httpx2.Response) -> str:
@@ -257,7 +263,7 @@ def key() -> None:
 )
 @click.option(
     "--expires-in",
-    type=click.IntRange(1),
+    type=Seconds(1),
     metavar="SECONDS",
     help="Lifetime. Without it: until the key is revoked.",
 )
@@ -348,7 +354,7 @@ def _named(rows: list[Row], id_or_name: str) -> Row:
 )
 @click.option(
     "--ttl",
-    type=click.IntRange(1, 86_400),
+    type=Seconds(1, 86_400),
     default=900,
     show_default=True,
     metavar="SECONDS",

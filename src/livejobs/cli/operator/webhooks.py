@@ -45,7 +45,7 @@ def webhook() -> None:
 @click.option("--job", help="The webhooks of this job.")
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=20, show_default=True,
-    help="At most so many deliveries, the newest ones.",
+    help="List at most this many deliveries.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @reads
@@ -82,7 +82,10 @@ def test(client: Client, webhook: str) -> None:
 @click.option("--failed", is_flag=True, help="All that have failed.")
 @reads
 def replay(client: Client, webhook: str, deliveries: Sequence[int], failed: bool) -> None:
-    """Deliver again: the deliveries with these numbers, which `list` shows."""
+    """Send deliveries again.
+
+    `livejobs webhook list WEBHOOK` shows their numbers.
+    """
     if failed == bool(deliveries):
         fail(NO, "Give the numbers of deliveries, or --failed.")
     numbers = failed_ones(client, webhook) if failed else list(deliveries)

@@ -14,7 +14,11 @@ from livejobs.client.reader.client import Client
 @click.command()
 @job_argument
 @click.argument("value")
-@click.option("--n", type=click.IntRange(min=1), help="Only if the job waits for this question.")
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    help="Answer only if the job waits for the question with this number.",
+)
 @click.option("--text", is_flag=True, help="VALUE is text, even if it looks like JSON.")
 @reads
 def answer(client: Client, job: str, value: str, n: int | None, text: bool) -> None:

@@ -52,7 +52,7 @@ class Statuses(click.Choice[str]):
 @click.option("--project", help="Only jobs of this project; * for all that you may see.")
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True,
-    help="At most so many jobs, the newest ones.",
+    help="List at most this many jobs.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print each job as a JSON object on a line.")
 @reads

@@ -28,7 +28,7 @@ If the server goes away while the command waits, it tries again for about a minu
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds to wait.")
 @reads
 def wait(client: Client, job: str, timeout: float | None) -> None:
-    """Wait until a job has ended. The exit code says how."""
+    """Wait until a job has ended. The exit code shows how it ended."""
     found = client.get(job)  # without a server, this fails at once
     if found["completed_at"] is None:
         try:

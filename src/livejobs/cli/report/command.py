@@ -45,8 +45,8 @@ def report(server: Server, job: str, strict: bool, patience: float) -> None:
     Lines are sent as they come. While the server is away they are kept, up to 4 MiB, and sent
     again when it answers. Each line counts once, since the command numbers the reports.
 
-    A bad line is named on stderr by its number, and the rest goes on. The lines before a bad line
-    are always sent.
+    The number of a bad line is printed on stderr, and the other lines are sent. The lines before a
+    bad line are always sent. The job must exist: PUT /v1/jobs/JOB creates it.
     """
     Sender(server, job, strict=strict, patience=patience).run(Input(sys.stdin.fileno()))
 

@@ -71,8 +71,8 @@ class Wishes:
 )  # fmt: skip
 @click.option(
     "--progress", metavar="REGEX",
-    help="Read the progress by this expression only. It has a group named percent, or groups named "
-    "current and total.",
+    help="Read the progress with this regular expression only. It has a group named percent, or "
+    "groups named current and total.",
 )  # fmt: skip
 @click.option(
     "--require", is_flag=True, help="Do not run the command if the server cannot take the job."

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from livejobs.cli.figures import amount, duration, number, pace, percent, since, size
+from livejobs.cli.figures import amount, duration, number, pace, percent, since, size, time_left
 from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, part, state_of
 from livejobs.cli.reader.logs import as_lines
 from livejobs.cli.text import lines_of, plain
@@ -58,8 +58,8 @@ def _progress(job: Job) -> Iterator[str]:
     yield amount(progress)
     if job["status"] == "running":
         yield pace(progress)
-        if progress["eta_seconds"] is not None:
-            yield f"{duration(progress['eta_seconds'])} left"
+        if (eta := time_left(job)) is not None:
+            yield f"{duration(eta)} left"
     if job["queue"] is not None:
         yield f"place {job['queue']['position']} of {job['queue']['length']} in the queue"
         if job["queue"]["eta_seconds"] is not None:
@@ -135,8 +135,9 @@ def _counted(step: Mapping[str, Any]) -> str:
 def _facts(job: Job) -> Iterator[Text]:
     if job.get("waiting"):
         yield part("? ", "magenta").append(plain(job["waiting"]["prompt"]), "bold")
+        yield Text(f"  livejobs answer {plain(job['id'])} VALUE", DIM)
     elif job["stalled"]:
-        yield Text("! The worker has said nothing for a while.", "yellow")
+        yield Text("! The worker has sent no report for a while.", "yellow")
     yield from _children(job["children"])
     if job["counters"]:
         yield _row("counters", _counters(job["counters"]))

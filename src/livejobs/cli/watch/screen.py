@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from rich.text import Text
 
-from livejobs.cli.figures import age, duration, percent, since
+from livejobs.cli.figures import age, duration, percent, since, time_left
 from livejobs.cli.looks import LOOKS, badge, bar, fitted, mark, name_of, part, state_of
 from livejobs.cli.text import plain
 from livejobs.cli.watch.board import Board
@@ -92,7 +92,7 @@ def _row(job: Job, controls: Controls, size: Size) -> Text:
     right = Text(_when(job), DIM)
     room = size.width - line.cell_len - right.cell_len - 2
     title = fitted(Text(name_of(job), "bold" if chosen else ""), room)
-    message = plain(job["progress"]["message"] or "")
+    message = plain(_message(job, state))
     if message and room - title.cell_len > 12:
         title = fitted(title.append(f"  {message}", DIM), room)
     title.pad_right(max(0, room - title.cell_len))
@@ -113,9 +113,18 @@ def _state(job: Job, state: str, size: Size) -> Text:
     return status.append_text(amount).append_text(drawn).append("  ")
 
 
+def _message(job: Job, state: str) -> str:
+    """Why the job failed, what it asks, or what it does now."""
+    if job["error"] is not None:
+        return str(job["error"]["message"])
+    if state == "waiting":
+        return str(job["waiting"]["prompt"])
+    return str(job["progress"]["message"] or "") if job["status"] == "running" else ""
+
+
 def _when(job: Job) -> str:
-    eta = job["progress"]["eta_seconds"]
     if job["status"] == "running":
+        eta = time_left(job)
         return "" if eta is None else f"{duration(eta)} left"
     if job["status"] == "queued":
         return "" if job["queue"] is None else f"place {job['queue']['position']}"

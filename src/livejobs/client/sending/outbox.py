@@ -262,7 +262,7 @@ class Outbox:
         smaller = [fewer for fewer in (rest, bare, {}) if len(fewer) < len(creation)]
         if not smaller:
             return self._forbidden(request, answer)
-        self._tell(f"create:{wrong}", f"The server refuses how the job begins: {answer.reason}")
+        self._tell(f"create:{wrong}", f"The server refuses to create the job: {answer.reason}")
         self._flight = None
         self._creation = smaller[0]
         return Verdict.GO

@@ -61,7 +61,9 @@ def answer(head: Head, n: int | None, value: Any, by: str, now: int) -> Head:
 def open_question(head: Head, n: int | None) -> Question:
     question = head.waiting
     if question is None:
-        raise NotWaiting(f"Job {head.id!r} is {head.status}, and does not wait for an answer.")
+        raise NotWaiting(
+            f"Job {head.id!r} does not wait for an answer. Its status is {head.status!r}."
+        )
     if n is not None and n != question.n:
         raise NotWaiting(f"Job {head.id!r} waits for the answer to question {question.n}, not {n}.")
     return question

@@ -165,7 +165,7 @@ OLD: Final = VersionNotSupported(
 WRONG: Final = Invalid("Expected `str`, got `int`")
 OF_MESSAGES: Final = (
     OLD, WRONG,
-    Unsupported("Job 'JOB' is running, and does not wait for an answer."),
+    Unsupported("Job 'JOB' does not wait for an answer. Its status is 'running'."),
     UnsupportedMediaType("A part has text or data."),
 )  # fmt: skip
 
