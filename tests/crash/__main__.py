@@ -37,7 +37,7 @@ from tests.support.server import Server
 def main(context: click.Context, forked: bool) -> None:
     """Break a real server, and check its guarantees."""
     if forked:  # by a test: a new Python for each server costs half a second of processor time
-        Server.template = Template("livejobs.cli.serve")
+        Server.template = Template("livejobs.cli.operator.serve")
         context.call_on_close(Server.template.stop)
 
 

@@ -94,9 +94,9 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in PLACES and args[0][:1].isalnum():
-            difflib = import_module("difflib")  # loaded only here, since it costs each start
-            near = difflib.get_close_matches(args[0], PLACES, n=1)
-            if near:
+            from difflib import get_close_matches  # noqa: PLC0415 - it would cost each start
+
+            if near := get_close_matches(args[0], PLACES, n=1):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
 
