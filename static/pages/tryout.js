@@ -190,4 +190,5 @@ function logIn() {
 }
 
 credential.fromAddress();
+put(document.querySelector("[data-part=server]"), BASE.href.replace(/\/$/, ""));
 for (const article of document.querySelectorAll(".operation:not(.schema)")) offer(article);

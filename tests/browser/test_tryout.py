@@ -64,6 +64,10 @@ def test_a_form_creates_a_job_and_another_finds_it(page: Page, api: Api) -> None
     assert severe(page) == []
 
 
+def test_the_examples_name_this_server(page: Page, closed: Server) -> None:
+    expect(page.locator(".intro pre")).to_contain_text(f"LIVEJOBS_URL={closed.url}\n")
+
+
 def test_a_refusal_is_shown_and_the_form_stays(page: Page) -> None:
     create = opened(page, "post_v1_jobs")
     create.get_by_label("Body").fill("{nonsense")
