@@ -118,12 +118,12 @@ def test_a_worker_that_is_killed_while_the_server_is_away_has_kept_what_it_tried
     process = worker.start(
         server.url,
         """
-        import sys, livejobs
+        import sys, time, livejobs
         with livejobs.job("render") as job:
             print(job.id, flush=True)
             job.log("kept")
             while job._channel.outbox.waiting.spooled < 2:
-                pass
+                time.sleep(0.01)
             print("spilled", flush=True)
             sys.stdin.readline()
         """,

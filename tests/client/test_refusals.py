@@ -12,6 +12,7 @@ import livejobs
 from livejobs.client.sending import process
 from livejobs.client.sending.pace import INTERVAL
 from tests.client.fake import Fake
+from tests.support.desk import eventually
 
 
 def test_a_loop_that_goes_on_after_the_end_wakes_nobody(spool: Path) -> None:
@@ -20,8 +21,8 @@ def test_a_loop_that_goes_on_after_the_end_wakes_nobody(spool: Path) -> None:
             for _ in job.track(range(3)):
                 job.succeed()
                 job.flush()
-        while any(one["jobs"] for one in process.statistics() if one["url"] == fake.url):
-            pass
+        ours = fake.url
+        eventually(lambda: not any(it["jobs"] for it in process.statistics() if it["url"] == ours))
 
 
 @pytest.mark.parametrize(
@@ -104,11 +105,9 @@ def test_a_job_without_a_block_sends_heartbeats_from_its_start_to_its_end(spool:
         job.start()
         job.flush()
         job.heartbeat()
-        while fake.requests[-1].body != b'{"type":"heartbeat"}':
-            pass
+        eventually(lambda: fake.requests[-1].body == b'{"type":"heartbeat"}')
         before = len(fake.requests)
-        while len(fake.requests) == before:  # by itself
-            pass
+        eventually(lambda: len(fake.requests) > before)  # by itself
         assert fake.requests[-1].body == b'{"type":"heartbeat"}'
         job.succeed()
         job.flush()

@@ -18,6 +18,7 @@ from livejobs.client.settings import Target
 from tests.client.fake import Fake
 from tests.client.worker import Worker, all_logs, all_results
 from tests.support.api import Api
+from tests.support.desk import eventually
 from tests.support.server import LONG_ENOUGH, Server
 
 
@@ -67,8 +68,7 @@ def test_many_folders_are_delivered_a_few_at_a_time(spool: Path) -> None:
         other = Target(fake.url, None, spool)
         left.rename(spools._root(other))
         with livejobs.job("render", id="last", url=fake.url, spool=spool):
-            while list(spools._root(other).iterdir()):
-                pass
+            eventually(lambda: not list(spools._root(other).iterdir()))
         asked = [one.path.split("/")[3] for one in fake.requests if b"succeed" in one.body]
     assert sorted(asked) == sorted([*(f"j{number}" for number in range(40)), "last"])
 

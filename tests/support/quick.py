@@ -63,6 +63,8 @@ def definitions(tree: ast.Module) -> Iterator[tuple[str, set[str]]]:
             yield node.name, used
         elif isinstance(node, ast.Assign):
             yield from ((each.id, used) for each in node.targets if isinstance(each, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, used
 
 
 def is_slow(module: str, name: str) -> bool:

@@ -3,7 +3,8 @@
 Its arguments are the descriptor of a socket, which its parent holds, and the modules to import.
 It reads orders from the socket:
 - `{"arguments", "environment", "folder", "umask"}` with three descriptors: stdin, stdout and
-  stderr. It forks, and replies with the process id. The fork runs `livejobs` with these arguments.
+  stderr. It forks, and replies with the process id. The fork runs `livejobs` with these arguments,
+  or with `-m`, as Python would, a module.
 - `{"ended": pid}`. It waits for the end of this fork, and replies with the exit code. Until then
   no other process can get the id.
 
