@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator, Iterator
 from functools import cache
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 import httpcore2
@@ -56,18 +57,33 @@ def pytest_unconfigure() -> None:
         Server.template.stop()
 
 
-# Files with tests of many seconds. They run first, so that no test is alone at the end.
-LONG = {
-    "test_demo.py", "test_drills.py", "test_npm.py", "test_openapi.py", "test_proxies.py",
-    "test_wheel.py", "test_workers.py",
-}  # fmt: skip
+# Files with tests of many seconds.
+LONG = (
+    "test_openapi.py", "test_proxies.py", "test_drills.py", "test_workers.py", "test_durable.py",
+    "test_watching.py", "test_build.py", "test_clients.py", "test_interrupted.py", "test_npm.py",
+    "test_demo.py", "test_wheel.py", "test_kit.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONG)
     if config.getoption("--quick"):
         config.hook.pytest_deselected(items=[item for item in items if not is_quick(item)])
         items[:] = filter(is_quick, items)
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def dealt(items: list[pytest.Item], hands: int) -> Iterator[pytest.Item]:
+    """xdist gives each of its processes an equal part of the tests, in order. Each part begins with
+    some of the long files, so that no long test is alone at the end."""
+    short = iter([item for item in items if item.path.name not in LONG])
+    left = len(items)
+    for hand in range(hands):
+        names = LONG[hand::hands]
+        part = [item for name in names for item in items if item.path.name == name]
+        part += islice(short, max(0, left // (hands - hand) - len(part)))
+        left -= len(part)
+        yield from part
+    yield from short
 
 
 @pytest.hookimpl(wrapper=True)
