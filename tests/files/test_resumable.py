@@ -6,8 +6,7 @@ import base64
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx2 as httpx
 import pytest
@@ -19,26 +18,6 @@ from tests.support.examples import examples
 
 TUS = {"tus-resumable": "1.0.0"}
 PIECE = {**TUS, "content-type": "application/offset+octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(tmp_path_factory.mktemp("desk"))
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
-def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    made: list[Desk] = []
-
-    def make(*args: str) -> Desk:
-        made.append(Desk(tmp_path, *args))
-        return made[-1]
-
-    yield make
-    for desk in made:
-        desk.close()
 
 
 def metadata(**fields: str) -> str:
