@@ -106,8 +106,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return not self.rest and self.conn.between_messages
 
     def data_received(self, data: bytes) -> None:
-        """First uvicorn gives the head of the handshake, and nothing else. What a client sends
-        before the answer waits for it: an answer to a frame must not come first."""
+        """uvicorn gives the head of the handshake first, and nothing else. Frames that came before
+        our answer to it have to wait, or they would be answered first."""
         if not self.handshake_initiated:
             self.parse(data)
             return

@@ -64,7 +64,7 @@ def give(done: Done[T], result: T | Exception) -> None:
 
 
 def attempt(make: Callable[[T], U], result: T | Exception) -> U | Exception:
-    """What is made of the result; or the exception, also of `make`, since somebody waits."""
+    """What `make` returns for the result, or the exception, also of `make`: the caller waits."""
     if isinstance(result, Exception):
         return result
     try:
