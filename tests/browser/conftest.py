@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,33 +27,11 @@ expect.set_options(timeout=PATIENCE)
 EAGER = "Math.random = () => 0.05"
 
 
-@contextmanager
-def running(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
-    """The loop of playwright never ends: each call goes on with it and comes back from its middle.
-    While it counts as running, no test can run a loop of its own."""
-    before = asyncio._get_running_loop()
-    asyncio._set_running_loop(loop)
-    yield
-    asyncio._set_running_loop(before)
-
-
-@pytest.fixture(scope="session")
-def one_playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright, running(None):
-        yield playwright
-
-
-@pytest.fixture(scope="session")
-def one_browser(one_playwright: Playwright) -> Iterator[Browser]:
-    with running(one_playwright._loop), launched(one_playwright, SHELL) as browser, running(None):
-        yield browser
-
-
 @pytest.fixture(scope="module")
-def playwright(one_playwright: Playwright) -> Iterator[Playwright]:
-    """A module with this fixture has no tests that are coroutines."""
-    with running(one_playwright._loop):
-        yield one_playwright
+def playwright() -> Iterator[Playwright]:
+    """One a module: while its loop runs, tests of other modules can start no loop."""
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @contextmanager
@@ -67,8 +44,9 @@ def launched(playwright: Playwright, program: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def browser(playwright: Playwright, one_browser: Browser) -> Browser:
-    return one_browser
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launched(playwright, SHELL) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
